@@ -1,0 +1,16 @@
+/* core/file.h - files written so that a crash leaves the old or the new, never a mixture. */
+#pragma once
+#include "core/err.h"
+#include <stddef.h>
+
+/* Writes path by temporary file, fsync, rename, fsync of the folder. */
+int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err);
+
+/* The whole file, NUL-terminated; the caller frees *ret_bytes. */
+int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err);
+
+/* mkdir -p, mode 0777 less umask. */
+int file_make_folders(const char *path, struct err *err);
+
+/* "a/b": caller frees; NULL for lack of memory. b alone where it is absolute or a is NULL. */
+char *file_join(const char *a, const char *b);
