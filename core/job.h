@@ -38,7 +38,10 @@ enum job_schedule {
     SCHEDULE_CONSTANT_WITH_WARMUP,
     SCHEDULE_LINEAR,
     SCHEDULE_COSINE,
+    SCHEDULE_POLYNOMIAL,
+    SCHEDULE_INVERSE_SQRT,
 };
+enum job_precision { PRECISION_F32 };
 enum job_launcher { LAUNCHER_LOCAL, LAUNCHER_SLURM };
 enum data_format {
     FORMAT_AUTO,
@@ -86,11 +89,18 @@ struct job {
     int warmup_steps;
     double weight_decay, beta1, beta2, epsilon, clip_norm; /* clip_norm 0: no clipping */
     uint64_t seed;
+    enum job_precision precision;
 
     int stages, replicas;
     int threads; /* a worker; 0: auto */
     enum job_launcher launcher;
+
+    char *file; /* the job file, for messages; or NULL */
+    int *lines; /* line of each key in it, 0: a default or an override; see job_line() */
 };
+
+/* The line of a key ("lora.rank") in the job file, for messages; 0 where it has none. */
+int job_line(const struct job *job, const char *path);
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
 double job_scale(const struct job *job);

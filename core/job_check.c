@@ -1,0 +1,257 @@
+/* core/job_check.c - see job_check.h. The checks follow what each needs: with no model there are no data checks
+ * that need its vocabulary, but everything that can still be checked is. */
+#include "core/job_check.h"
+#include "core/adapter.h"
+#include "core/dataset.h"
+#include "core/model.h"
+#include "core/shard.h"
+#include "core/tokenizer.h"
+#include "core/trainable.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void plan_add(struct job_plan *plan, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void plan_add(struct job_plan *plan, const char *fmt, ...)
+{
+    char **lines = realloc(plan->lines, (size_t)(plan->n_lines + 1) * sizeof(*lines));
+    va_list ap;
+
+    if (!lines)
+        return;
+    plan->lines = lines;
+    va_start(ap, fmt);
+    if (vasprintf(&lines[plan->n_lines], fmt, ap) >= 0)
+        plan->n_lines++;
+    va_end(ap);
+}
+
+void job_plan_free(struct job_plan *plan)
+{
+    int i;
+
+    for (i = 0; i < plan->n_lines; i++)
+        free(plan->lines[i]);
+    free(plan->lines);
+    *plan = (struct job_plan){0};
+}
+
+/* Turns a failure that is the input's into a problem; passes others on. */
+static int as_problem(struct problems *problems, const struct job *job, const char *key, int rc,
+                      const struct err *err)
+{
+    if (rc >= 0 || rc == ERR_NOMEM || rc == ERR_INTERNAL)
+        return rc;
+    problems_add(problems, job->file, job_line(job, key), "%s: %s", key, err->text);
+    return 0;
+}
+
+static void check_shapes(const struct job *job, const struct model_config *c,
+                         struct problems *problems)
+{
+    int kind, rows, columns, smaller;
+
+    if (job->stages > c->n_layers)
+        problems_add(
+            problems, job->file, job_line(job, "parallel.stages"),
+            "parallel.stages is %d but the model has %d layers: a stage holds at least one",
+            job->stages, c->n_layers);
+    for (kind = 0; kind < MODULE_KINDS; kind++) {
+        if (!job->targets[kind])
+            continue;
+        model_module_shape(c, kind, &rows, &columns);
+        smaller = rows < columns ? rows : columns;
+        if (job->rank > smaller)
+            problems_add(problems, job->file, job_line(job, "lora.rank"),
+                         "lora.rank is %d but %s is %d x %d: the rank is at most %d there",
+                         job->rank, module_kind_name(kind), rows, columns, smaller);
+        if (job->directions > smaller)
+            problems_add(problems, job->file, job_line(job, "dash.directions"),
+                         "dash.directions is %d but %s is %d x %d and has %d directions",
+                         job->directions, module_kind_name(kind), rows, columns, smaller);
+    }
+    if (job->data.max_tokens > c->max_positions)
+        problems_add(problems, job->file, job_line(job, "data.max_tokens"),
+                     "data.max_tokens is %d but the model knows %d positions", job->data.max_tokens,
+                     c->max_positions);
+}
+
+static bool adapter_covers(const struct adapter *a, int layer, int kind)
+{
+    int i;
+
+    for (i = 0; i < a->n; i++)
+        if (a->maps[i].layer == layer && (int)a->maps[i].kind == kind)
+            return true;
+    return false;
+}
+
+static void compare_adapter(const struct job *job, const struct adapter *a,
+                            const struct model_config *c, struct problems *problems)
+{
+    int i, layer, kind, line = job_line(job, "lora.init_adapter");
+
+    if (a->rank != job->rank)
+        problems_add(problems, job->file, line,
+                     "lora.init_adapter has rank %d but lora.rank is %d: make them equal", a->rank,
+                     job->rank);
+    for (i = 0; i < a->n; i++)
+        if (!job->targets[a->maps[i].kind])
+            problems_add(problems, job->file, line,
+                         "lora.init_adapter adapts layer %d's %s, which lora.target_modules leaves "
+                         "out",
+                         a->maps[i].layer, module_kind_name(a->maps[i].kind));
+    for (layer = 0; layer < c->n_layers; layer++)
+        for (kind = 0; kind < MODULE_KINDS; kind++)
+            if (job->targets[kind] && !adapter_covers(a, layer, kind))
+                problems_add(problems, job->file, line,
+                             "lora.init_adapter has nothing for layer %d's %s, a target", layer,
+                             module_kind_name(kind));
+}
+
+static int check_adapter(const struct job *job, const struct model_config *c,
+                         struct problems *problems, struct err *err)
+{
+    struct adapter *a = NULL;
+    int rc;
+
+    if (!job->init_adapter)
+        return 0;
+    rc = adapter_read(job->init_adapter, c, &a, err);
+    if (rc < 0)
+        return as_problem(problems, job, "lora.init_adapter", rc, err);
+    compare_adapter(job, a, c, problems);
+    adapter_free(a);
+    return 0;
+}
+
+static void check_schedule(const struct job *job, struct problems *problems)
+{
+    if (job->steps > 0 && job->method == METHOD_LORA_DASH && job->prelaunch_steps >= job->steps)
+        problems_add(problems, job->file, job_line(job, "dash.prelaunch_steps"),
+                     "dash.prelaunch_steps is %d but the job has %d steps: no step would be left "
+                     "for the directions; lower it, or use method: lora",
+                     job->prelaunch_steps, job->steps);
+}
+
+static void plan_memory(const struct job *job, const struct model_config *c,
+                        const struct trainable *t, int layers, bool ends, struct job_plan *plan,
+                        int stage, int first)
+{
+    double weights =
+        4.0 * shard_layer_elements(c) * layers + (ends ? 4.0 * c->vocab * c->hidden : 0);
+    double token = 4.0 * layers *
+                   (3.0 * c->hidden + c->n_heads * c->head_dim * 2 +
+                    2 * c->n_kv_heads * c->head_dim + 2 * c->intermediate);
+    int in_flight = job->stages - stage;
+
+    plan_add(plan,
+             "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations and "
+             "gradients",
+             stage, first, first + layers - 1, weights / 1e6,
+             (token * job->micro_batch_tokens * in_flight +
+              16.0 * (double)t->count * layers / c->n_layers) /
+                 1e6);
+}
+
+static int make_plan(const struct job *job, const struct model_config *c, const struct dataset *d,
+                     struct job_plan *plan, struct err *err)
+{
+    int *first = calloc((size_t)job->stages + 1, sizeof(*first));
+    struct trainable t;
+    double tokens = 0, trained = 0;
+    long i;
+    int stage;
+
+    if (!first || trainable_layout(job, c, &t, err) < 0) {
+        free(first);
+        return err_nomem(err, 0);
+    }
+    for (i = 0; i < d->n; i++) {
+        tokens += d->examples[i].n;
+        trained += d->examples[i].n_trained;
+    }
+    plan->rows = d->n;
+    plan->steps = job->steps;
+    plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
+             (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
+    plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
+    if (d->n_truncated)
+        plan_add(plan,
+                 "note: %ld rows are longer than data.max_tokens (%d) and are cut; the first is on "
+                 "line %d",
+                 d->n_truncated, job->data.max_tokens, d->first_truncated);
+    if (d->n_untrained)
+        plan_add(plan, "note: %ld rows have no trained token; the first is on line %d",
+                 d->n_untrained, d->first_untrained);
+    plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
+    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->steps, job->batch_size,
+             (double)job->steps * job->batch_size / (double)d->n);
+    shard_split(c, trained / tokens, job->stages, first);
+    for (stage = 0; stage < job->stages; stage++)
+        plan_memory(job, c, &t, first[stage + 1] - first[stage],
+                    stage == 0 || stage == job->stages - 1, plan, stage, first[stage]);
+    plan_add(plan, "processes: 1 coordinator, %d worker%s", job->stages * job->replicas,
+             job->stages * job->replicas == 1 ? "" : "s");
+    trainable_free(&t);
+    free(first);
+    return 0;
+}
+
+/* Loads one data file; its problems become the job's. A refusal is no failure here. */
+static int load_data(const struct job *job, const char *path, const struct tokenizer *tokenizer,
+                     int vocab, struct dataset *ret, struct problems *problems, struct err *err)
+{
+    int rc = dataset_load(path, &job->data, tokenizer, vocab, ret, problems, err);
+
+    return rc == ERR_INVALID ? 0 : rc;
+}
+
+static int check_data(struct job *job, const struct model *model, struct problems *problems,
+                      struct job_plan *plan, struct err *err)
+{
+    const struct model_config *c = model_config(model);
+    struct tokenizer *tokenizer = NULL;
+    struct dataset train = {0}, eval = {0};
+    int rc, before = problems->n;
+
+    rc = as_problem(problems, job, "model", model_open_tokenizer(model, &tokenizer, err), err);
+    if (rc == 0 && problems->n == before)
+        rc = load_data(job, job->data.train, tokenizer, c->vocab, &train, problems, err);
+    if (rc == 0 && job->data.eval && problems->n == before)
+        rc = load_data(job, job->data.eval, tokenizer, c->vocab, &eval, problems, err);
+    job_resolve_steps(job, train.n);
+    check_schedule(job, problems);
+    if (rc == 0 && train.n > 0)
+        rc = make_plan(job, c, &train, plan, err);
+    dataset_free(&train);
+    dataset_free(&eval);
+    tokenizer_free(tokenizer);
+    return rc;
+}
+
+int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
+              struct err *err)
+{
+    int before = problems->n + problems->dropped, rc;
+    struct model *model = NULL;
+    struct job_plan plan = {0};
+
+    rc = model_open(job->model, &model, problems, err);
+    if (rc == 0) {
+        check_shapes(job, model_config(model), problems);
+        rc = check_adapter(job, model_config(model), problems, err);
+    }
+    if (rc == 0)
+        rc = check_data(job, model, problems, &plan, err);
+    model_close(model);
+    if ((rc == 0 || rc == ERR_INVALID) && problems->n + problems->dropped > before)
+        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    if (rc == 0)
+        *ret_plan = plan;
+    else
+        job_plan_free(&plan);
+    return rc;
+}

@@ -1,0 +1,20 @@
+/* core/job_check.h - a job held against its model and its data, before anything is started.
+ *
+ * Everything that can be known to fail is found here: model and tokenizer, data rows, the start adapter, targets,
+ * directions that a matrix cannot have, more stages than layers. All problems are gathered; the job's
+ * steps are resolved. The plan says in words what would run.
+ */
+#pragma once
+#include "core/job.h"
+
+struct job_plan {
+    long rows;    /* of the training data */
+    int steps;    /* resolved */
+    char **lines; /* owned: sizes, shards, memory, for people */
+    int n_lines;
+};
+
+/* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
+int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
+              struct err *err);
+void job_plan_free(struct job_plan *plan);
