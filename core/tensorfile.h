@@ -16,7 +16,7 @@ enum tensor_type {
     TENSOR_F32,
     TENSOR_F16,
     TENSOR_BF16,
-    TENSOR_F64, /* safetensors only, as are the integers */
+    TENSOR_F64,
     TENSOR_I32,
     TENSOR_I64,
     TENSOR_Q8_0, /* GGUF only, from here on */
@@ -29,6 +29,7 @@ enum tensor_type {
     TENSOR_Q4_K,
     TENSOR_Q5_K,
     TENSOR_Q6_K,
+    TENSOR_UNSUPPORTED, /* a type this program cannot read: listed, and refused when read */
 };
 
 enum { TENSOR_DIMS_MAX = 4 };
@@ -36,16 +37,18 @@ enum { TENSOR_DIMS_MAX = 4 };
 struct tensor {
     const char *name; /* owned by the file */
     enum tensor_type type;
+    const char
+        *type_name; /* as the file's format calls it, also where type is TENSOR_UNSUPPORTED */
     int n_dims;
     int64_t shape[TENSOR_DIMS_MAX]; /* outermost first */
-    const void *data;               /* in the map */
-    size_t bytes;
+    const void *data;               /* in the map; may be unaligned */
+    size_t bytes;                   /* 0 where the type's size is not known */
 };
 
 struct tensorfile; /* owns the map */
 
-/* Opens by content: "GGUF" magic or a safetensors header. On success the caller owns *ret_file. A type
- * this program cannot read is refused here, by name (ERR_UNSUPPORTED). */
+/* Opens by content: "GGUF" magic or a safetensors header. On success the caller owns *ret_file. A tensor
+ * of a type that this program cannot read does not spoil the file: it is listed as TENSOR_UNSUPPORTED. */
 int tensorfile_open(const char *path, struct tensorfile **ret_file, struct err *err);
 void tensorfile_close(struct tensorfile *file); /* NULL-safe */
 
@@ -61,8 +64,8 @@ int64_t tensor_elements(const struct tensor *t);
 int64_t tensor_row_elements(const struct tensor *t);
 const char *tensor_type_name(enum tensor_type type);
 
-/* Writes rows [row, row + n_rows) of t to out as f32; a 1-d tensor is one row. Rows must exist.
- * Integers are refused (ERR_INVALID). */
+/* Writes rows [row, row + n_rows) of t to out as f32; a 1-d tensor is one row. Rows must exist and
+ * integers are refused (ERR_INVALID); TENSOR_UNSUPPORTED is refused by the type's name (ERR_UNSUPPORTED). */
 int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *out,
                     struct err *err);
 
