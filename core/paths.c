@@ -1,0 +1,95 @@
+/* core/paths.c - see paths.h. The socket lies in the state folder, not in $XDG_RUNTIME_DIR: that one is
+ * set in some of a person's shells and not in others (su, cron, a batch job), and both programs must agree. */
+#include "core/paths.h"
+#include "core/file.h"
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const char *home_folder(void)
+{
+    const char *home = getenv("HOME");
+    const struct passwd *who;
+
+    if (home && home[0] == '/')
+        return home;
+    who = getpwuid(getuid());
+    return who ? who->pw_dir : NULL;
+}
+
+int paths_state(char **ret_path, struct err *err)
+{
+    const char *base = getenv("XDG_STATE_HOME");
+    const char *rest = "dash";
+    char *path;
+
+    if (!base || base[0] != '/') {
+        base = home_folder();
+        rest = ".local/state/dash";
+    }
+    if (!base)
+        return err_set(err, ERR_NOT_FOUND, "no home folder is known: set HOME or XDG_STATE_HOME");
+    path = file_join(base, rest);
+    if (!path)
+        return err_nomem(err, strlen(base));
+    *ret_path = path;
+    return 0;
+}
+
+int paths_address(const char *state, char **ret_address, struct err *err)
+{
+    static const char scheme[] = "unix:";
+    char *folder = NULL, *path, *address;
+    int rc;
+
+    if (!state) {
+        rc = paths_state(&folder, err);
+        if (rc < 0)
+            return rc;
+        state = folder;
+    }
+    path = file_join(state, "dashd.sock");
+    free(folder);
+    if (!path)
+        return err_nomem(err, strlen(scheme));
+    if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        rc = err_set(
+            err, ERR_INVALID,
+            "%s: too long for a unix socket (at most %zu bytes): name another with --listen "
+            "and --server",
+            path, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+        free(path);
+        return rc;
+    }
+    address = malloc(sizeof(scheme) + strlen(path));
+    if (!address) {
+        free(path);
+        return err_nomem(err, sizeof(scheme));
+    }
+    strcpy(stpcpy(address, scheme), path);
+    free(path);
+    *ret_address = address;
+    return 0;
+}
+
+int paths_sibling(const char *name, char **ret_path, struct err *err)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash, *path;
+
+    if (n < 0)
+        return err_errno(err, "/proc/self/exe cannot be read");
+    self[n] = '\0';
+    slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    path = file_join(self, name);
+    if (!path)
+        return err_nomem(err, (size_t)n);
+    *ret_path = path;
+    return 0;
+}

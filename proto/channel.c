@@ -1,0 +1,153 @@
+/* proto/channel.c - see channel.h. A unary call is a stream of one answer. */
+#include "proto/channel_impl.h"
+#include <grpc/grpc_security.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BACKOFF_FIRST_MS = 200, BACKOFF_MOST_MS = 5000, METADATA_BYTES = 64 * 1024 };
+
+static grpc_arg int_arg(const char *key, int value)
+{
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
+}
+
+static grpc_channel *create(const char *address)
+{
+    grpc_arg args[] = {
+        int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0), /* clusters set http_proxy for other things */
+        int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a new channel dials at once */
+        int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
+        int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
+        int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MOST_MS),
+        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
+        int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_BYTES), /* long lists of problems */
+    };
+    grpc_channel_args all = {sizeof(args) / sizeof(args[0]), args};
+    grpc_channel_credentials *none = grpc_insecure_credentials_create();
+    grpc_channel *channel = grpc_channel_create(address, none, &all);
+
+    grpc_channel_credentials_release(none);
+    return channel;
+}
+
+int channel_open(const char *address, struct channel **ret_channel, struct err *err)
+{
+    struct channel *c;
+
+    if (strncmp(address, "unix:", 5) != 0 && !strrchr(address, ':'))
+        return err_set(err, ERR_INVALID,
+                       "'%s' is no address: write unix:/path/to/socket or host:port", address);
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return err_nomem(err, sizeof(*c));
+    grpc_init();
+    c->address = strdup(address);
+    c->channel = create(address);
+    if (!c->address || !c->channel) {
+        channel_close(c);
+        return err_set(err, ERR_INTERNAL, "no channel to '%s' can be made", address);
+    }
+    *ret_channel = c;
+    return 0;
+}
+
+void channel_close(struct channel *c)
+{
+    if (!c)
+        return;
+    if (c->channel)
+        grpc_channel_destroy(c->channel);
+    grpc_shutdown();
+    free(c->address);
+    free(c->error);
+    free(c);
+}
+
+const char *channel_error(const struct channel *c)
+{
+    return c->error ? c->error : "";
+}
+
+static int code_of(grpc_status_code status)
+{
+    switch (status) {
+    case GRPC_STATUS_INVALID_ARGUMENT:
+    case GRPC_STATUS_PERMISSION_DENIED:
+        return ERR_INVALID;
+    case GRPC_STATUS_NOT_FOUND:
+        return ERR_NOT_FOUND;
+    case GRPC_STATUS_FAILED_PRECONDITION:
+    case GRPC_STATUS_ALREADY_EXISTS:
+    case GRPC_STATUS_ABORTED:
+    case GRPC_STATUS_RESOURCE_EXHAUSTED:
+        return ERR_STATE;
+    case GRPC_STATUS_UNIMPLEMENTED:
+        return ERR_UNSUPPORTED;
+    case GRPC_STATUS_UNAVAILABLE:
+    case GRPC_STATUS_CANCELLED:
+    case GRPC_STATUS_DEADLINE_EXCEEDED:
+        return ERR_PEER;
+    default:
+        return ERR_INTERNAL;
+    }
+}
+
+/* gRPC's own words for "nobody listens there", as against a connection that broke later. */
+static bool never_connected(const char *details)
+{
+    static const char *const starts[] = {"failed to connect", "connections to all backends",
+                                         "DNS resolution failed", "empty address list"};
+    size_t i;
+
+    for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (strncmp(details, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
+int channel_failed(struct channel *c, const char *method, grpc_status_code status,
+                   const char *details, struct err *err)
+{
+    char *text = NULL;
+    int n;
+
+    if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details))
+        n = asprintf(
+            &text, "no dashd answers at %s: start one with `dashd`, or name another with --server",
+            c->address);
+    else if (status == GRPC_STATUS_UNAVAILABLE)
+        n = asprintf(&text, "dashd at %s went away (%s)", c->address, details);
+    else if (status == GRPC_STATUS_DEADLINE_EXCEEDED)
+        n = asprintf(&text, "dashd at %s did not answer in time", c->address);
+    else if (status == GRPC_STATUS_UNIMPLEMENTED)
+        n = asprintf(&text,
+                     "what answers at %s has no %s: it is no dashd, or one of another version",
+                     c->address, method);
+    else
+        n = asprintf(&text, "%s", details);
+    free(c->error);
+    c->error = n < 0 ? NULL : text;
+    return err_set(err, code_of(status), "%s", c->error ? c->error : "out of memory");
+}
+
+int channel_call(struct channel *c, const char *method, const ProtobufCMessage *request,
+                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms,
+                 ProtobufCMessage **ret_reply, struct err *err)
+{
+    ProtobufCMessage *reply = NULL;
+    struct stream *s = NULL;
+    int rc;
+
+    rc = stream_open_until(c, method, request, reply_type, timeout_ms, &s, err);
+    if (rc < 0)
+        return rc;
+    rc = stream_read(s, -1, &reply, err);
+    stream_close(s);
+    if (rc < 0)
+        return rc;
+    if (rc != STREAM_MESSAGE)
+        return err_set(err, ERR_PEER, "dashd at %s answered %s with nothing", c->address, method);
+    *ret_reply = reply;
+    return 0;
+}

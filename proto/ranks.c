@@ -1,0 +1,282 @@
+/* proto/ranks.c - see ranks.h.
+ *
+ * Owned: the list of sends under way. A send's bytes live in it until MPI says that they have left;
+ * the list is swept at every call, and while waiting.
+ */
+#include "proto/ranks.h"
+#include <mpi.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct outgoing {
+    struct outgoing *next;
+    MPI_Request request;
+    char bytes[];
+};
+
+struct ranks {
+    int index, count, neighbours;
+    struct outgoing *outgoing;
+};
+
+enum {
+    SPINS = 200,           /* polls before the first sleep: about 50 us */
+    SLEEP_FIRST_NS = 5000, /* then sleeps that grow to SLEEP_LAST_NS */
+    SLEEP_LAST_NS = 300000,
+};
+
+struct backoff {
+    int polls;
+    long sleep_ns;
+};
+
+static void backoff_wait(struct backoff *b)
+{
+    struct timespec t = {0};
+
+    if (b->polls++ < SPINS) {
+        sched_yield();
+        return;
+    }
+    b->sleep_ns = b->sleep_ns ? b->sleep_ns + b->sleep_ns / 4 : SLEEP_FIRST_NS;
+    if (b->sleep_ns > SLEEP_LAST_NS)
+        b->sleep_ns = SLEEP_LAST_NS;
+    t.tv_nsec = b->sleep_ns;
+    nanosleep(&t, NULL);
+}
+
+static int mpi_failed(struct err *err, int rc, const char *what)
+{
+    char text[MPI_MAX_ERROR_STRING];
+    int len = 0;
+
+    MPI_Error_string(rc, text, &len);
+    return err_set(err, ERR_PEER, "MPI cannot %s: %.*s", what, len, text);
+}
+
+static int learn_neighbours(struct ranks *r, enum rank_role role)
+{
+    MPI_Comm host, same;
+    int rc;
+
+    rc = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, r->index, MPI_INFO_NULL, &host);
+    if (rc != MPI_SUCCESS)
+        return rc;
+    rc = MPI_Comm_split(host, role, r->index, &same);
+    if (rc == MPI_SUCCESS) {
+        MPI_Comm_size(same, &r->neighbours);
+        MPI_Comm_free(&same);
+    }
+    MPI_Comm_free(&host);
+    return rc;
+}
+
+static int check_roles(struct ranks *r, enum rank_role role, struct err *err)
+{
+    int mine = role, *roles = calloc((size_t)r->count, sizeof(*roles)), i, rc;
+
+    if (!roles)
+        return err_nomem(err, (size_t)r->count * sizeof(*roles));
+    rc = MPI_Allgather(&mine, 1, MPI_INT, roles, 1, MPI_INT, MPI_COMM_WORLD);
+    if (rc != MPI_SUCCESS) {
+        free(roles);
+        return mpi_failed(err, rc, "exchange roles");
+    }
+    rc = 0;
+    for (i = 0; i < r->count && rc == 0; i++)
+        if ((roles[i] == RANK_COORDINATOR) != (i == 0))
+            rc = err_set(err, ERR_INVALID,
+                         "rank %d is the wrong program: rank 0 must be dash-coordinator and all "
+                         "others dash-worker",
+                         i);
+    free(roles);
+    return rc;
+}
+
+int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret, struct err *err)
+{
+    struct ranks *r = calloc(1, sizeof(*r));
+    int provided, rc;
+
+    if (!r)
+        return err_nomem(err, sizeof(*r));
+    rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    if (rc != MPI_SUCCESS) {
+        free(r);
+        return err_set(err, ERR_PEER, "MPI does not start (code %d)", rc);
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &r->index);
+    MPI_Comm_size(MPI_COMM_WORLD, &r->count);
+    rc = check_roles(r, role, err);
+    if (rc == 0 && (rc = learn_neighbours(r, role)) != MPI_SUCCESS)
+        rc = mpi_failed(err, rc, "find the ranks of this host");
+    if (rc < 0) {
+        MPI_Finalize();
+        free(r);
+        return rc;
+    }
+    *ret = r;
+    return 0;
+}
+
+/* Frees what has left. Returns how many are under way. */
+static int sweep(struct ranks *r)
+{
+    struct outgoing **link = &r->outgoing;
+    int left = 0;
+
+    while (*link) {
+        struct outgoing *o = *link;
+        int done = 0;
+        if (MPI_Test(&o->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) {
+            left++;
+            link = &o->next;
+            continue;
+        }
+        *link = o->next;
+        free(o);
+    }
+    return left;
+}
+
+void ranks_close(struct ranks *r)
+{
+    struct backoff wait = {0};
+
+    if (!r)
+        return;
+    while (sweep(r) > 0)
+        backoff_wait(&wait);
+    MPI_Finalize();
+    free(r);
+}
+
+void ranks_abort(struct ranks *r, int exit_code)
+{
+    if (r)
+        MPI_Abort(MPI_COMM_WORLD, exit_code);
+    exit(exit_code);
+}
+
+int ranks_index(const struct ranks *r)
+{
+    return r->index;
+}
+
+int ranks_count(const struct ranks *r)
+{
+    return r->count;
+}
+
+int ranks_neighbours(const struct ranks *r)
+{
+    return r->neighbours;
+}
+
+int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, size_t len,
+               struct err *err)
+{
+    struct outgoing *o;
+    int rc;
+
+    sweep(r);
+    if (len > INT32_MAX)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a message of %zu bytes is more than MPI carries at once: use more stages",
+                       len);
+    o = malloc(sizeof(*o) + len);
+    if (!o)
+        return err_nomem(err, sizeof(*o) + len);
+    memcpy(o->bytes, bytes, len);
+    rc = MPI_Isend(o->bytes, (int)len, MPI_BYTE, to, tag, MPI_COMM_WORLD, &o->request);
+    if (rc != MPI_SUCCESS) {
+        free(o);
+        return mpi_failed(err, rc, "send");
+    }
+    o->next = r->outgoing;
+    r->outgoing = o;
+    return 0;
+}
+
+/* Takes the message that a probe has matched. */
+static int take(MPI_Message *message, const MPI_Status *status, struct rank_message *ret,
+                struct err *err)
+{
+    struct rank_message m = {.source = status->MPI_SOURCE, .tag = status->MPI_TAG};
+    MPI_Request request;
+    int len = 0, done = 0, rc;
+    struct backoff wait = {0};
+    void *at;
+
+    MPI_Get_count(status, MPI_BYTE, &len);
+    at = buf_grow(&m.body, (size_t)len);
+    if (!at)
+        return err_nomem(err, (size_t)len);
+    rc = MPI_Imrecv(at, len, MPI_BYTE, message, &request);
+    while (rc == MPI_SUCCESS && !done) {
+        rc = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+        if (!done)
+            backoff_wait(&wait);
+    }
+    if (rc != MPI_SUCCESS) {
+        buf_free(&m.body);
+        return mpi_failed(err, rc, "receive");
+    }
+    *ret = m;
+    return 0;
+}
+
+static long now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int ranks_receive_for(struct ranks *r, int from, int tag, int timeout_ms, bool *ret_got,
+                      struct rank_message *ret, struct err *err)
+{
+    long deadline = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+    struct backoff wait = {0};
+    MPI_Message message;
+    MPI_Status status;
+    int found = 0, rc;
+
+    if (from == RANK_ANY)
+        from = MPI_ANY_SOURCE;
+    if (tag == RANK_ANY)
+        tag = MPI_ANY_TAG;
+    for (;;) {
+        rc = MPI_Improbe(from, tag, MPI_COMM_WORLD, &found, &message, &status);
+        if (rc != MPI_SUCCESS)
+            return mpi_failed(err, rc, "look for a message");
+        *ret_got = found;
+        if (found)
+            return take(&message, &status, ret, err);
+        if (timeout_ms >= 0 && now_ms() >= deadline)
+            return 0;
+        sweep(r);
+        backoff_wait(&wait);
+    }
+}
+
+int ranks_receive(struct ranks *r, int from, int tag, struct rank_message *ret, struct err *err)
+{
+    bool got;
+
+    return ranks_receive_for(r, from, tag, -1, &got, ret, err);
+}
+
+const void *rank_take(struct rank_cursor *c, size_t len)
+{
+    const void *at = c->at;
+
+    if ((size_t)(c->end - c->at) < len)
+        return NULL;
+    c->at += len;
+    return at;
+}

@@ -1,0 +1,39 @@
+/* proto/wire.c - see wire.h. */
+#include "proto/wire.h"
+#include <grpc/byte_buffer_reader.h>
+#include <stdlib.h>
+
+int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    grpc_slice slice = grpc_slice_malloc(len);
+    grpc_byte_buffer *buffer;
+
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    if (!buffer)
+        return err_nomem(err, len);
+    *ret_buffer = buffer;
+    return 0;
+}
+
+int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+                ProtobufCMessage **ret_message, struct err *err)
+{
+    grpc_byte_buffer_reader reader;
+    ProtobufCMessage *message;
+    grpc_slice slice;
+
+    if (!grpc_byte_buffer_reader_init(&reader, buffer))
+        return err_set(err, ERR_PEER, "a %s could not be read", type->short_name);
+    slice = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    message = protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice),
+                                        GRPC_SLICE_START_PTR(slice));
+    grpc_slice_unref(slice);
+    if (!message)
+        return err_set(err, ERR_PEER, "the bytes received are no %s", type->name);
+    *ret_message = message;
+    return 0;
+}

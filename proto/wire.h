@@ -1,0 +1,14 @@
+/* proto/wire.h - protobuf-c messages as gRPC's byte buffers, for the two files that speak gRPC: proto/channel (and its
+ * stream) and daemon/service/rpc.
+ */
+#pragma once
+#include "core/err.h"
+#include <grpc/byte_buffer.h>
+#include <grpc/slice.h>
+#include <protobuf-c/protobuf-c.h>
+
+/* Caller destroys the buffer. */
+int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
+/* ERR_PEER when the bytes are no such message. */
+int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+                ProtobufCMessage **ret_message, struct err *err);
