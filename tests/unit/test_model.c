@@ -1,0 +1,495 @@
+/* tests/unit/test_model.c - models: both kinds of file give the same weights; what cannot be used is refused in words, all at once. */
+#include "tests/unit/support.h"
+#include "core/buf.h"
+#include "core/model.h"
+#include "core/tensorfile.h"
+#include "core/tokenizer.h"
+#include <jansson.h>
+
+static struct model *open_good(const char *path)
+{
+    struct problems problems = {0};
+    struct model *m = NULL;
+    struct err err;
+
+    if (model_open(path, &m, &problems, &err) < 0)
+        fail_msg("%s", problems_text(&problems));
+    assert_int_equal(problems.n, 0);
+    return m;
+}
+
+/* The text of all problems of a model that must be refused; caller frees. */
+static char *open_bad(const char *path)
+{
+    struct problems problems = {0};
+    struct model *m = NULL;
+    struct err err;
+    char *text;
+
+    assert_int_equal(model_open(path, &m, &problems, &err), ERR_INVALID);
+    assert_null(m);
+    assert_true(problems.n > 0);
+    text = problems_text(&problems);
+    problems_free(&problems);
+    return text;
+}
+
+static float *numbers(int64_t n)
+{
+    float *x = malloc((size_t)n * sizeof(*x));
+
+    assert_non_null(x);
+    memset(x, 0xee, (size_t)n * sizeof(*x));
+    return x;
+}
+
+static void same_module(const struct model *a, const struct model *b, int layer,
+                        enum module_kind kind)
+{
+    int rows, columns;
+    float *x, *y;
+    struct err err;
+
+    model_module_shape(model_config(a), kind, &rows, &columns);
+    x = numbers((int64_t)rows * columns);
+    y = numbers((int64_t)rows * columns);
+    assert_ok(model_read_module(a, layer, kind, x, &err), err);
+    assert_ok(model_read_module(b, layer, kind, y, &err), err);
+    if (memcmp(x, y, (size_t)rows * (size_t)columns * sizeof(*x)) != 0)
+        fail_msg("layer %d %s differs", layer, module_kind_name(kind));
+    free(x);
+    free(y);
+}
+
+static void gguf_and_folder_give_the_same_weights_bit_for_bit(void **state)
+{
+    struct model *a = open_good(GOLDEN("tiny/model")), *b = open_good(GOLDEN("tiny/model.gguf"));
+    const struct model_config *c = model_config(a);
+    int64_t embedding = (int64_t)c->vocab * c->hidden;
+    float *x = numbers(embedding), *y = numbers(embedding);
+    struct err err;
+
+    (void)state;
+    for (int layer = 0; layer < c->n_layers; layer++) {
+        for (int kind = 0; kind < MODULE_KINDS; kind++)
+            same_module(a, b, layer, kind);
+        assert_ok(model_read_norms(a, layer, x, x + c->hidden, &err), err);
+        assert_ok(model_read_norms(b, layer, y, y + c->hidden, &err), err);
+        assert_memory_equal(x, y, 2 * (size_t)c->hidden * sizeof(*x));
+    }
+    assert_ok(model_read_embedding(a, x, &err), err);
+    assert_ok(model_read_embedding(b, y, &err), err);
+    assert_memory_equal(x, y, (size_t)embedding * sizeof(*x));
+    assert_ok(model_read_head(b, y, &err), err);
+    assert_memory_equal(x, y, (size_t)embedding * sizeof(*x));
+    assert_ok(model_read_final_norm(a, x, &err), err);
+    assert_ok(model_read_final_norm(b, y, &err), err);
+    assert_memory_equal(x, y, (size_t)c->hidden * sizeof(*x));
+    free(x);
+    free(y);
+    model_close(a);
+    model_close(b);
+}
+
+static void description_is_read_from_both_kinds(void **state)
+{
+    static const char *const paths[] = {GOLDEN("tiny/model"), GOLDEN("tiny/model.gguf")};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct model *m = open_good(paths[i]);
+        const struct model_config *c = model_config(m);
+        assert_string_equal(c->architecture, "LlamaForCausalLM");
+        assert_int_equal(c->n_layers, 4);
+        assert_int_equal(c->hidden, 64);
+        assert_int_equal(c->n_heads, 4);
+        assert_int_equal(c->n_kv_heads, 2);
+        assert_int_equal(c->head_dim, 16);
+        assert_int_equal(c->intermediate, 160);
+        assert_int_equal(c->vocab, 256);
+        assert_int_equal(c->max_positions, 128);
+        assert_true((float)c->rms_eps == 1e-5f);
+        assert_true(c->rope_theta == 10000 && c->rope_factor == 0);
+        assert_true(c->tied);
+        assert_int_equal(c->eos_id, i == 0 ? 2 : -1);
+        assert_string_equal(model_path(m), paths[i]);
+        model_close(m);
+    }
+}
+
+static void model_without_tokenizer_says_so_quietly(void **state)
+{
+    struct model *m = open_good(GOLDEN("tiny/model"));
+    struct tokenizer *t = (struct tokenizer *)m;
+    struct err err;
+
+    (void)state;
+    assert_ok(model_open_tokenizer(m, &t, &err), err);
+    assert_null(t);
+    model_close(m);
+}
+
+/* A copy of the tiny folder with config.json changed: `changes` is a JSON object merged over it, null deletes. */
+static char *folder_with(const char *changes)
+{
+    char *folder = new_folder(), *text;
+    json_t *config = json_load_file(GOLDEN("tiny/model/config.json"), 0, NULL);
+    json_t *change = json_loads(changes, 0, NULL), *value;
+    const char *key;
+
+    assert_non_null(config);
+    assert_non_null(change);
+    json_object_foreach(change, key, value)
+    {
+        if (json_is_string(value) && strcmp(json_string_value(value), "DELETE") == 0)
+            json_object_del(config, key);
+        else
+            json_object_set(config, key, value);
+    }
+    text = json_dumps(config, JSON_INDENT(2));
+    write_text(folder, "config.json", text);
+    copy_file(GOLDEN("tiny/model/model.safetensors"), folder, "model.safetensors");
+    free(text);
+    json_decref(config);
+    json_decref(change);
+    return folder;
+}
+
+static void refused_with(const char *changes, const char *words)
+{
+    char *folder = folder_with(changes), *text = open_bad(folder);
+
+    assert_contains(text, words);
+    assert_contains(text, "config.json");
+    free(text);
+    remove_folder(folder);
+}
+
+static void settings_that_change_the_computation_are_refused_by_name(void **state)
+{
+    (void)state;
+    refused_with("{\"architectures\": [\"Qwen2ForCausalLM\"]}",
+                 "Qwen2ForCausalLM is not supported");
+    refused_with("{\"architectures\": \"DELETE\"}", "architectures is missing");
+    refused_with("{\"architectures\": [\"MistralForCausalLM\"]}", "sliding_window is not given");
+    refused_with("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": 4096}",
+                 "sliding window");
+    refused_with("{\"attention_bias\": true}", "attention_bias: true is not supported");
+    refused_with("{\"mlp_bias\": true}", "mlp_bias: true is not supported");
+    refused_with("{\"hidden_act\": \"gelu\"}", "hidden_act 'gelu'");
+    refused_with("{\"quantization_config\": {\"quant_method\": \"gptq\"}}", "quantised (gptq)");
+    refused_with("{\"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2}}", "'yarn'");
+    refused_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": {\"type\": \"linear\"}}",
+                 "'linear'");
+    refused_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": {\"factor\": 2}}",
+                 "no rope_type");
+    refused_with("{\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8}}",
+                 "low_freq_factor is missing");
+    refused_with("{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor");
+}
+
+static void impossible_sizes_are_refused(void **state)
+{
+    (void)state;
+    refused_with("{\"num_hidden_layers\": 0}", "num_hidden_layers must be a whole number");
+    refused_with("{\"num_hidden_layers\": 1e9}", "num_hidden_layers must be a whole number");
+    refused_with("{\"hidden_size\": \"64\"}", "hidden_size must be a whole number");
+    refused_with("{\"num_key_value_heads\": 3}", "cannot share 3 key-value heads");
+    refused_with("{\"head_dim\": 15}", "odd");
+    refused_with("{\"head_dim\": null, \"num_attention_heads\": 6}", "no multiple of the 6 heads");
+    refused_with("{\"rms_norm_eps\": -1}", "rms_norm_eps must be a number above 0");
+    refused_with("{\"eos_token_id\": 256}", "outside the vocabulary");
+    refused_with("{\"eos_token_id\": [-2]}", "eos_token_id is not a token id");
+}
+
+static void all_that_is_wrong_is_said_at_once(void **state)
+{
+    char *folder = folder_with("{\"hidden_size\": \"DELETE\", \"vocab_size\": \"DELETE\","
+                               "\"mlp_bias\": true, \"rms_norm_eps\": \"DELETE\"}");
+    char *text;
+
+    (void)state;
+    write_text(folder, "model.safetensors", "no tensors here");
+    text = open_bad(folder);
+    assert_contains(text, "hidden_size is missing");
+    assert_contains(text, "vocab_size is missing");
+    assert_contains(text, "rms_norm_eps is missing");
+    assert_contains(text, "mlp_bias");
+    assert_contains(text, "neither a safetensors nor a GGUF");
+    free(text);
+    remove_folder(folder);
+}
+
+static void older_and_newer_rope_keys_are_read(void **state)
+{
+    char *folder = folder_with(
+        "{\"rope_parameters\": \"DELETE\", \"rope_theta\": 500000.0, \"rope_scaling\": "
+        "{\"rope_type\": "
+        "\"llama3\", \"factor\": 32.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 8192}}");
+    struct model *m = open_good(folder);
+
+    (void)state;
+    assert_true(model_config(m)->rope_theta == 500000);
+    assert_true(model_config(m)->rope_factor == 32);
+    assert_true(model_config(m)->rope_low_freq == 1);
+    assert_true(model_config(m)->rope_high_freq == 4);
+    assert_true(model_config(m)->rope_original_positions == 8192);
+    model_close(m);
+    remove_folder(folder);
+    folder = folder_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": null}");
+    m = open_good(folder);
+    assert_true(model_config(m)->rope_theta == 10000);
+    model_close(m);
+    remove_folder(folder);
+    folder = folder_with("{\"rope_parameters\": {\"rope_theta\": 7.5, \"rope_type\": \"llama3\", "
+                         "\"factor\": 8, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+                         "\"original_max_position_embeddings\": 64}}");
+    m = open_good(folder);
+    assert_true(model_config(m)->rope_theta == 7.5 && model_config(m)->rope_factor == 8);
+    model_close(m);
+    remove_folder(folder);
+}
+
+static void mistral_without_window_and_list_of_ends_are_accepted(void **state)
+{
+    char *folder = folder_with("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": "
+                               "null, \"eos_token_id\": [7, 8], \"bos_token_id\": null}");
+    struct model *m = open_good(folder);
+
+    (void)state;
+    assert_int_equal(model_config(m)->eos_id, 7);
+    assert_int_equal(model_config(m)->bos_id, -1);
+    model_close(m);
+    remove_folder(folder);
+}
+
+static void missing_tensors_are_named_and_the_rest_counted(void **state)
+{
+    char *folder = folder_with("{\"num_hidden_layers\": 6}"), *text = open_bad(folder);
+
+    (void)state;
+    assert_contains(text, "tensor model.layers.4.self_attn.q_proj.weight is missing");
+    assert_contains(text, "and 8 more missing tensors");
+    free(text);
+    remove_folder(folder);
+}
+
+static void wrong_shapes_say_expected_and_found(void **state)
+{
+    char *folder = folder_with("{\"intermediate_size\": 96}"), *text = open_bad(folder);
+
+    (void)state;
+    assert_contains(text,
+                    "model.safetensors: tensor model.layers.0.mlp.up_proj.weight is 160 x 64; "
+                    "the description makes it 96 x 64");
+    assert_contains(text, "and 2 more tensors of wrong shape");
+    free(text);
+    remove_folder(folder);
+}
+
+static void cut_off_and_absent_files_are_told(void **state)
+{
+    char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
+
+    (void)state;
+    assert_int_equal(truncate(path, 700000), 0);
+    text = open_bad(folder);
+    assert_contains(text, "model.safetensors: the file is cut off");
+    free(text);
+    assert_int_equal(unlink(path), 0);
+    text = open_bad(folder);
+    assert_contains(text, "no *.safetensors");
+    free(text);
+    write_text(folder, "pytorch_model.bin", "");
+    text = open_bad(folder);
+    assert_contains(text, "convert it to safetensors");
+    free(text);
+    write_text(folder, "config.json", "{\n\"a\": 1,\n");
+    text = open_bad(folder);
+    assert_contains(text, "config.json:3: is not a JSON object");
+    free(text);
+    text = open_bad("/nowhere/at all");
+    assert_contains(text, "No such file");
+    free(text);
+    text = open_bad(GOLDEN("tiny/model/model.safetensors"));
+    assert_contains(text, "name the folder");
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
+/* Splits the tiny model in two files, every other tensor in each. */
+static void write_shards(const char *folder, const char *first, const char *second)
+{
+    struct tensorfile *f;
+    struct err err;
+
+    assert_ok(tensorfile_open(GOLDEN("tiny/model/model.safetensors"), &f, &err), err);
+    for (int part = 0; part < 2; part++) {
+        struct tensor_out out[64];
+        struct buf b = {0};
+        int n = 0;
+        for (int i = part; i < tensorfile_count(f); i += 2) {
+            const struct tensor *t = tensorfile_at(f, i);
+            out[n] = (struct tensor_out){t->name, t->type, t->n_dims, {0}, t->data};
+            memcpy(out[n++].shape, t->shape, sizeof(t->shape));
+        }
+        assert_ok(safetensors_encode(out, n, NULL, 0, &b, &err), err);
+        write_file(folder, part ? second : first, b.data, b.len);
+        buf_free(&b);
+    }
+    tensorfile_close(f);
+}
+
+static void shards_are_found_with_and_without_an_index(void **state)
+{
+    char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
+    struct model *m;
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    write_shards(folder, "part-1.safetensors", "part-2.safetensors");
+    m = open_good(folder);
+    model_close(m);
+    write_text(folder, "model.safetensors.index.json",
+               "{\"weight_map\": {\"a\": \"part-1.safetensors\", \"b\": \"part-2.safetensors\"}}");
+    m = open_good(folder);
+    model_close(m);
+    write_text(folder, "model.safetensors.index.json",
+               "{\"weight_map\": {\"a\": \"part-1.safetensors\", \"b\": \"part-3.safetensors\"}}");
+    text = open_bad(folder);
+    assert_contains(text, "part-3.safetensors: cannot be opened");
+    free(text);
+    write_text(folder, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x\"}}");
+    text = open_bad(folder);
+    assert_contains(text, "in which file");
+    free(text);
+    write_text(folder, "model.safetensors.index.json", "{}");
+    text = open_bad(folder);
+    assert_contains(text, "has no weight_map");
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
+static void add_tensor(const char *folder, const char *name, const char *file)
+{
+    static const float values[64];
+    const struct tensor_out t = {name, TENSOR_F32, 1, {64}, values};
+    struct buf b = {0};
+    struct err err;
+
+    assert_ok(safetensors_encode(&t, 1, NULL, 0, &b, &err), err);
+    write_file(folder, file, b.data, b.len);
+    buf_free(&b);
+}
+
+static void bias_tensors_are_refused_by_name(void **state)
+{
+    char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    write_shards(folder, "part-1.safetensors", "part-2.safetensors");
+    add_tensor(folder, "model.layers.0.self_attn.q_proj.bias", "part-3.safetensors");
+    text = open_bad(folder);
+    assert_contains(text, "q_proj.bias: maps with a bias are not supported");
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
+/* The tiny GGUF with its first `from` overwritten by `to` must be refused with these words. */
+static void gguf_refused_with(const char *from, const char *to, size_t len, const char *words)
+{
+    char *bytes, *at, *text, *folder = new_folder(), *path = file_join(folder, "model.gguf");
+    struct err err;
+    size_t size;
+
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &size, &err), err);
+    at = memmem(bytes, size, from, len);
+    assert_non_null(at);
+    memcpy(at, to, len);
+    write_file(folder, "model.gguf", bytes, size);
+    text = open_bad(path);
+    if (text)
+        assert_contains(text, words);
+    free(text);
+    free(bytes);
+    free(path);
+    remove_folder(folder);
+}
+
+#define GGUF_REFUSED_WITH(from, to, words)                                                         \
+    do {                                                                                           \
+        _Static_assert(sizeof(from) == sizeof(to), "same length");                                 \
+        gguf_refused_with(from, to, sizeof(from) - 1, words);                                      \
+    } while (0)
+
+static void wrong_gguf_is_refused_in_words(void **state)
+{
+    (void)state;
+    GGUF_REFUSED_WITH("\5\0\0\0\0\0\0\0llama", "\5\0\0\0\0\0\0\0qwenx",
+                      "the architecture qwenx is not supported");
+    GGUF_REFUSED_WITH("llama.block_count", "llama.block_counx", "llama.block_count is missing");
+    GGUF_REFUSED_WITH("blk.2.ffn_up.weight", "blk.2.ffn_ux.weight",
+                      "tensor blk.2.ffn_up.weight is missing");
+    GGUF_REFUSED_WITH("rope.dimension_count\4\0\0\0\x10", "rope.dimension_count\4\0\0\0\x08",
+                      "differs from the head size 16");
+    GGUF_REFUSED_WITH("llama.rope.freq_base\6", "llama.rope.freq_base\x8", "cut off or damaged");
+}
+
+static void damaged_models_never_crash(void **state)
+{
+    uint64_t random = 7;
+    char *bytes, *config, *folder = new_folder();
+    struct err err;
+    size_t len, config_len;
+
+    (void)state;
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &len, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/model/config.json"), &config, &config_len, &err), err);
+    copy_file(GOLDEN("tiny/model/model.safetensors"), folder, "model.safetensors");
+    for (int i = 0; i < 300; i++) {
+        char *damaged =
+            damaged_copy(i % 2 ? bytes : config, i % 2 ? len : config_len, 3000, &random);
+        char *path = file_join(folder, i % 2 ? "damaged.gguf" : "");
+        struct problems problems = {0};
+        struct model *m = NULL;
+        write_file(folder, i % 2 ? "damaged.gguf" : "config.json", damaged,
+                   i % 2 ? len : config_len);
+        if (model_open(path, &m, &problems, &err) < 0)
+            assert_true(problems.n > 0);
+        model_close(m);
+        problems_free(&problems);
+        free(damaged);
+        free(path);
+    }
+    free(bytes);
+    free(config);
+    remove_folder(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gguf_and_folder_give_the_same_weights_bit_for_bit),
+        cmocka_unit_test(description_is_read_from_both_kinds),
+        cmocka_unit_test(model_without_tokenizer_says_so_quietly),
+        cmocka_unit_test(settings_that_change_the_computation_are_refused_by_name),
+        cmocka_unit_test(impossible_sizes_are_refused),
+        cmocka_unit_test(all_that_is_wrong_is_said_at_once),
+        cmocka_unit_test(older_and_newer_rope_keys_are_read),
+        cmocka_unit_test(mistral_without_window_and_list_of_ends_are_accepted),
+        cmocka_unit_test(missing_tensors_are_named_and_the_rest_counted),
+        cmocka_unit_test(wrong_shapes_say_expected_and_found),
+        cmocka_unit_test(cut_off_and_absent_files_are_told),
+        cmocka_unit_test(shards_are_found_with_and_without_an_index),
+        cmocka_unit_test(bias_tensors_are_refused_by_name),
+        cmocka_unit_test(wrong_gguf_is_refused_in_words),
+        cmocka_unit_test(damaged_models_never_crash),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
