@@ -1,0 +1,170 @@
+/* daemon/service/coordination.c - see coordination.h. A call's data is its run, once it has said Hello. */
+#include "daemon/service/coordination.h"
+#include "daemon/service/outcome.h"
+#include "daemon/service/runs_impl.h"
+#include "proto/dash.pb-c.h"
+#include <string.h>
+
+static void send_welcome(struct rpc_call *call, int last_step)
+{
+    Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
+    Dash__V1__Welcome welcome = DASH__V1__WELCOME__INIT;
+
+    welcome.last_step = (uint32_t)last_step;
+    command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_WELCOME;
+    command.welcome = &welcome;
+    rpc_send(call, &command.base);
+}
+
+static void send_goodbye(struct rpc_call *call)
+{
+    Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
+    Dash__V1__Goodbye goodbye = DASH__V1__GOODBYE__INIT;
+
+    command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_GOODBYE;
+    command.goodbye = &goodbye;
+    rpc_send(call, &command.base);
+}
+
+static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
+{
+    struct run *run = NULL;
+    struct err err;
+    int rc;
+
+    rc = runs_hello(rpc_service(call), hello->job_id, hello->token, (int)hello->resumed_from_step,
+                    (int)hello->steps_total, call, &run, &err);
+    if (rc == ERR_INVALID) {
+        rpc_finish(call, RPC_PERMISSION_DENIED, err.text);
+        return;
+    }
+    if (rc < 0) {
+        rpc_fail(call, &err);
+        return;
+    }
+    rpc_set_data(call, run);
+    send_welcome(call, run->steps_done);
+    if (run->row.stop_wanted || run->pausing)
+        runs_ask_to_stop(run);
+}
+
+static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
+{
+    struct step_row row = {
+        .step = (int)m->step,
+        .loss = m->loss,
+        .grad_norm = m->grad_norm,
+        .learning_rate = m->learning_rate,
+        .tokens = (int64_t)m->tokens,
+        .trained_tokens = (int64_t)m->trained_tokens,
+        .seconds = m->seconds,
+        .phase = (int)m->phase,
+        .eval_loss = m->eval_loss,
+    };
+
+    if (row.step <= 0)
+        return err_set(err, ERR_INVALID, "steps count from 1");
+    return runs_step(run, &row, err);
+}
+
+static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__Ended *m,
+                      struct err *err)
+{
+    enum run_event event;
+    int rc;
+
+    switch (m->how) {
+    case DASH__V1__ENDED__HOW__ADAPTER_WRITTEN:
+        event = RUN_ADAPTER_WRITTEN;
+        break;
+    case DASH__V1__ENDED__HOW__STOPPED:
+        event = RUN_STOPPED;
+        break;
+    case DASH__V1__ENDED__HOW__FAILED:
+        event = RUN_BROKE;
+        break;
+    default:
+        return err_set(err, ERR_INVALID, "an end must say how it came");
+    }
+    outcome_make_utf8(m->reason, strlen(m->reason));
+    rc = runs_ended(run, event, m->reason, err);
+    if (rc == 0)
+        send_goodbye(call);
+    return rc;
+}
+
+static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__CoordinatorReport *m,
+                       struct err *err)
+{
+    switch (m->report_case) {
+    case DASH__V1__COORDINATOR_REPORT__REPORT_STEP:
+        return take_step(run, m->step, err);
+    case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
+        return runs_phase(run, (int)m->phase->phase, err);
+    case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
+        outcome_make_utf8(m->notice->text, strlen(m->notice->text));
+        return runs_notice(run, m->notice->text, err);
+    case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
+        return take_ended(call, run, m->ended, err);
+    case DASH__V1__COORDINATOR_REPORT__REPORT_HELLO:
+        return err_set(err, ERR_INVALID, "Hello is said once");
+    default: /* of a newer coordinator */
+        return 0;
+    }
+}
+
+static void drop(struct rpc_call *call, enum rpc_status status, const char *text)
+{
+    struct run *run = rpc_data(call);
+
+    if (run)
+        runs_report_gone(run);
+    rpc_set_data(call, NULL);
+    rpc_finish(call, status, text);
+}
+
+static void on_report(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const Dash__V1__CoordinatorReport *m = (const Dash__V1__CoordinatorReport *)message;
+    struct run *run = rpc_data(call);
+    struct err err;
+    int rc;
+
+    if (!run && m->report_case == DASH__V1__COORDINATOR_REPORT__REPORT_HELLO) {
+        take_hello(call, m->hello);
+        return;
+    }
+    if (!run) {
+        rpc_finish(call, RPC_FAILED_PRECONDITION, "Hello comes first");
+        return;
+    }
+    rc = take_report(call, run, m, &err);
+    if (rc == ERR_INVALID || rc == ERR_STATE)
+        drop(call, RPC_INVALID_ARGUMENT, err.text);
+    else if (rc < 0)
+        drop(call, RPC_UNAVAILABLE, err.text);
+}
+
+static void on_client_done(struct rpc_call *call)
+{
+    drop(call, RPC_OK, NULL);
+}
+
+static void on_gone(struct rpc_call *call)
+{
+    drop(call, RPC_UNAVAILABLE, "dashd is going away");
+}
+
+int coordination_register(struct rpc_server *server, struct runs *runs, struct err *err)
+{
+    static const struct rpc_method methods[] = {
+        {.path = "/dash.v1.Coordination/Report",
+         .request_type = &dash__v1__coordinator_report__descriptor,
+         .client_streams = true,
+         .on_message = on_report,
+         .on_client_done = on_client_done,
+         .on_gone = on_gone},
+    };
+
+    return rpc_add_methods(server, methods, 1, runs, err);
+}

@@ -1,0 +1,398 @@
+/* daemon/service/launch.c - see launch.h. */
+#include "daemon/service/launch.h"
+#include "core/file.h"
+#include "daemon/service/procs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { ARGS_MAX = 40, POLL_MS = 200, KILL_AGAIN_MS = 100, GATE_GO = 'g' };
+
+struct launch {
+    uv_loop_t *loop;
+    long pid; /* of mpirun, which leads its session */
+    uint64_t start;
+    char mark[64]; /* DASH_TOKEN=...: in the environment of all its processes */
+    launch_end_fn *on_end;
+    void *arg;
+    struct launch_end end;
+
+    uv_process_t process; /* a child of ours */
+    uv_pipe_t gate;
+    uv_write_t go;
+    uv_poll_t poll; /* an adopted one, through a pidfd; else the timer looks */
+    int pidfd;
+    uv_timer_t timer;
+    bool has_process, has_gate, has_poll;
+    int open_handles;
+};
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct launch *l = handle->data;
+
+    if (--l->open_handles > 0)
+        return;
+    if (l->pidfd >= 0)
+        close(l->pidfd);
+    free(l);
+}
+
+static void close_handle(struct launch *l, uv_handle_t *handle, bool is_open)
+{
+    if (!is_open)
+        return;
+    handle->data = l;
+    uv_close(handle, on_handle_closed);
+}
+
+void launch_forget(struct launch *l)
+{
+    if (!l)
+        return;
+    l->open_handles = 1 + l->has_process + l->has_gate + l->has_poll;
+    close_handle(l, (uv_handle_t *)&l->process, l->has_process);
+    close_handle(l, (uv_handle_t *)&l->gate, l->has_gate);
+    close_handle(l, (uv_handle_t *)&l->poll, l->has_poll);
+    close_handle(l, (uv_handle_t *)&l->timer, true);
+}
+
+/* Kills what is left of the session; true when nothing is. */
+static bool session_is_empty(struct launch *l)
+{
+    long pids[64];
+    int n = procs_of_session(l->pid, l->mark, NULL, pids, 64), i;
+
+    for (i = 0; i < n; i++)
+        kill((pid_t)pids[i], SIGKILL);
+    return n == 0;
+}
+
+static void settle(uv_timer_t *timer)
+{
+    struct launch *l = timer->data;
+    launch_end_fn *on_end = l->on_end;
+    struct launch_end end = l->end;
+    void *arg = l->arg;
+
+    if (!session_is_empty(l)) {
+        uv_timer_start(&l->timer, settle, KILL_AGAIN_MS, 0);
+        return;
+    }
+    launch_forget(l);
+    on_end(arg, &end);
+}
+
+static void on_exit_of_child(uv_process_t *process, int64_t status, int signal)
+{
+    struct launch *l = process->data;
+
+    l->end = (struct launch_end){.known = true, .status = (int)status, .signal = signal};
+    uv_timer_start(&l->timer, settle, 0, 0);
+}
+
+static bool is_running(const struct launch *l)
+{
+    uint64_t start;
+
+    return procs_start_time(l->pid, &start) && start == l->start;
+}
+
+static void look_again(uv_timer_t *timer)
+{
+    struct launch *l = timer->data;
+
+    if (is_running(l)) {
+        uv_timer_start(&l->timer, look_again, POLL_MS, 0);
+        return;
+    }
+    if (l->has_poll)
+        uv_poll_stop(&l->poll);
+    settle(&l->timer);
+}
+
+static void on_pidfd(uv_poll_t *poll, int status, int events)
+{
+    struct launch *l = poll->data;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(&l->poll);
+    look_again(&l->timer);
+}
+
+static struct launch *make(uv_loop_t *loop, const char *token, launch_end_fn *on_end, void *arg)
+{
+    struct launch *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return NULL;
+    l->loop = loop;
+    l->on_end = on_end;
+    l->arg = arg;
+    l->pidfd = -1;
+    snprintf(l->mark, sizeof(l->mark), "DASH_TOKEN=%s", token);
+    uv_timer_init(loop, &l->timer);
+    l->timer.data = l;
+    return l;
+}
+
+int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *token,
+                 launch_end_fn *on_end, void *arg, struct launch **ret_launch, struct err *err)
+{
+    struct launch *l = make(loop, token, on_end, arg);
+
+    if (!l)
+        return err_nomem(err, sizeof(*l));
+    l->pid = pid;
+    l->start = same_boot ? start : 0; /* no process has start time 0 and our mark */
+    l->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (l->pidfd >= 0 && is_running(l)) {
+        fcntl(l->pidfd, F_SETFD, FD_CLOEXEC);
+        l->has_poll = uv_poll_init(loop, &l->poll, l->pidfd) == 0;
+        l->poll.data = l;
+    }
+    if (l->has_poll)
+        uv_poll_start(&l->poll, UV_READABLE, on_pidfd);
+    else
+        uv_timer_start(&l->timer, look_again, 0, 0);
+    *ret_launch = l;
+    return 0;
+}
+
+/* The folder's log, appended to, and its lock, which mpirun holds as long as it lives: no two launches, of
+ * whatever dashd, share an output folder. */
+static int open_files(const char *output, int *ret_log, int *ret_lock, struct err *err)
+{
+    char *log = file_join(output, "logs/job.log"), *lock = file_join(output, "logs/.lock");
+    int log_fd = -1, lock_fd = -1, rc = 0;
+
+    if (!log || !lock) {
+        rc = err_nomem(err, strlen(output));
+        goto out;
+    }
+    log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (log_fd < 0) {
+        rc = err_errno(err, "%s cannot be opened", log);
+        goto out;
+    }
+    lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock_fd < 0)
+        rc = err_errno(err, "%s cannot be opened", lock);
+    else if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        rc = err_set(err, ERR_STATE, "a job of another dashd runs in %s", output);
+out:
+    free(log);
+    free(lock);
+    if (rc < 0) {
+        if (log_fd >= 0)
+            close(log_fd);
+        if (lock_fd >= 0)
+            close(lock_fd);
+        return rc;
+    }
+    *ret_log = log_fd;
+    *ret_lock = lock_fd;
+    return 0;
+}
+
+struct arguments {
+    char *argv[ARGS_MAX];
+    int n;
+    char coordinator[4096], worker[4096], job[24], workers[24];
+};
+
+static void add(struct arguments *a, const char *arg)
+{
+    a->argv[a->n++] = (char *)arg;
+}
+
+static void make_arguments(const struct launch_spec *spec, struct arguments *a)
+{
+    static const char *const first[] = {"dashd",     "--gate", "mpirun", "--oversubscribe",
+                                        "--bind-to", "none",   "-x",     "DASH_TOKEN",
+                                        "-np",       "1"};
+    size_t i;
+
+    snprintf(a->coordinator, sizeof(a->coordinator), "%s/dash-coordinator", spec->programs);
+    snprintf(a->worker, sizeof(a->worker), "%s/dash-worker", spec->programs);
+    snprintf(a->job, sizeof(a->job), "%ld", spec->job);
+    snprintf(a->workers, sizeof(a->workers), "%d", spec->workers);
+    for (i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+        add(a, first[i]);
+    add(a, a->coordinator);
+    add(a, "--output");
+    add(a, spec->output);
+    add(a, "--job-id");
+    add(a, a->job);
+    add(a, "--server");
+    add(a, spec->server);
+    add(a, ":");
+    add(a, "-np");
+    add(a, a->workers);
+    add(a, a->worker);
+    add(a, NULL);
+}
+
+/* dashd may itself have been started inside a job of Slurm's or of mpirun's, whose variables would
+ * send the ranks elsewhere. */
+static bool is_of_another_job(const char *variable)
+{
+    static const char *const starts[] = {"DASH_TOKEN=", "SLURM_", "PMI_", "PMIX_",
+                                         "OMPI_COMM_WORLD_"};
+    size_t i;
+
+    for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (strncmp(variable, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Our environment with a few settings more. Caller frees the array only. */
+static char **make_environment(const struct launch *l)
+{
+    static const char *const settings[] = {
+        "OMPI_MCA_btl_vader_single_copy_mechanism=none", /* containers refuse it */
+        "OMPI_ALLOW_RUN_AS_ROOT=1",                      /* as root only: the last two */
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+    };
+    int n_settings = geteuid() == 0 ? 3 : 1, n = 0, i;
+    char **env;
+
+    while (environ[n])
+        n++;
+    env = calloc((size_t)(n + n_settings + 2), sizeof(*env));
+    if (!env)
+        return NULL;
+    env[0] = (char *)l->mark;
+    for (i = 0; i < n_settings; i++)
+        env[1 + i] = (char *)settings[i];
+    for (n = 1 + n_settings, i = 0; environ[i]; i++)
+        if (!is_of_another_job(environ[i]))
+            env[n++] = environ[i];
+    return env;
+}
+
+static int spawn(struct launch *l, const struct launch_spec *spec, int log, int lock,
+                 struct err *err)
+{
+    struct arguments args = {.n = 0};
+    uv_stdio_container_t stdio[4] = {
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&l->gate},
+        {.flags = UV_INHERIT_FD, .data.fd = log},
+        {.flags = UV_INHERIT_FD, .data.fd = log},
+        {.flags = UV_INHERIT_FD, .data.fd = lock},
+    };
+    uv_process_options_t options = {
+        .exit_cb = on_exit_of_child,
+        .file = "/proc/self/exe",
+        .args = args.argv,
+        .cwd = spec->output,
+        .flags = UV_PROCESS_DETACHED,
+        .stdio_count = 4,
+        .stdio = stdio,
+    };
+    int rc;
+
+    make_arguments(spec, &args);
+    options.env = make_environment(l);
+    if (!options.env)
+        return err_nomem(err, sizeof(char *));
+    uv_pipe_init(l->loop, &l->gate, 0);
+    l->has_gate = true;
+    l->process.data = l;
+    rc = uv_spawn(l->loop, &l->process, &options);
+    l->has_process = true; /* its handle is there to be closed, spawned or not */
+    free(options.env);
+    if (rc < 0)
+        return err_set(err, ERR_IO, "no process can be started: %s", uv_strerror(rc));
+    l->pid = uv_process_get_pid(&l->process);
+    if (!procs_start_time(l->pid, &l->start))
+        return err_set(err, ERR_INTERNAL, "/proc does not tell of process %ld", l->pid);
+    return 0;
+}
+
+int launch_start(uv_loop_t *loop, const struct launch_spec *spec, launch_end_fn *on_end, void *arg,
+                 struct launch **ret_launch, long *ret_pid, uint64_t *ret_start, struct err *err)
+{
+    struct launch *l = make(loop, spec->token, on_end, arg);
+    int log, lock, rc;
+
+    if (!l)
+        return err_nomem(err, sizeof(*l));
+    rc = open_files(spec->output, &log, &lock, err);
+    if (rc < 0) {
+        launch_forget(l);
+        return rc;
+    }
+    rc = spawn(l, spec, log, lock, err);
+    close(log);
+    close(lock);
+    if (rc < 0) {
+        launch_forget(l);
+        return rc;
+    }
+    *ret_pid = l->pid;
+    *ret_start = l->start;
+    *ret_launch = l;
+    return 0;
+}
+
+static void on_gone_through(uv_write_t *req, int status)
+{
+    (void)status; /* a process that ended at the gate is told by its exit */
+    (void)req;
+}
+
+void launch_go(struct launch *l)
+{
+    static char go = GATE_GO;
+    uv_buf_t buf = uv_buf_init(&go, 1);
+
+    uv_write(&l->go, (uv_stream_t *)&l->gate, &buf, 1, on_gone_through);
+}
+
+int launch_gate(char **argv)
+{
+    char byte = 0;
+    int null;
+
+    if (read(STDIN_FILENO, &byte, 1) != 1 || byte != GATE_GO)
+        return 0;
+    null = open("/dev/null", O_RDONLY);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+        return 1;
+    close(null);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(argv[0], argv);
+    fprintf(stderr, "%s cannot be started: %s%s\n", argv[0], strerror(errno),
+            errno == ENOENT ? " (on Debian: apt-get install openmpi-bin)" : "");
+    return 127;
+}
+
+void launch_stop(struct launch *l)
+{
+    long pids[4];
+    int n = procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 4), i;
+
+    /* mpirun names the coordinator in its arguments too, but not as one of its first two. */
+    for (i = 0; i < n; i++)
+        kill((pid_t)pids[i], SIGTERM);
+    if (n == 0 && is_running(l))
+        kill((pid_t)l->pid, SIGTERM);
+}
+
+void launch_kill(struct launch *l)
+{
+    if (is_running(l))
+        kill((pid_t)l->pid, SIGKILL);
+    session_is_empty(l);
+}

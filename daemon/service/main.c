@@ -1,0 +1,333 @@
+/* daemon/service/main.c - dashd: options, the order in which things are opened and closed, signals.
+ *
+ * SIGTERM, SIGINT, SIGHUP: take no more calls, leave the jobs running (--stop-jobs: stop them first; a second signal
+ * kills them) and exit with 0.
+ */
+#include "core/file.h"
+#include "core/log.h"
+#include "core/paths.h"
+#include "daemon/service/address.h"
+#include "daemon/service/coordination.h"
+#include "daemon/service/fine_tuning.h"
+#include "daemon/service/health.h"
+#include "daemon/service/reflection.h"
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    LISTEN_MAX = 8,
+    SIGNALS = 3,
+    OPTION_STATE = 256,
+    OPTION_LISTEN,
+    OPTION_MAX_RUNNING,
+    OPTION_PROGRAMS,
+    OPTION_STOP_JOBS,
+    OPTION_STOP_GRACE,
+    OPTION_INSECURE_TCP
+};
+
+struct options {
+    char *state, *programs;
+    const char *listen[LISTEN_MAX];
+    char *default_address;
+    int n_listen;
+    int max_running, stop_grace_s;
+    bool stop_jobs, insecure_tcp;
+};
+
+struct dashd {
+    struct options options;
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    struct store *store;
+    struct runs *runs;
+    struct rpc_server *rpc;
+    char *served; /* the first address, as coordinators dial it */
+};
+
+static const struct argp_option option_list[] = {
+    {"state", OPTION_STATE, "DIR", 0,
+     "Folder of the job store (default: $XDG_STATE_HOME/dash or "
+     "~/.local/state/dash)",
+     0},
+    {"listen", OPTION_LISTEN, "ADDRESS", 0,
+     "unix:/path or host:port; may be repeated (default: "
+     "unix:STATE/dashd.sock)",
+     0},
+    {"max-running", OPTION_MAX_RUNNING, "N", 0, "Jobs that run at the same time (default: 1)", 0},
+    {"programs", OPTION_PROGRAMS, "DIR", 0,
+     "Folder of dash-coordinator and dash-worker (default: "
+     "that of dashd)",
+     0},
+    {"stop-jobs", OPTION_STOP_JOBS, NULL, 0,
+     "When dashd ends, stop running jobs after a checkpoint; the "
+     "next dashd goes on with them",
+     0},
+    {"stop-grace", OPTION_STOP_GRACE, "SECONDS", 0,
+     "How long a job that is to stop may take before it is "
+     "killed (default: 60)",
+     0},
+    {"insecure-tcp", OPTION_INSECURE_TCP, NULL, 0,
+     "Listen on TCP addresses that others can reach: there "
+     "is no authentication",
+     0},
+    {0},
+};
+
+static int parse_count(struct argp_state *state, const char *text, const char *what)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 1 || n > 1000000)
+        argp_error(state, "%s must be a number from 1 on, not '%s'", what, text);
+    return (int)n;
+}
+
+static char *must_copy(struct argp_state *state, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (!copy)
+        argp_failure(state, 1, 0, "out of memory");
+    return copy;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+
+    switch (key) {
+    case OPTION_STATE:
+        free(o->state);
+        o->state = must_copy(state, arg);
+        break;
+    case OPTION_LISTEN:
+        if (o->n_listen == LISTEN_MAX)
+            argp_error(state, "at most %d --listen", LISTEN_MAX);
+        o->listen[o->n_listen++] = arg;
+        break;
+    case OPTION_MAX_RUNNING:
+        o->max_running = parse_count(state, arg, "--max-running");
+        break;
+    case OPTION_PROGRAMS:
+        free(o->programs);
+        o->programs = realpath(arg, NULL);
+        if (!o->programs)
+            argp_error(state, "--programs: there is no folder '%s'", arg);
+        break;
+    case OPTION_STOP_JOBS:
+        o->stop_jobs = true;
+        break;
+    case OPTION_STOP_GRACE:
+        o->stop_grace_s = parse_count(state, arg, "--stop-grace");
+        break;
+    case OPTION_INSECURE_TCP:
+        o->insecure_tcp = true;
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument '%s'", arg);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp parser = {
+    .options = option_list,
+    .parser = parse_option,
+    .doc = "Runs fine-tuning jobs: queues them, launches them and tells how they do.\vdashctl "
+           "talks to it.",
+};
+
+static int fill_options(struct options *o, struct err *err)
+{
+    char *absolute;
+    int rc = 0;
+
+    if (!o->state)
+        rc = paths_state(&o->state, err);
+    if (rc == 0)
+        rc = file_make_folders(o->state, err);
+    if (rc < 0)
+        return rc;
+    absolute = realpath(o->state, NULL);
+    if (!absolute)
+        return err_errno(err, "%s", o->state);
+    free(o->state);
+    o->state = absolute;
+    if (!o->n_listen) {
+        rc = paths_address(o->state, &o->default_address, err);
+        o->listen[o->n_listen++] = o->default_address;
+    }
+    if (rc == 0 && !o->programs)
+        rc = paths_sibling(".", &o->programs, err);
+    return rc;
+}
+
+static int listen_all(struct dashd *d, struct err *err)
+{
+    int port = 0, rc, i;
+
+    for (i = 0; i < d->options.n_listen; i++) {
+        const char *address = d->options.listen[i];
+        char *served;
+        rc = address_check(address, d->options.insecure_tcp, err);
+        if (rc == 0)
+            rc = rpc_listen(d->rpc, address, &port, err);
+        if (rc < 0)
+            return rc;
+        served = address_for_clients(address, port);
+        if (!served)
+            return err_nomem(err, strlen(address));
+        if (!address_is_unix(address))
+            log_warn("%s asks nobody who he is: every user of this machine can run jobs as you",
+                     served);
+        if (i == 0)
+            d->served = served;
+        else
+            free(served);
+    }
+    return 0;
+}
+
+static int register_all(struct dashd *d, struct err *err)
+{
+    int rc;
+
+    rc = fine_tuning_register(d->rpc, d->runs, err);
+    if (rc == 0)
+        rc = coordination_register(d->rpc, d->runs, err);
+    if (rc == 0)
+        rc = health_register(d->rpc, err);
+    if (rc == 0)
+        rc = reflection_register(d->rpc, err);
+    return rc;
+}
+
+static void on_rpc_stopped(void *arg)
+{
+    struct dashd *d = arg;
+
+    uv_stop(&d->loop);
+}
+
+static void on_jobs_left(void *arg)
+{
+    struct dashd *d = arg;
+
+    rpc_stop(d->rpc, on_rpc_stopped, d);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct dashd *d = signal->data;
+
+    log_info("%s: dashd ends%s", strsignal(number),
+             d->options.stop_jobs && runs_count(d->runs, false) ? " when its jobs have stopped"
+                                                                : "");
+    runs_stop(d->runs, d->options.stop_jobs, on_jobs_left, d);
+}
+
+static void watch_signals(struct dashd *d)
+{
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    int i;
+
+    signal(SIGPIPE, SIG_IGN);
+    for (i = 0; i < SIGNALS; i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+}
+
+/* Everything of the store and the sockets is the owner's alone; what jobs write has the user's umask. */
+static int open_private(struct dashd *d, struct err *err)
+{
+    mode_t before = umask(0077);
+    struct runs_options options = {0};
+    int rc;
+
+    rc = fill_options(&d->options, err);
+    if (rc == 0)
+        rc = store_open(d->options.state, &d->store, err);
+    if (rc == 0)
+        rc = rpc_open(&d->loop, &d->rpc, err);
+    if (rc == 0)
+        rc = listen_all(d, err);
+    umask(before);
+    if (rc < 0)
+        return rc;
+    options.programs = d->options.programs;
+    options.server = d->served;
+    options.max_running = d->options.max_running;
+    options.stop_grace_s = d->options.stop_grace_s;
+    return runs_open(&d->loop, d->store, &options, &d->runs, err);
+}
+
+static int serve(struct dashd *d, struct err *err)
+{
+    int rc;
+
+    rc = open_private(d, err);
+    if (rc == 0)
+        rc = register_all(d, err);
+    if (rc < 0)
+        return rc;
+    watch_signals(d);
+    rc = rpc_start(d->rpc, err);
+    if (rc == 0)
+        rc = runs_begin(d->runs, err);
+    if (rc < 0)
+        return rc;
+    printf("dashd %s serves %s (state %s, at most %d running job%s)\n", DASH_VERSION, d->served,
+           d->options.state, d->options.max_running, d->options.max_running == 1 ? "" : "s");
+    fflush(stdout);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+static void close_all(struct dashd *d)
+{
+    int i;
+
+    rpc_close(d->rpc);
+    runs_close(d->runs);
+    for (i = 0; i < SIGNALS; i++)
+        if (d->signals[i].data)
+            uv_close((uv_handle_t *)&d->signals[i], NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    store_close(d->store);
+    free(d->served);
+    free(d->options.state);
+    free(d->options.programs);
+    free(d->options.default_address);
+}
+
+int main(int argc, char **argv)
+{
+    struct dashd d = {.options = {.max_running = 1, .stop_grace_s = 60}};
+    struct err err;
+    int rc;
+
+    if (argc > 2 && strcmp(argv[1], "--gate") == 0)
+        return launch_gate(argv + 2);
+    argp_program_version = "dashd " DASH_VERSION;
+    argp_err_exit_status = 2;
+    argp_parse(&parser, argc, argv, 0, NULL, &d.options);
+    log_init("dashd", LOG_INFO);
+    uv_loop_init(&d.loop);
+    rc = serve(&d, &err);
+    if (rc < 0)
+        log_error("%s", err.text);
+    close_all(&d);
+    return rc < 0 ? 1 : 0;
+}

@@ -1,0 +1,63 @@
+/* daemon/service/message.c - see message.h. */
+#include "daemon/service/message.h"
+#include <stdio.h>
+
+void message_step(const struct step_row *row, Dash__V1__Step *ret)
+{
+    dash__v1__step__init(ret);
+    ret->step = (uint32_t)row->step;
+    ret->loss = row->loss;
+    ret->grad_norm = row->grad_norm;
+    ret->learning_rate = row->learning_rate;
+    ret->tokens = (uint64_t)row->tokens;
+    ret->trained_tokens = (uint64_t)row->trained_tokens;
+    ret->seconds = row->seconds;
+    ret->phase = (Dash__V1__Phase)row->phase;
+    ret->eval_loss = row->eval_loss;
+}
+
+/* Speed and what is left, from the last steps. */
+static void estimate(const struct run *run, Dash__V1__Job *job)
+{
+    double seconds = 0, tokens = 0;
+    int left = run->row.steps_total - run->steps_done, i;
+
+    for (i = 0; i < run->n_recent; i++) {
+        seconds += run->recent[i].seconds;
+        tokens += (double)run->recent[i].tokens;
+    }
+    if (!(seconds > 0))
+        return;
+    job->tokens_per_second = tokens / seconds;
+    if (run->row.state == RUN_RUNNING && left > 0)
+        job->eta_seconds = seconds / run->n_recent * left;
+}
+
+void message_job(const struct run *run, struct message_job *ret)
+{
+    const struct run_row *row = &run->row;
+    Dash__V1__Job *job = &ret->job;
+
+    dash__v1__job__init(job);
+    snprintf(ret->id, sizeof(ret->id), "%ld", row->id);
+    job->id = ret->id;
+    job->name = row->name;
+    job->state = (Dash__V1__JobState)row->state;
+    job->reason = row->reason;
+    job->created_ms = row->created_ms;
+    job->started_ms = row->started_ms;
+    job->finished_ms = row->finished_ms;
+    job->steps_done = (uint32_t)run->steps_done;
+    job->steps_total = (uint32_t)row->steps_total;
+    job->output = row->output;
+    job->phase = (Dash__V1__Phase)row->phase;
+    job->restarts = (uint32_t)row->restarts;
+    job->notices = run->notices;
+    job->n_notices = (size_t)run->n_notices;
+    job->queue_position = (uint32_t)runs_queue_position(run);
+    if (run->n_recent) {
+        message_step(&run->recent[run->n_recent - 1], &ret->last_step);
+        job->last_step = &ret->last_step;
+    }
+    estimate(run, job);
+}

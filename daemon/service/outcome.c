@@ -1,0 +1,267 @@
+/* daemon/service/outcome.c - see outcome.h. */
+#include "daemon/service/outcome.h"
+#include "core/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TAIL_BYTES = 4096, TAIL_LINES = 20, TELLING_BYTES = 64 * 1024 };
+
+static int event_of(const char *how, enum run_event *ret_event)
+{
+    static const struct {
+        const char *how;
+        enum run_event event;
+    } hows[] = {
+        {"adapter_written", RUN_ADAPTER_WRITTEN}, {"stopped", RUN_STOPPED}, {"failed", RUN_BROKE}};
+    size_t i;
+
+    for (i = 0; how && i < sizeof(hows) / sizeof(hows[0]); i++)
+        if (strcmp(how, hows[i].how) == 0) {
+            *ret_event = hows[i].event;
+            return 0;
+        }
+    return ERR_INVALID;
+}
+
+int outcome_read(const char *output, enum run_event *ret_event, char **ret_reason, struct err *err)
+{
+    char *path = file_join(output, "outcome.json"), *reason;
+    json_t *doc = NULL;
+    const char *how, *why;
+    json_error_t why_not;
+    int rc = 0;
+
+    if (!path)
+        return err_nomem(err, strlen(output));
+    if (access(path, F_OK) < 0) {
+        rc = err_set(err, ERR_NOT_FOUND, "%s: there is none", path);
+        goto out;
+    }
+    doc = json_load_file(path, 0, &why_not);
+    how = json_string_value(json_object_get(doc, "how"));
+    why = json_string_value(json_object_get(doc, "reason"));
+    if (event_of(how, ret_event) < 0) {
+        rc = err_set(err, ERR_INVALID, "%s tells no outcome", path);
+        goto out;
+    }
+    reason = strdup(why ? why : "");
+    if (reason)
+        *ret_reason = reason;
+    else
+        rc = err_nomem(err, strlen(why));
+out:
+    json_decref(doc);
+    free(path);
+    return rc;
+}
+
+int outcome_remove(const char *output, struct err *err)
+{
+    char *path = file_join(output, "outcome.json");
+    int rc = 0;
+
+    if (!path)
+        return err_nomem(err, strlen(output));
+    if (unlink(path) < 0 && errno != ENOENT)
+        rc = err_errno(err, "%s cannot be removed", path);
+    free(path);
+    return rc;
+}
+
+static int open_log(const char *output, int64_t *ret_size)
+{
+    char *path = file_join(output, "logs/job.log");
+    struct stat st;
+    int fd;
+
+    if (!path)
+        return -1;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    free(path);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        return -1;
+    }
+    if (fd >= 0)
+        *ret_size = st.st_size;
+    return fd;
+}
+
+int64_t outcome_log_size(const char *output)
+{
+    int64_t size = 0;
+    int fd = open_log(output, &size);
+
+    if (fd >= 0)
+        close(fd);
+    return size;
+}
+
+/* Length of the UTF-8 character at p, of at most n bytes; 0: it is none; -1: it may be one that is cut. */
+static int utf8_length(const unsigned char *p, size_t n)
+{
+    static const unsigned int least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    unsigned int code = len > 1 ? p[0] & (0x7fu >> len) : p[0];
+    int i;
+
+    for (i = 1; i < len; i++) {
+        if ((size_t)i == n)
+            return -1;
+        if (p[i] >> 6 != 2)
+            return 0;
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    if (len == 0 || code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ||
+        code == 0)
+        return 0;
+    return len;
+}
+
+void outcome_make_utf8(char *text, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        int n = utf8_length((const unsigned char *)text + at, len - at);
+        if (n <= 0) {
+            text[at] = '?';
+            n = 1;
+        }
+        at += (size_t)n;
+    }
+}
+
+/* Bytes at the end that begin a character whose rest is not there. */
+static size_t cut_bytes(const char *text, size_t len)
+{
+    size_t back;
+
+    for (back = 1; back <= 3 && back <= len; back++)
+        if (((unsigned char)text[len - back] & 0xc0) == 0xc0)
+            return utf8_length((const unsigned char *)text + len - back, back) < 0 ? back : 0;
+    return 0;
+}
+
+static ssize_t read_at(int fd, char *to, size_t len, int64_t from)
+{
+    size_t got = 0;
+    ssize_t n;
+
+    while (got < len && (n = pread(fd, to + got, len - got, (off_t)from + (off_t)got)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *out,
+                     int64_t *ret_next, struct err *err)
+{
+    int64_t size = 0, begin = from;
+    char *bytes, *line;
+    ssize_t got;
+    size_t skip = 0, cut;
+    int fd = open_log(output, &size);
+
+    *ret_next = from < 0 ? 0 : from;
+    if (fd < 0)
+        return 0;
+    if (from < 0)
+        begin = size > (int64_t)most ? size - (int64_t)most : 0;
+    bytes = malloc(most + 1);
+    if (!bytes) {
+        close(fd);
+        return err_nomem(err, most);
+    }
+    got = read_at(fd, bytes, most, begin);
+    close(fd);
+    if (got < 0) {
+        free(bytes);
+        return err_errno(err, "the log of %s cannot be read", output);
+    }
+    bytes[got] = '\0';
+    if (from < 0 && begin > 0 && (line = memchr(bytes, '\n', (size_t)got)))
+        skip = (size_t)(line + 1 - bytes);
+    cut = cut_bytes(bytes, (size_t)got);
+    outcome_make_utf8(bytes, (size_t)got - cut);
+    buf_append(out, bytes + skip, (size_t)got - cut - skip);
+    *ret_next = begin + got - (int64_t)cut;
+    free(bytes);
+    return 0;
+}
+
+/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's own troubles. */
+static int weight_of(const char *line)
+{
+    if (strstr(line, " exited on signal "))
+        return 4;
+    if (strstr(line, "Z error dash-"))
+        return 3;
+    if (strstr(line, "ERROR: AddressSanitizer") || strstr(line, "runtime error:") ||
+        strstr(line, "error while loading shared libraries") || strstr(line, "cannot be started:"))
+        return 3;
+    if (strstr(line, "was unable to") || strstr(line, "MPI_ABORT was invoked"))
+        return 2;
+    if (strstr(line, "exited with non-zero status"))
+        return 0;
+    return line[strspn(line, "- \t")] ? 1 : 0;
+}
+
+static int64_t tail_start(const char *output, int64_t from, size_t most)
+{
+    int64_t size = outcome_log_size(output);
+
+    return size - from > (int64_t)most ? size - (int64_t)most : from;
+}
+
+char *outcome_telling_line(const char *output, int64_t from)
+{
+    struct buf log = {0};
+    char *line, *rest, *best = NULL;
+    int64_t next;
+    int most = 0, weight;
+
+    if (outcome_read_log(output, tail_start(output, from, TELLING_BYTES), TELLING_BYTES, &log,
+                         &next, NULL) < 0 ||
+        !log.data)
+        return NULL;
+    for (line = strtok_r(log.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        weight = weight_of(line);
+        /* of a kind, the first error caused the others; of plain lines the last is the nearest */
+        if (weight > most || (weight == most && weight == 1)) {
+            most = weight;
+            best = line;
+        }
+    }
+    best = best ? strdup(best + strspn(best, " \t")) : NULL;
+    buf_free(&log);
+    return best;
+}
+
+char *outcome_log_tail(const char *output, int64_t from)
+{
+    struct buf log = {0};
+    int64_t next;
+    size_t at;
+    int lines = 0;
+    char *tail;
+
+    if (outcome_read_log(output, tail_start(output, from, TAIL_BYTES), TAIL_BYTES, &log, &next,
+                         NULL) < 0)
+        return NULL;
+    at = log.len;
+    while (at > 0 && !(log.data[at - 1] == '\n' && at < log.len && ++lines == TAIL_LINES))
+        at--;
+    tail = strdup(log.data ? log.data + at : "");
+    buf_free(&log);
+    return tail;
+}

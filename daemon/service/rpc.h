@@ -1,0 +1,68 @@
+/* daemon/service/rpc.h - the gRPC server, with no gRPC in it for those who use it.
+ *
+ * One thread drains gRPC's completion queue and hands every event to the loop; all functions here
+ * and all callbacks run on the loop's thread.
+ *
+ * A call, from its handler's side: on_message() is called with the request (several times where the client
+ * streams); the handler answers, at once or later, and must end each call that it has seen exactly once, by
+ * rpc_reply(), rpc_fail() or rpc_finish(); after that the call is no longer its own. When the client goes
+ * away first, on_gone() says so, and the handler ends the call there (nothing is sent then). A handler without
+ * on_gone() just answers some time; answers to a client that has gone are dropped.
+ *
+ * Messages go out one at a time. A handler that has more to say than fits a few messages sends a batch and
+ * goes on in on_writable(): so a client that reads slowly holds up nobody and costs no memory.
+ */
+#pragma once
+#include "core/err.h"
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <uv.h>
+
+struct rpc_server;
+struct rpc_call;
+
+enum rpc_status { /* gRPC's numbers */
+                  RPC_OK = 0,
+                  RPC_INVALID_ARGUMENT = 3,
+                  RPC_NOT_FOUND = 5,
+                  RPC_PERMISSION_DENIED = 7,
+                  RPC_RESOURCE_EXHAUSTED = 8,
+                  RPC_FAILED_PRECONDITION = 9,
+                  RPC_ABORTED = 10,
+                  RPC_UNIMPLEMENTED = 12,
+                  RPC_INTERNAL = 13,
+                  RPC_UNAVAILABLE = 14,
+};
+
+struct rpc_method {
+    const char *path; /* "/dash.v1.FineTuning/GetJob" */
+    const ProtobufCMessageDescriptor *request_type;
+    bool client_streams;
+    /* m lives as long as the call, or until the callback returns where the client streams. */
+    void (*on_message)(struct rpc_call *call, const ProtobufCMessage *m);
+    void (*on_client_done)(
+        struct rpc_call *call); /* the client has sent its last message; may be NULL */
+    void (*on_writable)(struct rpc_call *call); /* all was sent; may be NULL */
+    void (*on_gone)(struct rpc_call *call);     /* may be NULL */
+};
+
+int rpc_open(uv_loop_t *loop, struct rpc_server **ret_server, struct err *err);
+/* Methods must outlive the server; service is what rpc_service() gives their handlers. */
+int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int n, void *service,
+                    struct err *err);
+/* Before rpc_start(). *ret_port is the port of a TCP address (where 0 was asked for, the one given), else 0. */
+int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
+int rpc_start(struct rpc_server *s, struct err *err);
+/* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */
+void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg);
+void rpc_close(struct rpc_server *s); /* NULL-safe; after done, or before rpc_start() */
+
+void *rpc_service(const struct rpc_call *call);
+void *rpc_data(const struct rpc_call *call);
+void rpc_set_data(struct rpc_call *call, void *data);
+
+void rpc_send(struct rpc_call *call, const ProtobufCMessage *m);
+bool rpc_idle(const struct rpc_call *call); /* nothing waits to be sent */
+void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text);
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and finish with OK */
+void rpc_fail(struct rpc_call *call, const struct err *err);      /* by err's code */

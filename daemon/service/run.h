@@ -1,0 +1,50 @@
+/* daemon/service/run.h - the states of a job, and nothing that acts.
+ *
+ *   QUEUED -> STARTING -> RUNNING -> SUCCEEDED
+ *     ^ |        |           |-----> FAILED -------.
+ *     | |        |           |-----> CANCELLED --.  |
+ *     | '--------|-----------------> CANCELLED   |  |     (a queued job ends at once)
+ *     '----------'-----------'                   |  |     (a rank died, or dashd stops its jobs)
+ *     '------------------------------------------'--'     (resume)
+ *
+ * A cancel leaves a job that runs in its state: it finishes its step, writes a checkpoint and then ends as CANCELLED.
+ *
+ * run_apply() is a pure function of (state, event): the table in run.c is all there is to know. Its caller
+ * commits the new state to the store before it acts on it (runs.h), so a restart re-applies the last event
+ * and every action must bear being repeated; hence an end that is told twice is the same end.
+ */
+#pragma once
+#include "core/err.h"
+#include <stdbool.h>
+
+/* The values are those of JobState in proto/dash.proto, and what the store keeps. */
+enum run_state {
+    RUN_QUEUED = 1,
+    RUN_STARTING,
+    RUN_RUNNING,
+    RUN_SUCCEEDED,
+    RUN_FAILED,
+    RUN_CANCELLED,
+    RUN_STATES
+};
+
+enum run_event {
+    RUN_LAUNCHED,        /* its turn has come */
+    RUN_FIRST_REPORT,    /* its coordinator has dialled */
+    RUN_ADAPTER_WRITTEN, /* it ended as it should */
+    RUN_STOPPED,         /* it ended after a checkpoint, or was killed, because somebody asked */
+    RUN_BROKE,           /* it ended otherwise, or could not be started */
+    RUN_RANK_DIED,       /* the launch is over but the job is not */
+    RUN_CANCEL,
+    RUN_RESUME,
+    RUN_EVENTS
+};
+
+/* Sets *ret_state on success. ERR_STATE, naming both, where the event cannot happen in the state. */
+int run_apply(enum run_state state, enum run_event event, enum run_state *ret_state,
+              struct err *err);
+
+/* SUCCEEDED, FAILED or CANCELLED: nothing more comes unless somebody resumes it. */
+bool run_is_final(enum run_state state);
+
+const char *run_state_name(enum run_state state); /* "QUEUED" and so on */

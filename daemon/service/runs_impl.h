@@ -1,0 +1,32 @@
+/* daemon/service/runs_impl.h - what runs.c (the table) and runs_act.c (what is done about it) share. */
+#pragma once
+#include "daemon/service/runs.h"
+
+enum { FLUSH_MS = 20, TICK_MS = 250, LINGER_MS = 5000 };
+
+int64_t runs_now_ms(void); /* Unix time */
+
+/* Applies the event and commits the row, in which the caller has changed what else changes; reason NULL: as it
+ * was. On failure nothing has changed. */
+int runs_transit(struct run *run, struct run_row *next, enum run_event event, const char *reason,
+                 struct err *err);
+/* Commits a row whose state does not change. */
+int runs_save(struct run *run, struct run_row *next, struct err *err);
+/* Commits the run's pending steps. */
+int runs_flush(struct run *run, struct err *err);
+/* Reads what the store has of its steps. */
+int runs_load_steps(struct run *run, struct err *err);
+/* Something that watchers are told has changed. */
+void runs_changed(struct run *run);
+
+/* Launches what may be launched now. */
+void runs_schedule(struct runs *r);
+/* Takes up a run again that an earlier dashd left. */
+int runs_adopt(struct run *run, struct err *err);
+/* Asks a run to stop, by whatever way there is; it is killed if it takes too long. */
+void runs_ask_to_stop(struct run *run);
+/* Makes sure that runs_tick() comes. */
+void runs_arm(struct runs *r);
+void runs_tick(uv_timer_t *timer);
+/* True while anything runs. */
+bool runs_any_launch(const struct runs *r);

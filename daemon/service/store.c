@@ -1,0 +1,357 @@
+/* daemon/service/store.c - see store.h: rows in and out. Statements are prepared once, at open.
+ *
+ * A number that is not finite is kept too: SQLite keeps infinities, and a NaN as NULL.
+ */
+#include "daemon/service/store_impl.h"
+#include "core/file.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RUN_COLUMNS                                                                                \
+    "name, state, reason, created_ms, queued_ms, started_ms, finished_ms, steps_total, phase, "    \
+    "workers, restarts, output, job_yaml, stop_wanted, launch, token, pid, pid_start, boot_id, "   \
+    "log_offset"
+
+static const char *const statement_sql[STORE_STATEMENTS] = {
+    [STORE_BEGIN] = "BEGIN IMMEDIATE",
+    [STORE_COMMIT] = "COMMIT",
+    [STORE_ROLLBACK] = "ROLLBACK",
+    [STORE_ADD_RUN] = "INSERT INTO jobs (" RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                      "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+    [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+                       "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) WHERE id = ?21",
+    [STORE_LOAD_RUNS] = "SELECT " RUN_COLUMNS ", id FROM jobs ORDER BY id",
+    [STORE_ADD_STEP] = "INSERT OR REPLACE INTO steps (job, step, loss, grad_norm, learning_rate, "
+                       "tokens, trained_tokens, seconds, phase, eval_loss) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [STORE_CUT_STEPS] = "DELETE FROM steps WHERE job = ?1 AND step > ?2",
+    [STORE_READ_STEPS] = "SELECT step, loss, grad_norm, learning_rate, tokens, trained_tokens, "
+                         "seconds, phase, eval_loss FROM steps WHERE job = ?1 AND step >= ?2 "
+                         "ORDER BY step LIMIT ?3",
+    [STORE_LAST_STEP] = "SELECT coalesce(max(step), 0) FROM steps WHERE job = ?1",
+    [STORE_ADD_NOTICE] = "INSERT INTO notices (job, text) VALUES (?1, ?2)",
+    [STORE_LOAD_NOTICES] = "SELECT text FROM notices WHERE job = ?1 ORDER BY id",
+};
+
+static int prepare_all(struct store *s, struct err *err)
+{
+    int i;
+
+    for (i = 0; i < STORE_STATEMENTS; i++)
+        if (sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &s->statements[i], NULL) != SQLITE_OK)
+            return store_failed(s, err);
+    return 0;
+}
+
+int store_open(const char *state, struct store **ret_store, struct err *err)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    int rc;
+
+    if (!s)
+        return err_nomem(err, sizeof(*s));
+    s->lock = -1;
+    s->path = file_join(state, "jobs.db");
+    if (!s->path) {
+        rc = err_nomem(err, strlen(state));
+        goto fail;
+    }
+    rc = store_file_open(s, state, err);
+    if (rc < 0)
+        goto fail;
+    rc = prepare_all(s, err);
+    if (rc < 0)
+        goto fail;
+    *ret_store = s;
+    return 0;
+fail:
+    store_close(s);
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    int i;
+
+    if (!s)
+        return;
+    for (i = 0; i < STORE_STATEMENTS; i++)
+        sqlite3_finalize(s->statements[i]);
+    sqlite3_close(s->db);
+    if (s->lock >= 0)
+        close(s->lock);
+    free(s->path);
+    free(s);
+}
+
+/* Runs a statement that gives no rows. */
+static int finish(struct store *s, sqlite3_stmt *q, struct err *err)
+{
+    int rc = sqlite3_step(q) == SQLITE_DONE ? 0 : store_failed(s, err);
+
+    sqlite3_reset(q);
+    sqlite3_clear_bindings(q);
+    return rc;
+}
+
+int store_begin(struct store *s, struct err *err)
+{
+    return finish(s, s->statements[STORE_BEGIN], err);
+}
+
+int store_commit(struct store *s, struct err *err)
+{
+    int rc = finish(s, s->statements[STORE_COMMIT], err);
+
+    if (rc < 0)
+        store_rollback(s);
+    return rc;
+}
+
+void store_rollback(struct store *s)
+{
+    if (!sqlite3_get_autocommit(s->db))
+        finish(s, s->statements[STORE_ROLLBACK], NULL);
+}
+
+static void bind_text(sqlite3_stmt *q, int at, const char *text)
+{
+    sqlite3_bind_text(q, at, text, -1, SQLITE_STATIC);
+}
+
+static void bind_run(sqlite3_stmt *q, const struct run_row *row)
+{
+    bind_text(q, 1, row->name);
+    sqlite3_bind_int(q, 2, (int)row->state);
+    bind_text(q, 3, row->reason);
+    sqlite3_bind_int64(q, 4, row->created_ms);
+    sqlite3_bind_int64(q, 5, row->queued_ms);
+    sqlite3_bind_int64(q, 6, row->started_ms);
+    sqlite3_bind_int64(q, 7, row->finished_ms);
+    sqlite3_bind_int(q, 8, row->steps_total);
+    sqlite3_bind_int(q, 9, row->phase);
+    sqlite3_bind_int(q, 10, row->workers);
+    sqlite3_bind_int(q, 11, row->restarts);
+    bind_text(q, 12, row->output);
+    bind_text(q, 13, row->job_yaml);
+    sqlite3_bind_int(q, 14, row->stop_wanted);
+    sqlite3_bind_int(q, 15, row->launch);
+    bind_text(q, 16, row->token);
+    sqlite3_bind_int64(q, 17, row->pid);
+    sqlite3_bind_int64(q, 18, (int64_t)row->pid_start);
+    bind_text(q, 19, row->boot_id);
+    sqlite3_bind_int64(q, 20, row->log_offset);
+}
+
+int store_add_run(struct store *s, struct run_row *row, struct err *err)
+{
+    int rc;
+
+    bind_run(s->statements[STORE_ADD_RUN], row);
+    rc = finish(s, s->statements[STORE_ADD_RUN], err);
+    if (rc == 0)
+        row->id = (long)sqlite3_last_insert_rowid(s->db);
+    return rc;
+}
+
+int store_save_run(struct store *s, const struct run_row *row, struct err *err)
+{
+    bind_run(s->statements[STORE_SAVE_RUN], row);
+    sqlite3_bind_int64(s->statements[STORE_SAVE_RUN], 21, row->id);
+    return finish(s, s->statements[STORE_SAVE_RUN], err);
+}
+
+static char *text_at(sqlite3_stmt *q, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(q, at);
+
+    return strdup(text ? text : "");
+}
+
+static void copy_at(sqlite3_stmt *q, int at, char *to, size_t size)
+{
+    const char *text = (const char *)sqlite3_column_text(q, at);
+    size_t len = text ? strlen(text) : 0;
+
+    if (len >= size)
+        len = size - 1;
+    memcpy(to, text ? text : "", len);
+    to[len] = '\0';
+}
+
+static int read_run(sqlite3_stmt *q, struct run_row *row, struct err *err)
+{
+    *row = (struct run_row){
+        .name = text_at(q, 0),
+        .state = (enum run_state)sqlite3_column_int(q, 1),
+        .reason = text_at(q, 2),
+        .created_ms = sqlite3_column_int64(q, 3),
+        .queued_ms = sqlite3_column_int64(q, 4),
+        .started_ms = sqlite3_column_int64(q, 5),
+        .finished_ms = sqlite3_column_int64(q, 6),
+        .steps_total = sqlite3_column_int(q, 7),
+        .phase = sqlite3_column_int(q, 8),
+        .workers = sqlite3_column_int(q, 9),
+        .restarts = sqlite3_column_int(q, 10),
+        .output = text_at(q, 11),
+        .job_yaml = text_at(q, 12),
+        .stop_wanted = sqlite3_column_int(q, 13),
+        .launch = sqlite3_column_int(q, 14),
+        .pid = (long)sqlite3_column_int64(q, 16),
+        .pid_start = (uint64_t)sqlite3_column_int64(q, 17),
+        .log_offset = sqlite3_column_int64(q, 19),
+        .id = (long)sqlite3_column_int64(q, 20),
+    };
+    copy_at(q, 15, row->token, sizeof(row->token));
+    copy_at(q, 18, row->boot_id, sizeof(row->boot_id));
+    if (row->name && row->reason && row->output && row->job_yaml && row->state >= RUN_QUEUED &&
+        row->state < RUN_STATES)
+        return 0;
+    run_row_free(row);
+    return err_set(err, ERR_INVALID, "job %lld of the store cannot be read",
+                   sqlite3_column_int64(q, 20));
+}
+
+void run_row_free(struct run_row *row)
+{
+    free(row->name);
+    free(row->reason);
+    free(row->output);
+    free(row->job_yaml);
+    *row = (struct run_row){0};
+}
+
+int store_load_runs(struct store *s, int (*take)(void *arg, struct run_row *row, struct err *err),
+                    void *arg, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_LOAD_RUNS];
+    struct run_row row;
+    int rc = 0, step;
+
+    while (rc == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
+        rc = read_run(q, &row, err);
+        if (rc == 0)
+            rc = take(arg, &row, err);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = store_failed(s, err);
+    sqlite3_reset(q);
+    return rc;
+}
+
+static int add_step(struct store *s, long id, const struct step_row *r, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_ADD_STEP];
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, r->step);
+    sqlite3_bind_double(q, 3, r->loss);
+    sqlite3_bind_double(q, 4, r->grad_norm);
+    sqlite3_bind_double(q, 5, r->learning_rate);
+    sqlite3_bind_int64(q, 6, r->tokens);
+    sqlite3_bind_int64(q, 7, r->trained_tokens);
+    sqlite3_bind_double(q, 8, r->seconds);
+    sqlite3_bind_int(q, 9, r->phase);
+    sqlite3_bind_double(q, 10, r->eval_loss);
+    return finish(s, q, err);
+}
+
+int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, struct err *err)
+{
+    int rc, i;
+
+    rc = store_begin(s, err);
+    if (rc < 0)
+        return rc;
+    for (i = 0; i < n && rc == 0; i++)
+        rc = add_step(s, id, &steps[i], err);
+    if (rc < 0) {
+        store_rollback(s);
+        return rc;
+    }
+    return store_commit(s, err);
+}
+
+int store_cut_steps(struct store *s, long id, int last, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_CUT_STEPS];
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, last);
+    return finish(s, q, err);
+}
+
+static double real_at(sqlite3_stmt *q, int at)
+{
+    return sqlite3_column_type(q, at) == SQLITE_NULL ? NAN : sqlite3_column_double(q, at);
+}
+
+int store_read_steps(struct store *s, long id, int from, struct step_row *steps, int max,
+                     int *ret_n, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_READ_STEPS];
+    int n = 0, rc;
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, from);
+    sqlite3_bind_int(q, 3, max);
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW && n < max)
+        steps[n++] = (struct step_row){
+            .step = sqlite3_column_int(q, 0),
+            .loss = real_at(q, 1),
+            .grad_norm = real_at(q, 2),
+            .learning_rate = real_at(q, 3),
+            .tokens = sqlite3_column_int64(q, 4),
+            .trained_tokens = sqlite3_column_int64(q, 5),
+            .seconds = real_at(q, 6),
+            .phase = sqlite3_column_int(q, 7),
+            .eval_loss = real_at(q, 8),
+        };
+    rc = rc == SQLITE_DONE ? 0 : store_failed(s, err);
+    sqlite3_reset(q);
+    if (rc == 0)
+        *ret_n = n;
+    return rc;
+}
+
+int store_last_step(struct store *s, long id, int *ret_step, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_LAST_STEP];
+    int rc = 0;
+
+    sqlite3_bind_int64(q, 1, id);
+    if (sqlite3_step(q) == SQLITE_ROW)
+        *ret_step = sqlite3_column_int(q, 0);
+    else
+        rc = store_failed(s, err);
+    sqlite3_reset(q);
+    return rc;
+}
+
+int store_add_notice(struct store *s, long id, const char *text, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_ADD_NOTICE];
+
+    sqlite3_bind_int64(q, 1, id);
+    bind_text(q, 2, text);
+    return finish(s, q, err);
+}
+
+int store_load_notices(struct store *s, long id,
+                       int (*take)(void *arg, const char *text, struct err *err), void *arg,
+                       struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_LOAD_NOTICES];
+    int rc = 0, step;
+
+    sqlite3_bind_int64(q, 1, id);
+    while (rc == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
+        rc = take(arg, (const char *)sqlite3_column_text(q, 0), err);
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = store_failed(s, err);
+    sqlite3_reset(q);
+    return rc;
+}

@@ -1,0 +1,76 @@
+/* daemon/service/store.h - what dashd knows, on disk: <state>/jobs.db (SQLite, WAL, synchronous=FULL).
+ *
+ * A function that returns 0 has made its change durable, unless a store_begin() is open: then store_commit()
+ * does. One thread uses a store. Two dashd never share a state folder: store_open() locks it.
+ *
+ * A file that SQLite finds damaged, that is another program's or a newer dashd's is refused and never written.
+ */
+#pragma once
+#include "core/err.h"
+#include "daemon/service/run.h"
+#include <stdint.h>
+
+struct store;
+
+/* A job as it is kept. Strings are owned, never NULL. */
+struct run_row {
+    long id;
+    char *name;
+    enum run_state state;
+    char *reason;
+    int64_t created_ms, queued_ms, started_ms, finished_ms; /* Unix time; 0: not yet */
+    int steps_total;
+    int phase;   /* Phase of dash.proto */
+    int workers; /* stages * replicas */
+    int restarts;
+    char *output;
+    char *job_yaml;
+    bool stop_wanted; /* a cancel is on its way */
+
+    int launch;     /* counts; 0: never started */
+    char token[33]; /* of this launch: its coordinator proves itself with it */
+    long pid;       /* of mpirun; 0: nothing runs */
+    uint64_t
+        pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later one */
+    char boot_id[40];
+    int64_t log_offset; /* size of the job's log when this launch began */
+};
+
+struct step_row {
+    int step;
+    double loss, grad_norm, learning_rate;
+    int64_t tokens, trained_tokens;
+    double seconds;
+    int phase;
+    double eval_loss;
+};
+
+/* state: an existing folder. */
+int store_open(const char *state, struct store **ret_store, struct err *err);
+void store_close(struct store *s); /* NULL-safe */
+
+int store_begin(struct store *s, struct err *err);
+int store_commit(struct store *s, struct err *err);
+void store_rollback(struct store *s);
+
+/* Adds the row and sets row->id. */
+int store_add_run(struct store *s, struct run_row *row, struct err *err);
+int store_save_run(struct store *s, const struct run_row *row, struct err *err);
+/* Calls take for every job, oldest first, with a row that take then owns (run_row_free()). */
+int store_load_runs(struct store *s, int (*take)(void *arg, struct run_row *row, struct err *err),
+                    void *arg, struct err *err);
+void run_row_free(struct run_row *row);
+
+/* Steps of job id, all or none. A step that is there already is replaced. */
+int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, struct err *err);
+/* Forgets the steps after `last`. */
+int store_cut_steps(struct store *s, long id, int last, struct err *err);
+/* Up to max steps from number `from` on. */
+int store_read_steps(struct store *s, long id, int from, struct step_row *steps, int max,
+                     int *ret_n, struct err *err);
+int store_last_step(struct store *s, long id, int *ret_step, struct err *err); /* 0: none */
+
+int store_add_notice(struct store *s, long id, const char *text, struct err *err);
+int store_load_notices(struct store *s, long id,
+                       int (*take)(void *arg, const char *text, struct err *err), void *arg,
+                       struct err *err);

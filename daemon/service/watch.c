@@ -1,0 +1,128 @@
+/* daemon/service/watch.c - see watch.h. */
+#include "daemon/service/watch.h"
+#include "daemon/service/message.h"
+#include <stdlib.h>
+
+enum { BATCH = 64 };
+
+struct watcher {
+    struct run *run;
+    struct rpc_call *call;
+    int next_step;
+    unsigned int version_sent; /* 0: nothing yet */
+    struct watcher *next, **prev;
+};
+
+static void remove_watcher(struct watcher *w)
+{
+    *w->prev = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    rpc_set_data(w->call, NULL);
+    free(w);
+}
+
+static void send_job(struct watcher *w)
+{
+    Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
+    struct message_job m;
+
+    message_job(w->run, &m);
+    response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_JOB;
+    response.job = &m.job;
+    w->version_sent = w->run->version;
+    rpc_send(w->call, &response.base);
+}
+
+static void send_steps(struct watcher *w, const struct step_row *rows, int n)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
+        Dash__V1__Step step;
+        message_step(&rows[i], &step);
+        response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_STEP;
+        response.step = &step;
+        rpc_send(w->call, &response.base);
+    }
+    w->next_step = rows[n - 1].step + 1;
+}
+
+/* Sends the next of what is new, if the stream is idle; on_writable comes when it has gone out. May free w. */
+static void advance(struct watcher *w)
+{
+    struct run *run = w->run;
+    struct step_row rows[BATCH];
+    struct rpc_call *call = w->call;
+    bool final = run_is_final(run->row.state);
+    struct err err;
+    int n = 0;
+
+    if (!rpc_idle(call))
+        return;
+    if (w->version_sent != run->version && (!final || !w->version_sent)) {
+        send_job(w);
+        return;
+    }
+    if (w->next_step <= run->steps_done &&
+        store_read_steps(run->runs->store, run->row.id, w->next_step, rows, BATCH, &n, &err) < 0) {
+        remove_watcher(w);
+        rpc_fail(call, &err);
+        return;
+    }
+    if (n > 0) {
+        send_steps(w, rows, n);
+    } else if (w->version_sent != run->version) {
+        send_job(w);
+    } else if (final) {
+        remove_watcher(w);
+        rpc_finish(call, RPC_OK, NULL);
+    }
+}
+
+int watch_add(struct run *run, struct rpc_call *call, int from_step, struct err *err)
+{
+    struct watcher *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return err_nomem(err, sizeof(*w));
+    w->run = run;
+    w->call = call;
+    w->next_step = from_step > 1 ? from_step : 1;
+    w->next = run->watchers;
+    w->prev = &run->watchers;
+    if (w->next)
+        w->next->prev = &w->next;
+    run->watchers = w;
+    rpc_set_data(call, w);
+    advance(w);
+    return 0;
+}
+
+void watch_wake(struct run *run)
+{
+    struct watcher *w, *next;
+
+    for (w = run->watchers; w; w = next) {
+        next = w->next;
+        advance(w);
+    }
+}
+
+void watch_on_writable(struct rpc_call *call)
+{
+    struct watcher *w = rpc_data(call);
+
+    if (w)
+        advance(w);
+}
+
+void watch_on_gone(struct rpc_call *call)
+{
+    struct watcher *w = rpc_data(call);
+
+    if (w)
+        remove_watcher(w);
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+}
