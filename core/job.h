@@ -84,6 +84,7 @@ struct job {
     int steps;      /* 0 while epochs decides: job_resolve_steps() */
     double epochs;  /* 0: not given */
     int micro_batch_tokens;
+    int eval_every; /* steps between evaluations; 0: only after the last */
     double learning_rate;
     enum job_schedule schedule;
     int warmup_steps;

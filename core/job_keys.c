@@ -41,6 +41,7 @@ const struct job_key job_keys[] = {
     {"training.steps", KEY_INT, AT(steps), KEY_NULLABLE, 1, MAX_INT, NULL},
     {"training.epochs", KEY_DOUBLE, AT(epochs), KEY_NULLABLE | KEY_OPEN, 0, 1e6, NULL},
     {"training.micro_batch_tokens", KEY_INT, AT(micro_batch_tokens), 0, 1, 1 << 20, NULL},
+    {"training.eval_every", KEY_INT, AT(eval_every), KEY_NULLABLE | KEY_NEUTRAL, 1, MAX_INT, NULL},
     {"training.learning_rate", KEY_DOUBLE, AT(learning_rate), KEY_OPEN, 0, HUGE_D, NULL},
     {"training.schedule", KEY_ENUM, AT(schedule), 0, 0, 0, schedule_names},
     {"training.warmup_steps", KEY_INT, AT(warmup_steps), 0, 0, MAX_INT, NULL},

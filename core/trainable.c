@@ -18,7 +18,7 @@ int trainable_layout(const struct job *job, const struct model_config *config,
     int layer, kind, n = config->n_layers * count_targets(job);
     struct trainable t = {.rank = job->rank, .directions = job->directions};
 
-    t.maps = calloc((size_t)n, sizeof(*t.maps));
+    t.maps = calloc((size_t)n + 1, sizeof(*t.maps));
     if (!t.maps)
         return err_nomem(err, (size_t)n * sizeof(*t.maps));
     for (layer = 0; layer < config->n_layers; layer++) {

@@ -1,0 +1,109 @@
+/* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
+#include "daemon/coordinator/load.h"
+#include "core/file.h"
+#include "core/tokenizer.h"
+#include <stdlib.h>
+
+/* Makes one error of all problems. */
+static int refuse(int rc, struct problems *problems, struct err *err)
+{
+    char *text = problems->n ? problems_text(problems) : NULL;
+
+    if (rc < 0 && text)
+        err_set(err, rc, "%s", text);
+    free(text);
+    problems_free(problems);
+    return rc;
+}
+
+static int read_job(const char *output, struct job **ret, struct err *err)
+{
+    char *path = file_join(output, "job.yaml"), *text = NULL;
+    struct problems problems = {0};
+    size_t len;
+    int rc = path ? file_read(path, &text, &len, err) : err_nomem(err, 0);
+
+    if (rc == 0)
+        rc = refuse(job_parse(text, path, output, NULL, 0, ret, &problems, err), &problems, err);
+    free(text);
+    free(path);
+    return rc;
+}
+
+static int read_data(const char *path, const struct loaded *l, const struct tokenizer *tokenizer,
+                     struct dataset *ret, struct err *err)
+{
+    struct problems problems = {0};
+    int rc = dataset_load(path, &l->job->data, tokenizer, model_config(l->model)->vocab, ret,
+                          &problems, err);
+
+    return refuse(rc, &problems, err);
+}
+
+static void note_rows(const struct dataset *d, const char *path, int max_tokens,
+                      struct buf *notices)
+{
+    if (d->n_truncated)
+        buf_printf(notices,
+                   "%s: %ld of %ld rows are longer than data.max_tokens (%d) and were cut; the "
+                   "first is row %d\n",
+                   path, d->n_truncated, d->n, max_tokens, d->first_truncated);
+    if (d->n_untrained)
+        buf_printf(notices,
+                   "%s: %ld of %ld rows have no trained token and are left out; the first is row "
+                   "%d\n",
+                   path, d->n_untrained, d->n, d->first_untrained);
+}
+
+int load_job(const char *output, struct loaded *ret, struct buf *notices, struct err *err)
+{
+    struct loaded l = {0};
+    struct tokenizer *tokenizer = NULL;
+    struct problems problems = {0};
+    int rc = read_job(output, &l.job, err);
+
+    if (rc == 0)
+        rc = refuse(model_open(l.job->model, &l.model, &problems, err), &problems, err);
+    if (rc == 0)
+        rc = model_open_tokenizer(l.model, &tokenizer, err);
+    if (rc == 0)
+        rc = read_data(l.job->data.train, &l, tokenizer, &l.train, err);
+    if (rc == 0)
+        note_rows(&l.train, l.job->data.train, l.job->data.max_tokens, notices);
+    if (rc == 0 && l.job->data.eval)
+        rc = read_data(l.job->data.eval, &l, tokenizer, &l.eval, err);
+    if (rc == 0 && l.job->data.eval)
+        note_rows(&l.eval, l.job->data.eval, l.job->data.max_tokens, notices);
+    tokenizer_free(tokenizer);
+    if (rc == 0) {
+        job_resolve_steps(l.job, l.train.n - l.train.n_untrained);
+        rc = trainable_layout(l.job, model_config(l.model), &l.layout, err);
+    }
+    if (rc < 0)
+        loaded_free(&l);
+    else
+        *ret = l;
+    return rc;
+}
+
+void loaded_free(struct loaded *l)
+{
+    job_free(l->job);
+    model_close(l->model);
+    dataset_free(&l->train);
+    dataset_free(&l->eval);
+    trainable_free(&l->layout);
+    *l = (struct loaded){0};
+}
+
+double loaded_trained_fraction(const struct loaded *l)
+{
+    double tokens = 0, trained = 0;
+    long i;
+
+    for (i = 0; i < l->train.n; i++) {
+        tokens += l->train.examples[i].n;
+        trained += l->train.examples[i].n_trained;
+    }
+    return tokens > 0 ? trained / tokens : 0;
+}

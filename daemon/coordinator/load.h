@@ -1,0 +1,23 @@
+/* daemon/coordinator/load.h - what the coordinator reads before it trains: the job from its folder, the model's description
+ * (not its weights), the data as token ids. */
+#pragma once
+#include "core/buf.h"
+#include "core/dataset.h"
+#include "core/err.h"
+#include "core/job.h"
+#include "core/model.h"
+#include "core/trainable.h"
+
+struct loaded {
+    struct job *job;
+    struct model *model;
+    struct dataset train, eval; /* eval.n is 0 without data.eval */
+    struct trainable layout;
+};
+
+/* Reads <output>/job.yaml and what it names. What the user should know goes to notices, a line each. */
+int load_job(const char *output, struct loaded *ret, struct buf *notices, struct err *err);
+void loaded_free(struct loaded *l);
+
+/* Trained positions / all positions of the training data. */
+double loaded_trained_fraction(const struct loaded *l);

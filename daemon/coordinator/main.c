@@ -1,0 +1,86 @@
+/* daemon/coordinator/main.c - dash-coordinator, rank 0 of a job. Exit codes: 0 the adapter is written, 3 stopped after a
+ * checkpoint, 1 failed. SIGTERM and SIGINT: finish the step, write a checkpoint, end. */
+#include "core/log.h"
+#include "daemon/coordinator/train.h"
+#include "proto/ranks.h"
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_STOPPED = 3 };
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+enum { OPTION_OUTPUT = 1, OPTION_JOB_ID, OPTION_SERVER };
+
+static const struct argp_option options[] = {
+    {"output", OPTION_OUTPUT, "FOLDER", 0, "the job's output folder; it holds job.yaml", 0},
+    {"job-id", OPTION_JOB_ID, "ID", 0, "what dashd calls the job", 0},
+    {"server", OPTION_SERVER, "ADDRESS", 0,
+     "where to report; without it only files are written. DASH_TOKEN is the job's token", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct train_options *o = state->input;
+
+    switch (key) {
+    case OPTION_OUTPUT:
+        o->output = arg;
+        return 0;
+    case OPTION_JOB_ID:
+        o->job_id = arg;
+        return 0;
+    case OPTION_SERVER:
+        o->server = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->output)
+            argp_error(state, "--output is missing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .doc = "Rank 0 of a fine-tuning job. dashd starts it; it is seldom run by hand.",
+    };
+    struct train_options o = {.job_id = "", .stop = &stop, .token = getenv("DASH_TOKEN")};
+    enum train_outcome outcome = TRAIN_DONE;
+    struct ranks *ranks = NULL;
+    struct err err;
+
+    log_init("coordinator", LOG_INFO);
+    argp_program_version = "dash-coordinator " DASH_VERSION;
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    if (ranks_open(&argc, &argv, RANK_COORDINATOR, &ranks, &err) < 0) {
+        log_error("%s", err.text);
+        return EXIT_FAILURE;
+    }
+    catch_signals();
+    if (train_run(ranks, &o, &outcome, &err) < 0)
+        ranks_abort(ranks, EXIT_FAILURE);
+    ranks_close(ranks);
+    return outcome == TRAIN_STOPPED ? EXIT_STOPPED : EXIT_SUCCESS;
+}

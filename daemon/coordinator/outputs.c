@@ -1,0 +1,249 @@
+/* daemon/coordinator/outputs.c - see outputs.h. */
+#include "daemon/coordinator/outputs.h"
+#include "core/adapter.h"
+#include "core/buf.h"
+#include "core/file.h"
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const phases[] = {"", "prelaunch", "identification", "dash", "lora", "export"};
+enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
+
+const char *phase_name(int phase)
+{
+    return phase > 0 && phase < PHASES ? phases[phase] : "";
+}
+
+static int phase_by_name(const char *name)
+{
+    int i;
+
+    for (i = 1; name && i < PHASES; i++)
+        if (strcmp(name, phases[i]) == 0)
+            return i;
+    return 0;
+}
+
+static bool parse_row(const char *line, size_t len, struct report_step *row)
+{
+    json_t *o = json_loadb(line, len, 0, NULL);
+
+    if (!o)
+        return false;
+    *row = (struct report_step){
+        .step = (int)json_integer_value(json_object_get(o, "step")),
+        .loss = json_number_value(json_object_get(o, "loss")),
+        .grad_norm = json_number_value(json_object_get(o, "grad_norm")),
+        .learning_rate = json_number_value(json_object_get(o, "learning_rate")),
+        .tokens = (long)json_integer_value(json_object_get(o, "tokens")),
+        .trained_tokens = (long)json_integer_value(json_object_get(o, "trained_tokens")),
+        .seconds = json_number_value(json_object_get(o, "seconds")),
+        .phase = phase_by_name(json_string_value(json_object_get(o, "phase"))),
+        .eval_loss = json_number_value(json_object_get(o, "eval_loss")),
+    };
+    json_decref(o);
+    return true;
+}
+
+/* Keeps the leading rows 1, 2, ... up to `step`. Returns the length of the text they take. */
+static size_t keep_rows(const char *text, size_t len, int step, struct report_step *rows, int *n)
+{
+    size_t at = 0;
+
+    while (*n < step) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t line = end ? (size_t)(end - (text + at)) : 0;
+        if (!end || !parse_row(text + at, line, &rows[*n]) || rows[*n].step != *n + 1)
+            break;
+        at += line + 1;
+        ++*n;
+    }
+    return at;
+}
+
+int metrics_open(const char *output, int step, struct metrics *ret, struct report_step **ret_rows,
+                 int *ret_n, struct err *err)
+{
+    struct metrics m = {.fd = -1, .path = file_join(output, "metrics.jsonl")};
+    struct report_step *rows = calloc((size_t)step + 1, sizeof(*rows));
+    char *text = NULL;
+    size_t len = 0, kept = 0;
+    int n = 0, rc = m.path && rows ? 0 : err_nomem(err, (size_t)step * sizeof(*rows));
+
+    if (rc == 0 && access(m.path, F_OK) == 0)
+        rc = file_read(m.path, &text, &len, err);
+    if (rc == 0 && text)
+        kept = keep_rows(text, len, step, rows, &n);
+    free(text);
+    if (rc == 0)
+        m.fd = open(m.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (rc == 0 && (m.fd < 0 || ftruncate(m.fd, (off_t)kept) < 0))
+        rc = err_errno(err, "%s: cannot be written", m.path);
+    if (rc < 0) {
+        free(rows);
+        metrics_close(&m);
+        return rc;
+    }
+    *ret = m;
+    *ret_rows = rows;
+    *ret_n = n;
+    return 0;
+}
+
+int metrics_add(struct metrics *m, const struct report_step *row, struct err *err)
+{
+    struct buf b = {0};
+    ssize_t written;
+
+    buf_printf(&b,
+               "{\"step\": %d, \"loss\": %.10g, \"grad_norm\": %.10g, \"learning_rate\": %.10g, "
+               "\"tokens\": %ld, \"trained_tokens\": %ld, \"seconds\": %.4f, \"phase\": \"%s\"",
+               row->step, row->loss, row->grad_norm, row->learning_rate, row->tokens,
+               row->trained_tokens, row->seconds, phase_name(row->phase));
+    if (row->eval_loss > 0)
+        buf_printf(&b, ", \"eval_loss\": %.10g", row->eval_loss);
+    buf_puts(&b, "}\n");
+    if (b.failed)
+        return err_nomem(err, b.cap);
+    written = write(m->fd, b.data, b.len);
+    buf_free(&b);
+    return written < 0 ? err_errno(err, "%s: cannot be written", m->path) : 0;
+}
+
+void metrics_close(struct metrics *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    free(m->path);
+    *m = (struct metrics){.fd = -1};
+}
+
+static int write_in(const char *output, const char *name, const void *bytes, size_t len,
+                    struct err *err)
+{
+    char *path = file_join(output, name);
+    int rc = path ? file_write_durably(path, bytes, len, err) : err_nomem(err, strlen(output));
+
+    free(path);
+    return rc;
+}
+
+static void print_numbers(struct buf *b, const char *name, const double *x, int n)
+{
+    int i;
+
+    buf_printf(b, "\"%s\": [", name);
+    for (i = 0; i < n; i++)
+        buf_printf(b, "%s%.10g", i ? ", " : "", x[i]);
+    buf_puts(b, "]");
+}
+
+static void print_map(struct buf *b, const struct state *s, int map)
+{
+    const struct chosen *c = &s->chosen[map];
+    const float *coefficients = s->params + s->layout->maps[map].c;
+    char name[128];
+    int i, k = s->layout->directions;
+
+    trainable_name(&s->layout->maps[map], name, sizeof(name));
+    buf_printf(b, " \"%s\": {\"indices\": [", name);
+    for (i = 0; i < k; i++)
+        buf_printf(b, "%s%d", i ? ", " : "", c->indices[i]);
+    buf_puts(b, "], ");
+    print_numbers(b, "delta", c->delta, k);
+    buf_puts(b, ", ");
+    print_numbers(b, "sigma", c->sigma, k);
+    buf_puts(b, ", \"coefficient\": [");
+    for (i = 0; i < k; i++)
+        buf_printf(b, "%s%.9g", i ? ", " : "", (double)coefficients[i]);
+    buf_printf(b, "], \"next_delta\": %.10g}", c->next_delta);
+}
+
+int write_directions(const char *output, const struct state *s, struct err *err)
+{
+    struct buf b = {0};
+    int map, rc;
+
+    buf_puts(&b, "{\n");
+    for (map = 0; map < s->layout->n; map++) {
+        print_map(&b, s, map);
+        buf_puts(&b, map + 1 < s->layout->n ? ",\n" : "\n");
+    }
+    buf_puts(&b, "}\n");
+    rc = b.failed ? err_nomem(err, b.cap) : write_in(output, "directions.json", b.data, b.len, err);
+    buf_free(&b);
+    return rc;
+}
+
+/* [A ; V^T] (R, m) and [s B | U diag(c)] (n, R) with R = r + k; plain A and B where k is 0. */
+static int join_map(const struct state *s, int i, int k, double scale, struct adapter_map *out,
+                    struct err *err)
+{
+    const struct trainable_map *map = &s->layout->maps[i];
+    const float *A = s->params + map->a, *B = s->params + map->b, *c = s->params + map->c;
+    int r = s->layout->rank, R = r + k, row, column, j;
+
+    *out = (struct adapter_map){map->layer, map->kind, map->rows, map->columns, NULL, NULL};
+    out->A = malloc((size_t)R * (size_t)map->columns * sizeof(float));
+    out->B = malloc((size_t)R * (size_t)map->rows * sizeof(float));
+    if (!out->A || !out->B)
+        return err_nomem(err, (size_t)R * (size_t)(map->rows + map->columns) * sizeof(float));
+    memcpy(out->A, A, (size_t)r * (size_t)map->columns * sizeof(float));
+    for (j = 0; j < k; j++)
+        for (column = 0; column < map->columns; column++)
+            out->A[(size_t)(r + j) * map->columns + column] =
+                s->chosen[i].V[(size_t)column * k + j];
+    for (row = 0; row < map->rows; row++) {
+        float *to = out->B + (size_t)row * R;
+        for (j = 0; j < r; j++)
+            to[j] = k ? (float)scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
+        for (j = 0; j < k; j++)
+            to[r + j] = s->chosen[i].U[(size_t)row * k + j] * c[j];
+    }
+    return 0;
+}
+
+int write_adapter(const struct job *job, const struct state *s, struct err *err)
+{
+    int k = s->identified ? s->layout->directions : 0, i, rc = 0;
+    struct adapter *a = calloc(1, sizeof(*a));
+    char *folder = file_join(job->output, "adapter");
+
+    if (a)
+        a->maps = calloc((size_t)s->layout->n, sizeof(*a->maps));
+    if (!a || !folder || !a->maps)
+        rc = err_nomem(err, (size_t)s->layout->n * sizeof(*a->maps));
+    if (rc == 0) {
+        a->rank = job->rank + k;
+        a->alpha = k ? job->rank + k : job->alpha;
+        a->rslora = !k && job->scaling == SCALING_RSLORA;
+    }
+    for (i = 0; rc == 0 && i < s->layout->n; i++) {
+        a->n = i + 1;
+        rc = join_map(s, i, k, job_scale(job), &a->maps[i], err);
+    }
+    if (rc == 0)
+        rc = file_make_folders(folder, err);
+    if (rc == 0)
+        rc = adapter_write(folder, a, job->model, err);
+    adapter_free(a);
+    free(folder);
+    return rc;
+}
+
+int write_outcome(const char *output, enum report_how how, const char *reason, struct err *err)
+{
+    static const char *const names[] = {"", "adapter_written", "stopped", "failed"};
+    json_t *o = json_pack("{s:s, s:s}", "how", names[how], "reason", reason);
+    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    int rc = text ? write_in(output, "outcome.json", text, strlen(text), err)
+                  : err_nomem(err, strlen(reason));
+
+    free(text);
+    json_decref(o);
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* daemon/coordinator/outputs.h - what the user finds in the output folder: metrics.jsonl, directions.json, adapter/,
+ * outcome.json. Everything but metrics.jsonl is written durably, whole or not at all.
+ */
+#pragma once
+#include "core/err.h"
+#include "core/job.h"
+#include "daemon/coordinator/report.h"
+#include "daemon/coordinator/state.h"
+
+/* metrics.jsonl, a row a step. Rows past `step` are cut off at open (they will be made again, equal); those that stay are
+ * handed back for the report: *ret_rows is the caller's. */
+struct metrics {
+    int fd;
+    char *path;
+};
+int metrics_open(const char *output, int step, struct metrics *ret, struct report_step **ret_rows,
+                 int *ret_n, struct err *err);
+int metrics_add(struct metrics *m, const struct report_step *row, struct err *err);
+void metrics_close(struct metrics *m);
+
+/* {module: {indices, delta, sigma, coefficient}} */
+int write_directions(const char *output, const struct state *s, struct err *err);
+
+/* adapter/: after identification the delta [s B | U diag(c)] [A ; V^T] as a LoRA of rank r + k = alpha; before it, and for
+ * plain LoRA, A and B with the job's own alpha. */
+int write_adapter(const struct job *job, const struct state *s, struct err *err);
+
+/* outcome.json: how this launch ended, for a dashd that was away. */
+int write_outcome(const char *output, enum report_how how, const char *reason, struct err *err);
+/* The phases of metrics.jsonl by their number in proto/dash.proto. */
+const char *phase_name(int phase);

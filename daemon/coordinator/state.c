@@ -1,0 +1,123 @@
+/* daemon/coordinator/state.c - see state.h: making and initialising. The checkpoint's form is in state_file.c. */
+#include "daemon/coordinator/state.h"
+#include "core/adapter.h"
+#include "core/rng.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int open_chosen(struct state *s, struct err *err)
+{
+    size_t k = (size_t)s->layout->directions;
+    int i;
+
+    if (k == 0)
+        return 0;
+    s->chosen = calloc((size_t)s->layout->n, sizeof(*s->chosen));
+    if (!s->chosen)
+        return err_nomem(err, (size_t)s->layout->n * sizeof(*s->chosen));
+    for (i = 0; i < s->layout->n; i++) {
+        const struct trainable_map *map = &s->layout->maps[i];
+        struct chosen *c = &s->chosen[i];
+        c->indices = calloc(k, sizeof(*c->indices));
+        c->delta = calloc(k, sizeof(*c->delta));
+        c->sigma = calloc(k, sizeof(*c->sigma));
+        c->U = calloc(k * (size_t)map->rows, sizeof(*c->U));
+        c->V = calloc(k * (size_t)map->columns, sizeof(*c->V));
+        if (!c->indices || !c->delta || !c->sigma || !c->U || !c->V)
+            return err_nomem(err, k * (size_t)(map->rows + map->columns) * sizeof(float));
+    }
+    return 0;
+}
+
+int state_open(const struct trainable *layout, struct state *ret, struct err *err)
+{
+    struct state s = {.layout = layout};
+    int rc;
+
+    s.params = calloc(layout->count, sizeof(float));
+    s.m = calloc(layout->count, sizeof(float));
+    s.v = calloc(layout->count, sizeof(float));
+    rc = s.params && s.m && s.v ? open_chosen(&s, err)
+                                : err_nomem(err, 3 * layout->count * sizeof(float));
+    if (rc < 0)
+        state_close(&s);
+    else
+        *ret = s;
+    return rc;
+}
+
+void state_close(struct state *s)
+{
+    int i;
+
+    for (i = 0; s->chosen && i < s->layout->n; i++) {
+        free(s->chosen[i].indices);
+        free(s->chosen[i].delta);
+        free(s->chosen[i].sigma);
+        free(s->chosen[i].U);
+        free(s->chosen[i].V);
+    }
+    free(s->chosen);
+    free(s->params);
+    free(s->m);
+    free(s->v);
+    *s = (struct state){0};
+}
+
+static void draw_A(float *A, size_t n, int columns, int map, struct rng_key key)
+{
+    float bound = (float)(1 / sqrt((double)columns));
+    uint32_t words[4];
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), (uint32_t)map, 0};
+        if (i % 4 == 0)
+            rng_draw(key, counter, words);
+        A[i] = bound * (2 * rng_unit(words[i % 4]) - 1);
+    }
+}
+
+static int start_from(struct state *s, const struct adapter *a)
+{
+    size_t r = (size_t)s->layout->rank;
+    int i, j;
+
+    for (i = 0; i < s->layout->n; i++) {
+        const struct trainable_map *map = &s->layout->maps[i];
+        for (j = 0; j < a->n; j++) {
+            if (a->maps[j].layer != map->layer || a->maps[j].kind != map->kind)
+                continue;
+            memcpy(s->params + map->a, a->maps[j].A, r * (size_t)map->columns * sizeof(float));
+            memcpy(s->params + map->b, a->maps[j].B, r * (size_t)map->rows * sizeof(float));
+            break;
+        }
+        if (j == a->n)
+            return -1;
+    }
+    return 0;
+}
+
+int state_init(struct state *s, const struct job *job, const struct model_config *config,
+               struct err *err)
+{
+    struct rng_key key = rng_key(job->seed, RNG_INIT);
+    struct adapter *a = NULL;
+    int i, rc;
+
+    for (i = 0; i < s->layout->n && !job->init_adapter; i++) {
+        const struct trainable_map *map = &s->layout->maps[i];
+        draw_A(s->params + map->a, (size_t)(map->b - map->a), map->columns, i, key);
+    }
+    if (!job->init_adapter)
+        return 0;
+    rc = adapter_read(job->init_adapter, config, &a, err);
+    if (rc < 0)
+        return rc;
+    if (a->rank != job->rank || start_from(s, a) < 0)
+        rc = err_set(err, ERR_INVALID, "%s does not fit the job: other rank or modules",
+                     job->init_adapter);
+    adapter_free(a);
+    return rc;
+}

@@ -1,0 +1,49 @@
+/* daemon/coordinator/state.h - everything that training has made so far, and nothing else: what a checkpoint holds.
+ *
+ *   params, m, v   one vector each, laid out as core/trainable.h says
+ *   step           optimizer steps applied; also the data cursor, since the data order is a function of it
+ *   directions     once identified (step >= t): never chosen again
+ */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/job.h"
+#include "core/trainable.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct chosen {            /* the directions of one map */
+    int32_t *indices;      /* (k) */
+    double *delta, *sigma; /* (k) */
+    double next_delta;
+    float *U, *V; /* (n, k), (m, k) */
+};
+
+struct state {
+    const struct trainable *layout; /* borrowed */
+    int step;
+    bool identified;
+    float *params, *m, *v; /* (layout->count) */
+    struct chosen *chosen; /* (layout->n), filled once identified; NULL for plain LoRA */
+};
+
+/* All zero. */
+int state_open(const struct trainable *layout, struct state *ret, struct err *err);
+void state_close(struct state *s);
+/* A ~ U(-1/sqrt(m), 1/sqrt(m)), which is kaiming_uniform(a = sqrt 5); B = 0. Or A and B of the start adapter. */
+int state_init(struct state *s, const struct job *job, const struct model_config *config,
+               struct err *err);
+
+/* What a checkpoint must agree with to be this job's. */
+struct state_identity {
+    char job[33];     /* job_identity() */
+    char data[33];    /* dataset_hash() */
+    char weights[33]; /* sum of the tensors' hashes */
+};
+
+/* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a safetensors image. */
+int state_encode(const struct state *s, const struct state_identity *identity, struct buf *out,
+                 struct err *err);
+/* Replaces s. ERR_INVALID when the bytes are damaged, ERR_STATE when they are another job's. `name` is for messages. */
+int state_decode(struct state *s, const struct state_identity *identity, const void *bytes,
+                 size_t len, const char *name, struct err *err);

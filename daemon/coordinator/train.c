@@ -1,0 +1,422 @@
+/* daemon/coordinator/train.c - see train.h. */
+#include "daemon/coordinator/train.h"
+#include "core/dataset.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/model.h"
+#include "core/tokenizer.h"
+#include "daemon/coordinator/checkpoint.h"
+#include "daemon/coordinator/load.h"
+#include "daemon/coordinator/optimizer.h"
+#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/outputs.h"
+#include "daemon/coordinator/report.h"
+#include "daemon/coordinator/state.h"
+#include "daemon/coordinator/workers.h"
+#include "proto/phase.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct train {
+    const struct train_options *options;
+    struct ranks *ranks;
+    struct loaded loaded;
+    struct workers workers;
+    struct order order, eval_order;
+    struct state state;
+    struct state_identity identity;
+    struct checkpoint *checkpoint;
+    struct metrics metrics;
+    struct report *report;
+    float *gradient;  /* (count) */
+    struct buf bytes; /* of the checkpoint being built */
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static const struct job *job_of(const struct train *t)
+{
+    return t->loaded.job;
+}
+
+static void notice(struct train *t, const char *text)
+{
+    log_warn("%s", text);
+    report_notice(t->report, text);
+}
+
+static int phase_of(const struct train *t)
+{
+    if (job_of(t)->method == METHOD_LORA)
+        return PHASE_LORA;
+    return t->state.identified ? PHASE_DASH : PHASE_PRELAUNCH;
+}
+
+/* ---- start ---- */
+
+static char *cache_folder(void)
+{
+    const char *set = getenv("DASH_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    char *path = NULL;
+
+    if (set && *set)
+        return strdup(set);
+    if (xdg && *xdg)
+        return file_join(xdg, "dash/spectra");
+    if (home && *home && asprintf(&path, "%s/.cache/dash/spectra", home) > 0)
+        return path;
+    return NULL;
+}
+
+static int set_up_workers(struct train *t, struct err *err)
+{
+    char *cache = cache_folder();
+    double start = now();
+    int rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
+                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+
+    if (rc == 0)
+        rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
+    free(cache);
+    if (rc == 0)
+        log_info("%d workers with %d threads are ready after %.1f s, %.0f MB in all",
+                 ranks_count(t->ranks) - 1, t->workers.threads, now() - start,
+                 (double)t->workers.resident_bytes / 1e6);
+    return rc;
+}
+
+/* Notices of a launch: each goes to the log and to dashd. */
+static void tell_lines(struct train *t, struct buf *lines)
+{
+    char *at = lines->data, *end;
+
+    for (; at && (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        notice(t, at);
+    }
+    buf_free(lines);
+}
+
+static int load_or_init(struct train *t, struct buf *notices, struct err *err)
+{
+    char *folder = file_join(t->options->output, "checkpoint");
+    bool found = false;
+    int rc = folder ? state_open(&t->loaded.layout, &t->state, err) : err_nomem(err, 0);
+
+    if (rc == 0)
+        rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
+    if (rc == 0 && !found)
+        rc = state_init(&t->state, job_of(t), model_config(t->loaded.model), err);
+    if (rc == 0)
+        rc = checkpoint_open(folder, &t->checkpoint, err);
+    if (rc == 0 && found)
+        log_info("going on from the checkpoint of step %d", t->state.step);
+    free(folder);
+    return rc;
+}
+
+static int open_outputs(struct train *t, struct buf *notices, struct err *err)
+{
+    struct report_step *rows = NULL;
+    int n = 0, rc;
+
+    rc = metrics_open(t->options->output, t->state.step, &t->metrics, &rows, &n, err);
+    if (rc == 0 && n < t->state.step)
+        buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
+                   t->state.step);
+    if (rc == 0)
+        rc = report_open(t->options->server, t->options->job_id, t->options->token, t->state.step,
+                         job_of(t)->steps, &t->report, err);
+    if (rc == 0)
+        report_history(t->report, rows, n);
+    free(rows);
+    return rc;
+}
+
+static int start(struct train *t, struct err *err)
+{
+    struct buf notices = {0};
+    int rc = load_job(t->options->output, &t->loaded, &notices, err);
+
+    if (rc == 0)
+        rc = order_open(job_of(t), &t->loaded.train, &t->order, err);
+    if (rc == 0 && t->loaded.eval.n > 0)
+        rc = order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
+    if (rc == 0) {
+        job_identity(job_of(t), t->identity.job);
+        dataset_hash(&t->loaded.train, t->identity.data);
+        rc = set_up_workers(t, err);
+    }
+    if (rc == 0)
+        rc = load_or_init(t, &notices, err);
+    if (rc == 0)
+        rc = open_outputs(t, &notices, err);
+    tell_lines(t, &notices);
+    if (rc == 0 && t->state.identified)
+        rc = workers_direct(&t->workers, &t->state, err);
+    t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));
+    if (rc == 0 && !t->gradient)
+        rc = err_nomem(err, t->loaded.layout.count * sizeof(float));
+    return rc;
+}
+
+/* ---- a step ---- */
+
+/* Finite everywhere; and B's gradient is zero for a whole module only if nothing reaches it. */
+static int check_gradient(const struct train *t, struct err *err)
+{
+    const struct trainable *layout = &t->loaded.layout;
+    char name[128];
+    int i;
+
+    for (i = 0; i < layout->n; i++) {
+        const struct trainable_map *map = &layout->maps[i];
+        double all =
+            gradient_norm(t->gradient + map->a, map->c + (size_t)layout->directions - map->a);
+        double b = gradient_norm(t->gradient + map->b, map->c - map->b);
+        trainable_name(map, name, sizeof(name));
+        if (!isfinite(all))
+            return err_set(err, ERR_INVALID,
+                           "step %d: the gradient of %s is not finite; a lower "
+                           "training.learning_rate or training.clip_norm may help",
+                           t->state.step + 1, name);
+        if (b == 0)
+            return err_set(err, ERR_INVALID,
+                           "step %d: the gradient of %s is zero: nothing would be learned there",
+                           t->state.step + 1, name);
+    }
+    return 0;
+}
+
+/* A and B count their steps from the start, c from the step after identification. */
+static void apply_gradient(struct train *t, int step, double rate, double factor)
+{
+    const struct trainable *layout = &t->loaded.layout;
+    struct state *s = &t->state;
+    size_t k = (size_t)layout->directions;
+    int i;
+
+    for (i = 0; i < layout->n; i++) {
+        size_t a = layout->maps[i].a, c = layout->maps[i].c;
+        adamw_step(job_of(t), rate, step, factor, t->gradient + a, s->params + a, s->m + a,
+                   s->v + a, c - a);
+        if (s->identified)
+            adamw_step(job_of(t), rate, step - job_of(t)->prelaunch_steps, factor, t->gradient + c,
+                       s->params + c, s->m + c, s->v + c, k);
+    }
+    s->step = step;
+}
+
+static int evaluate(struct train *t, double *ret_loss, struct err *err)
+{
+    struct packed_step packed;
+    double sum = 0, loss;
+    long first, trained = 0;
+    int rc;
+
+    for (first = 0; first < t->eval_order.n; first += t->eval_order.batch_size) {
+        rc = order_pack_rows(&t->eval_order, first, &packed, err);
+        if (rc < 0)
+            return rc;
+        rc = workers_step(&t->workers, &t->state, &packed, t->state.step, NULL, &loss, err);
+        trained += packed.trained;
+        packed_free(&packed);
+        if (rc < 0)
+            return rc;
+        sum += loss;
+    }
+    *ret_loss = sum / (double)trained;
+    return 0;
+}
+
+static bool evaluates_after(const struct train *t, int step)
+{
+    const struct job *job = job_of(t);
+
+    if (t->eval_order.n == 0)
+        return false;
+    return step == job->steps || (job->eval_every && step % job->eval_every == 0);
+}
+
+static int identify(struct train *t, struct err *err)
+{
+    double start = now();
+    int rc;
+
+    report_phase(t->report, PHASE_IDENTIFICATION);
+    rc = workers_identify(&t->workers, &t->state, err);
+    if (rc == 0)
+        rc = workers_direct(&t->workers, &t->state, err);
+    if (rc == 0)
+        rc = write_directions(t->options->output, &t->state, err);
+    if (rc == 0) {
+        log_info("directions of %d modules chosen in %.1f s", t->loaded.layout.n, now() - start);
+        report_phase(t->report, PHASE_DASH);
+    }
+    return rc;
+}
+
+/* Forward, backward and update of the next step; fills the row. */
+static int compute_step(struct train *t, struct report_step *row, struct err *err)
+{
+    struct packed_step packed;
+    int step = t->state.step + 1, rc = order_pack_step(&t->order, step, &packed, err);
+    double loss;
+
+    if (rc < 0)
+        return rc;
+    *row = (struct report_step){.step = step,
+                                .tokens = packed.tokens,
+                                .trained_tokens = packed.trained,
+                                .phase = phase_of(t),
+                                .learning_rate = learning_rate_at(job_of(t), step)};
+    rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);
+    row->loss = loss / (double)packed.trained;
+    packed_free(&packed);
+    if (rc == 0 && !isfinite(row->loss))
+        rc = err_set(err, ERR_INVALID, "step %d: the loss is not finite", step);
+    if (rc == 0)
+        rc = check_gradient(t, err);
+    if (rc < 0)
+        return rc;
+    row->grad_norm = gradient_norm(t->gradient, t->loaded.layout.count);
+    apply_gradient(t, step, row->learning_rate, clip_factor(job_of(t), row->grad_norm));
+    return 0;
+}
+
+static int save(struct train *t, struct err *err)
+{
+    int rc;
+
+    t->bytes.len = 0;
+    rc = state_encode(&t->state, &t->identity, &t->bytes, err);
+    if (rc == 0)
+        rc = checkpoint_submit(t->checkpoint, t->state.step, &t->bytes, t->metrics.fd, err);
+    return rc;
+}
+
+static int one_step(struct train *t, struct err *err)
+{
+    struct report_step row;
+    double start = now();
+    int rc = compute_step(t, &row, err);
+
+    if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->prelaunch_steps)
+        rc = identify(t, err);
+    row.seconds = now() - start;
+    if (rc == 0 && evaluates_after(t, row.step))
+        rc = evaluate(t, &row.eval_loss, err);
+    if (rc == 0)
+        rc = metrics_add(&t->metrics, &row, err);
+    if (rc == 0)
+        rc = save(t, err);
+    if (rc == 0)
+        report_step(t->report, &row);
+    return rc;
+}
+
+static bool stop_wanted(const struct train *t)
+{
+    return *t->options->stop || report_stop_wanted(t->report);
+}
+
+static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct err *err)
+{
+    int rc = 0;
+
+    report_phase(t->report, phase_of(t));
+    *ret_outcome = TRAIN_DONE;
+    while (rc == 0 && t->state.step < job_of(t)->steps) {
+        if (stop_wanted(t)) {
+            *ret_outcome = TRAIN_STOPPED;
+            break;
+        }
+        rc = one_step(t, err);
+    }
+    return rc == 0 ? checkpoint_wait(t->checkpoint, err) : rc;
+}
+
+static int export(struct train *t, struct err *err)
+{
+    int rc = 0;
+
+    report_phase(t->report, PHASE_EXPORT);
+    if (t->state.identified)
+        rc = write_directions(t->options->output, &t->state, err);
+    return rc == 0 ? write_adapter(job_of(t), &t->state, err) : rc;
+}
+
+/* ---- end ---- */
+
+enum { GOODBYE_MS = 5000 };
+
+static void tell_outcome(struct train *t, int rc, enum train_outcome outcome, const struct err *err)
+{
+    enum report_how how = rc < 0                     ? REPORT_FAILED
+                          : outcome == TRAIN_STOPPED ? REPORT_STOPPED
+                                                     : REPORT_ADAPTER_WRITTEN;
+    char reason[sizeof(err->text) + 64];
+    struct err late;
+
+    if (rc < 0)
+        snprintf(reason, sizeof(reason), "%s", err->text);
+    else if (outcome == TRAIN_STOPPED)
+        snprintf(reason, sizeof(reason), "stopped after step %d", t->state.step);
+    else
+        snprintf(reason, sizeof(reason), "the adapter is in %s/adapter", t->options->output);
+    if (rc < 0)
+        log_error("%s", reason);
+    else
+        log_info("%s", reason);
+    if (write_outcome(t->options->output, how, reason, &late) < 0)
+        log_error("%s", late.text);
+    /* A job that failed before it could report says so now. */
+    if (!t->report && t->options->server)
+        report_open(t->options->server, t->options->job_id, t->options->token, 0, 0, &t->report,
+                    &late);
+    report_end(t->report, how, reason, GOODBYE_MS);
+}
+
+static void close_train(struct train *t)
+{
+    workers_stop(&t->workers);
+    report_close(t->report);
+    checkpoint_close(t->checkpoint);
+    metrics_close(&t->metrics);
+    state_close(&t->state);
+    order_close(&t->order);
+    order_close(&t->eval_order);
+    workers_close(&t->workers);
+    loaded_free(&t->loaded);
+    buf_free(&t->bytes);
+    free(t->gradient);
+}
+
+int train_run(struct ranks *ranks, const struct train_options *options,
+              enum train_outcome *ret_outcome, struct err *err)
+{
+    struct train t = {.options = options, .ranks = ranks, .metrics = {.fd = -1}};
+    enum train_outcome outcome = TRAIN_DONE;
+    int rc = start(&t, err);
+
+    if (rc == 0)
+        rc = train_steps(&t, &outcome, err);
+    if (rc == 0 && outcome == TRAIN_DONE)
+        rc = export(&t, err);
+    tell_outcome(&t, rc, outcome, err);
+    close_train(&t);
+    if (rc == 0)
+        *ret_outcome = outcome;
+    return rc;
+}

@@ -1,0 +1,27 @@
+/* daemon/coordinator/train.h - one launch of a job, from its folder to an adapter, a stop, or a sentence that says why not.
+ *
+ *   load -> set up workers -> [load checkpoint | initialise] -> step ... step -> export
+ *                                                                |-- after step t: identify, tell the workers
+ *
+ * A step: pack rows; workers answer with the summed gradient; check it; clip; AdamW; write a row of metrics; submit a
+ * checkpoint; report. The checkpoint before is durable by then (checkpoint.h).
+ */
+#pragma once
+#include "core/err.h"
+#include "proto/ranks.h"
+#include <signal.h>
+#include <stdbool.h>
+
+struct train_options {
+    const char *output; /* the job's folder; holds job.yaml */
+    const char *job_id;
+    const char *server; /* dashd's address, or NULL */
+    const char *token;
+    const volatile sig_atomic_t *stop; /* set by SIGTERM and SIGINT */
+};
+
+enum train_outcome { TRAIN_DONE, TRAIN_STOPPED };
+
+/* Reports and writes outcome.json whatever happens. */
+int train_run(struct ranks *ranks, const struct train_options *options,
+              enum train_outcome *ret_outcome, struct err *err);

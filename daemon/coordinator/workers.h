@@ -1,0 +1,45 @@
+/* daemon/coordinator/workers.h - the worker ranks as the coordinator uses them (messages: proto/ranks.h).
+ *
+ * Worker replica * stages + stage is rank 1 + that. Every call waits for all answers; a worker that answers with a sentence
+ * of its own (RANK_ERROR) makes the call fail with ERR_PEER and that sentence.
+ */
+#pragma once
+#include "core/job.h"
+#include "core/trainable.h"
+#include "core/tree.h"
+#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/state.h"
+#include "proto/ranks.h"
+
+struct workers {
+    struct ranks *ranks;
+    int stages, replicas;
+    int *first_layer; /* (stages + 1), owned */
+    size_t *begin;    /* (stages + 1): slices of the trained vector, owned */
+    const struct trainable *layout;
+    struct grad_tree *trees;      /* (stages): sums over replicas, owned */
+    struct buf body;              /* of the message being built */
+    unsigned long resident_bytes; /* of all workers, as they said when ready */
+    int threads;                  /* of all workers */
+};
+
+int workers_open(struct workers *w, struct ranks *ranks, const struct job *job,
+                 const struct model_config *config, const struct trainable *layout,
+                 double trained_fraction, struct err *err);
+void workers_close(struct workers *w);
+
+/* Sends the setup and waits until all are ready. ret_weights: the model's hash, 32 hex digits. */
+int workers_set_up(struct workers *w, const struct job *job, const char *cache,
+                   char ret_weights[33], struct err *err);
+
+/* One step: writes the summed gradient (layout->count) and the summed loss. gradient NULL: forward only. */
+int workers_step(struct workers *w, const struct state *s, const struct packed_step *packed,
+                 int step, float *gradient, double *ret_loss, struct err *err);
+
+/* Has the directions chosen for the parameters of s; fills s->chosen. */
+int workers_identify(struct workers *w, struct state *s, struct err *err);
+/* Gives the workers the directions of s. */
+int workers_direct(struct workers *w, const struct state *s, struct err *err);
+
+/* Tells all workers to end. */
+void workers_stop(struct workers *w);

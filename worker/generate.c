@@ -1,0 +1,367 @@
+/* worker/generate.c - see generate.h. */
+#include "worker/generate.h"
+#include "core/adapter.h"
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sequence {
+    float *cache; /* (layers, 2, capacity, G D): keys, then values, of each layer */
+    int capacity; /* positions */
+    int len;      /* positions in the cache */
+    int32_t next; /* the token to feed */
+};
+
+struct generator {
+    struct job job; /* only what the layers need; strings are borrowed */
+    struct model *model;
+    struct trainable trainable;
+    struct team *team;
+    struct stage *stage;
+    struct sequence sequences[GENERATE_GROUP];
+    struct layer_acts acts;
+    float *memory; /* of acts, and y behind it */
+    size_t floats;
+    float *y;
+};
+
+static int all_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* Makes the adapter the stage's parameters: a plain LoRA of the adapter's rank. */
+static int load_adapter(struct generator *g, const struct adapter *a, struct err *err)
+{
+    float *params = calloc(g->trainable.count + 1, sizeof(*params));
+    size_t r = (size_t)g->trainable.rank;
+    int i, j;
+
+    if (!params)
+        return err_nomem(err, g->trainable.count * sizeof(*params));
+    for (i = 0; i < g->trainable.n; i++) {
+        const struct trainable_map *map = &g->trainable.maps[i];
+        for (j = 0; j < a->n; j++) {
+            if (a->maps[j].layer != map->layer || a->maps[j].kind != map->kind)
+                continue;
+            memcpy(params + map->a, a->maps[j].A, r * (size_t)map->columns * sizeof(float));
+            memcpy(params + map->b, a->maps[j].B, r * (size_t)map->rows * sizeof(float));
+        }
+    }
+    stage_load(g->stage, params);
+    free(params);
+    return 0;
+}
+
+static int open_stage(struct generator *g, const char *adapter_path, struct err *err)
+{
+    const struct model_config *c = model_config(g->model);
+    struct adapter *a = NULL;
+    int i, rc = adapter_path ? adapter_read(adapter_path, c, &a, err) : 0;
+
+    if (rc < 0)
+        return rc;
+    g->job.rank = a ? a->rank : 1;
+    g->job.alpha = a ? a->alpha : 1;
+    g->job.scaling = a && a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+    for (i = 0; a && i < a->n; i++)
+        g->job.targets[a->maps[i].kind] = true;
+    rc = trainable_layout(&g->job, c, &g->trainable, err);
+    if (rc == 0)
+        rc = stage_open(&g->job, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage, err);
+    if (rc == 0 && a)
+        rc = load_adapter(g, a, err);
+    adapter_free(a);
+    return rc;
+}
+
+int generator_open(const char *model_path, const char *adapter, int threads, struct generator **ret,
+                   struct err *err)
+{
+    struct generator *g = calloc(1, sizeof(*g));
+    struct problems problems = {0};
+    char *text;
+    int rc;
+
+    if (!g)
+        return err_nomem(err, sizeof(*g));
+    rc = model_open(model_path, &g->model, &problems, err);
+    if (rc < 0 && problems.n && (text = problems_text(&problems))) {
+        err_set(err, rc, "%s", text);
+        free(text);
+    }
+    problems_free(&problems);
+    if (rc == 0)
+        rc = team_open(threads > 0 ? threads : all_cores(), &g->team, err);
+    if (rc == 0)
+        rc = open_stage(g, adapter, err);
+    if (rc < 0) {
+        generator_close(g);
+        return rc;
+    }
+    *ret = g;
+    return 0;
+}
+
+void generator_close(struct generator *g)
+{
+    int i;
+
+    if (!g)
+        return;
+    for (i = 0; i < GENERATE_GROUP; i++)
+        free(g->sequences[i].cache);
+    stage_close(g->stage);
+    team_close(g->team);
+    trainable_free(&g->trainable);
+    model_close(g->model);
+    free(g->memory);
+    free(g);
+}
+
+const struct model *generator_model(const struct generator *g)
+{
+    return g->model;
+}
+
+static size_t cache_row(const struct generator *g)
+{
+    return (size_t)g->stage->shape.attention.G * (size_t)g->stage->shape.attention.D;
+}
+
+static float *cache_of(const struct generator *g, const struct sequence *s, int layer, int value)
+{
+    return s->cache + ((size_t)layer * 2 + (size_t)value) * (size_t)s->capacity * cache_row(g);
+}
+
+static int begin_sequence(struct generator *g, struct sequence *s, int prompt, int max_tokens,
+                          struct err *err)
+{
+    size_t floats;
+
+    free(s->cache);
+    *s = (struct sequence){.capacity = prompt + max_tokens};
+    if (prompt < 1)
+        return err_set(err, ERR_INVALID, "a prompt has no tokens");
+    if (s->capacity > g->stage->config.max_positions)
+        return err_set(err, ERR_INVALID,
+                       "a prompt of %d tokens and %d new ones are more than the %d positions that "
+                       "the model knows",
+                       prompt, max_tokens, g->stage->config.max_positions);
+    floats = (size_t)g->stage->config.n_layers * 2 * (size_t)s->capacity * cache_row(g);
+    s->cache = malloc(floats * sizeof(float));
+    return s->cache ? 0 : err_nomem(err, floats * sizeof(float));
+}
+
+/* Makes room for T rows in segments of at most `longest`. */
+static int fit(struct generator *g, int T, int longest, struct err *err)
+{
+    size_t acts = layer_acts_floats(&g->stage->shape, T);
+    size_t floats = acts + (size_t)T * (size_t)g->stage->shape.C;
+
+    if (floats > g->floats) {
+        free(g->memory);
+        g->floats = 0;
+        g->memory = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
+        if (!g->memory)
+            return err_nomem(err, floats * sizeof(float));
+        g->floats = floats;
+    }
+    layer_acts_place(&g->stage->shape, T, g->memory, &g->acts);
+    g->y = g->memory + acts;
+    return layer_scratch_fit(&g->stage->scratch, &g->stage->shape, team_threads(g->team), T,
+                             longest, err);
+}
+
+/* Copies the keys and values of row t into a sequence's cache at position `at`. */
+static void keep_row(struct generator *g, const struct sequence *s, int layer, int t, int at)
+{
+    const struct layer_shape *shape = &g->stage->shape;
+    const float *row = g->acts.qkv + (size_t)t * (size_t)shape->N + shape->Q;
+    size_t n = cache_row(g);
+
+    memcpy(cache_of(g, s, layer, 0) + (size_t)at * n, row, n * sizeof(float));
+    memcpy(cache_of(g, s, layer, 1) + (size_t)at * n, row + n, n * sizeof(float));
+}
+
+static struct layer_run run_of(struct generator *g)
+{
+    return (struct layer_run){g->team, &g->stage->shape, &g->stage->scratch, NULL};
+}
+
+static size_t row_bytes(const struct generator *g, int T)
+{
+    return (size_t)T * (size_t)g->stage->shape.C * sizeof(float);
+}
+
+static void prefill(struct generator *g, const struct batch *batch)
+{
+    struct layer_run run = run_of(g);
+    int layer, i, t;
+
+    stage_embed(g->stage, batch->ids, batch->T, g->acts.x);
+    for (layer = 0; layer < g->stage->config.n_layers; layer++) {
+        const struct layer *l = &g->stage->layers[layer];
+        if (layer)
+            memcpy(g->acts.x, g->y, row_bytes(g, batch->T));
+        layer_project(&run, l, &g->acts, batch->positions, batch->T);
+        for (i = 0; i < batch->segments.n; i++)
+            for (t = batch->segments.starts[i]; t < batch->segments.starts[i + 1]; t++)
+                keep_row(g, &g->sequences[i], layer, t, batch->positions[t]);
+        layer_attend(&run, &g->acts, batch->segments);
+        layer_finish(&run, l, &g->acts, g->y, batch->T);
+    }
+}
+
+/* One token of each of the n live sequences. */
+static void advance(struct generator *g, struct sequence *const *live, int n)
+{
+    const float *keys[GENERATE_GROUP], *values[GENERATE_GROUP];
+    int32_t ids[GENERATE_GROUP], positions[GENERATE_GROUP];
+    int lengths[GENERATE_GROUP], layer, i;
+    struct layer_run run = run_of(g);
+
+    for (i = 0; i < n; i++) {
+        ids[i] = live[i]->next;
+        positions[i] = live[i]->len++;
+        lengths[i] = live[i]->len;
+    }
+    stage_embed(g->stage, ids, n, g->acts.x);
+    for (layer = 0; layer < g->stage->config.n_layers; layer++) {
+        const struct layer *l = &g->stage->layers[layer];
+        if (layer)
+            memcpy(g->acts.x, g->y, row_bytes(g, n));
+        layer_project(&run, l, &g->acts, positions, n);
+        for (i = 0; i < n; i++) {
+            keep_row(g, live[i], layer, i, positions[i]);
+            keys[i] = cache_of(g, live[i], layer, 0);
+            values[i] = cache_of(g, live[i], layer, 1);
+        }
+        attention_cached(g->team, &g->stage->shape.attention, g->acts.att, g->acts.qkv, n, keys,
+                         values, lengths, run.scratch->attention, run.scratch->attention_stride);
+        layer_finish(&run, l, &g->acts, g->y, n);
+    }
+}
+
+/* The final norm and head of n rows of y; logits in the stage's chunk. */
+static const float *logits_of(struct generator *g, const int *rows, int n)
+{
+    struct stage *s = g->stage;
+    struct rmsnorm norm = {s->final_norm_w, s->shape.C, (float)s->shape.rms_eps};
+    struct head head = {s->head_w, s->config.vocab, s->shape.C};
+    int i;
+
+    for (i = 0; i < n; i++)
+        memcpy(s->scratch.h + (size_t)i * (size_t)s->shape.C,
+               g->y + (size_t)rows[i] * (size_t)s->shape.C, row_bytes(g, 1));
+    rmsnorm_forward(g->team, &norm, s->scratch.h, NULL, s->scratch.h, n);
+    head_forward(g->team, &head, s->logits, s->scratch.h, n);
+    return s->logits;
+}
+
+static int32_t likeliest(const float *logits, int V)
+{
+    int v, best = 0;
+
+    for (v = 1; v < V; v++)
+        if (logits[v] > logits[best])
+            best = v;
+    return best;
+}
+
+static int32_t sample(const float *logits, int V, const struct generate_options *o, long index,
+                      int position)
+{
+    uint32_t counter[4] = {(uint32_t)position, (uint32_t)index, (uint32_t)(index >> 32), 0};
+    double sum = 0, target;
+    uint32_t words[4];
+    float most;
+    int v;
+
+    if (o->temperature <= 0)
+        return likeliest(logits, V);
+    most = logits[likeliest(logits, V)];
+    for (v = 0; v < V; v++)
+        sum += exp((double)(logits[v] - most) / o->temperature);
+    rng_draw(rng_key(o->seed, RNG_SAMPLE), counter, words);
+    target = ((double)words[0] + 0.5) / 4294967296.0 * sum;
+    for (v = 0; v < V - 1; v++) {
+        target -= exp((double)(logits[v] - most) / o->temperature);
+        if (target < 0)
+            break;
+    }
+    return v;
+}
+
+/* Takes the prompts into the caches; rows gets each one's last row. */
+static int start_group(struct generator *g, const struct token_list *prompts, int n, int max_tokens,
+                       int *rows, struct err *err)
+{
+    int32_t starts[GENERATE_GROUP + 1] = {0}, keys[GENERATE_GROUP] = {0}, *ids, *targets;
+    struct batch batch;
+    int i, t, T, rc = 0;
+
+    for (i = 0; i < n && rc == 0; i++) {
+        rc = begin_sequence(g, &g->sequences[i], prompts[i].n, max_tokens, err);
+        starts[i + 1] = starts[i] + prompts[i].n;
+        rows[i] = starts[i + 1] - 1;
+        g->sequences[i].len = prompts[i].n;
+    }
+    if (rc < 0)
+        return rc;
+    T = starts[n];
+    ids = malloc((size_t)T * sizeof(*ids));
+    targets = malloc((size_t)T * sizeof(*targets));
+    for (i = 0; ids && i < n; i++)
+        memcpy(ids + starts[i], prompts[i].ids, (size_t)prompts[i].n * sizeof(*ids));
+    for (t = 0; targets && t < T; t++)
+        targets[t] = NO_TARGET;
+    rc = ids && targets
+             ? batch_make(ids, targets, T, (struct segments){n, starts}, keys, &batch, err)
+             : err_nomem(err, (size_t)T * 8);
+    if (rc == 0) {
+        rc = fit(g, T, batch.longest + max_tokens, err);
+        if (rc == 0)
+            prefill(g, &batch);
+        batch_free(&batch);
+    }
+    free(ids);
+    free(targets);
+    return rc;
+}
+
+int generate(struct generator *g, const struct token_list *prompts, int n, long first_index,
+             const struct generate_options *options, struct token_list *answers,
+             void (*on_token)(void *arg, int sequence, int32_t id), void *arg, struct err *err)
+{
+    struct sequence *live[GENERATE_GROUP];
+    int rows[GENERATE_GROUP], who[GENERATE_GROUP], i, step, n_live = n;
+    int rc = start_group(g, prompts, n, options->max_tokens, rows, err);
+
+    for (i = 0; i < n; i++)
+        who[i] = i;
+    for (step = 0; rc == 0 && n_live > 0 && step < options->max_tokens; step++) {
+        const float *logits = logits_of(g, rows, n_live);
+        int next_live = 0;
+        for (i = 0; i < n_live && rc == 0; i++) {
+            int32_t id = sample(logits + (size_t)i * (size_t)g->stage->config.vocab,
+                                g->stage->config.vocab, options, first_index + who[i], step);
+            if (id == options->end_id)
+                continue;
+            rc = token_list_push(&answers[who[i]], id, err);
+            if (on_token)
+                on_token(arg, who[i], id);
+            g->sequences[who[i]].next = id;
+            live[next_live] = &g->sequences[who[i]];
+            rows[next_live] = next_live;
+            who[next_live++] = who[i];
+        }
+        n_live = next_live;
+        if (n_live > 0 && step + 1 < options->max_tokens)
+            advance(g, live, n_live);
+    }
+    return rc;
+}

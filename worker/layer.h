@@ -1,0 +1,110 @@
+/* worker/layer.h - one Llama layer: its frozen weights, its adapters, its forward and backward pass.
+ *
+ *   h = norm1(x);  qkv = h Wqkv^T + adapters;  rope(q, k);  a = attention(qkv)
+ *   m = x + a Wo^T + adapters;  g = norm2(m) Wgu^T + adapters;  y = m + swiglu(g) Wdown^T + adapters
+ *
+ * T tokens, C channels, F of the MLP, N = (H + 2G) D. q, k, v and gate, up are one matrix each. The forward pass keeps what
+ * the backward pass cannot cheaply make again: normalised inputs and swiglu(g) are made again.
+ */
+#pragma once
+#include "core/err.h"
+#include "core/model.h"
+#include "core/trainable.h"
+#include "worker/batch.h"
+#include "worker/ops/adapted.h"
+#include "worker/ops/attention.h"
+#include "worker/ops/rmsnorm.h"
+#include "worker/ops/rope.h"
+#include "worker/team.h"
+
+/* The four places of a layer where adapters sit, in the order of the forward pass. */
+enum group_kind { GROUP_QKV, GROUP_O, GROUP_GU, GROUP_DOWN, GROUPS };
+
+struct layer {
+    int index;
+    float *w[GROUPS]; /* (N, C), (C, H D), (2F, C), (C, F), owned */
+    float *norm_w;    /* (2 C), owned */
+    struct rmsnorm norm1, norm2;
+    struct adapted_group group[GROUPS];
+};
+
+/* Sizes and tools that all layers share. */
+struct layer_shape {
+    int C, F, N, Q; /* Q = H D */
+    struct attention attention;
+    struct rope rope;
+    int width[GROUPS]; /* columns of u of each group */
+    int rank, directions;
+    float scale;
+    bool targets[MODULE_KINDS];
+    double rms_eps;
+};
+
+int layer_shape_open(const struct job *job, const struct model_config *config,
+                     struct layer_shape *ret, struct err *err);
+void layer_shape_close(struct layer_shape *s);
+
+/* Allocates and reads layer `index`; adapters are zero until loaded. Safe to call for several layers at once. */
+int layer_load(const struct layer_shape *s, const struct model *model, int index,
+               const struct trainable *trainable, struct layer *ret, struct err *err);
+void layer_close(struct layer *l);
+
+/* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says, row-major. */
+const float *layer_matrix(const struct layer_shape *s, const struct layer *l,
+                          enum module_kind kind);
+enum group_kind group_of(enum module_kind kind);
+
+/* What a forward pass keeps of one layer and micro-batch. */
+struct layer_acts {
+    float *x;             /* (T, C): the input, written by the caller */
+    float *rstd1, *rstd2; /* (T) */
+    float *qkv;           /* (T, N), after rope */
+    float *lse;           /* (T, H) */
+    float *att;           /* (T, Q) */
+    float *m;             /* (T, C) */
+    float *gu;            /* (T, 2F) */
+    float *u[GROUPS];     /* (T, width) */
+};
+
+/* Floats that layer_acts of T tokens take, and where they lie in memory of that size. */
+size_t layer_acts_floats(const struct layer_shape *s, int T);
+void layer_acts_place(const struct layer_shape *s, int T, float *memory, struct layer_acts *ret);
+
+/* Scratch that all layers share, for up to T tokens. Contents mean nothing between calls. */
+struct layer_scratch {
+    float *h;       /* (T, C) */
+    float *dh;      /* (T, C) */
+    float *act;     /* (T, F) */
+    float *dact;    /* (T, max(F, Q)) */
+    float *wide;    /* (T, max(2F, N)) */
+    float *u;       /* (T, widest group) */
+    float *dropped; /* (T, max(C, F, Q)) */
+    float *attention;
+    long attention_stride;
+    float *memory; /* all of the above */
+    size_t floats; /* its size */
+};
+/* Grows the scratch to T tokens in segments of at most `longest`. */
+int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
+                      int T, int longest, struct err *err);
+
+struct layer_run {
+    struct team *team;
+    const struct layer_shape *shape;
+    struct layer_scratch *scratch;
+    const struct dropout *drop; /* NULL: none */
+};
+
+/* The three parts of the forward pass; generation puts its cached attention in the middle. */
+void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                   const int32_t *positions, int T);
+void layer_attend(const struct layer_run *run, struct layer_acts *a, struct segments segments);
+/* Writes y (T, C). */
+void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                  float *y, int T);
+
+/* Turns d (T, C), the gradient to y, into the gradient to x, and writes the gradients of the layer's adapters: grads[group][map].
+ * Without want_dx nothing below the lowest adapted group is computed and d is undefined afterwards. */
+void layer_backward(const struct layer_run *run, const struct layer *l, const struct layer_acts *a,
+                    const struct batch *batch, struct adapted_slice grads[GROUPS][GROUP_MAX],
+                    bool want_dx, float *d);

@@ -1,0 +1,70 @@
+/* worker/ops/adapted.h - what adapters add to frozen linear maps that share an input (q, k, v; gate, up).
+ *
+ *   y_i += G_i D_i A_i x,   A_i = [lora_A ; V_k^T] (r + k, m),  G_i = [s lora_B | U_k] (n_i, r + k),
+ *                           D_i = diag(1, ..., 1, c)
+ *
+ * (LoRA: Hu et al. 2021, eq. 3. Dash: Si et al. 2024, arXiv 2409.01035, section 4.) The A_i of the group are stacked, so that
+ * all of them cost one thin product down, u = x A^T (T, width). k is 0 until the directions are known.
+ *
+ *   g_i = dy_i G_i;  dB = s dy_i^T u_lora;  dc_j = sum_t g_tj u_tj (both before D);  du = g D;
+ *   dA = du_lora^T x;  dx += du A
+ *
+ * With dropout each LoRA branch sees its own dropped x, the dash branch sees x.
+ */
+#pragma once
+#include "core/err.h"
+#include "worker/ops/dropout.h"
+#include "worker/team.h"
+
+enum { GROUP_MAX = 3 };
+
+struct adapted_map {
+    int rows;        /* n_i */
+    int y_at;        /* its first column in the group's output */
+    int index;       /* in the job's struct trainable */
+    unsigned module; /* for dropout */
+    int u_at;        /* its first column in u */
+    float *G;        /* (n_i, r + k), owned */
+    float *c;        /* (k), owned */
+};
+
+struct adapted_group {
+    struct adapted_map maps[GROUP_MAX];
+    int n;       /* 0: nothing is adapted here */
+    int columns; /* m */
+    int r, k_max, k;
+    int width;   /* n * (r + k_max): columns of u, whether or not k is known yet */
+    float scale; /* s */
+    float *A;    /* (width, m), owned; rows of unknown directions are 0 */
+};
+
+/* Where a map's numbers are in a stage's slice of the trained vector, or of its gradient. */
+struct adapted_slice {
+    float *A, *B, *c;
+};
+
+/* maps' rows, y_at, index and module are the caller's; the rest is filled in. */
+int group_open(struct adapted_group *g, int columns, int r, int k_max, float scale,
+               struct err *err);
+void group_close(struct adapted_group *g);
+
+/* Takes map i's A, B and c as they are before a step. */
+void group_load(struct adapted_group *g, int i, const float *A, const float *B, const float *c);
+/* Takes map i's directions: U (n_i, k_max), V (m, k_max). */
+void group_direct(struct adapted_group *g, int i, const float *U, const float *V);
+
+struct adapted_scratch {
+    float *u;       /* (T, width) */
+    float *dropped; /* (T, m), only with dropout */
+};
+
+/* Writes u (T, width) and adds to y (T, ldy). drop is NULL or has p > 0; its module is set here. */
+void group_forward(struct team *team, const struct adapted_group *g, float *y, int ldy, float *u,
+                   const float *x, int T, const struct dropout *drop,
+                   struct adapted_scratch scratch);
+
+/* Writes the maps' gradients to grads (one a map) and adds to dx (T, m) where it is not NULL. */
+void group_backward(struct team *team, const struct adapted_group *g,
+                    const struct adapted_slice *grads, float *dx, const float *dy, int ldy,
+                    const float *u, const float *x, int T, const struct dropout *drop,
+                    struct adapted_scratch scratch);

@@ -1,0 +1,29 @@
+/* worker/ops/gemm.h - matrix products over the team: the one seam to the BLAS.
+ *
+ * Row-major f32. C is cut into tiles by its shape alone and each tile is one single-threaded call, so a product's
+ * bits do not depend on the number of threads. `ld` are distances between rows.
+ */
+#pragma once
+#include "worker/team.h"
+
+enum gemm_form {
+    GEMM_NT, /* C (M, N) = A (M, K) . B (N, K)^T: a linear map */
+    GEMM_NN, /* C (M, N) = A (M, K) . B (K, N):   its gradient to the input */
+    GEMM_TN, /* C (M, N) = A (K, M)^T . B (K, N): its gradient to the weight */
+};
+
+struct matrix {
+    const float *at;
+    int ld;
+};
+
+/* C = alpha * product + beta * C; beta is 0 or 1. Any of M, N, K may be 0. */
+void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
+          struct matrix B, float beta, float *C, int ldc);
+
+/* The same in the calling thread, without tiles. */
+void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
+              struct matrix B, float beta, float *C, int ldc);
+
+/* Makes the BLAS single-threaded: call once before any product. */
+void gemm_init(void);

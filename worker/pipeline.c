@@ -1,0 +1,199 @@
+/* worker/pipeline.c - see pipeline.h. */
+#include "worker/pipeline.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct step {
+    const struct rank_step *header;
+    struct batch *batches; /* (n_micro) */
+    double *losses;        /* (n_micro); last stage */
+    struct stage_pass pass;
+    double waited; /* seconds spent waiting for neighbours */
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,
+                  int stages, struct err *err)
+{
+    int me = ranks_index(ranks);
+
+    *p = (struct pipeline){.ranks = ranks,
+                           .stage = stage,
+                           .index = index,
+                           .stages = stages,
+                           .before = me - 1,
+                           .after = me + 1,
+                           .n_slots = stages - index};
+    p->tree.n = stage->end - stage->begin;
+    p->slots = calloc((size_t)p->n_slots, sizeof(*p->slots));
+    return p->slots ? 0 : err_nomem(err, (size_t)p->n_slots * sizeof(*p->slots));
+}
+
+void pipeline_close(struct pipeline *p)
+{
+    int i;
+
+    for (i = 0; p->slots && i < p->n_slots; i++)
+        slot_free(&p->slots[i]);
+    free(p->slots);
+    tree_free(&p->tree);
+    buf_free(&p->answer);
+    *p = (struct pipeline){0};
+}
+
+static size_t activation_bytes(const struct pipeline *p, const struct batch *b)
+{
+    return (size_t)b->T * (size_t)p->stage->shape.C * sizeof(float);
+}
+
+/* A (T, C) array from a neighbour. */
+static int receive(struct pipeline *p, struct step *step, int from, enum rank_tag tag,
+                   const struct batch *batch, struct rank_message *ret, struct err *err)
+{
+    double start = now();
+    int rc = ranks_receive(p->ranks, from, tag, ret, err);
+
+    step->waited += now() - start;
+    if (rc < 0)
+        return rc;
+    if (ret->body.len == activation_bytes(p, batch))
+        return 0;
+    buf_free(&ret->body);
+    return err_set(err, ERR_PEER, "rank %d sent %zu bytes for a micro-batch of %d tokens", from,
+                   ret->body.len, batch->T);
+}
+
+static int forward(struct pipeline *p, struct step *step, int i, struct err *err)
+{
+    struct batch *batch = &step->batches[i];
+    struct stage_slot *slot = &p->slots[i % p->n_slots];
+    struct rank_message in = {0};
+    int rc = slot_fit(p->stage, slot, batch, err);
+
+    if (rc == 0 && !p->stage->is_first)
+        rc = receive(p, step, p->before, RANK_ACTIVATION, batch, &in, err);
+    if (rc < 0)
+        return rc;
+    stage_forward(p->stage, slot, batch, &step->pass, (const float *)in.body.data);
+    buf_free(&in.body);
+    if (p->stage->is_last)
+        return stage_loss(p->stage, slot, batch,
+                          step->pass.train ? (float)step->header->inv_trained : 0, &step->losses[i],
+                          err);
+    return ranks_send(p->ranks, p->after, RANK_ACTIVATION, slot->y, activation_bytes(p, batch),
+                      err);
+}
+
+static int backward(struct pipeline *p, struct step *step, int i, struct err *err)
+{
+    struct batch *batch = &step->batches[i];
+    struct stage_slot *slot = &p->slots[i % p->n_slots];
+    struct rank_message in = {0};
+    float *d = slot->y, *leaf;
+    int rc = tree_leaf(&p->tree, &leaf, err);
+
+    if (rc == 0 && !p->stage->is_last) {
+        rc = receive(p, step, p->after, RANK_BACKWARD, batch, &in, err);
+        d = (float *)in.body.data;
+    }
+    if (rc < 0)
+        return rc;
+    stage_backward(p->stage, slot, batch, &step->pass, d, leaf);
+    tree_push(&p->tree);
+    if (!p->stage->is_first)
+        rc = ranks_send(p->ranks, p->before, RANK_BACKWARD, d, activation_bytes(p, batch), err);
+    buf_free(&in.body);
+    return rc;
+}
+
+static int run_schedule(struct pipeline *p, struct step *step, struct err *err)
+{
+    int n = step->header->n_micro, ahead = p->stages - p->index - 1, i, rc = 0;
+
+    if (!step->pass.train)
+        ahead = n;
+    if (ahead > n)
+        ahead = n;
+    for (i = 0; i < ahead && rc == 0; i++)
+        rc = forward(p, step, i, err);
+    if (!step->pass.train)
+        return rc;
+    for (i = ahead; i < n && rc == 0; i++) {
+        rc = forward(p, step, i, err);
+        if (rc == 0)
+            rc = backward(p, step, i - ahead, err);
+    }
+    for (i = n - ahead; i < n && rc == 0; i++)
+        rc = backward(p, step, i, err);
+    return rc;
+}
+
+static int answer(struct pipeline *p, struct step *step, double seconds, struct err *err)
+{
+    const float *sum = step->pass.train ? tree_sum(&p->tree) : NULL;
+    struct rank_gradients header = {
+        .step = step->header->step,
+        .n_losses = p->stage->is_last ? step->header->n_micro : 0,
+        .n_params = sum ? (uint32_t)p->tree.n : 0,
+        .busy_seconds = seconds - step->waited,
+    };
+
+    p->answer.len = 0;
+    buf_append(&p->answer, &header, sizeof(header));
+    buf_append(&p->answer, step->losses, (size_t)header.n_losses * sizeof(double));
+    if (sum)
+        buf_append(&p->answer, sum, p->tree.n * sizeof(float));
+    if (p->answer.failed)
+        return err_nomem(err, p->tree.n * sizeof(float));
+    return ranks_send(p->ranks, 0, RANK_GRADIENTS, p->answer.data, p->answer.len, err);
+}
+
+static int read_step(struct pipeline *p, const struct buf *body, struct step *step, struct err *err)
+{
+    struct rank_cursor c = {body->data, body->data + body->len};
+    const float *params;
+    int i, rc = 0;
+
+    step->header = rank_take(&c, sizeof(*step->header));
+    if (!step->header)
+        return err_set(err, ERR_PEER, "a step's message is cut off");
+    params = rank_take(&c, step->header->n_params * sizeof(float));
+    if (!params || step->header->n_params != p->tree.n)
+        return err_set(err, ERR_PEER, "a step's message carries %u numbers, not %zu",
+                       step->header->n_params, p->tree.n);
+    stage_load(p->stage, params);
+    step->pass = (struct stage_pass){step->header->step, !step->header->evaluate};
+    step->batches = calloc((size_t)step->header->n_micro + 1, sizeof(*step->batches));
+    step->losses = calloc((size_t)step->header->n_micro + 1, sizeof(*step->losses));
+    if (!step->batches || !step->losses)
+        return err_nomem(err, (size_t)step->header->n_micro * sizeof(*step->batches));
+    for (i = 0; i < step->header->n_micro && rc == 0; i++)
+        rc = batch_read(&c, &step->batches[i], err);
+    return rc;
+}
+
+int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
+{
+    struct step step = {0};
+    double start = now();
+    int i, rc = read_step(p, body, &step, err);
+
+    tree_begin(&p->tree);
+    if (rc == 0)
+        rc = run_schedule(p, &step, err);
+    if (rc == 0)
+        rc = answer(p, &step, now() - start, err);
+    for (i = 0; step.batches && i < step.header->n_micro; i++)
+        batch_free(&step.batches[i]);
+    free(step.batches);
+    free(step.losses);
+    return rc;
+}

@@ -1,0 +1,72 @@
+/* worker/stage.h - a pipeline stage: consecutive layers, with the embedding if it is the first and the head if it is
+ * the last. Memory of a micro-batch under way is a slot; 1F1B keeps as many as there are stages after this one, plus one.
+ */
+#pragma once
+#include "core/err.h"
+#include "core/job.h"
+#include "core/model.h"
+#include "core/trainable.h"
+#include "worker/batch.h"
+#include "worker/layer.h"
+#include "worker/ops/loss.h"
+#include "worker/team.h"
+
+struct stage_slot {
+    float *memory;
+    size_t floats;
+    struct layer_acts *acts; /* a layer each */
+    float *y;                /* (T, C): the stage's output; later the gradient to it */
+};
+
+struct stage {
+    struct team *team;
+    const struct job *job;
+    const struct trainable *trainable;
+    struct model_config config;
+    int first, last; /* layers [first, last) */
+    bool is_first, is_last;
+    size_t begin, end; /* the stage's slice of the trained vector */
+    int map_first, map_last;
+    struct layer_shape shape;
+    struct layer *layers;
+    float *embedding;    /* (V, C), owned; first stage, or tied last */
+    float *head_w;       /* (V, C): the embedding where tied */
+    float *final_norm_w; /* (C), owned; last stage */
+    struct layer_scratch scratch;
+    float *logits;   /* (LOSS_CHUNK, V), owned; last stage */
+    float *gathered; /* (2, n, C): trained rows and their gradients, owned */
+    size_t gathered_floats;
+    uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
+};
+
+/* Reads the weights of layers [first, last). job, trainable and team must outlive the stage. */
+int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
+               int first, int last, struct team *team, struct stage **ret_stage, struct err *err);
+void stage_close(struct stage *s); /* NULL-safe */
+
+/* Takes the slice [begin, end) of the trained vector. */
+void stage_load(struct stage *s, const float *slice);
+/* Takes the directions of map `index` of the job: U (n, k), V (m, k). */
+void stage_direct(struct stage *s, int index, const float *U, const float *V);
+
+struct stage_pass { /* what a pass needs to know beside the batch */
+    int step;
+    bool train; /* dropout is on, a backward pass follows */
+};
+
+int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch, struct err *err);
+void slot_free(struct stage_slot *slot);
+
+/* x (T, C) is the output of the stage before; ignored by the first. Result in slot->y. */
+void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
+                   const struct stage_pass *pass, const float *x);
+/* Last stage: *ret_loss is the summed loss. Where weight is not 0 slot->y becomes the gradient of weight * loss. */
+int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
+               double *ret_loss, struct err *err);
+/* d (T, C): gradient to slot->y in; to the stage's input out, where an earlier stage wants it. Writes every number of
+ * grads, laid out as the slice. */
+void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
+                    const struct stage_pass *pass, float *d, float *grads);
+
+/* Looks up rows of the embedding. */
+void stage_embed(const struct stage *s, const int32_t *ids, int T, float *x);

@@ -1,0 +1,148 @@
+/* worker/stage_load.c - reads a stage's share of the model. Layers are read by the whole team, one a task; each
+ * tensor is hashed as it lies in memory, so that the hash does not depend on the file's format. */
+#include "worker/stage.h"
+#include <stdlib.h>
+#include <xxhash.h>
+
+static void add_hash(uint64_t sum[2], const float *values, size_t n, uint64_t place)
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(values, n * sizeof(float), place);
+
+    sum[0] += h.low64;
+    sum[1] += h.high64;
+}
+
+struct loading {
+    struct stage *stage;
+    const struct model *model;
+    struct err *errs;      /* one a layer; code 0: fine */
+    uint64_t (*hashes)[2]; /* one a layer */
+};
+
+static void hash_layer(const struct stage *s, const struct layer *l, uint64_t hash[2])
+{
+    uint64_t place = 16 * (uint64_t)(l->index + 1);
+    int kind, rows, columns;
+
+    for (kind = 0; kind < MODULE_KINDS; kind++) {
+        model_module_shape(&s->config, kind, &rows, &columns);
+        add_hash(hash, layer_matrix(&s->shape, l, kind), (size_t)rows * (size_t)columns,
+                 place + (uint64_t)kind);
+    }
+    add_hash(hash, l->norm_w, 2 * (size_t)s->shape.C, place + MODULE_KINDS);
+}
+
+static void load_task(void *arg, int i, int thread)
+{
+    struct loading *loading = arg;
+    struct stage *s = loading->stage;
+    struct err *err = &loading->errs[i];
+
+    (void)thread;
+    err->code = 0;
+    if (layer_load(&s->shape, loading->model, s->first + i, s->trainable, &s->layers[i], err) == 0)
+        hash_layer(s, &s->layers[i], loading->hashes[i]);
+}
+
+static int load_layers(struct stage *s, const struct model *model, struct err *err)
+{
+    int n = s->last - s->first, i, rc = 0;
+    struct loading loading = {.stage = s, .model = model};
+
+    s->layers = calloc((size_t)n, sizeof(*s->layers));
+    loading.errs = calloc((size_t)n, sizeof(*loading.errs));
+    loading.hashes = calloc((size_t)n, sizeof(*loading.hashes));
+    if (!s->layers || !loading.errs || !loading.hashes)
+        rc = err_nomem(err, (size_t)n * sizeof(*loading.errs));
+    else
+        team_run(s->team, load_task, &loading, n);
+    for (i = 0; i < n && rc == 0; i++) {
+        if (loading.errs[i].code)
+            rc = err_set(err, loading.errs[i].code, "%s", loading.errs[i].text);
+        s->hash[0] += loading.hashes[i][0];
+        s->hash[1] += loading.hashes[i][1];
+    }
+    free(loading.errs);
+    free(loading.hashes);
+    return rc;
+}
+
+static int load_ends(struct stage *s, const struct model *model, struct err *err)
+{
+    size_t C = (size_t)s->shape.C, n = (size_t)s->config.vocab * C;
+    bool want_embedding = s->is_first || s->config.tied;
+    int rc = 0;
+
+    if (want_embedding) {
+        s->embedding = malloc(n * sizeof(float));
+        rc = s->embedding ? model_read_embedding(model, s->embedding, err)
+                          : err_nomem(err, n * sizeof(float));
+    }
+    if (rc == 0 && s->is_first)
+        add_hash(s->hash, s->embedding, n, 1);
+    if (rc < 0 || !s->is_last)
+        return rc;
+    s->head_w = s->config.tied ? s->embedding : malloc(n * sizeof(float));
+    s->final_norm_w = malloc(C * sizeof(float));
+    s->logits = malloc(LOSS_CHUNK * (size_t)s->config.vocab * sizeof(float));
+    if (!s->head_w || !s->final_norm_w || !s->logits)
+        return err_nomem(err, n * sizeof(float));
+    rc = model_read_final_norm(model, s->final_norm_w, err);
+    if (rc == 0 && !s->config.tied)
+        rc = model_read_head(model, s->head_w, err);
+    if (rc == 0 && !s->config.tied)
+        add_hash(s->hash, s->head_w, n, 2);
+    if (rc == 0)
+        add_hash(s->hash, s->final_norm_w, C, 3);
+    return rc;
+}
+
+int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
+               int first, int last, struct team *team, struct stage **ret_stage, struct err *err)
+{
+    struct stage *s = calloc(1, sizeof(*s));
+    int rc;
+
+    if (!s)
+        return err_nomem(err, sizeof(*s));
+    s->team = team;
+    s->job = job;
+    s->trainable = trainable;
+    s->config = *model_config(model);
+    s->first = first;
+    s->last = last;
+    s->is_first = first == 0;
+    s->is_last = last == s->config.n_layers;
+    trainable_slice(trainable, first, last, &s->map_first, &s->map_last, &s->begin, &s->end);
+    rc = layer_shape_open(job, &s->config, &s->shape, err);
+    if (rc == 0)
+        rc = load_layers(s, model, err);
+    if (rc == 0 && (s->is_first || s->is_last))
+        rc = load_ends(s, model, err);
+    if (rc < 0) {
+        stage_close(s);
+        return rc;
+    }
+    *ret_stage = s;
+    return 0;
+}
+
+void stage_close(struct stage *s)
+{
+    int i;
+
+    if (!s)
+        return;
+    for (i = 0; s->layers && i < s->last - s->first; i++)
+        layer_close(&s->layers[i]);
+    free(s->layers);
+    if (s->head_w != s->embedding)
+        free(s->head_w);
+    free(s->embedding);
+    free(s->final_norm_w);
+    free(s->logits);
+    free(s->gathered);
+    free(s->scratch.memory);
+    layer_shape_close(&s->shape);
+    free(s);
+}

@@ -1,0 +1,307 @@
+/* worker/worker.c - see worker.h, and ranks.h for the messages. What goes wrong is sent to rank 0 as a sentence (RANK_ERROR), which
+ * ends the job; the worker then waits to be ended with it. */
+#include "worker/worker.h"
+#include "core/file.h"
+#include "core/model.h"
+#include "core/trainable.h"
+#include "worker/decompose.h"
+#include "worker/pipeline.h"
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct worker {
+    struct ranks *ranks;
+    struct rank_setup setup;
+    char *cache; /* folder of decompositions, or NULL */
+    struct job *job;
+    struct trainable trainable;
+    struct team *team;
+    struct stage *stage;
+    struct pipeline pipeline;
+    struct decompose *decompose; /* NULL once the directions are known, and for plain LoRA */
+    int *mine;                   /* maps that this replica decomposes */
+    int n_mine;
+};
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static int choose_threads(const struct worker *w)
+{
+    int share = usable_cores() / ranks_neighbours(w->ranks);
+
+    if (w->setup.threads > 0)
+        return w->setup.threads;
+    return share > 0 ? share : 1;
+}
+
+static int read_setup(struct worker *w, const struct buf *body, struct err *err)
+{
+    struct rank_cursor c = {body->data, body->data + body->len};
+    const struct rank_setup *setup = rank_take(&c, sizeof(*setup));
+    struct problems problems = {0};
+    const char *text, *cache;
+    char *copy;
+    int rc;
+
+    text = setup ? rank_take(&c, setup->job_len) : NULL;
+    cache = setup ? rank_take(&c, setup->cache_len) : NULL;
+    if (!text || !cache)
+        return err_set(err, ERR_PEER, "the setup message is cut off");
+    w->setup = *setup;
+    copy = strndup(text, setup->job_len);
+    if (setup->cache_len)
+        w->cache = strndup(cache, setup->cache_len);
+    if (!copy || (setup->cache_len && !w->cache)) {
+        free(copy);
+        return err_nomem(err, setup->job_len);
+    }
+    rc = job_parse(copy, NULL, "/", NULL, 0, &w->job, &problems, err);
+    problems_free(&problems);
+    free(copy);
+    return rc;
+}
+
+static int open_stage(struct worker *w, struct err *err)
+{
+    struct problems problems = {0};
+    struct model *model = NULL;
+    int rc = model_open(w->job->model, &model, &problems, err);
+
+    if (rc < 0 && problems.n > 0)
+        err_set(err, rc, "%s", problems.items[0].text);
+    problems_free(&problems);
+    if (rc == 0)
+        rc = trainable_layout(w->job, model_config(model), &w->trainable, err);
+    if (rc == 0)
+        rc = stage_open(w->job, model, &w->trainable, w->setup.first_layer, w->setup.last_layer,
+                        w->team, &w->stage, err);
+    model_close(model);
+    return rc;
+}
+
+static unsigned long resident_bytes(void)
+{
+    char *text = NULL;
+    size_t len;
+    struct err ignored;
+    unsigned long pages = 0;
+
+    if (file_read("/proc/self/statm", &text, &len, &ignored) == 0 && strchr(text, ' '))
+        pages = strtoul(strchr(text, ' '), NULL, 10);
+    free(text);
+    return pages * (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
+static int set_up(struct worker *w, struct err *err)
+{
+    struct rank_message m;
+    struct rank_ready ready = {0};
+    int rc = ranks_receive(w->ranks, 0, RANK_SETUP, &m, err);
+
+    if (rc < 0)
+        return rc;
+    rc = read_setup(w, &m.body, err);
+    buf_free(&m.body);
+    if (rc == 0)
+        rc = team_open(choose_threads(w), &w->team, err);
+    if (rc == 0)
+        rc = open_stage(w, err);
+    if (rc == 0)
+        rc = pipeline_open(&w->pipeline, w->ranks, w->stage, w->setup.stage, w->setup.stages, err);
+    if (rc < 0)
+        return rc;
+    memcpy(ready.weights_hash, w->stage->hash, sizeof(ready.weights_hash));
+    ready.resident_bytes = resident_bytes();
+    ready.threads = team_threads(w->team);
+    return ranks_send(w->ranks, 0, RANK_READY, &ready, sizeof(ready), err);
+}
+
+static struct decompose_matrix matrix_of(const struct worker *w, int map)
+{
+    const struct trainable_map *t = &w->trainable.maps[map];
+    const struct layer *l = &w->stage->layers[t->layer - w->stage->first];
+
+    return (struct decompose_matrix){map, layer_matrix(&w->stage->shape, l, t->kind), t->rows,
+                                     t->columns};
+}
+
+/* The stage's matrices are shared out among the replicas: each is decomposed once. */
+static int start_decomposing(struct worker *w, struct err *err)
+{
+    int n = w->stage->map_last - w->stage->map_first, i, rc;
+    struct decompose_matrix *matrices = calloc((size_t)n + 1, sizeof(*matrices));
+
+    w->mine = calloc((size_t)n + 1, sizeof(*w->mine));
+    if (!matrices || !w->mine) {
+        free(matrices);
+        return err_nomem(err, (size_t)n * sizeof(*matrices));
+    }
+    for (i = w->stage->map_first; i < w->stage->map_last; i++) {
+        if (i % w->setup.replicas != w->setup.replica)
+            continue;
+        matrices[w->n_mine] = matrix_of(w, i);
+        w->mine[w->n_mine++] = i;
+    }
+    rc = decompose_start(matrices, w->n_mine, w->cache, &w->decompose, err);
+    free(matrices);
+    return rc;
+}
+
+static void append_directions(struct buf *b, const struct directions *d, int map, int rows,
+                              int columns)
+{
+    struct rank_directions header = {map, d->k, rows, columns, d->next_delta};
+    size_t k = (size_t)d->k;
+
+    buf_append(b, &header, sizeof(header));
+    buf_append(b, d->indices, k * sizeof(*d->indices));
+    buf_append(b, d->delta, k * sizeof(*d->delta));
+    buf_append(b, d->sigma, k * sizeof(*d->sigma));
+    buf_append(b, d->U, k * (size_t)rows * sizeof(float));
+    buf_append(b, d->V, k * (size_t)columns * sizeof(float));
+}
+
+static int identify_map(struct worker *w, int i, const float *params, struct buf *out,
+                        struct err *err)
+{
+    const struct trainable_map *t = &w->trainable.maps[w->mine[i]];
+    struct decompose_matrix m = matrix_of(w, w->mine[i]);
+    struct spectrum s;
+    struct directions d;
+    int rc = decompose_take(w->decompose, i, &s, err);
+
+    if (rc < 0)
+        return rc;
+    rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
+                           params + (t->b - w->stage->begin), w->job->rank, job_scale(w->job),
+                           w->job->directions, &d, err);
+    spectrum_free(&s);
+    if (rc < 0)
+        return rc;
+    append_directions(out, &d, w->mine[i], t->rows, t->columns);
+    directions_free(&d);
+    return 0;
+}
+
+static int identify(struct worker *w, const struct buf *body, struct err *err)
+{
+    struct buf out = {0};
+    int i, rc = 0;
+
+    if (body->len != w->pipeline.tree.n * sizeof(float))
+        return err_set(err, ERR_PEER, "the message that asks for directions has %zu bytes",
+                       body->len);
+    if (!w->decompose)
+        rc = start_decomposing(w, err);
+    for (i = 0; i < w->n_mine && rc == 0; i++)
+        rc = identify_map(w, i, (const float *)body->data, &out, err);
+    if (rc == 0 && out.failed)
+        rc = err_nomem(err, out.cap);
+    if (rc == 0)
+        rc = ranks_send(w->ranks, 0, RANK_IDENTIFIED, out.data ? out.data : "", out.len, err);
+    buf_free(&out);
+    return rc;
+}
+
+static int take_directions(struct worker *w, const struct buf *body, struct err *err)
+{
+    struct rank_cursor c = {body->data, body->data + body->len};
+
+    decompose_stop(w->decompose);
+    w->decompose = NULL;
+    while (c.at < c.end) {
+        const void *at = rank_take(&c, sizeof(struct rank_directions));
+        struct rank_directions d;
+        const float *U, *V;
+        if (!at)
+            return err_set(err, ERR_PEER, "the message with the directions is cut off");
+        memcpy(&d, at, sizeof(d));
+        if (d.map < w->stage->map_first || d.map >= w->stage->map_last ||
+            !rank_take(&c, (size_t)d.k * (sizeof(int32_t) + 2 * sizeof(double))))
+            return err_set(err, ERR_PEER, "the message with the directions is wrong");
+        U = rank_take(&c, (size_t)d.k * (size_t)d.rows * sizeof(float));
+        V = rank_take(&c, (size_t)d.k * (size_t)d.columns * sizeof(float));
+        if (!U || !V)
+            return err_set(err, ERR_PEER, "the message with the directions is cut off");
+        stage_direct(w->stage, d.map, U, V);
+    }
+    return 0;
+}
+
+static int obey(struct worker *w, const struct rank_message *m, struct err *err)
+{
+    const struct rank_step *step = (const struct rank_step *)m->body.data;
+    int rc = 0;
+
+    switch (m->tag) {
+    case RANK_STEP:
+        if (w->job->directions > 0 && !w->decompose && !step->dash)
+            rc = start_decomposing(w, err);
+        return rc < 0 ? rc : pipeline_step(&w->pipeline, &m->body, err);
+    case RANK_IDENTIFY:
+        return identify(w, &m->body, err);
+    case RANK_DIRECTIONS:
+        return take_directions(w, &m->body, err);
+    default:
+        return err_set(err, ERR_PEER, "rank 0 sent a message that a worker does not know (%d)",
+                       m->tag);
+    }
+}
+
+static int serve_commands(struct worker *w, struct err *err)
+{
+    for (;;) {
+        struct rank_message m;
+        int rc = ranks_receive(w->ranks, 0, RANK_ANY, &m, err);
+        if (rc < 0)
+            return rc;
+        if (m.tag == RANK_STOP) {
+            buf_free(&m.body);
+            return 0;
+        }
+        rc = obey(w, &m, err);
+        buf_free(&m.body);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static void close_worker(struct worker *w)
+{
+    decompose_stop(w->decompose);
+    pipeline_close(&w->pipeline);
+    stage_close(w->stage);
+    team_close(w->team);
+    trainable_free(&w->trainable);
+    job_free(w->job);
+    free(w->cache);
+    free(w->mine);
+}
+
+enum { LAST_WORDS_MS = 20000 };
+
+int worker_serve(struct ranks *ranks, struct err *err)
+{
+    struct worker w = {.ranks = ranks};
+    struct rank_message m;
+    struct err ignored;
+    bool got;
+    int rc = set_up(&w, err);
+
+    if (rc == 0)
+        rc = serve_commands(&w, err);
+    if (rc < 0) {
+        ranks_send(ranks, 0, RANK_ERROR, err->text, strlen(err->text), &ignored);
+        if (ranks_receive_for(ranks, 0, RANK_STOP, LAST_WORDS_MS, &got, &m, &ignored) == 0 && got)
+            buf_free(&m.body);
+    }
+    close_worker(&w);
+    return rc;
+}
