@@ -177,7 +177,7 @@ static int read_step(struct pipeline *p, const struct buf *body, struct step *st
         return err_nomem(err, (size_t)step->header->n_micro * sizeof(*step->batches));
     for (i = 0; i < step->header->n_micro && rc == 0; i++)
         rc = batch_read(&c, &step->batches[i], err);
-    return rc;
+    return rc < 0 ? rc : stage_fit(p->stage, step->batches, step->header->n_micro, err);
 }
 
 int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)

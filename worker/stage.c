@@ -68,8 +68,18 @@ int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch
         slot->floats = floats;
     }
     place_slot(s, batch->T, slot);
-    return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), batch->T,
-                             batch->longest, err);
+    return 0;
+}
+
+int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *err)
+{
+    int i, T = 0, longest = 0;
+
+    for (i = 0; i < n; i++) {
+        T = batches[i].T > T ? batches[i].T : T;
+        longest = batches[i].longest > longest ? batches[i].longest : longest;
+    }
+    return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), T, longest, err);
 }
 
 void slot_free(struct stage_slot *slot)

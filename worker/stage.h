@@ -54,6 +54,9 @@ struct stage_pass { /* what a pass needs to know beside the batch */
     bool train; /* dropout is on, a backward pass follows */
 };
 
+/* Makes the scratch large enough for any of the batches of a step; once before its passes. */
+int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *err);
+/* Makes a slot large enough for a batch. */
 int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch, struct err *err);
 void slot_free(struct stage_slot *slot);
 

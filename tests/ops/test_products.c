@@ -1,0 +1,394 @@
+/* tests/ops/test_products.c - operations made of matrix products: gemm, attention, loss, adapted maps. */
+#include "tests/ops/check.h"
+#include "worker/ops/adapted.h"
+#include "worker/ops/attention.h"
+#include "worker/ops/gemm.h"
+#include "worker/ops/loss.h"
+
+static double element(enum gemm_form form, const float *A, const float *B, int M, int N, int K,
+                      int m, int n)
+{
+    double sum = 0;
+    int k;
+
+    for (k = 0; k < K; k++) {
+        float a = form == GEMM_TN ? A[k * M + m] : A[m * K + k];
+        float b = form == GEMM_NT ? B[n * K + k] : B[k * N + n];
+        sum += (double)a * (double)b;
+    }
+    return sum;
+}
+
+static void check_product(enum gemm_form form, int M, int N, int K)
+{
+    float *A = random_floats((size_t)M * (size_t)K, 1),
+          *B = random_floats((size_t)N * (size_t)K, 2);
+    float *C = random_floats((size_t)M * (size_t)N, 3), *first = NULL;
+    struct matrix a = {A, form == GEMM_TN ? M : K}, b = {B, form == GEMM_NT ? K : N};
+    size_t bytes = (size_t)M * (size_t)N * sizeof(float);
+    int threads, m, n;
+
+    for (threads = 1; threads <= 3; threads++) {
+        struct team *team = new_team(threads);
+        gemm(team, form, M, N, K, 0.5f, a, b, 0, C, N);
+        team_close(team);
+        if (first)
+            assert_memory_equal(C, first, bytes);
+        else
+            first = memcpy(malloc(bytes), C, bytes);
+    }
+    for (m = 0; m < M; m += 7)
+        for (n = 0; n < N; n += 5)
+            assert_close("C", (size_t)(m * N + n), (double)C[m * N + n],
+                         0.5 * element(form, A, B, M, N, K, m, n));
+    free(A), free(B), free(C), free(first);
+}
+
+static void products_are_right_and_equal_for_every_thread_count(void **state)
+{
+    static const int shapes[][3] = {
+        {1, 1, 1}, {3, 5, 7}, {300, 801, 65}, {129, 40, 33}, {17, 1000, 9}};
+    size_t i;
+    int form;
+
+    (void)state;
+    for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+        for (form = GEMM_NT; form <= GEMM_TN; form++)
+            check_product((enum gemm_form)form, shapes[i][0], shapes[i][1], shapes[i][2]);
+}
+
+struct attention_context {
+    struct attention a;
+    struct segments segments;
+    const float *weights; /* of o */
+};
+
+static double attend_one(const struct attention_context *c, const double *qkv, int first, int t,
+                         int h)
+{
+    const struct attention *a = &c->a;
+    int ld = (a->H + 2 * a->G) * a->D, g = h / (a->H / a->G), s, d, D = a->D;
+    const double *q = qkv + t * ld + h * D;
+    double total = 0, sum = 0;
+
+    for (s = first; s <= t; s++) {
+        const double *k = qkv + s * ld + (a->H + g) * D, *v = k + a->G * D;
+        double score = 0, value = 0;
+        for (d = 0; d < D; d++) {
+            score += q[d] * k[d];
+            value += v[d] * (double)c->weights[(t * a->H + h) * D + d];
+        }
+        score = exp(score / sqrt(D));
+        total += score;
+        sum += score * value;
+    }
+    return sum / total;
+}
+
+static double attention_reference(const void *arg, const double *qkv)
+{
+    const struct attention_context *c = arg;
+    double sum = 0;
+    int i, t, h;
+
+    for (i = 0; i < c->segments.n; i++)
+        for (t = c->segments.starts[i]; t < c->segments.starts[i + 1]; t++)
+            for (h = 0; h < c->a.H; h++)
+                sum += attend_one(c, qkv, c->segments.starts[i], t, h);
+    return sum;
+}
+
+/* The last segment is longer than a block of queries. */
+static void attention_agrees_with_central_differences(void **state)
+{
+    enum { ROWS = 1 + 6 + 150, H = 6, G = 2, D = 5, LD = (H + 2 * G) * D };
+    static const int32_t starts[] = {0, 1, 7, ROWS};
+    struct team *team = new_team(2);
+    float *qkv = random_floats(ROWS * LD, 1), *d_o = random_floats(ROWS * H * D, 2);
+    float *o = random_floats(ROWS * H * D, 0), *lse = random_floats(ROWS * H, 0);
+    float *dqkv = random_floats(ROWS * LD, 3); /* what was there before must not matter */
+    struct attention_context c = {{H, G, D}, {3, starts}, d_o};
+    long stride = attention_scratch(&c.a, 150);
+    float *scratch = malloc(2 * (size_t)stride * sizeof(float));
+    double *x = to_double(qkv, ROWS * LD), sum = 0;
+    int i;
+
+    (void)state;
+    attention_forward(team, &c.a, o, lse, qkv, c.segments, scratch, stride);
+    for (i = 0; i < ROWS * H * D; i++)
+        sum += (double)d_o[i] * (double)o[i];
+    assert_close("sum", 0, sum, attention_reference(&c, x));
+    attention_backward(team, &c.a, dqkv, d_o, qkv, o, lse, c.segments, scratch, stride);
+    check_gradient("dqkv", attention_reference, &c, qkv, dqkv, ROWS * LD, 300);
+    team_close(team);
+    free(qkv), free(d_o), free(o), free(lse), free(dqkv), free(scratch), free(x);
+}
+
+static void cached_attention_gives_the_last_row_of_the_whole(void **state)
+{
+    enum { ROWS = 23, H = 4, G = 2, D = 6, LD = (H + 2 * G) * D };
+    static const int32_t starts[] = {0, ROWS};
+    struct team *team = new_team(2);
+    struct attention a = {H, G, D};
+    float *qkv = random_floats(ROWS * LD, 1), *o = random_floats(ROWS * H * D, 0), last[H * D];
+    float keys[ROWS * G * D], values[ROWS * G * D];
+    const float *key_list[] = {keys}, *value_list[] = {values};
+    long stride = attention_scratch(&a, ROWS);
+    float *scratch = malloc(2 * (size_t)stride * sizeof(float));
+    int len = ROWS, t, i;
+
+    (void)state;
+    for (t = 0; t < ROWS; t++) {
+        memcpy(keys + t * G * D, qkv + t * LD + H * D, G * D * sizeof(float));
+        memcpy(values + t * G * D, qkv + t * LD + (H + G) * D, G * D * sizeof(float));
+    }
+    attention_forward(team, &a, o, NULL, qkv, (struct segments){1, starts}, scratch, stride);
+    attention_cached(team, &a, last, qkv + (ROWS - 1) * LD, 1, key_list, value_list, &len, scratch,
+                     stride);
+    for (i = 0; i < H * D; i++)
+        assert_close("o", (size_t)i, (double)last[i], (double)o[(ROWS - 1) * H * D + i]);
+    team_close(team);
+    free(qkv), free(o), free(scratch);
+}
+
+/* More rows than a chunk of logits holds. */
+enum { ROWS = LOSS_CHUNK + 9, V = 101, C = 13 };
+
+struct loss_context {
+    const float *w;
+    const int32_t *targets;
+};
+
+static double loss_reference(const void *arg, const double *h)
+{
+    const struct loss_context *c = arg;
+    double sum = 0;
+    int i, v, j;
+
+    for (i = 0; i < ROWS; i++) {
+        double total = 0, target = 0;
+        for (v = 0; v < V; v++) {
+            double logit = 0;
+            for (j = 0; j < C; j++)
+                logit += h[i * C + j] * (double)c->w[v * C + j];
+            total += exp(logit);
+            if (v == c->targets[i])
+                target = logit;
+        }
+        sum += log(total) - target;
+    }
+    return sum;
+}
+
+static double weighted_loss(const void *arg, const double *h)
+{
+    return 0.125 * loss_reference(arg, h);
+}
+
+static void loss_agrees_with_central_differences(void **state)
+{
+    struct team *team = new_team(2);
+    float *w = random_floats(V * C, 1), *h = random_floats(ROWS * C, 2);
+    float *dh = random_floats(ROWS * C, 0), *logits = malloc(LOSS_CHUNK * V * sizeof(float));
+    double *hd = to_double(h, ROWS * C), loss;
+    int32_t targets[ROWS];
+    struct loss_context c = {w, targets};
+    struct head head = {w, V, C};
+    int i;
+
+    (void)state;
+    for (i = 0; i < ROWS; i++)
+        targets[i] = i * 31 % V;
+    loss = loss_forward_backward(team, &head, dh, h, targets, ROWS, 0.125f, logits);
+    assert_close("loss", 0, loss, loss_reference(&c, hd));
+    check_gradient("dh", weighted_loss, &c, h, dh, ROWS * C, 400);
+    assert_true(loss == loss_forward_backward(team, &head, NULL, h, targets, ROWS, 0, logits));
+    team_close(team);
+    free(w), free(h), free(dh), free(logits), free(hd);
+}
+
+/* ---- two maps that share an input, with directions ---- */
+
+enum { TOKENS = 21, M = 17, N0 = 11, N1 = 8, R = 3, K = 2, LDY = N0 + N1 + 2 };
+
+static const int map_rows[2] = {N0, N1}, map_at[2] = {0, N0 + 2};
+
+struct map_values { /* everything the output depends on */
+    float *x;       /* (TOKENS, M) */
+    float *A[2], *B[2], *c[2], *U[2], *Vk[2];
+    float *mask[2]; /* (TOKENS, M): factors of dropout, or NULL */
+    float *dy;      /* (TOKENS, LDY) */
+    float scale;
+};
+
+enum which { OF_X, OF_A, OF_B, OF_C };
+
+struct adapted_context {
+    const struct map_values *v;
+    enum which which;
+    int map;
+};
+
+/* sum(dy * y), y written out from the definition, with one of the arrays replaced by `at`. */
+static double adapted_reference(const void *arg, const double *at)
+{
+    const struct adapted_context *c = arg;
+    const struct map_values *v = c->v;
+    double sum = 0;
+    int t, i, n, j, m;
+
+#define PICK(kind, own, index)                                                                     \
+    (c->which == (kind) && ((kind) == OF_X || c->map == i) ? at[index] : (double)(own)[index])
+    for (i = 0; i < 2; i++)
+        for (t = 0; t < TOKENS; t++)
+            for (n = 0; n < map_rows[i]; n++) {
+                double y = 0;
+                for (j = 0; j < R; j++) {
+                    double u = 0;
+                    for (m = 0; m < M; m++)
+                        u += PICK(OF_X, v->x, t * M + m) * PICK(OF_A, v->A[i], j * M + m) *
+                             (v->mask[i] ? (double)v->mask[i][t * M + m] : 1);
+                    y += (double)v->scale * PICK(OF_B, v->B[i], n * R + j) * u;
+                }
+                for (j = 0; j < K; j++) {
+                    double u = 0;
+                    for (m = 0; m < M; m++)
+                        u += PICK(OF_X, v->x, t * M + m) * (double)v->Vk[i][m * K + j];
+                    y += (double)v->U[i][n * K + j] * PICK(OF_C, v->c[i], j) * u;
+                }
+                sum += y * (double)v->dy[t * LDY + map_at[i] + n];
+            }
+#undef PICK
+    return sum;
+}
+
+static struct map_values make_values(void)
+{
+    struct map_values v = {
+        .x = random_floats(TOKENS * M, 1), .dy = random_floats(TOKENS * LDY, 2), .scale = 1.5f};
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        uint32_t stream = 10 * (uint32_t)(i + 1);
+        v.A[i] = random_floats(R * M, stream);
+        v.B[i] = random_floats((size_t)R * (size_t)map_rows[i], stream + 1);
+        v.c[i] = random_floats(K, stream + 2);
+        v.U[i] = random_floats((size_t)K * (size_t)map_rows[i], stream + 3);
+        v.Vk[i] = random_floats(K * M, stream + 4);
+    }
+    return v;
+}
+
+static void free_values(struct map_values *v)
+{
+    int i;
+
+    for (i = 0; i < 2; i++)
+        free(v->A[i]), free(v->B[i]), free(v->c[i]), free(v->U[i]), free(v->Vk[i]),
+            free(v->mask[i]);
+    free(v->x), free(v->dy);
+}
+
+static void open_group(struct adapted_group *g, const struct map_values *v)
+{
+    struct err err;
+    int i;
+
+    g->n = 2;
+    for (i = 0; i < 2; i++)
+        g->maps[i] =
+            (struct adapted_map){.rows = map_rows[i], .y_at = map_at[i], .module = (unsigned)i};
+    assert_int_equal(group_open(g, M, R, K, v->scale, &err), 0);
+    for (i = 0; i < 2; i++) {
+        group_load(g, i, v->A[i], v->B[i], v->c[i]);
+        group_direct(g, i, v->U[i], v->Vk[i]);
+    }
+}
+
+/* The factors that dropout multiplies x by, found by feeding it ones. */
+static void find_masks(struct team *team, struct map_values *v, const struct dropout *drop)
+{
+    float ones[TOKENS * M];
+    int i;
+
+    for (i = 0; i < TOKENS * M; i++)
+        ones[i] = 1;
+    for (i = 0; i < 2; i++) {
+        struct dropout d = *drop;
+        d.module = (unsigned)i;
+        v->mask[i] = random_floats(TOKENS * M, 0);
+        dropout_forward(team, &d, v->mask[i], ones, TOKENS, M);
+    }
+}
+
+static void check_adapted(const struct dropout *drop)
+{
+    struct team *team = new_team(2);
+    struct map_values v = make_values();
+    struct adapted_group g = {0};
+    float *y = calloc(TOKENS * LDY, sizeof(float)), *dx = calloc(TOKENS * M, sizeof(float));
+    float *u = random_floats(TOKENS * 2 * (R + K), 0), *s = random_floats(TOKENS * 2 * (R + K), 0);
+    float dA[2][R * M], dB[2][R * N0], dc[2][K], *dropped = random_floats(TOKENS * M, 0);
+    struct adapted_slice grads[2] = {{dA[0], dB[0], dc[0]}, {dA[1], dB[1], dc[1]}};
+    struct adapted_scratch scratch = {s, dropped};
+    double sum = 0, *x = to_double(v.x, TOKENS * M);
+    int i;
+
+    if (drop)
+        find_masks(team, &v, drop);
+    open_group(&g, &v);
+    group_forward(team, &g, y, LDY, u, v.x, TOKENS, drop, scratch);
+    for (i = 0; i < TOKENS * LDY; i++)
+        sum += (double)y[i] * (double)v.dy[i];
+    assert_close("sum", 0, sum, adapted_reference(&(struct adapted_context){&v, OF_X, 0}, x));
+    group_backward(team, &g, grads, dx, v.dy, LDY, u, v.x, TOKENS, drop, scratch);
+    check_gradient("dx", adapted_reference, &(struct adapted_context){&v, OF_X, 0}, v.x, dx,
+                   TOKENS * M, 60);
+    for (i = 0; i < 2; i++) {
+        check_gradient("dA", adapted_reference, &(struct adapted_context){&v, OF_A, i}, v.A[i],
+                       dA[i], R * M, R * M);
+        check_gradient("dB", adapted_reference, &(struct adapted_context){&v, OF_B, i}, v.B[i],
+                       dB[i], (size_t)R * (size_t)map_rows[i], 100);
+        check_gradient("dc", adapted_reference, &(struct adapted_context){&v, OF_C, i}, v.c[i],
+                       dc[i], K, K);
+    }
+    group_close(&g);
+    free_values(&v);
+    team_close(team);
+    free(y), free(dx), free(u), free(s), free(dropped), free(x);
+}
+
+static void adapted_maps_agree_with_central_differences(void **state)
+{
+    (void)state;
+    check_adapted(NULL);
+}
+
+static void adapted_maps_with_dropout_agree_with_central_differences(void **state)
+{
+    int32_t rows[TOKENS], positions[TOKENS];
+    struct dropout drop = {0.3f, rng_key(1, RNG_DROPOUT), 2, 0, rows, positions};
+    int t;
+
+    (void)state;
+    for (t = 0; t < TOKENS; t++) {
+        rows[t] = 4;
+        positions[t] = t;
+    }
+    check_adapted(&drop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_are_right_and_equal_for_every_thread_count),
+        cmocka_unit_test(attention_agrees_with_central_differences),
+        cmocka_unit_test(cached_attention_gives_the_last_row_of_the_whole),
+        cmocka_unit_test(loss_agrees_with_central_differences),
+        cmocka_unit_test(adapted_maps_agree_with_central_differences),
+        cmocka_unit_test(adapted_maps_with_dropout_agree_with_central_differences),
+    };
+
+    gemm_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
