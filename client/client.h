@@ -1,0 +1,52 @@
+/* client/client.h - what dashctl's commands share: the server they talk to, how they print, how they fail.
+ *
+ * A command is a function that parses its own arguments (argp, with client_argp as a child) and returns an exit
+ * status: 0, 1 (it failed, or the job did), 2 (it was called wrongly). Results go to stdout, all other words to
+ * stderr.
+ */
+#pragma once
+#include "core/err.h"
+#include "proto/channel.h"
+#include "proto/dash.pb-c.h"
+#include <argp.h>
+#include <stdbool.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { CALL_TIMEOUT_MS = 30 * 1000, VALIDATE_TIMEOUT_MS = 15 * 60 * 1000 };
+
+struct client {
+    const char *server;    /* address; from --server, $DASH_SERVER or the default */
+    bool server_was_named; /* by --server */
+    bool server_from_env;
+    char *default_server;
+    bool json;
+    struct channel *channel; /* opened by the first call */
+};
+
+/* --server and --output, for every command. Its input is a struct client. */
+extern const struct argp client_argp;
+
+/* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed and EXIT_FAILED is
+ * returned. */
+int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
+                const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply);
+
+/* Prints "dashctl: <what is wrong>" and returns EXIT_FAILED. */
+int client_fail(const struct err *err);
+int client_fail_with(const char *text);
+
+/* argp_parse() of a command that takes exactly one argument, such as ID. */
+int client_parse_one(struct client *c, int argc, char **argv, const char *what, const char *doc,
+                     const char **ret_argument);
+
+/* The commands. argv[0] is "dashctl <command>". */
+int cmd_run(struct client *c, int argc, char **argv);
+int cmd_submit(struct client *c, int argc, char **argv);
+int cmd_list(struct client *c, int argc, char **argv);
+int cmd_show(struct client *c, int argc, char **argv);
+int cmd_watch(struct client *c, int argc, char **argv);
+int cmd_logs(struct client *c, int argc, char **argv);
+int cmd_cancel(struct client *c, int argc, char **argv);
+int cmd_resume(struct client *c, int argc, char **argv);
+int cmd_plan(struct client *c, int argc, char **argv);
+int cmd_generate(struct client *c, int argc, char **argv);

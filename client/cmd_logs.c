@@ -1,0 +1,130 @@
+/* client/cmd_logs.c - dashctl logs ID: what a job's programs wrote, and with -f what they go on to write. */
+#include "client/client.h"
+#include "client/interrupt.h"
+#include "client/words.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 300 };
+
+struct logs_options {
+    struct client *client;
+    const char *id;
+    uint32_t max_bytes;
+    bool follow;
+};
+
+static const struct argp_option options[] = {
+    {"follow", 'f', NULL, 0, "Go on until the job has ended; Ctrl-C leaves it running", 0},
+    {"bytes", 'b', "N", 0, "At most the newest N bytes (default: 65536)", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct logs_options *o = state->input;
+    char *end;
+    long n;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = o->client;
+        return 0;
+    case 'f':
+        o->follow = true;
+        return 0;
+    case 'b':
+        n = strtol(arg, &end, 10);
+        if (end == arg || *end || n < 1 || n > 4 * 1024 * 1024)
+            argp_error(state, "--bytes wants a number from 1 to 4194304, not '%s'", arg);
+        o->max_bytes = (uint32_t)n;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (o->id)
+            argp_error(state, "one job at a time: what is '%s'?", arg);
+        o->id = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->id)
+            argp_error(state, "which job? `dashctl list` shows those there are");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Prints what is new and moves *offset. *ret_some: there was something. */
+static int print_more(const struct logs_options *o, uint64_t *offset, bool *ret_some)
+{
+    Dash__V1__GetLogsRequest request = DASH__V1__GET_LOGS_REQUEST__INIT;
+    Dash__V1__GetLogsResponse *response = NULL;
+    int status;
+
+    request.id = (char *)o->id;
+    request.max_bytes = o->max_bytes;
+    request.from_offset = *offset;
+    status = client_call(o->client, "GetLogs", &request.base,
+                         &dash__v1__get_logs_response__descriptor, CALL_TIMEOUT_MS, &response);
+    if (status != 0)
+        return status;
+    fputs(response->text, stdout);
+    fflush(stdout);
+    *ret_some = response->text[0];
+    *offset = response->next_offset;
+    dash__v1__get_logs_response__free_unpacked(response, NULL);
+    return 0;
+}
+
+static int has_ended(const struct logs_options *o, bool *ret_ended)
+{
+    Dash__V1__GetJobRequest request = DASH__V1__GET_JOB_REQUEST__INIT;
+    Dash__V1__GetJobResponse *response = NULL;
+    int status;
+
+    request.id = (char *)o->id;
+    status = client_call(o->client, "GetJob", &request.base,
+                         &dash__v1__get_job_response__descriptor, CALL_TIMEOUT_MS, &response);
+    if (status != 0)
+        return status;
+    *ret_ended = words_is_final(response->job->state);
+    dash__v1__get_job_response__free_unpacked(response, NULL);
+    return 0;
+}
+
+/* The end is looked for before the last read: what was written before it is printed. */
+static int follow(const struct logs_options *o, uint64_t offset)
+{
+    bool some = true, ended = false;
+    int status = 0;
+
+    interrupt_catch();
+    while (status == 0 && !interrupt_count() && !(ended && !some)) {
+        if (!some)
+            interrupt_sleep_ms(POLL_MS);
+        status = has_ended(o, &ended);
+        if (status == 0)
+            status = print_more(o, &offset, &some);
+    }
+    return status;
+}
+
+int cmd_logs(struct client *c, int argc, char **argv)
+{
+    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {.options = options,
+                                .parser = parse,
+                                .args_doc = "ID",
+                                .doc = "Prints the end of a job's log.",
+                                .children = children};
+    struct logs_options o = {.client = c};
+    uint64_t offset = 0;
+    bool some;
+    int status;
+
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    status = print_more(&o, &offset, &some);
+    if (status == 0 && o.follow)
+        status = follow(&o, offset);
+    return status;
+}

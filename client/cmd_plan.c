@@ -1,0 +1,126 @@
+/* client/cmd_plan.c - dashctl plan JOB.YAML: what would run, and everything that is wrong with it.
+ *
+ * A dashd that was named, or that answers at the default address, is asked, for it knows the other jobs too. Without one
+ * the same checks are made here.
+ */
+#include "client/job_file.h"
+#include "client/json.h"
+#include "core/job_check.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static bool somebody_answers(const char *address)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const char *path = address + strlen("unix:");
+    bool yes;
+    int fd;
+
+    if (strncmp(address, "unix:", 5) != 0 || strlen(path) >= sizeof(at.sun_path))
+        return true;
+    strcpy(at.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    yes = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+static void print_plan(const struct client *c, Dash__V1__PlanJobResponse *plan)
+{
+    size_t i;
+
+    if (c->json) {
+        json_print(&plan->base, true);
+        return;
+    }
+    for (i = 0; i < plan->n_lines; i++)
+        puts(plan->lines[i]);
+}
+
+static int ask_dashd(struct client *c, const struct job_file *f)
+{
+    Dash__V1__PlanJobRequest request = DASH__V1__PLAN_JOB_REQUEST__INIT;
+    Dash__V1__PlanJobResponse *response = NULL;
+    int status;
+
+    request.job_yaml = f->text;
+    request.directory = f->directory;
+    request.file_name = (char *)f->path;
+    request.overrides = f->sets;
+    request.n_overrides = (size_t)f->n_sets;
+    status = client_call(c, "PlanJob", &request.base, &dash__v1__plan_job_response__descriptor,
+                         VALIDATE_TIMEOUT_MS, &response);
+    if (status != 0)
+        return status;
+    print_plan(c, response);
+    dash__v1__plan_job_response__free_unpacked(response, NULL);
+    return EXIT_OK;
+}
+
+static int fail_with_problems(const struct problems *problems, const struct err *err)
+{
+    char *text = problems->n ? problems_text(problems) : NULL;
+    size_t len = text ? strlen(text) : 0;
+    int status;
+
+    if (len && text[len - 1] == '\n')
+        text[len - 1] = '\0';
+    status = text ? client_fail_with(text) : client_fail(err);
+    free(text);
+    return status;
+}
+
+static int plan_here(struct client *c, const struct job_file *f)
+{
+    Dash__V1__PlanJobResponse response = DASH__V1__PLAN_JOB_RESPONSE__INIT;
+    struct problems problems = {0};
+    struct job_plan plan = {0};
+    struct job *job = NULL;
+    int status = EXIT_OK, rc;
+    struct err err;
+
+    rc = job_parse(f->text, f->path, f->directory, (const char *const *)f->sets, f->n_sets, &job,
+                   &problems, &err);
+    if (rc == 0)
+        rc = job_check(job, &problems, &plan, &err);
+    if (rc == 0 && !(response.job_yaml = job_to_yaml(job)))
+        rc = err_nomem(&err, strlen(f->text));
+    if (rc < 0) {
+        status = fail_with_problems(&problems, &err);
+    } else {
+        response.lines = plan.lines;
+        response.n_lines = (size_t)plan.n_lines;
+        print_plan(c, &response);
+        free(response.job_yaml);
+    }
+    job_plan_free(&plan);
+    job_free(job);
+    problems_free(&problems);
+    return status;
+}
+
+int cmd_plan(struct client *c, int argc, char **argv)
+{
+    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {
+        .args_doc = "JOB.YAML",
+        .doc = "Checks a job as `submit` does and says what would run: sizes, shards, "
+               "memory. Starts nothing.",
+        .children = children};
+    struct job_file f = {.client = c};
+    int status;
+
+    argp_parse(&parser, argc, argv, 0, NULL, &f);
+    status = job_file_read(&f);
+    if (status == 0)
+        status = c->server_was_named || c->server_from_env || somebody_answers(c->server)
+                     ? ask_dashd(c, &f)
+                     : plan_here(c, &f);
+    job_file_free(&f);
+    return status;
+}

@@ -1,0 +1,102 @@
+/* client/cmd_show.c - dashctl show ID: all there is to know about a job. */
+#include "client/client.h"
+#include "client/json.h"
+#include "client/words.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static void print_time(const char *title, int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    char text[64];
+
+    if (!ms)
+        return;
+    localtime_r(&seconds, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+    printf("%-10s %s\n", title, text);
+}
+
+static void print_progress(const Dash__V1__Job *job)
+{
+    char time[32];
+
+    printf("%-10s %u of %u%s%s\n", "steps", job->steps_done, job->steps_total,
+           words_phase(job->phase)[0] ? ", phase " : "", words_phase(job->phase));
+    if (job->last_step)
+        printf("%-10s %.6g (grad_norm %.4g, learning_rate %.4g)\n", "loss", job->last_step->loss,
+               job->last_step->grad_norm, job->last_step->learning_rate);
+    if (job->tokens_per_second > 0)
+        printf("%-10s %.0f tokens/s\n", "speed", job->tokens_per_second);
+    if (job->eta_seconds > 0) {
+        words_duration(job->eta_seconds, time, sizeof(time));
+        printf("%-10s %s\n", "ETA", time);
+    }
+    if (job->restarts)
+        printf("%-10s %u\n", "restarts", job->restarts);
+}
+
+static void print_indented(const char *title, const char *text)
+{
+    const char *end;
+
+    printf("%s:\n", title);
+    for (; *text; text = *end ? end + 1 : end) {
+        end = text + strcspn(text, "\n");
+        printf("    %.*s\n", (int)(end - text), text);
+    }
+}
+
+static void print_job(const Dash__V1__Job *job)
+{
+    size_t i;
+
+    printf("job %s (%s): %s", job->id, job->name, words_state(job->state));
+    if (job->queue_position)
+        printf(", number %u in the queue", job->queue_position);
+    printf("\n");
+    if (job->reason[0])
+        printf("%-10s %s\n", "reason", job->reason);
+    print_progress(job);
+    print_time("created", job->created_ms);
+    print_time("started", job->started_ms);
+    print_time("finished", job->finished_ms);
+    printf("%-10s %s\n", "output", job->output);
+    if (job->state == DASH__V1__JOB_STATE__SUCCEEDED)
+        printf("%-10s %s/adapter\n", "adapter", job->output);
+    for (i = 0; i < job->n_notices; i++)
+        printf("%-10s %s\n", "note", job->notices[i]);
+    if (job->log_tail[0])
+        print_indented("log", job->log_tail);
+    if (job->state == DASH__V1__JOB_STATE__FAILED)
+        printf(
+            "`dashctl logs %s` shows the whole log; `dashctl resume %s` tries again from the last "
+            "checkpoint\n",
+            job->id, job->id);
+}
+
+int cmd_show(struct client *c, int argc, char **argv)
+{
+    Dash__V1__GetJobRequest request = DASH__V1__GET_JOB_REQUEST__INIT;
+    Dash__V1__GetJobResponse *response = NULL;
+    const char *id = NULL;
+    int status;
+
+    client_parse_one(
+        c, argc, argv, "ID",
+        "Shows a job: state and reason, progress, notes, and the end of its log if it failed.",
+        &id);
+    request.id = (char *)id;
+    status = client_call(c, "GetJob", &request.base, &dash__v1__get_job_response__descriptor,
+                         CALL_TIMEOUT_MS, &response);
+    if (status != 0)
+        return status;
+    if (c->json)
+        json_print(&response->job->base, true);
+    else
+        print_job(response->job);
+    dash__v1__get_job_response__free_unpacked(response, NULL);
+    return EXIT_OK;
+}

@@ -1,0 +1,81 @@
+/* client/cmd_submit.c - dashctl submit JOB.YAML: queues a job. */
+#include "client/follow.h"
+#include "client/job_file.h"
+#include "client/json.h"
+#include <stdio.h>
+
+struct submit {
+    struct job_file file;
+    bool watch;
+};
+
+static const struct argp_option options[] = {
+    {"watch", 'w', NULL, 0, "Then watch it, as `dashctl watch` does", 0},
+    {"resume", 'r', NULL, 0,
+     "Go on from the checkpoint in the output folder, which must hold this job", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct submit *s = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &s->file;
+        return 0;
+    case 'w':
+        s->watch = true;
+        return 0;
+    case 'r':
+        s->file.resume = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void tell(const struct client *c, const struct submit *s,
+                 const Dash__V1__CreateJobResponse *r)
+{
+    const Dash__V1__Job *job = r->job;
+
+    if (c->json && !s->watch)
+        json_print(&r->base, true);
+    if (c->json)
+        return;
+    printf("job %s (%s) is %s\n", job->id, job->name,
+           job->queue_position > 1 ? "in the queue" : "accepted");
+    if (!s->watch)
+        printf("  dashctl watch %s    shows how it gets on\n", job->id);
+    printf("  output: %s\n", job->output);
+}
+
+int cmd_submit(struct client *c, int argc, char **argv)
+{
+    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {
+        .options = options,
+        .parser = parse,
+        .args_doc = "JOB.YAML",
+        .doc = "Queues a job, once it has been checked as a whole: job file, model "
+               "and data.",
+        .children = children};
+    struct submit s = {.file.client = c};
+    Dash__V1__CreateJobResponse *response = NULL;
+    int status;
+
+    argp_parse(&parser, argc, argv, 0, NULL, &s);
+    status = job_file_read(&s.file);
+    if (status == 0)
+        status = job_file_create(c, &s.file, &response);
+    job_file_free(&s.file);
+    if (status != 0)
+        return status;
+    tell(c, &s, response);
+    if (s.watch)
+        status = follow_to_end(c, response->job->id, 1);
+    dash__v1__create_job_response__free_unpacked(response, NULL);
+    return status;
+}

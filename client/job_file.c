@@ -1,0 +1,119 @@
+/* client/job_file.c - see job_file.h. */
+#include "client/job_file.h"
+#include "core/buf.h"
+#include "core/file.h"
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_SET = 2000 };
+
+static const struct argp_option file_options[] = {
+    {"set", OPTION_SET, "KEY.PATH=VALUE", 0, "Overrides a key of the job file; may be repeated", 0},
+    {0},
+};
+
+static void add_set(struct job_file *f, char *set, struct argp_state *state)
+{
+    char **sets;
+
+    if (!strchr(set, '=') || set[0] == '=')
+        argp_error(state, "--set wants KEY.PATH=VALUE, for example training.steps=100, not '%s'",
+                   set);
+    sets = realloc(f->sets, (size_t)(f->n_sets + 1) * sizeof(*sets));
+    if (!sets)
+        argp_failure(state, EXIT_FAILED, 0, "out of memory");
+    f->sets = sets;
+    f->sets[f->n_sets++] = set;
+}
+
+static error_t parse_file(int key, char *arg, struct argp_state *state)
+{
+    struct job_file *f = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = f->client;
+        return 0;
+    case OPTION_SET:
+        add_set(f, arg, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (f->path)
+            argp_error(state, "one job file at a time: what is '%s'?", arg);
+        f->path = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!f->path)
+            argp_error(state, "which job file? (- for standard input)");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child file_children[] = {{&client_argp, 0, NULL, 0}, {0}};
+const struct argp job_file_argp = {
+    .options = file_options, .parser = parse_file, .children = file_children};
+
+static int read_stdin(struct job_file *f)
+{
+    struct buf text = {0};
+    char bytes[4096];
+    size_t n;
+
+    while ((n = fread(bytes, 1, sizeof(bytes), stdin)) > 0)
+        buf_append(&text, bytes, n);
+    f->text = buf_take(&text);
+    f->directory = getcwd(NULL, 0);
+    return f->text && f->directory ? 0 : client_fail_with("standard input cannot be read");
+}
+
+int job_file_read(struct job_file *f)
+{
+    char absolute[PATH_MAX];
+    struct err err;
+    size_t len;
+
+    if (strcmp(f->path, "-") == 0)
+        return read_stdin(f);
+    if (!realpath(f->path, absolute)) {
+        err_errno(&err, "%s", f->path);
+        return client_fail(&err);
+    }
+    if (file_read(absolute, &f->text, &len, &err) < 0)
+        return client_fail(&err);
+    if (strlen(f->text) != len) {
+        err_set(&err, ERR_INVALID, "%s is no text", f->path);
+        return client_fail(&err);
+    }
+    f->directory = strdup(dirname(absolute));
+    return f->directory ? 0 : client_fail_with("out of memory");
+}
+
+void job_file_free(struct job_file *f)
+{
+    free(f->sets);
+    free(f->text);
+    free(f->directory);
+    f->sets = NULL;
+    f->text = f->directory = NULL;
+}
+
+int job_file_create(struct client *c, const struct job_file *f, Dash__V1__CreateJobResponse **ret)
+{
+    Dash__V1__CreateJobRequest request = DASH__V1__CREATE_JOB_REQUEST__INIT;
+
+    request.job_yaml = f->text;
+    request.directory = f->directory;
+    request.file_name = (char *)(strcmp(f->path, "-") == 0 ? "stdin" : f->path);
+    request.overrides = f->sets;
+    request.n_overrides = (size_t)f->n_sets;
+    request.resume = f->resume;
+    return client_call(c, "CreateJob", &request.base, &dash__v1__create_job_response__descriptor,
+                       VALIDATE_TIMEOUT_MS, ret);
+}

@@ -1,0 +1,203 @@
+/* client/main.c - dashctl: finds the command and hands it its arguments. */
+#include "client/client.h"
+#include "core/paths.h"
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    int (*run)(struct client *c, int argc, char **argv);
+    const char *arguments, *summary;
+} commands[] = {
+    {"run", cmd_run, "JOB.YAML", "train here and now, without a dashd of one's own"},
+    {"submit", cmd_submit, "JOB.YAML", "queue a job"},
+    {"list", cmd_list, "", "list the jobs"},
+    {"show", cmd_show, "ID", "show all about a job"},
+    {"watch", cmd_watch, "ID", "show a job as it runs"},
+    {"logs", cmd_logs, "ID", "print a job's log"},
+    {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
+    {"resume", cmd_resume, "ID", "go on with a job that failed or was cancelled"},
+    {"plan", cmd_plan, "JOB.YAML", "check a job and say what would run"},
+    {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
+};
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct command *find_command(const char *name)
+{
+    int i;
+
+    for (i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* Levenshtein's distance, of words up to 31 letters. */
+static int distance(const char *a, const char *b)
+{
+    int n = (int)strlen(a), m = (int)strlen(b), i, j, row[32], diagonal, above;
+
+    if (n > 31 || m > 31)
+        return 99;
+    for (j = 0; j <= m; j++)
+        row[j] = j;
+    for (i = 1; i <= n; i++) {
+        diagonal = row[0];
+        row[0] = i;
+        for (j = 1; j <= m; j++) {
+            above = row[j];
+            row[j] = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < row[j])
+                row[j] = above + 1;
+            if (row[j - 1] + 1 < row[j])
+                row[j] = row[j - 1] + 1;
+            diagonal = above;
+        }
+    }
+    return row[m];
+}
+
+static const struct command *nearest_command(const char *name)
+{
+    const struct command *nearest = NULL;
+    int least = 3, d, i;
+
+    for (i = 0; i < N_COMMANDS; i++) {
+        d = distance(name, commands[i].name);
+        if (d < least) {
+            least = d;
+            nearest = &commands[i];
+        }
+    }
+    return nearest;
+}
+
+static void print_help(FILE *to)
+{
+    int i;
+
+    fprintf(to, "Fine-tunes language models with LoRA-Dash.\n\n"
+                "Usage: dashctl [--server ADDRESS] COMMAND ...\n\nCommands:\n");
+    for (i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-8s %-9s %s\n", commands[i].name, commands[i].arguments,
+                commands[i].summary);
+    fprintf(to,
+            "\n`dashctl help COMMAND` tells more. Every command takes --server ADDRESS (or "
+            "$DASH_SERVER) and\n--output json. Exit status: 0 done, 1 failed, 2 called wrongly.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const struct command *nearest = nearest_command(name);
+
+    if (nearest)
+        fprintf(stderr, "dashctl: there is no command '%s': did you mean '%s'?\n", name,
+                nearest->name);
+    else
+        fprintf(stderr, "dashctl: there is no command '%s': `dashctl --help` lists them\n", name);
+    return EXIT_USAGE;
+}
+
+static int run_command(struct client *c, int argc, char **argv)
+{
+    const struct command *command = find_command(argv[0]);
+    char title[64];
+
+    if (!command)
+        return unknown_command(argv[0]);
+    snprintf(title, sizeof(title), "dashctl %s", command->name);
+    argv[0] = title;
+    return command->run(c, argc, argv);
+}
+
+static int help(struct client *c, const char *name)
+{
+    char *argv[] = {(char *)name, (char *)"--help", NULL};
+
+    if (name)
+        return run_command(c, 2, argv);
+    print_help(stdout);
+    return EXIT_OK;
+}
+
+/* What stands before the command. */
+struct before {
+    struct client *client;
+    int command_at; /* in argv; 0: none */
+    bool help;
+};
+
+static error_t parse_before(int key, char *arg, struct argp_state *state)
+{
+    struct before *b = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = b->client;
+        return 0;
+    case 'h':
+        b->help = true;
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_ARG:
+        b->command_at = state->next - 1;
+        state->next = state->argc; /* the rest is the command's */
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int dispatch(struct client *c, int argc, char **argv)
+{
+    static const struct argp_option options[] = {{"help", 'h', NULL, 0, "", 0}, {0}};
+    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {.options = options, .parser = parse_before, .children = children};
+    struct before before = {.client = c};
+    char **rest;
+
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("dashctl " DASH_VERSION);
+        return EXIT_OK;
+    }
+    argp_parse(&parser, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &before);
+    rest = argv + before.command_at;
+    if (before.help || (before.command_at && strcmp(rest[0], "help") == 0))
+        return help(c, before.help ? NULL : rest[1]);
+    if (before.command_at)
+        return run_command(c, argc - before.command_at, rest);
+    print_help(stderr);
+    return EXIT_USAGE;
+}
+
+static int find_server(struct client *c, struct err *err)
+{
+    const char *named = getenv("DASH_SERVER");
+    int rc;
+
+    if (named && named[0]) {
+        c->server = named;
+        c->server_from_env = true;
+        return 0;
+    }
+    rc = paths_address(NULL, &c->default_server, err);
+    c->server = c->default_server;
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct client c = {0};
+    struct err err;
+    int status;
+
+    setlocale(LC_CTYPE, "");
+    argp_err_exit_status = EXIT_USAGE;
+    status = find_server(&c, &err) < 0 ? client_fail(&err) : dispatch(&c, argc, argv);
+    channel_close(c.channel);
+    free(c.default_server);
+    return status;
+}

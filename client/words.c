@@ -1,0 +1,99 @@
+/* client/words.c - see words.h. */
+#include "client/words.h"
+#include <langinfo.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <wchar.h>
+
+void words_duration(double seconds, char *out, size_t size)
+{
+    long s = seconds > 0 && seconds < 1e12 ? (long)(seconds + 0.5) : 0;
+
+    if (s < 60)
+        snprintf(out, size, "%lds", s);
+    else if (s < 3600)
+        snprintf(out, size, "%ldm%02lds", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, size, "%ldh%02ldm", s / 3600, s % 3600 / 60);
+    else
+        snprintf(out, size, "%ldd%02ldh", s / 86400, s % 86400 / 3600);
+}
+
+const char *words_state(Dash__V1__JobState state)
+{
+    const ProtobufCEnumValue *v =
+        protobuf_c_enum_descriptor_get_value(&dash__v1__job_state__descriptor, (int)state);
+
+    return v ? v->name : "UNKNOWN";
+}
+
+const char *words_phase(Dash__V1__Phase phase)
+{
+    switch (phase) {
+    case DASH__V1__PHASE__PRELAUNCH:
+        return "pre-launch";
+    case DASH__V1__PHASE__IDENTIFICATION:
+        return "identification";
+    case DASH__V1__PHASE__DASH:
+        return "dash";
+    case DASH__V1__PHASE__LORA:
+        return "lora";
+    case DASH__V1__PHASE__EXPORT:
+        return "export";
+    default:
+        return "";
+    }
+}
+
+bool words_is_final(Dash__V1__JobState state)
+{
+    return state == DASH__V1__JOB_STATE__SUCCEEDED || state == DASH__V1__JOB_STATE__FAILED ||
+           state == DASH__V1__JOB_STATE__CANCELLED;
+}
+
+bool words_utf8(void)
+{
+    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+/* Bytes of the next character and the columns it takes; a byte that begins none counts as one column. */
+static size_t next_character(const char *text, int *ret_columns)
+{
+    mbstate_t state = {0};
+    wchar_t c;
+    size_t n = mbrtowc(&c, text, MB_LEN_MAX, &state);
+
+    if (n == 0 || n > MB_LEN_MAX) {
+        *ret_columns = 1;
+        return 1;
+    }
+    *ret_columns = wcwidth(c) > 0 ? wcwidth(c) : 0;
+    return n;
+}
+
+size_t words_cut(const char *text, int columns)
+{
+    size_t at = 0, n;
+    int width;
+
+    while (text[at]) {
+        n = next_character(text + at, &width);
+        if (width > columns)
+            break;
+        columns -= width;
+        at += n;
+    }
+    return at;
+}
+
+int words_columns(const char *text)
+{
+    int columns = 0, width;
+
+    while (*text) {
+        text += next_character(text, &width);
+        columns += width;
+    }
+    return columns;
+}

@@ -1,0 +1,18 @@
+/* client/words.h - numbers and jobs in words, for people. */
+#pragma once
+#include "proto/dash.pb-c.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+/* "8s", "3m20s", "2h05m", "4d03h". */
+void words_duration(double seconds, char *out, size_t size);
+const char *words_state(Dash__V1__JobState state); /* "RUNNING" */
+const char *words_phase(Dash__V1__Phase phase);    /* "dash"; "" where there is none */
+bool words_is_final(Dash__V1__JobState state);
+
+/* Whether the terminal shows UTF-8, as the locale says. */
+bool words_utf8(void);
+/* Columns that UTF-8 text takes (combining and wide characters counted as the locale does), and its length when cut to at
+ * most `columns`. */
+int words_columns(const char *text);
+size_t words_cut(const char *text, int columns);

@@ -1,0 +1,206 @@
+"""A world for one test: a folder, a dashd in it with fake programs, and clients.
+
+The build says where things are: DASH_BIN (the programs), DASH_TEST_STUBS (dash_pb2 and its like, made by protoc),
+DASH_SOURCE. Nothing here sleeps for a time: wait_for() polls a condition until its deadline.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+BIN = os.environ["DASH_BIN"]
+SOURCE = os.environ["DASH_SOURCE"]
+sys.path.insert(0, os.environ["DASH_TEST_STUBS"])
+import grpc
+import dash_pb2 as pb
+import health_pb2
+import reflection_pb2
+
+TINY = os.path.join(SOURCE, "tests/golden/tiny")
+FAKES = os.path.join(SOURCE, "tests/e2e/programs")
+FINAL = (pb.SUCCEEDED, pb.FAILED, pb.CANCELLED)
+DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "30"))
+
+
+def wait_for(condition, what, deadline=DEADLINE):
+    """Waits until condition() is true, and returns what it returned."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline} s in vain: {what}")
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+class Client:
+    """What a program in another language sees: the methods by name, nothing else of ours."""
+
+    def __init__(self, address):
+        # gRPC's Python shares connections of one address, and their back-off, unless told not to
+        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+    def __getattr__(self, name):
+        response = {"WatchJob": pb.WatchJobResponse}.get(name, getattr(pb, name + "Response", None))
+        make = self.channel.unary_stream if name == "WatchJob" else self.channel.unary_unary
+        method = make(f"/dash.v1.FineTuning/{name}",
+                      request_serializer=getattr(pb, name + "Request").SerializeToString,
+                      response_deserializer=response.FromString)
+        request = getattr(pb, name + "Request")
+        return lambda timeout=DEADLINE, **fields: method(request(**fields), timeout=timeout)
+
+    def close(self):
+        self.channel.close()
+
+
+class Dashd:
+    def __init__(self, world, *options, programs=FAKES, env=None, state="state"):
+        self.world = world
+        self.state = os.path.join(world.folder, state)
+        self.socket = os.path.join(self.state, "dashd.sock")
+        self.address = "unix:" + self.socket
+        self.log = open(os.path.join(world.folder, "dashd.log"), "ab")
+        command = [os.path.join(BIN, "dashd"), "--state", self.state]
+        if programs:
+            command += ["--programs", programs]
+        self.process = subprocess.Popen(
+            command + list(options), stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})})
+        self.greeting = self.process.stdout.readline().decode()
+
+    def client(self):
+        client = Client(self.address)
+        self.world.addCleanup(client.close)
+        return client
+
+    def stop(self, how=signal.SIGTERM):
+        """Ends it, and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            status = self.process.wait(DEADLINE)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process.stdout.close()
+            self.log.close()
+        return status
+
+
+class World(unittest.TestCase):
+    """Each test has a folder of its own, and ends every process that it started."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="dash-e2e-")
+        self.daemons = []
+        self.addCleanup(self.clean)
+
+    def clean(self):
+        for d in self.daemons:
+            if d.process.poll() is None:
+                d.stop(signal.SIGKILL)
+        for pid in self.job_processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if sys.exc_info()[0] or os.environ.get("DASH_TEST_KEEP"):
+            print("kept:", self.folder, file=sys.stderr)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def job_processes(self):
+        """All processes whose command line names this test's folder."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    line = f.read()
+                cwd = os.readlink(f"/proc/{pid}/cwd")
+            except OSError:
+                continue
+            if int(pid) != os.getpid() and (self.folder.encode() in line or cwd.startswith(self.folder)):
+                if is_alive(pid):
+                    found.append(int(pid))
+        return found
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def read(self, *parts):
+        with open(self.path(*parts)) as f:
+            return f.read()
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+        return self.path(name)
+
+    def dashd(self, *options, **more):
+        d = Dashd(self, *options, **more)
+        self.daemons.append(d)
+        if not d.greeting:
+            status = d.stop()
+            raise AssertionError(f"dashd did not start (status {status}):\n{self.daemon_log()}")
+        return d
+
+    def daemon_log(self):
+        return self.read("dashd.log")
+
+    def create(self, client, name="out", **fields):
+        with open(os.path.join(TINY, "job.yaml")) as f:
+            text = f.read()
+        sets = [f"output={self.path(name)}", f"name={name}", "data.max_tokens=128"] + list(fields.pop("overrides", []))
+        return client.CreateJob(job_yaml=text, directory=TINY, file_name="job.yaml", overrides=sets,
+                                **fields).job
+
+    def get(self, client, id):
+        return client.GetJob(id=id).job
+
+    def wait_state(self, client, id, *states):
+        def reached():
+            job = self.get(client, id)
+            if job.state in states:
+                return job
+            if job.state in FINAL:
+                raise AssertionError(f"job {id} is {pb.JobState.Name(job.state)}: {job.reason}\n{job.log_tail}\n"
+                                     + self.daemon_log())
+            return None
+        names = " or ".join(pb.JobState.Name(s) for s in states)
+        return wait_for(reached, f"job {id} becomes {names}\n")
+
+    def wait_step(self, client, id, step):
+        return wait_for(lambda: (job := self.get(client, id)).steps_done >= step and job, f"step {step} of job {id}")
+
+    def refused(self, code, call, **fields):
+        """The details of the error that the call must give."""
+        with self.assertRaises(grpc.RpcError) as caught:
+            answer = call(**fields)
+            list(answer) if hasattr(answer, "cancel") else None
+        self.assertEqual(caught.exception.code(), code, caught.exception.details())
+        return caught.exception.details()
+
+    def dashctl(self, *arguments, server=None, env=None, cwd=None, stdin=""):
+        command = [os.path.join(BIN, "dashctl")] + list(arguments)
+        environment = {**os.environ, **(env or {})}
+        if server:
+            environment["DASH_SERVER"] = server
+        return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=environment,
+                              cwd=cwd or self.folder, input=stdin)
