@@ -1,0 +1,505 @@
+/* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong with a file is told by line. */
+#include "tests/unit/small_tokenizer.h"
+#include "core/dataset.h"
+
+static const struct job_data defaults = {.max_tokens = 256};
+
+struct loaded {
+    struct dataset d;
+    char *problems; /* NULL: none */
+};
+
+static struct loaded load_with(const char *text, size_t len, const struct job_data *data,
+                               const struct tokenizer *t, int vocab)
+{
+    char *folder = new_folder(), *path = file_join(folder, "data.jsonl");
+    struct problems problems = {0};
+    struct loaded l = {0};
+    struct err err;
+    int rc;
+
+    write_file(folder, "data.jsonl", text, len);
+    rc = dataset_load(path, data, t, vocab, &l.d, &problems, &err);
+    assert_int_equal(rc, problems.n ? ERR_INVALID : 0);
+    if (problems.n)
+        l.problems = problems_text(&problems);
+    problems_free(&problems);
+    free(path);
+    remove_folder(folder);
+    return l;
+}
+
+static struct dataset load_good(const char *text, const struct job_data *data,
+                                const struct tokenizer *t)
+{
+    struct loaded l = load_with(text, strlen(text), data, t, SMALL_VOCAB);
+
+    if (l.problems)
+        fail_msg("%s", l.problems);
+    return l.d;
+}
+
+static void refused(const char *text, const struct job_data *data, const struct tokenizer *t,
+                    const char *words)
+{
+    struct loaded l = load_with(text, strlen(text), data, t, SMALL_VOCAB);
+
+    assert_non_null(l.problems);
+    assert_null(l.d.examples);
+    assert_contains(l.problems, words);
+    free(l.problems);
+}
+
+/* What an example says, as text: trained tokens in brackets, each run of them one bracket. */
+static char *shown(const struct tokenizer *t, const struct example *e)
+{
+    struct buf b = {0};
+    struct err err;
+    bool in = false;
+
+    for (int i = 0; i < e->n; i++) {
+        bool trained = e->labels[i] != -100;
+        if (trained)
+            assert_int_equal(e->labels[i], e->ids[i]);
+        if (trained != in)
+            buf_puts(&b, trained ? "[" : "]");
+        in = trained;
+        assert_ok(tokenizer_decode(t, &e->ids[i], 1, false, &b, &err), err);
+    }
+    if (in)
+        buf_puts(&b, "]");
+    return buf_take(&b);
+}
+
+static void first_row_is(const char *row, const struct job_data *data, enum data_format format,
+                         enum data_template template_kind, const char *expected)
+{
+    struct tokenizer *t = small_tokenizer();
+    struct dataset d = load_good(row, data, t);
+    char *text = shown(t, &d.examples[0]);
+
+    assert_int_equal(d.format, format);
+    assert_int_equal(d.template_kind, template_kind);
+    assert_string_equal(text, expected);
+    free(text);
+    dataset_free(&d);
+    tokenizer_free(t);
+}
+
+static void prompt_rows_are_plain_with_prompt_and_completion_apart(void **state)
+{
+    (void)state;
+    first_row_is("{\"prompt\": \"hello\", \"completion\": \" the\"}", &defaults, FORMAT_PROMPT,
+                 TEMPLATE_PLAIN, "hello[ the<|im_end|>]");
+    /* "he" + "llo" would be one token if they were tokenised together */
+    first_row_is("{\"prompt\": \"he\", \"completion\": \"llo\"}", &defaults, FORMAT_PROMPT,
+                 TEMPLATE_PLAIN, "he[llo<|im_end|>]");
+    first_row_is("{\"prompt\": \"\", \"completion\": \"hello the\", \"extra\": {\"a\": 1}}",
+                 &defaults, FORMAT_PROMPT, TEMPLATE_PLAIN, "hello[ the<|im_end|>]");
+}
+
+static void instruction_rows_are_chatml_where_the_model_has_it(void **state)
+{
+    (void)state;
+    first_row_is("{\"instruction\": \"add\", \"input\": \"12\", \"output\": \"three\"}", &defaults,
+                 FORMAT_INSTRUCTION, TEMPLATE_CHATML,
+                 "<|im_start|>user\nadd\n\n12<|im_end|>\n<|im_start|>assistant\n[three<|im_end|>]");
+    first_row_is("{\"instruction\": \"add\", \"output\": \"three\", \"text\": \"x\"}", &defaults,
+                 FORMAT_INSTRUCTION, TEMPLATE_CHATML,
+                 "<|im_start|>user\nadd<|im_end|>\n<|im_start|>assistant\n[three<|im_end|>]");
+}
+
+static void alpaca_has_its_wording_with_and_without_input(void **state)
+{
+    struct job_data data = defaults;
+
+    (void)state;
+    data.template_kind = TEMPLATE_ALPACA;
+    data.max_tokens = 1000;
+    first_row_is(
+        "{\"instruction\": \"add\", \"input\": \"12\", \"output\": \"three\"}", &data,
+        FORMAT_INSTRUCTION, TEMPLATE_ALPACA,
+        "Below is an instruction that describes a task, paired with an input that provides further "
+        "context. Write a response that appropriately completes the request.\n\n### "
+        "Instruction:\nadd\n\n### Input:\n12\n\n### Response:[three<|im_end|>]");
+    first_row_is(
+        "{\"instruction\": \"add\", \"input\": \"\", \"output\": \"three\"}", &data,
+        FORMAT_INSTRUCTION, TEMPLATE_ALPACA,
+        "Below is an instruction that describes a task. Write a response that appropriately "
+        "completes the request.\n\n### Instruction:\nadd\n\n### "
+        "Response:[three<|im_end|>]");
+    data.template_kind = TEMPLATE_PLAIN;
+    first_row_is("{\"instruction\": \"add\", \"input\": \"12\", \"output\": \"three\"}", &data,
+                 FORMAT_INSTRUCTION, TEMPLATE_PLAIN, "add\n12[three<|im_end|>]");
+}
+
+static void messages_train_every_turn_of_the_assistant(void **state)
+{
+    (void)state;
+    first_row_is(
+        "{\"messages\": [{\"role\": \"system\", \"content\": \"Be.\"}, {\"role\": \"user\", "
+        "\"content\": "
+        "\"hi\"}, {\"role\": \"assistant\", \"content\": \"hello\"}, {\"role\": \"user\", "
+        "\"content\": "
+        "\"more\"}, {\"role\": \"assistant\", \"content\": \"the\"}]}",
+        &defaults, FORMAT_MESSAGES, TEMPLATE_CHATML,
+        "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+        "[hello<|im_end|>]\n<|im_start|>user\nmore<|im_end|>\n<|im_start|>assistant\n"
+        "[the<|im_end|>]");
+}
+
+static void text_rows_train_everything_and_the_end(void **state)
+{
+    (void)state;
+    first_row_is("{\"text\": \"hello the\"}", &defaults, FORMAT_TEXT, TEMPLATE_PLAIN,
+                 "hello[ the<|im_end|>]"); /* the first token can never be */
+}
+
+static void train_on_prompt_trains_all_but_the_first_token(void **state)
+{
+    struct job_data data = defaults;
+
+    (void)state;
+    data.train_on_prompt = true;
+    first_row_is("{\"prompt\": \"hello the\", \"completion\": \" the\"}", &data, FORMAT_PROMPT,
+                 TEMPLATE_PLAIN, "hello[ the the<|im_end|>]");
+    first_row_is("{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}", &data,
+                 FORMAT_MESSAGES, TEMPLATE_CHATML, "<|im_start|>[user\nhi<|im_end|>]");
+}
+
+static void ids_are_taken_as_they_are(void **state)
+{
+    struct dataset d = load_good("{\"input_ids\": [5, 6, 7], \"labels\": [5, -100, 9]}\n"
+                                 "\n"
+                                 "{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n",
+                                 &defaults, NULL);
+
+    (void)state;
+    assert_int_equal(d.format, FORMAT_IDS);
+    assert_int_equal(d.n, 2);
+    assert_int_equal(d.examples[0].n, 3);
+    assert_int_equal(d.examples[0].ids[2], 7);
+    assert_int_equal(d.examples[0].labels[0], -100); /* nothing predicts the first token */
+    assert_int_equal(d.examples[0].labels[2], 9);
+    assert_int_equal(d.examples[0].n_trained, 1);
+    assert_int_equal(d.examples[1].n_trained, 0);
+    assert_int_equal(d.examples[1].line, 3);
+    assert_int_equal(d.n_untrained, 1);
+    assert_int_equal(d.first_untrained, 3);
+    dataset_free(&d);
+}
+
+static void golden_rows_are_loaded(void **state)
+{
+    struct problems problems = {0};
+    struct dataset d;
+    struct err err;
+
+    (void)state;
+    assert_ok(dataset_load(GOLDEN("tiny/train.jsonl"), &defaults, NULL, 256, &d, &problems, &err),
+              err);
+    assert_true(d.n > 8);
+    assert_int_equal(d.examples[0].n, 19);
+    assert_int_equal(d.examples[0].n_trained, 12);
+    dataset_free(&d);
+}
+
+static void long_rows_are_cut_and_counted(void **state)
+{
+    struct job_data data = defaults;
+    struct dataset d;
+
+    (void)state;
+    data.max_tokens = 3;
+    d = load_good("{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n"
+                  "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, -100, -100, 4]}\n"
+                  "{\"input_ids\": [1, 2, 3, 4, 5], \"labels\": [1, 2, 3, 4, 5]}\n",
+                  &data, NULL);
+    assert_int_equal(d.n_truncated, 2);
+    assert_int_equal(d.first_truncated, 2);
+    assert_int_equal(d.n_untrained, 1);
+    assert_int_equal(d.longest, 3);
+    assert_int_equal(d.examples[2].n_trained, 2);
+    dataset_free(&d);
+}
+
+static void array_and_lines_give_the_same_data(void **state)
+{
+    static const char lines[] =
+        "\xef\xbb\xbf{\"text\": \"hello the\"}\r\n\r\n{\"text\": \"the 12\"}";
+    static const char array[] = "\n [{\"text\": \"hello the\"},\n {\"text\": \"the 12\"}]\n";
+    struct tokenizer *t = small_tokenizer();
+    struct dataset a = load_good(lines, &defaults, t), b = load_good(array, &defaults, t);
+    char x[33], y[33];
+
+    (void)state;
+    assert_int_equal(a.n, 2);
+    dataset_hash(&a, x);
+    dataset_hash(&b, y);
+    assert_int_equal(strlen(x), 32);
+    assert_string_equal(x, y);
+    assert_int_equal(a.examples[1].line, 3);
+    assert_int_equal(b.examples[1].line, 2);
+    dataset_free(&a);
+    dataset_free(&b);
+    tokenizer_free(t);
+}
+
+static void hash_sees_ids_labels_and_where_rows_end(void **state)
+{
+    static const char *const texts[] = {
+        "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, 2, 3, 4]}",
+        "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, 2, 3, -100]}",
+        "{\"input_ids\": [1, 2, 3, 5], \"labels\": [-100, 2, 3, 4]}",
+        "{\"input_ids\": [1, 2], \"labels\": [-100, 2]}\n{\"input_ids\": [3, 4], \"labels\": [3, "
+        "4]}",
+    };
+    char hashes[4][33];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct dataset d = load_good(texts[i], &defaults, NULL);
+        dataset_hash(&d, hashes[i]);
+        dataset_free(&d);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(hashes[k], hashes[i]);
+    }
+}
+
+static void unknown_keys_are_told_with_the_five_formats(void **state)
+{
+    (void)state;
+    refused(
+        "{\"question\": \"a\", \"answer\": \"b\"}", &defaults, NULL,
+        "data.jsonl:1: the first row has the keys \"question\", \"answer\", which is none of the "
+        "five formats: {\"prompt\", \"completion\"}");
+    refused("{}", &defaults, NULL, "the keys (none)");
+}
+
+static void every_faulty_row_is_told_with_its_line(void **state)
+{
+    struct tokenizer *t = small_tokenizer();
+
+    (void)state;
+    refused("{\"prompt\": \"a\", \"completion\": \"b\"}\nnot json\n", &defaults, t,
+            "data.jsonl:2: is not a JSON object: ");
+    refused("{\"prompt\": \"a\", \"completion\": \"b\"}\n[1]\n", &defaults, t,
+            "data.jsonl:2: is not a JSON object: a list");
+    refused("{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}\n", &defaults, t,
+            "data.jsonl:2: the row has no \"completion\"");
+    refused("{\"prompt\": \"a\", \"completion\": 7}\n", &defaults, t,
+            "data.jsonl:1: \"completion\" must be a text; it is a number");
+    refused("{\"messages\": []}", &defaults, t,
+            "\"messages\" must be a list of messages; it is empty");
+    refused("{\"messages\": [7]}", &defaults, t, "one is a number");
+    refused("{\"messages\": [{\"role\": \"gpt\", \"content\": \"b\"}]}", &defaults, t,
+            "the role \"gpt\" is not known");
+    refused("{\"messages\": [{\"role\": \"user\"}]}", &defaults, t, "the row has no \"content\"");
+    refused("{\"text\": \"\"}", &defaults, t, "fewer than two tokens");
+    refused("{\"input_ids\": [1, 2], \"labels\": [1]}", &defaults, NULL,
+            "the row has 2 input_ids but 1 labels");
+    refused("{\"input_ids\": [1, 277], \"labels\": [1, 2]}", &defaults, NULL,
+            "\"input_ids\" holds 277, which is outside the vocabulary of 277");
+    refused("{\"input_ids\": [1, -100], \"labels\": [1, 2]}", &defaults, NULL, "holds -100");
+    refused("{\"input_ids\": [1, 2], \"labels\": [1, -1]}", &defaults, NULL, "holds -1");
+    refused("{\"input_ids\": [1, 2.5], \"labels\": [1, 1]}", &defaults, NULL,
+            "\"input_ids\" holds a number where a token id must be");
+    refused("{\"input_ids\": [1, 2]}", &defaults, NULL, "the row has no \"labels\"");
+    refused("{\"input_ids\": [1, 2], \"labels\": [-100, -100]}", &defaults, NULL,
+            "no token of any row is trained");
+    tokenizer_free(t);
+}
+
+static void empty_absent_and_broken_files_are_told(void **state)
+{
+    struct problems problems = {0};
+    struct dataset d;
+    struct err err;
+    char *text;
+
+    (void)state;
+    refused("", &defaults, NULL, "the data set has no rows");
+    refused("\n \n", &defaults, NULL, "the data set has no rows");
+    refused("[]", &defaults, NULL, "the data set has no rows");
+    refused("[{\"a\": 1},\n", &defaults, NULL, "is not JSON");
+    assert_int_equal(dataset_load("/nowhere/at all", &defaults, NULL, 5, &d, &problems, &err),
+                     ERR_INVALID);
+    assert_int_equal(dataset_load("/", &defaults, NULL, 5, &d, &problems, &err), ERR_INVALID);
+    text = problems_text(&problems);
+    assert_contains(text, "/nowhere/at all: cannot be opened: No such file");
+    assert_contains(text, "/: cannot be read: Is a directory");
+    free(text);
+    problems_free(&problems);
+}
+
+static void only_twenty_of_a_kind_are_listed(void **state)
+{
+    struct buf b = {0};
+    struct loaded l;
+
+    (void)state;
+    for (int i = 0; i < 50; i++)
+        buf_puts(&b, "{\"input_ids\": [1, 999], \"labels\": [1, 2]}\n");
+    l = load_with(b.data, b.len, &defaults, NULL, 256);
+    assert_contains(l.problems, "data.jsonl:20: ");
+    assert_null(strstr(l.problems, "data.jsonl:21: "));
+    assert_contains(l.problems, "and 30 more rows with an id outside the vocabulary");
+    free(l.problems);
+    buf_free(&b);
+}
+
+static void texts_need_a_tokenizer_and_its_tokens(void **state)
+{
+    struct job_data data = defaults;
+    json_t *root = small_json();
+    char *folder = new_folder();
+    struct tokenizer *t, *bare;
+    struct loaded l;
+
+    (void)state;
+    json_array_clear(json_object_get(root, "added_tokens"));
+    small_write(folder, root);
+    bare = small_open(folder, -1, -1);
+    t = small_tokenizer();
+    refused("{\"text\": \"a\"}", &defaults, NULL, "the model has no tokenizer");
+    refused("{\"text\": \"abc\"}", &defaults, bare, "names no end token");
+    refused("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", &defaults, bare,
+            "needs the tokens <|im_start|> and <|im_end|>");
+    data.template_kind = TEMPLATE_ALPACA;
+    refused("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", &data, t,
+            "which only the template chatml can render");
+    l = load_with("{\"text\": \"abc\"}", 15, &defaults, t, 256);
+    assert_contains(l.problems,
+                    "a token of id 275, which is outside the model's vocabulary of 256");
+    free(l.problems);
+    tokenizer_free(t);
+    tokenizer_free(bare);
+    remove_folder(folder);
+}
+
+static void named_format_overrules_the_keys(void **state)
+{
+    struct job_data data = defaults;
+
+    (void)state;
+    data.format = FORMAT_TEXT;
+    first_row_is("{\"prompt\": \"x\", \"completion\": \"y\", \"text\": \"hello the\"}", &data,
+                 FORMAT_TEXT, TEMPLATE_PLAIN, "hello[ the<|im_end|>]");
+    data.format = FORMAT_PROMPT;
+    refused("{\"text\": \"hello\"}", &data, NULL, "no tokenizer");
+}
+
+static struct tokenizer *tokenizer_with_bos(void)
+{
+    json_t *root = small_json();
+    char *folder = new_folder();
+    struct tokenizer *t;
+
+    json_object_set_new(root, "post_processor",
+                        json_pack("{s:s, s:[{s:{s:s}}], s:{s:{s:[i]}}}", "type",
+                                  "TemplateProcessing", "single", "SpecialToken", "id",
+                                  "<|im_end|>x", "special_tokens", "<|im_end|>x", "ids",
+                                  SMALL_END_X));
+    small_write(folder, root);
+    t = small_open(folder, -1, SMALL_END);
+    remove_folder(folder);
+    return t;
+}
+
+static void begin_token_comes_first_where_the_model_wants_it(void **state)
+{
+    struct tokenizer *t = tokenizer_with_bos();
+    struct dataset d =
+        load_good("{\"text\": \"hello\"}\n{\"text\": \"<|im_end|>xhello\"}\n", &defaults, t);
+    struct token_list list = {0};
+    struct err err;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* never twice */
+        char *text = shown(t, &d.examples[i]);
+        assert_string_equal(text, "<|im_end|>x[hello<|im_end|>]");
+        free(text);
+    }
+    assert_ok(template_prompt(t, TEMPLATE_PLAIN, "hello", &list, NULL, &err), err);
+    assert_true(list.n == 2 && list.ids[0] == SMALL_END_X && list.ids[1] == 259);
+    free(list.ids);
+    dataset_free(&d);
+    tokenizer_free(t);
+}
+
+static void lone_prompt_is_what_a_row_begins_with(void **state)
+{
+    static const enum data_template kinds[] = {TEMPLATE_PLAIN, TEMPLATE_ALPACA, TEMPLATE_CHATML};
+    struct tokenizer *t = small_tokenizer();
+    struct job_data data = {.max_tokens = 1000};
+    enum data_template used = TEMPLATE_AUTO;
+    struct token_list list = {0};
+    struct err err;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct dataset d;
+        data.template_kind = kinds[i];
+        d = load_good("{\"instruction\": \"say the\", \"output\": \"the\"}", &data, t);
+        list.n = 0;
+        assert_ok(template_prompt(t, kinds[i], "say the", &list, &used, &err), err);
+        assert_int_equal(used, kinds[i]);
+        assert_int_equal(list.n, d.examples[0].n - 2);
+        assert_memory_equal(list.ids, d.examples[0].ids, (size_t)list.n * sizeof(*list.ids));
+        dataset_free(&d);
+    }
+    assert_ok(template_prompt(t, TEMPLATE_AUTO, "x", &list, &used, &err), err);
+    assert_int_equal(used, TEMPLATE_CHATML);
+    free(list.ids);
+    tokenizer_free(t);
+}
+
+static void damaged_data_never_crashes(void **state)
+{
+    static const char rows[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\\u0000\"}, {\"role\": "
+        "\"assistant\", "
+        "\"content\": \"hello\"}]}\n{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}\n"
+        "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n{\"text\": \"\\ud83d\\ude42\"}\n";
+    struct tokenizer *t = small_tokenizer();
+    uint64_t random = 13;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        char *damaged = damaged_copy(rows, sizeof(rows) - 1, sizeof(rows) - 1, &random);
+        size_t len = i % 3 ? sizeof(rows) - 1 : (size_t)i % (sizeof(rows) - 1);
+        struct loaded l = load_with(damaged, len, &defaults, i % 5 ? t : NULL, SMALL_VOCAB);
+        dataset_free(&l.d);
+        free(l.problems);
+        free(damaged);
+    }
+    tokenizer_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prompt_rows_are_plain_with_prompt_and_completion_apart),
+        cmocka_unit_test(instruction_rows_are_chatml_where_the_model_has_it),
+        cmocka_unit_test(alpaca_has_its_wording_with_and_without_input),
+        cmocka_unit_test(messages_train_every_turn_of_the_assistant),
+        cmocka_unit_test(text_rows_train_everything_and_the_end),
+        cmocka_unit_test(train_on_prompt_trains_all_but_the_first_token),
+        cmocka_unit_test(ids_are_taken_as_they_are),
+        cmocka_unit_test(golden_rows_are_loaded),
+        cmocka_unit_test(long_rows_are_cut_and_counted),
+        cmocka_unit_test(array_and_lines_give_the_same_data),
+        cmocka_unit_test(hash_sees_ids_labels_and_where_rows_end),
+        cmocka_unit_test(unknown_keys_are_told_with_the_five_formats),
+        cmocka_unit_test(every_faulty_row_is_told_with_its_line),
+        cmocka_unit_test(empty_absent_and_broken_files_are_told),
+        cmocka_unit_test(only_twenty_of_a_kind_are_listed),
+        cmocka_unit_test(texts_need_a_tokenizer_and_its_tokens),
+        cmocka_unit_test(named_format_overrules_the_keys),
+        cmocka_unit_test(begin_token_comes_first_where_the_model_wants_it),
+        cmocka_unit_test(lone_prompt_is_what_a_row_begins_with),
+        cmocka_unit_test(damaged_data_never_crashes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
