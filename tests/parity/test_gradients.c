@@ -1,0 +1,207 @@
+/* tests/parity/test_gradients.c - the gradients of golden/tiny's first step, by number, against those of an independent
+ * implementation in double precision; through one stage and through two. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "core/adapter.h"
+#include "core/dataset.h"
+#include "core/file.h"
+#include "core/tensorfile.h"
+#include "worker/ops/gemm.h"
+#include "worker/stage.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TINY DASH_SOURCE_DIR "/tests/golden/tiny"
+
+struct world {
+    struct job *job;
+    struct model *model;
+    struct trainable layout;
+    struct dataset data;
+    struct team *team;
+    float *params, *gradient;
+    int32_t *ids, *targets, *starts, *rows;
+    struct batch batch;
+};
+
+static struct err err;
+
+/* The whole first step as one micro-batch. */
+static void pack(struct world *w)
+{
+    int i, j, n = w->job->batch_size, T = 0;
+
+    w->ids = malloc(4096 * sizeof(int32_t));
+    w->targets = malloc(4096 * sizeof(int32_t));
+    w->starts = calloc((size_t)n + 1, sizeof(int32_t));
+    w->rows = calloc((size_t)n, sizeof(int32_t));
+    for (i = 0; i < n; i++) {
+        const struct example *e = &w->data.examples[i];
+        for (j = 0; j + 1 < e->n; j++, T++) {
+            w->ids[T] = e->ids[j];
+            w->targets[T] = e->labels[j + 1];
+        }
+        w->starts[i + 1] = T;
+    }
+    assert_int_equal(batch_make(w->ids, w->targets, T, (struct segments){n, w->starts}, w->rows,
+                                &w->batch, &err),
+                     0);
+}
+
+static void load_params(struct world *w)
+{
+    struct adapter *a;
+    int i;
+
+    w->params = calloc(w->layout.count, sizeof(float));
+    w->gradient = calloc(w->layout.count, sizeof(float));
+    assert_int_equal(adapter_read(TINY "/init", model_config(w->model), &a, &err), 0);
+    assert_int_equal(a->n, w->layout.n);
+    for (i = 0; i < a->n; i++) {
+        const struct trainable_map *map = &w->layout.maps[i];
+        memcpy(w->params + map->a, a->maps[i].A, (map->b - map->a) * sizeof(float));
+        memcpy(w->params + map->b, a->maps[i].B, (map->c - map->b) * sizeof(float));
+    }
+    adapter_free(a);
+}
+
+static void open_world(struct world *w)
+{
+    struct problems problems = {0};
+    char *text;
+    size_t len;
+
+    *w = (struct world){0};
+    assert_int_equal(file_read(TINY "/job.yaml", &text, &len, &err), 0);
+    assert_int_equal(job_parse(text, "job.yaml", TINY, NULL, 0, &w->job, &problems, &err), 0);
+    free(text);
+    assert_int_equal(model_open(w->job->model, &w->model, &problems, &err), 0);
+    assert_int_equal(trainable_layout(w->job, model_config(w->model), &w->layout, &err), 0);
+    assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL,
+                                  model_config(w->model)->vocab, &w->data, &problems, &err),
+                     0);
+    assert_int_equal(team_open(2, &w->team, &err), 0);
+    load_params(w);
+    pack(w);
+}
+
+static void close_world(struct world *w)
+{
+    batch_free(&w->batch);
+    free(w->ids), free(w->targets), free(w->starts), free(w->rows);
+    free(w->params), free(w->gradient);
+    team_close(w->team);
+    dataset_free(&w->data);
+    trainable_free(&w->layout);
+    model_close(w->model);
+    job_free(w->job);
+}
+
+static struct stage *new_stage(struct world *w, int first, int last)
+{
+    struct stage *s;
+
+    assert_int_equal(stage_open(w->job, w->model, &w->layout, first, last, w->team, &s, &err), 0);
+    stage_load(s, w->params + s->begin);
+    assert_int_equal(stage_fit(s, &w->batch, 1, &err), 0);
+    return s;
+}
+
+/* Forward and backward of the step, cut into stages after layer `cut` (0: one stage). Returns the mean loss. */
+static double run_step(struct world *w, int cut)
+{
+    int layers = model_config(w->model)->n_layers;
+    struct stage_pass pass = {1, true};
+    struct stage_slot low = {0}, high = {0};
+    struct stage *first = cut ? new_stage(w, 0, cut) : NULL, *last = new_stage(w, cut, layers);
+    double loss;
+
+    assert_int_equal(slot_fit(last, &high, &w->batch, &err), 0);
+    if (first) {
+        assert_int_equal(slot_fit(first, &low, &w->batch, &err), 0);
+        stage_forward(first, &low, &w->batch, &pass, NULL);
+    }
+    stage_forward(last, &high, &w->batch, &pass, low.y);
+    assert_int_equal(
+        stage_loss(last, &high, &w->batch, 1.0f / (float)w->batch.n_trained, &loss, &err), 0);
+    stage_backward(last, &high, &w->batch, &pass, high.y, w->gradient + last->begin);
+    if (first)
+        stage_backward(first, &low, &w->batch, &pass, high.y, w->gradient + first->begin);
+    slot_free(&low);
+    slot_free(&high);
+    stage_close(first);
+    stage_close(last);
+    return loss / w->batch.n_trained;
+}
+
+/* |got - want| < 1e-5 |want|; A's gradient is exactly 0 there, since the golden job starts at B = 0. */
+static bool close_by_norm(const float *got, const struct tensor *want)
+{
+    size_t n = (size_t)tensor_elements(want), i;
+    float *x = malloc(n * sizeof(*x));
+    double square = 0, difference = 0;
+
+    assert_int_equal(tensor_read_f32(want, 0, want->shape[0], x, &err), 0);
+    for (i = 0; i < n; i++) {
+        square += (double)x[i] * (double)x[i];
+        difference += ((double)got[i] - (double)x[i]) * ((double)got[i] - (double)x[i]);
+    }
+    free(x);
+    return sqrt(difference) <= 1e-5 * sqrt(square);
+}
+
+static void compare_gradients(const struct world *w)
+{
+    struct tensorfile *f;
+    char name[160];
+    int i;
+
+    assert_int_equal(tensorfile_open(TINY "/expected/grads_step1.safetensors", &f, &err), 0);
+    assert_int_equal(tensorfile_count(f), 2 * w->layout.n);
+    for (i = 0; i < w->layout.n; i++) {
+        size_t len;
+        trainable_name(&w->layout.maps[i], name, sizeof(name) - 4);
+        len = strlen(name);
+        strcpy(name + len, ".A");
+        assert_true(close_by_norm(w->gradient + w->layout.maps[i].a, tensorfile_find(f, name)));
+        strcpy(name + len, ".B");
+        assert_true(close_by_norm(w->gradient + w->layout.maps[i].b, tensorfile_find(f, name)));
+    }
+    tensorfile_close(f);
+}
+
+static void one_stage_gives_the_golden_gradients(void **state)
+{
+    struct world w;
+
+    (void)state;
+    open_world(&w);
+    assert_true(fabs(run_step(&w, 0) / 5.712816032133575 - 1) < 1e-6); /* trace.json, step 1 */
+    compare_gradients(&w);
+    close_world(&w);
+}
+
+static void two_stages_give_the_golden_gradients(void **state)
+{
+    struct world w;
+
+    (void)state;
+    open_world(&w);
+    run_step(&w, 3);
+    compare_gradients(&w);
+    close_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_stage_gives_the_golden_gradients),
+        cmocka_unit_test(two_stages_give_the_golden_gradients),
+    };
+
+    gemm_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
