@@ -329,18 +329,23 @@ static bool is_uniform(const struct adapter *a)
     return true;
 }
 
+/* NULL for lack of memory. */
 static json_t *target_modules(const struct adapter *a)
 {
     json_t *list = json_array();
-    bool uniform = is_uniform(a);
+    bool uniform = is_uniform(a), failed = false;
 
     for (int i = 0; i < a->n && !(uniform && a->maps[i].layer > 0); i++) {
         enum module_kind kind = a->maps[i].kind;
-        json_array_append_new(list, uniform ? json_string(module_kind_name(kind))
-                                            : json_sprintf("model.layers.%d.%s", a->maps[i].layer,
-                                                           module_kind_path(kind)));
+        json_t *name =
+            uniform ? json_string(module_kind_name(kind))
+                    : json_sprintf("model.layers.%d.%s", a->maps[i].layer, module_kind_path(kind));
+        failed |= json_array_append_new(list, name) < 0;
     }
-    return list;
+    if (!failed)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 /* Caller frees; NULL for lack of memory or a base_model that is not UTF-8. The keys are those that PEFT 0.10 knows. */
@@ -383,10 +388,10 @@ int adapter_write(const char *folder, const struct adapter *a, const char *base_
     int rc;
 
     if (!config)
-        return err_set(
-            err, ERR_INVALID,
-            "%s: the adapter's configuration cannot be written: is the model's path UTF-8?",
-            folder);
+        return err_set(err, ERR_INVALID,
+                       "%s: the adapter's configuration cannot be written: the model's path is not "
+                       "UTF-8, or memory is out",
+                       folder);
     rc = encode_tensors(a, &tensors, err);
     if (rc == 0)
         rc = file_make_folders(folder, err);

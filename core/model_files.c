@@ -67,8 +67,10 @@ static int open_indexed(const char *folder, const json_t *map, struct model_file
         }
         if (json_object_get(seen, name))
             continue;
-        json_object_set_new(seen, name, json_true());
-        rc = worse(rc, open_one(folder, name, files, problems, err));
+        if (json_object_set_new(seen, name, json_true()) < 0)
+            rc = err_nomem(err, strlen(name));
+        else
+            rc = worse(rc, open_one(folder, name, files, problems, err));
     }
     json_decref(seen);
     return rc;

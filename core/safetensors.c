@@ -234,12 +234,18 @@ static int compare_out(const void *a, const void *b)
     return wide ? wide : strcmp(x->name, y->name);
 }
 
+/* NULL for lack of memory. */
 static json_t *describe(const struct tensor_out *t, size_t from, size_t to)
 {
     json_t *shape = json_array();
+    bool failed = false;
 
     for (int i = 0; i < t->n_dims; i++)
-        json_array_append_new(shape, json_integer(t->shape[i]));
+        failed |= json_array_append_new(shape, json_integer(t->shape[i])) < 0;
+    if (failed) {
+        json_decref(shape);
+        return NULL;
+    }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", tensor_layout(t->type)->name, "shape", shape,
                      "data_offsets", (json_int_t)from, (json_int_t)to);
 }
@@ -263,7 +269,8 @@ static int build_header(const struct tensor_out *const *sorted, int n, const cha
 
     if (n_meta > 0 &&
         json_object_set_new(header, "__metadata__", describe_metadata(metadata, n_meta)) < 0)
-        return err_set(err, ERR_INVALID, "the metadata of the tensors is not UTF-8");
+        return err_set(err, ERR_INVALID,
+                       "the metadata of the tensors is not UTF-8, or memory is out");
     for (int i = 0; i < n; i++) {
         const struct tensor_out *t = sorted[i];
         if (json_object_get(header, t->name))
@@ -271,7 +278,8 @@ static int build_header(const struct tensor_out *const *sorted, int n, const cha
         if (tensor_bytes(t, &bytes) < 0)
             return err_set(err, ERR_INVALID, "tensor '%.200s' has no possible shape", t->name);
         if (json_object_set_new(header, t->name, describe(t, at, at + bytes)) < 0)
-            return err_set(err, ERR_INVALID, "the name of tensor '%.200s' is not UTF-8", t->name);
+            return err_set(err, ERR_INVALID,
+                           "the name of tensor '%.200s' is not UTF-8, or memory is out", t->name);
         at += bytes;
     }
     return 0;

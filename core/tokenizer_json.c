@@ -351,8 +351,9 @@ static int read_beside(struct tokenizer *t, const char *path, struct err *err)
         t->bos = configured_id(t, config, "bos_token", t->bos);
     if (rc == 0 && access(jinja_path, F_OK) == 0)
         rc = file_read(jinja_path, &t->chat_template, &len, err);
-    else if (configured_template(config))
-        t->chat_template = strdup(configured_template(config));
+    else if (rc == 0 && configured_template(config) &&
+             !(t->chat_template = strdup(configured_template(config))))
+        rc = err_nomem(err, strlen(configured_template(config)));
 done:
     json_decref(config);
     free(config_path);

@@ -247,12 +247,13 @@ static void array_and_lines_give_the_same_data(void **state)
 
 static void hash_sees_ids_labels_and_where_rows_end(void **state)
 {
+    static const char two_rows[] = "{\"input_ids\": [1, 2], \"labels\": [-100, 2]}\n"
+                                   "{\"input_ids\": [3, 4], \"labels\": [3, 4]}";
     static const char *const texts[] = {
-        "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, 2, 3, 4]}",
-        "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, 2, 3, -100]}",
-        "{\"input_ids\": [1, 2, 3, 5], \"labels\": [-100, 2, 3, 4]}",
-        "{\"input_ids\": [1, 2], \"labels\": [-100, 2]}\n{\"input_ids\": [3, 4], \"labels\": [3, "
-        "4]}",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [-100, 2, 3]}",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [-100, 2, -100]}",
+        "{\"input_ids\": [1, 2, 4], \"labels\": [-100, 2, 3]}",
+        two_rows,
     };
     char hashes[4][33];
 

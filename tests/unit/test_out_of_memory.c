@@ -1,0 +1,247 @@
+/* tests/unit/test_out_of_memory.c - core's readers when the n-th allocation is refused: an error, or the right result; never a crash, a leak
+ * (the sanitizer build sees it) or a wrong result.
+ *
+ * malloc, calloc and realloc of core are wrapped by the linker. Libraries are spared: jansson 2.14 does crash when memory is out.
+ */
+#include "tests/unit/small_tokenizer.h"
+#include "core/adapter.h"
+#include "core/dataset.h"
+#include "core/model.h"
+#include <xxhash.h>
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t n, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+
+static long until_refusal = -1; /* allocations that still succeed; below 0: all do */
+
+static bool refuse_now(void)
+{
+    return until_refusal >= 0 && until_refusal-- == 0;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    return refuse_now() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    return refuse_now() ? NULL : __real_calloc(n, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    return refuse_now() ? NULL : __real_realloc(old, bytes);
+}
+
+struct result {
+    char bytes[1 << 16];
+    size_t len;
+};
+
+static void keep(struct result *r, const void *bytes, size_t len)
+{
+    XXH64_hash_t hash = XXH3_64bits(bytes, len);
+
+    assert_true(r->len + sizeof(hash) <= sizeof(r->bytes));
+    memcpy(r->bytes + r->len, &hash, sizeof(hash));
+    r->len += sizeof(hash);
+}
+
+/* A piece of work on files in `folder`, made once before; appends what it found to the result. */
+typedef int (*work_fn)(const char *folder, struct result *r, struct err *err);
+
+static int open_model(const char *path, struct result *r, struct err *err)
+{
+    static float weights[256 * 64];
+    struct problems problems = {0};
+    struct model *m = NULL;
+    int rc = model_open(path, &m, &problems, err);
+
+    for (int kind = 0; kind < MODULE_KINDS && rc == 0; kind++) {
+        rc = model_read_module(m, 1, kind, weights, err);
+        keep(r, weights, sizeof(weights));
+    }
+    if (rc == 0)
+        rc = model_read_head(m, weights, err);
+    keep(r, weights, sizeof(weights));
+    model_close(m);
+    problems_free(&problems);
+    return rc;
+}
+
+static int open_model_folder(const char *folder, struct result *r, struct err *err)
+{
+    (void)folder;
+    return open_model(GOLDEN("tiny/model"), r, err);
+}
+
+static int open_model_gguf(const char *folder, struct result *r, struct err *err)
+{
+    (void)folder;
+    return open_model(GOLDEN("tiny/model.gguf"), r, err);
+}
+
+static int copy_adapter(const char *folder, struct result *r, struct err *err)
+{
+    static const struct model_config c = {.n_layers = 4,
+                                          .hidden = 64,
+                                          .n_heads = 4,
+                                          .n_kv_heads = 2,
+                                          .head_dim = 16,
+                                          .intermediate = 160,
+                                          .vocab = 256};
+    static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors"};
+    struct adapter *a = NULL;
+    int rc = adapter_read(GOLDEN("tiny/init"), &c, &a, err);
+
+    if (rc == 0)
+        rc = adapter_write(folder, a, "base", err);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        char path[4096], *bytes;
+        size_t len;
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        rc = file_read(path, &bytes, &len, err);
+        if (rc == 0) {
+            keep(r, bytes, len);
+            free(bytes);
+        }
+    }
+    adapter_free(a);
+    return rc;
+}
+
+static int open_small(const char *folder, struct tokenizer **ret, struct err *err)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/tokenizer.json", folder);
+    return tokenizer_from_json(path, SMALL_START, SMALL_END, ret, err);
+}
+
+static int use_tokenizer(const char *folder, struct result *r, struct err *err)
+{
+    struct token_list list = {0};
+    struct tokenizer *t = NULL;
+    struct buf text = {0};
+    int rc = open_small(folder, &t, err);
+
+    if (rc == 0)
+        rc = tokenizer_encode(t, "hello<|im_end|> the 12 aaaaaa", 29, &list, err);
+    if (rc == 0)
+        rc = tokenizer_decode(t, list.ids, list.n, false, &text, err);
+    keep(r, list.ids, (size_t)list.n * sizeof(*list.ids));
+    keep(r, text.data, text.len);
+    tokenizer_free(t);
+    free(list.ids);
+    buf_free(&text);
+    return rc;
+}
+
+static struct tokenizer *shared; /* opened while memory is still to be had */
+
+static int load_data(const char *folder, struct result *r, struct err *err)
+{
+    const struct job_data data = {.max_tokens = 100};
+    struct problems problems = {0};
+    struct dataset d = {0};
+    char path[4096], hex[33];
+    int rc;
+
+    snprintf(path, sizeof(path), "%s/data.jsonl", folder);
+    rc = dataset_load(path, &data, shared, SMALL_VOCAB, &d, &problems, err);
+    if (rc == 0) {
+        dataset_hash(&d, hex);
+        keep(r, hex, 32);
+        keep(r, &d.n, sizeof(d.n));
+    }
+    dataset_free(&d);
+    problems_free(&problems);
+    return rc;
+}
+
+static void bears_every_refusal(work_fn work)
+{
+    static struct result wanted, got;
+    char *folder = new_folder();
+    struct err err;
+    long n, refusals = 0;
+
+    small_write(folder, small_json());
+    write_text(folder, "tokenizer_config.json", "{\"chat_template\": \"x\"}");
+    write_text(
+        folder, "data.jsonl",
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", "
+        "\"content\": \"hello\"}]}\n"
+        "{\"messages\": [{\"role\": \"assistant\", \"content\": \"the 12\"}]}\n");
+    assert_ok(open_small(folder, &shared, &err), err);
+    wanted.len = 0;
+    assert_ok(work(folder, &wanted, &err), err);
+    for (n = 0;; n++) {
+        int rc;
+        got.len = 0;
+        err.text[0] = '\0';
+        until_refusal = n;
+        rc = work(folder, &got, &err);
+        if (until_refusal >= 0) /* it needs no more than n */
+            break;
+        until_refusal = -1;
+        refusals++;
+        if (rc < 0)
+            assert_true(err.text[0]);
+        else
+            assert_memory_equal(got.bytes, wanted.bytes, wanted.len);
+    }
+    until_refusal = -1;
+    assert_true(refusals > 5);
+    tokenizer_free(shared);
+    shared = NULL;
+    remove_folder(folder);
+}
+
+static void model_folder_opens_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(open_model_folder);
+}
+
+static void gguf_opens_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(open_model_gguf);
+}
+
+static void adapter_is_copied_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(copy_adapter);
+}
+
+static void tokenizer_works_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(use_tokenizer);
+}
+
+static void data_set_loads_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(load_data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model_folder_opens_or_fails_cleanly),
+        cmocka_unit_test(gguf_opens_or_fails_cleanly),
+        cmocka_unit_test(adapter_is_copied_or_fails_cleanly),
+        cmocka_unit_test(tokenizer_works_or_fails_cleanly),
+        cmocka_unit_test(data_set_loads_or_fails_cleanly),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
