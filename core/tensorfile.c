@@ -123,7 +123,7 @@ static int parse(struct tensorfile *f, struct err *err)
 
     if (starts_with(f, "GGUF"))
         rc = gguf_parse(f, err);
-    else if (starts_with(f, "PK\3\4") || starts_with(f, "\x80\x02"))
+    else if (starts_with(f, "PK\3\4") || starts_with(f, "\x80\x02\x8a"))
         rc = err_set(err, ERR_UNSUPPORTED,
                      "is a PyTorch pickle, which is never read here: convert it to safetensors");
     else if (starts_with(f, "version https://git-lfs"))
