@@ -1,7 +1,8 @@
 /* core/adapter.c - see adapter.h.
  *
- * What decides is the tensors: each must be A or B of a map that the model has. adapter_config.json gives rank and scale, and is
- * held against a list of settings under which A and B would mean something else.
+ * What decides is the tensors: each must be A or B of a map that the model has. adapter_config.json
+ * gives rank and scale, and is held against a list of settings under which A and B would mean
+ * something else.
  */
 #include "core/adapter.h"
 #include "core/file.h"
@@ -314,7 +315,8 @@ done:
     return rc;
 }
 
-/* Whether layers 0, 1, ... each have the same kinds: then the kinds' names alone say which maps are adapted. */
+/* Whether layers 0, 1, ... each have the same kinds: then the kinds' names alone say which maps are
+ * adapted. */
 static bool is_uniform(const struct adapter *a)
 {
     int per_layer = 0;
@@ -348,7 +350,8 @@ static json_t *target_modules(const struct adapter *a)
     return NULL;
 }
 
-/* Caller frees; NULL for lack of memory or a base_model that is not UTF-8. The keys are those that PEFT 0.10 knows. */
+/* Caller frees; NULL for lack of memory or a base_model that is not UTF-8. The keys are those that
+ * PEFT 0.10 knows. */
 static char *encode_config(const struct adapter *a, const char *base_model)
 {
     bool whole = a->alpha == floor(a->alpha) && fabs(a->alpha) < 1e15;

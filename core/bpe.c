@@ -1,8 +1,9 @@
 /* core/bpe.c - see bpe.h.
  *
- * The symbols of the piece are a doubly linked list in an array. A heap holds (rank, place) of every adjacent pair that can merge, as
- * one number each, so that its least is the lowest rank, ties to the left. Entries are never taken out when a merge makes them
- * stale: an entry counts only if the pair now at its place has its rank.
+ * The symbols of the piece are a doubly linked list in an array. A heap holds (rank, place) of
+ * every adjacent pair that can merge, as one number each, so that its least is the lowest rank,
+ * ties to the left. Entries are never taken out when a merge makes them stale: an entry counts only
+ * if the pair now at its place has its rank.
  */
 #include "core/bpe.h"
 #include <stdlib.h>
@@ -24,7 +25,8 @@ void bpe_scratch_free(struct bpe_scratch *s)
     *s = (struct bpe_scratch){0};
 }
 
-/* A piece of n bytes has at most n - 1 pairs at first, and each of its n - 1 merges makes at most two new ones. */
+/* A piece of n bytes has at most n - 1 pairs at first, and each of its n - 1 merges makes at most
+ * two new ones. */
 static int reserve(struct bpe_scratch *s, size_t len, struct err *err)
 {
     size_t cap = len < 256 ? 256 : len + len / 2;

@@ -1,4 +1,5 @@
-/* core/bpe.h - merging the bytes of one piece of text to tokens (Sennrich et al. 2016), O(n log n). */
+/* core/bpe.h - merging the bytes of one piece of text to tokens (Sennrich et al. 2016), O(n log n).
+ */
 #pragma once
 #include "core/tokenizer.h"
 #include "core/vocab.h"
@@ -12,7 +13,7 @@ struct bpe_scratch {
 
 void bpe_scratch_free(struct bpe_scratch *s);
 
-/* Appends the ids of the piece. A byte that no token stands for is left out before anything is merged, as HF's tokenizers does
- * where no unknown token is set. */
+/* Appends the ids of the piece. A byte that no token stands for is left out before anything is
+ * merged, as HF's tokenizers does where no unknown token is set. */
 int bpe_encode(const struct vocab *v, struct bpe_scratch *s, const char *piece, size_t len,
                struct token_list *out, struct err *err);

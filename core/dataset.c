@@ -1,5 +1,6 @@
-/* core/dataset.c - see dataset.h. A file is read row by row; each row is checked, tokenised in a scratch list and copied to the
- * arena. A row with a problem is told and left out: what comes after it is checked all the same.
+/* core/dataset.c - see dataset.h. A file is read row by row; each row is checked, tokenised in a
+ * scratch list and copied to the arena. A row with a problem is told and left out: what comes after
+ * it is checked all the same.
  */
 #define XXH_STATIC_LINKING_ONLY /* the state on the stack */
 #include "core/dataset.h"
@@ -25,7 +26,8 @@ static int grow(struct loader *l)
     return 0;
 }
 
-/* Cuts the row in the scratch to max_tokens and applies train_on_prompt; the counts that stand in the data set follow. */
+/* Cuts the row in the scratch to max_tokens and applies train_on_prompt; the counts that stand in
+ * the data set follow. */
 static int keep_row(struct loader *l, int line)
 {
     int max = l->data->max_tokens < 2 ? 2 : l->data->max_tokens;

@@ -1,10 +1,10 @@
 /* core/dataset.h - rows of a data file as token ids and labels.
  *
- * JSONL (one object a line) or one JSON array of objects. The format is found from the keys of the first
- * row unless the job names it; every later row must have the same. Templates turn a row into
- * (prompt, completion) texts that are tokenised apart; every template ends a completion with the model's end token; the
- * completion and that end token are what is trained (train_on_prompt: everything but the first token). Rows longer than max_tokens
- * are cut at the end and counted.
+ * JSONL (one object a line) or one JSON array of objects. The format is found from the keys of the
+ * first row unless the job names it; every later row must have the same. Templates turn a row into
+ * (prompt, completion) texts that are tokenised apart; every template ends a completion with the
+ * model's end token; the completion and that end token are what is trained (train_on_prompt:
+ * everything but the first token). Rows longer than max_tokens are cut at the end and counted.
  *
  *   labels[i] is the target for position i, predicted from position i-1; -100: not trained. labels[0] can never be
  *   trained and reads as -100.
@@ -37,11 +37,11 @@ struct dataset {
     void *arena;
 };
 
-/* Reads path (data->train or data->eval). tokenizer may be NULL: only rows of ids are possible then, anything else is a
- * problem that says so. vocab bounds the ids. Problems name file and line; at most 20 of a kind are
- * listed. Refused as problems: no file, not JSON, a row without its fields or with a field of the
- * wrong type, an id outside the vocabulary, ids and labels of unequal length, an empty data set, no trained
- * label in the whole set. ERR_INVALID then. */
+/* Reads path (data->train or data->eval). tokenizer may be NULL: only rows of ids are possible
+ * then, anything else is a problem that says so. vocab bounds the ids. Problems name file and line;
+ * at most 20 of a kind are listed. Refused as problems: no file, not JSON, a row without its fields
+ * or with a field of the wrong type, an id outside the vocabulary, ids and labels of unequal
+ * length, an empty data set, no trained label in the whole set. ERR_INVALID then. */
 int dataset_load(const char *path, const struct job_data *data, const struct tokenizer *tokenizer,
                  int vocab, struct dataset *ret_dataset, struct problems *problems,
                  struct err *err);
@@ -50,7 +50,8 @@ void dataset_free(struct dataset *d);
 /* XXH3-128 of all ids and labels in order, as 32 hex digits. */
 void dataset_hash(const struct dataset *d, char ret_hex[33]);
 
-/* The prompt of one user text under a template, as `generate` sends it: appends ids to out. For TEMPLATE_AUTO the template is chosen as
- * dataset_load() would for an {"instruction"} row. *ret_kind (may be NULL) tells which. */
+/* The prompt of one user text under a template, as `generate` sends it: appends ids to out. For
+ * TEMPLATE_AUTO the template is chosen as dataset_load() would for an {"instruction"} row.
+ * *ret_kind (may be NULL) tells which. */
 int template_prompt(const struct tokenizer *t, enum data_template kind, const char *text,
                     struct token_list *out, enum data_template *ret_kind, struct err *err);

@@ -1,4 +1,5 @@
-/* core/dataset_impl.h - what dataset.c (files, arena, counts) shares with dataset_rows.c (what a row says, what is wrong with it). */
+/* core/dataset_impl.h - what dataset.c (files, arena, counts) shares with dataset_rows.c (what a
+ * row says, what is wrong with it). */
 #pragma once
 #include "core/dataset.h"
 #include "core/pool.h"
@@ -45,6 +46,6 @@ void dataset_count_the_rest(struct loader *l);
 /* "a text", "a list" and so on. */
 const char *dataset_type_name(const json_t *value);
 
-/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: it was told what is wrong; or a negative
- * code. The first row decides format and template. */
+/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: it was told
+ * what is wrong; or a negative code. The first row decides format and template. */
 int dataset_read_row(struct loader *l, const json_t *row, int line);

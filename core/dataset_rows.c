@@ -1,4 +1,5 @@
-/* core/dataset_rows.c - what a row says in each of the five formats, as ids and labels, and what is wrong with it. */
+/* core/dataset_rows.c - what a row says in each of the five formats, as ids and labels, and what is
+ * wrong with it. */
 #include "core/dataset_impl.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,7 +166,8 @@ static bool get_message(struct loader *l, const json_t *message, int line,
     return false;
 }
 
-/* Fills row->messages from the loader's scratch. 1: a good row, 0: a faulty one, or a negative code. */
+/* Fills row->messages from the loader's scratch. 1: a good row, 0: a faulty one, or a negative
+ * code. */
 static int get_messages(struct loader *l, const json_t *row, int line, struct template_row *ret)
 {
     const json_t *list = json_object_get(row, "messages"), *each;
@@ -212,7 +214,8 @@ static int get_texts(struct loader *l, const json_t *row, int line, struct templ
     }
 }
 
-/* One list of ids, appended to `out`; labels may be LABEL_NONE. 1, 0 or a negative code as above. */
+/* One list of ids, appended to `out`; labels may be LABEL_NONE. 1, 0 or a negative code as above.
+ */
 static int get_ids(struct loader *l, const json_t *row, int line, const char *key,
                    struct token_list *out)
 {

@@ -1,8 +1,8 @@
 /* core/dequant.c - see dequant.h.
  *
- * Every value is (scale * quant) or (scale * quant -+ minimum), each operation rounded to f32: this file is compiled
- * without contraction to fused multiply-add, which would round once and differ in the last bit.
- * Fields of a block are told by their byte offsets, d and m being f16.
+ * Every value is (scale * quant) or (scale * quant -+ minimum), each operation rounded to f32: this
+ * file is compiled without contraction to fused multiply-add, which would round once and differ in
+ * the last bit. Fields of a block are told by their byte offsets, d and m being f16.
  */
 #include "core/dequant.h"
 #include <assert.h>
@@ -35,7 +35,8 @@ static inline float float_of_bits(uint32_t bits)
     return f;
 }
 
-/* Selects, not branches, so that a loop over it is vectorised; no f32 subnormal arises on the way. */
+/* Selects, not branches, so that a loop over it is vectorised; no f32 subnormal arises on the way.
+ */
 static inline float float_of_half(uint32_t h)
 {
     uint32_t sign = (h & 0x8000) << 16, exponent = h & 0x7c00, mantissa = h & 0x3ff;
@@ -150,8 +151,8 @@ static void q5_1(const uint8_t *b, float *out)
     }
 }
 
-/* 16 bytes (scale | minimum << 4), 64 bytes of 2-bit values, d, dmin. Value i of a super-block lies in byte
- * 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
+/* 16 bytes (scale | minimum << 4), 64 bytes of 2-bit values, d, dmin. Value i of a super-block lies
+ * in byte 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
 static void q2_k(const uint8_t *b, float *out)
 {
     float d = half_at(b + 80), dmin = half_at(b + 82);
@@ -165,8 +166,8 @@ static void q2_k(const uint8_t *b, float *out)
     }
 }
 
-/* 32 bytes of third bits (bit i / 32 of byte i % 32; clear means minus 4), 64 bytes of 2-bit values as in Q2_K, 12 bytes
- * of sixteen 6-bit scales, d. */
+/* 32 bytes of third bits (bit i / 32 of byte i % 32; clear means minus 4), 64 bytes of 2-bit values
+ * as in Q2_K, 12 bytes of sixteen 6-bit scales, d. */
 static void q3_k(const uint8_t *b, float *out)
 {
     const uint8_t *scales = b + 96;
@@ -212,7 +213,8 @@ static void q4_k(const uint8_t *b, float *out)
     }
 }
 
-/* d, dmin, 12 bytes of scales, 32 bytes of fifth bits (bit i / 32 of byte i % 32), nibbles as in Q4_K */
+/* d, dmin, 12 bytes of scales, 32 bytes of fifth bits (bit i / 32 of byte i % 32), nibbles as in
+ * Q4_K */
 static void q5_k(const uint8_t *b, float *out)
 {
     float d = half_at(b), dmin = half_at(b + 2);

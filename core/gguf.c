@@ -1,10 +1,13 @@
 /* core/gguf.c - the GGUF format (versions 2 and 3, little-endian), read.
  *
- *   "GGUF" | u32 version | u64 n_tensors | u64 n_kv | n_kv key-values | n_tensors infos | padding | data
- *   key-value:  string key | u32 type | value          string: u64 length | bytes
- *   array:      u32 type | u64 n | n values            info: string name | u32 n_dims | u64 dims[] | u32 type | u64 offset
+ *   "GGUF" | u32 version | u64 n_tensors | u64 n_kv | key-values | infos | padding | data
+ *   key-value: string key | u32 type | value
+ *   info:      string name | u32 n_dims | u64 dims[] | u32 type | u64 offset
+ *   array:     u32 type | u64 n | n values
+ *   string:    u64 length | bytes
  *
- * Dims are innermost first. Offsets count from the data, which starts at the next multiple of general.alignment (32 where absent).
+ * Dims are innermost first. Offsets count from the data, which starts at the next multiple of
+ * general.alignment (32 where absent).
  */
 #include "core/dequant.h"
 #include "core/tensorfile_impl.h"
@@ -337,7 +340,8 @@ static int take_shape(struct cursor *c, struct tensor *t, struct err *err)
     return 0;
 }
 
-/* Leaves the offset in *ret_offset: where the data begins is not known before the last info is read. */
+/* Leaves the offset in *ret_offset: where the data begins is not known before the last info is
+ * read. */
 static int take_info(struct tensorfile *f, struct cursor *c, struct tensor *t, uint64_t *ret_offset,
                      struct err *err)
 {

@@ -1,7 +1,9 @@
-/* core/model.c - see model.h. Owns the open files and, resolved once at open, where every weight lies.
+/* core/model.c - see model.h. Owns the open files and, resolved once at open, where every weight
+ * lies.
  *
- * GGUF's converter stores the rows of a q or k head of D rows interleaved, the two halves that rope turns against each other
- * side by side: GGUF row h*D + 2j + i is HF row h*D + i*D/2 + j, i in {0, 1}, j < D/2.
+ * GGUF's converter stores the rows of a q or k head of D rows interleaved, the two halves that rope
+ * turns against each other side by side: GGUF row h*D + 2j + i is HF row h*D + i*D/2 + j, i in {0,
+ * 1}, j < D/2.
  */
 #include "core/model.h"
 #include "core/file.h"

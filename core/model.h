@@ -1,7 +1,8 @@
 /* core/model.h - what a model is (its description) and where its weights lie.
  *
- * A model is a folder (config.json, *.safetensors, perhaps tokenizer.json) or one GGUF file. Either way weights
- * have HF's names and HF's row order: a Llama GGUF's permuted q and k rows are put back.
+ * A model is a folder (config.json, *.safetensors, perhaps tokenizer.json) or one GGUF file. Either
+ * way weights have HF's names and HF's row order: a Llama GGUF's permuted q and k rows are put
+ * back.
  */
 #pragma once
 #include "core/err.h"
@@ -30,8 +31,8 @@ struct model_config {
 
 struct model;
 
-/* Opens and checks the description and that every weight is there, with its right shape. All that is wrong is
- * added to problems; ERR_INVALID then. On success the caller owns *ret_model. */
+/* Opens and checks the description and that every weight is there, with its right shape. All that
+ * is wrong is added to problems; ERR_INVALID then. On success the caller owns *ret_model. */
 int model_open(const char *path, struct model **ret_model, struct problems *problems,
                struct err *err);
 void model_close(struct model *model); /* NULL-safe */
@@ -52,8 +53,8 @@ int model_read_head(const struct model *model, float *out,
                     struct err *err); /* (V, C); the embedding if tied */
 int model_read_final_norm(const struct model *model, float *out, struct err *err); /* (C) */
 
-/* Opens the tokenizer that belongs to the model: in the GGUF, or tokenizer.json in the folder. *ret_tokenizer is
- * NULL (and 0 is returned) where the model has none. */
+/* Opens the tokenizer that belongs to the model: in the GGUF, or tokenizer.json in the folder.
+ * *ret_tokenizer is NULL (and 0 is returned) where the model has none. */
 struct tokenizer;
 int model_open_tokenizer(const struct model *model, struct tokenizer **ret_tokenizer,
                          struct err *err);

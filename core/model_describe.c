@@ -1,7 +1,9 @@
-/* core/model_describe.c - a model's description: config.json or a GGUF's keys, checked value by value.
+/* core/model_describe.c - a model's description: config.json or a GGUF's keys, checked value by
+ * value.
  *
- * A setting that would change the computation and that we do not compute is refused by name; a setting that does not (dropout, initialiser,
- * cache) is not looked at. Defaults are those of transformers' LlamaConfig; what every real config.json states must be stated.
+ * A setting that would change the computation and that we do not compute is refused by name; a
+ * setting that does not (dropout, initialiser, cache) is not looked at. Defaults are those of
+ * transformers' LlamaConfig; what every real config.json states must be stated.
  */
 #include "core/file.h"
 #include "core/model_impl.h"
@@ -117,7 +119,8 @@ static void json_llama3(const struct description *d, const json_t *rope, struct 
         problems_add(d->problems, d->file, 0, "low_freq_factor must be less than high_freq_factor");
 }
 
-/* rope_theta and rope_scaling {rope_type or type, ...}, or, since transformers 5, rope_parameters that hold both. */
+/* rope_theta and rope_scaling {rope_type or type, ...}, or, since transformers 5, rope_parameters
+ * that hold both. */
 static void json_rope(const struct description *d, struct model_config *c)
 {
     const json_t *newer = json_object_get(d->root, "rope_parameters");

@@ -1,12 +1,15 @@
-/* core/model_impl.h - what model.c shares with model_describe.c and model_files.c and no one else sees.
+/* core/model_impl.h - what model.c shares with model_describe.c and model_files.c and no one else
+ * sees.
  *
- * Each adds what is wrong to problems and returns ERR_INVALID if it added any; other codes are failures that are not the input's.
+ * Each adds what is wrong to problems and returns ERR_INVALID if it added any; other codes are
+ * failures that are not the input's.
  */
 #pragma once
 #include "core/model.h"
 #include "core/tensorfile.h"
 
-/* From a config.json. config->tied is what the file says; whether lm_head is there is not looked at. */
+/* From a config.json. config->tied is what the file says; whether lm_head is there is not looked
+ * at. */
 int model_describe_json(const char *path, struct model_config *ret_config,
                         struct problems *problems, struct err *err);
 /* From a GGUF's key-values. */
@@ -18,8 +21,9 @@ struct model_files {
     int n;
 };
 
-/* Opens the files with a folder's weights: model.safetensors, else those that model.safetensors.index.json names,
- * else every *.safetensors. What was opened is in files, also on failure. */
+/* Opens the files with a folder's weights: model.safetensors, else those that
+ * model.safetensors.index.json names, else every *.safetensors. What was opened is in files, also
+ * on failure. */
 int model_files_open(const char *folder, struct model_files *files, struct problems *problems,
                      struct err *err);
 void model_files_close(struct model_files *files);

@@ -1,4 +1,5 @@
-/* core/pretokenizer.c - see pretokenizer.h. */
+/* core/pretokenizer.c - see pretokenizer.h. What is a letter or a number is as new as PCRE2's
+ * Unicode (14 in Debian 12): characters assigned since are cut otherwise than by a newer library. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/pretokenizer.h"
 #include "core/buf.h"
@@ -46,7 +47,8 @@ static int untranslatable(const char *pattern, const char *what, struct err *err
                    what);
 }
 
-/* An escape, at[0] being the backslash. Returns how many bytes of the pattern it takes, or a negative code. */
+/* An escape, at[0] being the backslash. Returns how many bytes of the pattern it takes, or a
+ * negative code. */
 static int translate_escape(const char *pattern, const char *at, bool in_class, struct buf *out,
                             struct err *err)
 {

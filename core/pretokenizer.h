@@ -1,7 +1,8 @@
 /* core/pretokenizer.h - cutting text to the pieces within which BPE merges.
  *
- * A list of steps, each of which cuts every piece that the one before made. Patterns are those that HF's tokenizers takes (Oniguruma's
- * Ruby syntax over Unicode text); what PCRE2 reads otherwise is translated or refused.
+ * A list of steps, each of which cuts every piece that the one before made. Patterns are those that
+ * HF's tokenizers takes (Oniguruma's Ruby syntax over Unicode text); what PCRE2 reads otherwise is
+ * translated or refused.
  */
 #pragma once
 #include "core/err.h"
@@ -34,7 +35,8 @@ int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_s
                              struct err *err);
 void pretokenizer_scratch_free(struct pretokenizer_scratch *s);
 
-/* Calls fn for each piece of text (valid UTF-8), in order, none of them empty; stops where it fails. */
+/* Calls fn for each piece of text (valid UTF-8), in order, none of them empty; stops where it
+ * fails. */
 typedef int (*piece_fn)(void *context, const char *piece, size_t len, struct err *err);
 int pretokenizer_split(const struct pretokenizer *p, struct pretokenizer_scratch *s,
                        const char *text, size_t len, piece_fn fn, void *context, struct err *err);

@@ -1,9 +1,11 @@
 /* core/safetensors.c - the safetensors format, read and written.
  *
- *   u64 n, little-endian | n bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}} | data
+ *   u64 n, little-endian | n bytes of JSON | data
+ *   JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {...}}
  *
- * Offsets count from the end of the header. As the reference implementation does, we ask that the data of the tensors fill
- * the rest of the file: a file that was cut off, or that grew, is never taken for whole.
+ * Offsets count from the end of the header. As the reference implementation does, we ask that the
+ * data of the tensors fill the rest of the file: a file that was cut off, or that grew, is never
+ * taken for whole.
  */
 #include "core/dequant.h"
 #include "core/tensorfile_impl.h"

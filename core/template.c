@@ -1,4 +1,5 @@
-/* core/template.c - see template.h. A template is a sequence of pieces, each tokenised by itself and trained or not. */
+/* core/template.c - see template.h. A template is a sequence of pieces, each tokenised by itself
+ * and trained or not. */
 #include "core/template.h"
 #include "core/dataset.h"
 #include <stdlib.h>
@@ -187,7 +188,8 @@ static int put_row(struct writer *w, enum data_template kind, const struct templ
     return put_completion(w, &row->completion, end);
 }
 
-/* Puts the begin token in front of what was appended after `first`, unless the text itself spells it. */
+/* Puts the begin token in front of what was appended after `first`, unless the text itself spells
+ * it. */
 static int prefix_bos(const struct tokenizer *t, struct tokenised *out, int first, struct err *err)
 {
     int n = out->ids.n - first, rc;

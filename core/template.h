@@ -4,8 +4,8 @@
  *   alpaca   the wording of Stanford Alpaca (Taori et al. 2023), with and without an input, likewise
  *   chatml   <|im_start|>ROLE\nTEXT<|im_end|>\n ... ; a completion ends with <|im_end|>; no system message is added
  *
- * What stands right of the bar is trained; in a conversation, that is every assistant's text and its <|im_end|>. Trained and other texts
- * are tokenised apart.
+ * What stands right of the bar is trained; in a conversation, that is every assistant's text and
+ * its <|im_end|>. Trained and other texts are tokenised apart.
  */
 #pragma once
 #include "core/job.h"
@@ -39,9 +39,11 @@ struct tokenised {
 /* The template that TEMPLATE_AUTO stands for; any other stays. */
 enum data_template template_choose(enum data_template wanted, enum data_format format,
                                    const struct tokenizer *t);
-/* ERR_INVALID where the template cannot render the format, or asks for tokens that the tokenizer lacks. */
+/* ERR_INVALID where the template cannot render the format, or asks for tokens that the tokenizer
+ * lacks. */
 int template_check(enum data_template kind, enum data_format format, const struct tokenizer *t,
                    struct err *err);
-/* Appends the row to out (which template_check() allows), behind a begin token if the tokenizer asks for one. Nothing is cut. */
+/* Appends the row to out (which template_check() allows), behind a begin token if the tokenizer
+ * asks for one. Nothing is cut. */
 int template_encode(const struct tokenizer *t, enum data_template kind,
                     const struct template_row *row, struct tokenised *out, struct err *err);

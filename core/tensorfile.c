@@ -1,5 +1,5 @@
-/* core/tensorfile.c - see tensorfile.h. Owns the map and the lookup; the two formats are parsed in gguf.c and
- * safetensors.c. Lookup by name is a binary search in an index sorted once at open. */
+/* core/tensorfile.c - see tensorfile.h. Owns the map and the lookup; the two formats are parsed in
+ * gguf.c and safetensors.c. Lookup by name is a binary search in an index sorted once at open. */
 #include "core/tensorfile.h"
 #include "core/dequant.h"
 #include "core/tensorfile_impl.h"

@@ -47,8 +47,9 @@ struct tensor {
 
 struct tensorfile; /* owns the map */
 
-/* Opens by content: "GGUF" magic or a safetensors header. On success the caller owns *ret_file. A tensor
- * of a type that this program cannot read does not spoil the file: it is listed as TENSOR_UNSUPPORTED. */
+/* Opens by content: "GGUF" magic or a safetensors header. On success the caller owns *ret_file. A
+ * tensor of a type that this program cannot read does not spoil the file: it is listed as
+ * TENSOR_UNSUPPORTED. */
 int tensorfile_open(const char *path, struct tensorfile **ret_file, struct err *err);
 void tensorfile_close(struct tensorfile *file); /* NULL-safe */
 
@@ -65,7 +66,8 @@ int64_t tensor_row_elements(const struct tensor *t);
 const char *tensor_type_name(enum tensor_type type);
 
 /* Writes rows [row, row + n_rows) of t to out as f32; a 1-d tensor is one row. Rows must exist and
- * integers are refused (ERR_INVALID); TENSOR_UNSUPPORTED is refused by the type's name (ERR_UNSUPPORTED). */
+ * integers are refused (ERR_INVALID); TENSOR_UNSUPPORTED is refused by the type's name
+ * (ERR_UNSUPPORTED). */
 int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *out,
                     struct err *err);
 
@@ -92,11 +94,13 @@ struct tensor_out {
     const void *data; /* borrowed */
 };
 
-/* Appends to out the bytes of a safetensors file: tensors sorted by name, metadata sorted by key, header
- * padded with blanks to 8 bytes: the same input gives the same bytes. metadata is n_meta pairs key, value. */
+/* Appends to out the bytes of a safetensors file: tensors sorted by name, metadata sorted by key,
+ * header padded with blanks to 8 bytes: the same input gives the same bytes. metadata is n_meta
+ * pairs key, value. */
 int safetensors_encode(const struct tensor_out *tensors, int n, const char *const *metadata,
                        int n_meta, struct buf *out, struct err *err);
 
-/* Reads a safetensors image held in memory, which must outlive *ret_file. `name` is for messages. */
+/* Reads a safetensors image held in memory, which must outlive *ret_file. `name` is for messages.
+ */
 int tensorfile_from_memory(const void *bytes, size_t len, const char *name,
                            struct tensorfile **ret_file, struct err *err);

@@ -1,8 +1,8 @@
 /* core/tensorfile_impl.h - what tensorfile.c shares with its two parsers and no one else sees.
  *
- * A parser fills tensors, kvs and gguf from bytes; it has checked that every tensor's data lies within
- * the file and has as many bytes as its shape and type ask for. What holds for both kinds of file (names are unique,
- * data does not overlap) is checked by tensorfile.c afterwards.
+ * A parser fills tensors, kvs and gguf from bytes; it has checked that every tensor's data lies
+ * within the file and has as many bytes as its shape and type ask for. What holds for both kinds of
+ * file (names are unique, data does not overlap) is checked by tensorfile.c afterwards.
  */
 #pragma once
 #include "core/pool.h"

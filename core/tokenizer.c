@@ -1,4 +1,5 @@
-/* core/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what a call needs beside is its own. */
+/* core/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what a
+ * call needs beside is its own. */
 #include "core/tokenizer.h"
 #include "core/bpe.h"
 #include "core/tokenizer_impl.h"
@@ -159,7 +160,8 @@ static const struct added_token *added_at(const struct added_tokens *a, const ch
     return NULL;
 }
 
-/* Cuts at the added tokens of a pass; what lies between them goes to the next pass, and at last to the pre-tokenizer. */
+/* Cuts at the added tokens of a pass; what lies between them goes to the next pass, and at last to
+ * the pre-tokenizer. */
 static int encode_pass(struct encoding *e, enum added_pass pass, const char *text, size_t len,
                        struct err *err)
 {
@@ -188,7 +190,8 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
     return encode_pass(e, pass + 1, text + done, len - done, err);
 }
 
-/* Bytes of the UTF-8 character at p, 0 where there is none (RFC 3629: no surrogates, nothing over-long). */
+/* Bytes of the UTF-8 character at p, 0 where there is none (RFC 3629: no surrogates, nothing
+ * over-long). */
 static size_t utf8_len(const uint8_t *p, size_t len)
 {
     static const uint8_t lowest[5] = {0, 0, 0x80, 0xa0, 0x90};

@@ -1,7 +1,7 @@
 /* core/tokenizer_impl.h - what tokenizer.c shares with its two loaders and no one else sees.
  *
- * A loader makes the tokenizer with tokenizer_new(), puts tokens, merges, added tokens and pre-tokenizer steps, and
- * ends with tokenizer_finish().
+ * A loader makes the tokenizer with tokenizer_new(), puts tokens, merges, added tokens and
+ * pre-tokenizer steps, and ends with tokenizer_finish().
  */
 #pragma once
 #include "core/pretokenizer.h"

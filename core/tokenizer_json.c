@@ -1,7 +1,9 @@
-/* core/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the tokenizer_config.json beside it.
+/* core/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the tokenizer_config.json beside
+ * it.
  *
- * Every component of the file is either done exactly or refused by name. Not looked at are truncation and padding (we do neither), the
- * decoder (byte-level BPE has but one) and what a post-processor adds behind the text.
+ * Every component of the file is either done exactly or refused by name. Not looked at are
+ * truncation and padding (we do neither), the decoder (byte-level BPE has but one) and what a
+ * post-processor adds behind the text.
  */
 #include "core/file.h"
 #include "core/tokenizer_impl.h"
@@ -234,7 +236,8 @@ static int add_steps(struct tokenizer *t, const json_t *pre, struct err *err)
     return rc;
 }
 
-/* Whether a TemplateProcessing puts a special token in front of a single text: it is the begin token then. */
+/* Whether a TemplateProcessing puts a special token in front of a single text: it is the begin
+ * token then. */
 static void read_template(struct tokenizer *t, const json_t *processor)
 {
     const json_t *first = json_array_get(json_object_get(processor, "single"), 0);
@@ -262,7 +265,8 @@ static void read_post_processor(struct tokenizer *t, const json_t *processor)
         read_template(t, each);
 }
 
-/* An unknown token would stand for bytes that the vocabulary cannot spell; we leave those out, as is done where there is none. */
+/* An unknown token would stand for bytes that the vocabulary cannot spell; we leave those out, as
+ * is done where there is none. */
 static int check_unknown(const struct tokenizer *t, const json_t *model, struct err *err)
 {
     const char *unknown = json_string_value(json_object_get(model, "unk_token"));

@@ -1,6 +1,7 @@
 /* core/tokenizer_load.c - a tokenizer from a GGUF's key-values.
  *
- * A GGUF does not hold the pre-tokenizer but its name; the patterns behind the names are those of the models' own tokenizer.json.
+ * A GGUF does not hold the pre-tokenizer but its name; the patterns behind the names are those of
+ * the models' own tokenizer.json.
  */
 #include "core/tensorfile.h"
 #include "core/tokenizer_impl.h"

@@ -1,4 +1,5 @@
-/* core/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and are probed linearly. */
+/* core/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and are
+ * probed linearly. */
 #include "core/vocab.h"
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +136,8 @@ const struct vocab_merge *vocab_find_merge(const struct vocab *v, int32_t left, 
     return m->key == FREE_MERGE ? NULL : m;
 }
 
-/* Bytes that are printable in Latin-1 stand for themselves; the others are, in order, U+0100 and on. */
+/* Bytes that are printable in Latin-1 stand for themselves; the others are, in order, U+0100 and
+ * on. */
 static bool is_own_character(int byte)
 {
     return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad);

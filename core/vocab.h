@@ -1,7 +1,8 @@
 /* core/vocab.h - the tokens and merges of a byte-level BPE, in hash tables.
  *
- * Tokens are kept as the tokenizer's file spells them: each byte of the text as one printable character (the alphabet that GPT-2
- * introduced: the space is U+0120). A token with a character outside of that alphabet stands for its own UTF-8 bytes.
+ * Tokens are kept as the tokenizer's file spells them: each byte of the text as one printable
+ * character (the alphabet that GPT-2 introduced: the space is U+0120). A token with a character
+ * outside of that alphabet stands for its own UTF-8 bytes.
  */
 #pragma once
 #include "core/err.h"
@@ -38,7 +39,8 @@ enum { VOCAB_MAX = 1 << 24 };
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err);
 void vocab_free(struct vocab *v);
 
-/* Gives id (0 <= id < n) to the text. Refuses an id that another text has; of two ids of one text the later is found. */
+/* Gives id (0 <= id < n) to the text. Refuses an id that another text has; of two ids of one text
+ * the later is found. */
 int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err *err);
 /* The id of the text, or -1. */
 int vocab_find(const struct vocab *v, const char *text, size_t len);
@@ -51,7 +53,8 @@ int vocab_put_merge(struct vocab *v, int32_t rank, const char *left, size_t left
 /* The merge of two adjacent tokens, or NULL. */
 const struct vocab_merge *vocab_find_merge(const struct vocab *v, int32_t left, int32_t right);
 
-/* Writes the alphabet's character for a byte to text (at most 2 bytes of UTF-8); returns its length. */
+/* Writes the alphabet's character for a byte to text (at most 2 bytes of UTF-8); returns its
+ * length. */
 int vocab_spell_byte(uint8_t byte, char *text);
 /* The bytes that a token stands for, written to out (room for len bytes); returns how many. */
 size_t vocab_unspell(const char *text, size_t len, char *out);

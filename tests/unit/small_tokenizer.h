@@ -1,5 +1,6 @@
-/* tests/unit/small_tokenizer.h - a byte-level BPE of 256 bytes, a few merges and three special tokens, as tokenizer.json and as GGUF
- * key-values. Byte b has id b; merges make ids from 256 on; special tokens follow.
+/* tests/unit/small_tokenizer.h - a byte-level BPE of 256 bytes, a few merges and three special
+ * tokens, as tokenizer.json and as GGUF key-values. Byte b has id b; merges make ids from 256 on;
+ * special tokens follow.
  */
 #pragma once
 #include "tests/unit/support.h"

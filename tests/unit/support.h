@@ -1,5 +1,5 @@
-/* tests/unit/support.h - what the unit tests of core share: where the golden files are, folders of their own,
- * damaged copies of files. */
+/* tests/unit/support.h - what the unit tests of core share: where the golden files are, folders of
+ * their own, damaged copies of files. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -86,7 +86,8 @@ static inline uint64_t next_random(uint64_t *state)
     return *state * 0x2545f4914f6cdd1dull;
 }
 
-/* A copy of exactly len bytes (a sanitizer sees any read past it) with 1 to 8 bytes changed in its first `within` bytes. */
+/* A copy of exactly len bytes (a sanitizer sees any read past it) with 1 to 8 bytes changed in its
+ * first `within` bytes. */
 static inline char *damaged_copy(const char *bytes, size_t len, size_t within, uint64_t *random)
 {
     char *copy = malloc(len ? len : 1);

@@ -1,4 +1,5 @@
-/* tests/unit/test_adapter.c - PEFT adapters: read, written, read back; what would mean something else is refused by name. */
+/* tests/unit/test_adapter.c - PEFT adapters: read, written, read back; what would mean something
+ * else is refused by name. */
 #include "tests/unit/support.h"
 #include "core/adapter.h"
 #include "core/buf.h"

@@ -1,4 +1,5 @@
-/* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong with a file is told by line. */
+/* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong
+ * with a file is told by line. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/dataset.h"
 

@@ -1,4 +1,5 @@
-/* tests/unit/test_model.c - models: both kinds of file give the same weights; what cannot be used is refused in words, all at once. */
+/* tests/unit/test_model.c - models: both kinds of file give the same weights; what cannot be used
+ * is refused in words, all at once. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
 #include "core/model.h"
@@ -129,7 +130,8 @@ static void model_without_tokenizer_says_so_quietly(void **state)
     model_close(m);
 }
 
-/* A copy of the tiny folder with config.json changed: `changes` is a JSON object merged over it, null deletes. */
+/* A copy of the tiny folder with config.json changed: `changes` is a JSON object merged over it,
+ * null deletes. */
 static char *folder_with(const char *changes)
 {
     char *folder = new_folder(), *text;
@@ -440,6 +442,68 @@ static void wrong_gguf_is_refused_in_words(void **state)
     GGUF_REFUSED_WITH("llama.rope.freq_base\6", "llama.rope.freq_base\x8", "cut off or damaged");
 }
 
+static void put(struct buf *b, uint64_t v, int bytes)
+{
+    buf_append(b, &v, (size_t)bytes);
+}
+
+static void pad(struct buf *b)
+{
+    while (b->len % 32)
+        put(b, 0, 1);
+}
+
+/* The tiny GGUF with one tensor more, rope_freqs.weight of 8 times `value`. Caller removes
+ * *ret_folder. */
+static char *gguf_with_rope_factors(float value, char **ret_folder)
+{
+    static const char first[] = "\x11\0\0\0\0\0\0\0token_embd.weight";
+    char *bytes, *infos, *last;
+    struct buf b = {0};
+    struct err err;
+    size_t len, infos_end;
+
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &len, &err), err);
+    infos = memmem(bytes, len, first, sizeof(first) - 1);
+    last = memmem(bytes, len, "output_norm.weight", 18);
+    assert_true(infos && last && last > infos);
+    infos_end = (size_t)(last + 18 + 4 + 8 + 4 + 8 - bytes); /* a vector's info is the last */
+    buf_append(&b, bytes, infos_end);
+    b.data[8]++;
+    put(&b, 17, 8);
+    buf_puts(&b, "rope_freqs.weight");
+    put(&b, 1, 4);
+    put(&b, 8, 8);
+    put(&b, 0, 4);
+    put(&b, len - (infos_end + 31) / 32 * 32, 8);
+    pad(&b);
+    infos_end = (infos_end + 31) / 32 * 32;
+    buf_append(&b, bytes + infos_end, len - infos_end);
+    for (int i = 0; i < 8; i++)
+        buf_append(&b, &value, sizeof(value));
+    *ret_folder = new_folder();
+    write_file(*ret_folder, "model.gguf", b.data, b.len);
+    buf_free(&b);
+    free(bytes);
+    return file_join(*ret_folder, "model.gguf");
+}
+
+static void scaled_rope_of_a_gguf_is_refused_but_factors_of_one_are_none(void **state)
+{
+    char *folder, *path = gguf_with_rope_factors(1.0f, &folder), *text;
+
+    (void)state;
+    model_close(open_good(path));
+    free(path);
+    remove_folder(folder);
+    path = gguf_with_rope_factors(8.0f, &folder);
+    text = open_bad(path);
+    assert_contains(text, "scales its rope frequencies");
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
 static void damaged_models_never_crash(void **state)
 {
     uint64_t random = 7;
@@ -488,6 +552,7 @@ int main(void)
         cmocka_unit_test(shards_are_found_with_and_without_an_index),
         cmocka_unit_test(bias_tensors_are_refused_by_name),
         cmocka_unit_test(wrong_gguf_is_refused_in_words),
+        cmocka_unit_test(scaled_rope_of_a_gguf_is_refused_but_factors_of_one_are_none),
         cmocka_unit_test(damaged_models_never_crash),
     };
 

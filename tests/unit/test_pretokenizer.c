@@ -1,4 +1,5 @@
-/* tests/unit/test_pretokenizer.c - where text is cut before BPE. The expected cuts are those of HF's tokenizers. */
+/* tests/unit/test_pretokenizer.c - where text is cut before BPE. The expected cuts are those of
+ * HF's tokenizers. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
 #include "core/pretokenizer.h"

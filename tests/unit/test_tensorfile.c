@@ -1,4 +1,5 @@
-/* tests/unit/test_tensorfile.c - tensor files: what is read is what the reference wrote; what is damaged is refused. */
+/* tests/unit/test_tensorfile.c - tensor files: what is read is what the reference wrote; what is
+ * damaged is refused. */
 #include "tests/unit/support.h"
 #include "core/tensorfile.h"
 

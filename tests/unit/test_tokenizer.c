@@ -1,4 +1,5 @@
-/* tests/unit/test_tokenizer.c - ids are those of HF's tokenizers, whichever file they come from; what cannot be done exactly is refused. */
+/* tests/unit/test_tokenizer.c - ids are those of HF's tokenizers, whichever file they come from;
+ * what cannot be done exactly is refused. */
 #include "tests/unit/small_tokenizer.h"
 #include <pthread.h>
 
@@ -529,7 +530,8 @@ static void refused(const char *folder, int code, const char *words)
     free(path);
 }
 
-/* The small tokenizer with `where`.`key` replaced by the JSON `value` must be refused with these words. */
+/* The small tokenizer with `where`.`key` replaced by the JSON `value` must be refused with these
+ * words. */
 static void refused_with(const char *where, const char *key, const char *value, int code,
                          const char *words)
 {
