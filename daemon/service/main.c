@@ -181,6 +181,8 @@ static int listen_all(struct dashd *d, struct err *err)
         rc = address_check(address, d->options.insecure_tcp, err);
         if (rc == 0)
             rc = rpc_listen(d->rpc, address, &port, err);
+        if (rc == 0 && address_is_unix(address) && chmod(address + strlen("unix:"), 0600) < 0)
+            rc = err_errno(err, "%s cannot be made private", address);
         if (rc < 0)
             return rc;
         served = address_for_clients(address, port);

@@ -199,8 +199,17 @@ int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *
     return 0;
 }
 
-/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's own troubles. */
-static int weight_of(const char *line)
+/* mpirun frames what it has to say in lines of dashes. */
+static bool is_frame(const char *line)
+{
+    size_t dashes = strspn(line, "-");
+
+    return dashes > 20 && !line[dashes];
+}
+
+/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's own troubles,
+ * then anything that is not mpirun's. */
+static int weight_of(const char *line, bool framed)
 {
     if (strstr(line, " exited on signal "))
         return 4;
@@ -211,9 +220,7 @@ static int weight_of(const char *line)
         return 3;
     if (strstr(line, "was unable to") || strstr(line, "MPI_ABORT was invoked"))
         return 2;
-    if (strstr(line, "exited with non-zero status"))
-        return 0;
-    return line[strspn(line, "- \t")] ? 1 : 0;
+    return !framed && line[strspn(line, "- \t")] ? 1 : 0;
 }
 
 static int64_t tail_start(const char *output, int64_t from, size_t most)
@@ -229,13 +236,15 @@ char *outcome_telling_line(const char *output, int64_t from)
     char *line, *rest, *best = NULL;
     int64_t next;
     int most = 0, weight;
+    bool framed = false;
 
     if (outcome_read_log(output, tail_start(output, from, TELLING_BYTES), TELLING_BYTES, &log,
                          &next, NULL) < 0 ||
         !log.data)
         return NULL;
     for (line = strtok_r(log.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        weight = weight_of(line);
+        framed ^= is_frame(line);
+        weight = weight_of(line, framed);
         /* of a kind, the first error caused the others; of plain lines the last is the nearest */
         if (weight > most || (weight == most && weight == 1)) {
             most = weight;

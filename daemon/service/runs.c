@@ -148,7 +148,7 @@ int runs_load_steps(struct run *run, struct err *err)
 static int load_run(void *arg, struct run_row *row, struct err *err)
 {
     struct runs *r = arg;
-    struct run *run;
+    struct run *run = NULL;
     int rc;
 
     rc = add_run(r, row, &run, err);
@@ -304,7 +304,7 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
 
 int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err)
 {
-    struct run *run;
+    struct run *run = NULL;
     int rc;
 
     row->state = RUN_QUEUED;

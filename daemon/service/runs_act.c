@@ -247,15 +247,23 @@ static char *explain_signal(const char *line)
     return words;
 }
 
-static char *explain_death(const struct run *run, const struct launch_end *end)
+/* NULL where no rank was ended by a signal. */
+static char *explain_dead_rank(const struct run *run)
 {
     char *line = outcome_telling_line(run->row.output, run->row.log_offset);
-    char *words = line ? explain_signal(line) : NULL, how[100];
+    char *words = line ? explain_signal(line) : NULL;
 
-    if (words) {
-        free(line);
+    free(line);
+    return words;
+}
+
+static char *explain_death(const struct run *run, const struct launch_end *end)
+{
+    char *words = explain_dead_rank(run), *line, how[100];
+
+    if (words)
         return words;
-    }
+    line = outcome_telling_line(run->row.output, run->row.log_offset);
     if (!end->known)
         snprintf(how, sizeof(how), "it ended while no dashd watched, and left no outcome");
     else if (end->signal)
@@ -290,6 +298,13 @@ static enum run_event meaning_of(const struct run *run, enum run_event event)
     return event == RUN_RANK_DIED ? RUN_BROKE : event;
 }
 
+/* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is behind it is known
+ * when mpirun has ended; until then it stands in outcome.json. */
+static bool is_unasked(const struct run *run, enum run_event event)
+{
+    return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
+}
+
 int runs_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
 {
     struct run_row next = run->row;
@@ -301,6 +316,10 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
     rc = runs_flush(run, err);
     if (rc < 0)
         return rc;
+    if (is_unasked(run, event) && run->launch) {
+        set_deadline(run, LINGER_MS);
+        return 0;
+    }
     event = meaning_of(run, event);
     if (event == RUN_STOPPED)
         words = explain_stop(run);
@@ -320,9 +339,16 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
 static void judge(struct run *run, const struct launch_end *end)
 {
     enum run_event event = RUN_RANK_DIED;
-    char *reason = NULL;
+    char *reason = NULL, *words;
 
-    if (outcome_read(run->row.output, &event, &reason, NULL) < 0) {
+    if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
+        words = is_unasked(run, event) ? explain_dead_rank(run) : NULL;
+        if (words) {
+            event = RUN_BROKE;
+            free(reason);
+            reason = words;
+        }
+    } else {
         if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
             end_run(run, RUN_RANK_DIED, strdup(""));
             return;

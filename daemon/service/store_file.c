@@ -33,6 +33,15 @@ static const char schema[] =
     " id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, text TEXT NOT NULL);"
     "CREATE INDEX notices_of_job ON notices (job);";
 
+static int damaged(const struct store *s, const char *how, struct err *err)
+{
+    return err_set(
+        err, ERR_INVALID,
+        "%s is damaged (%s): it was left as it is. Restore it from a copy, or move it away to "
+        "start with no jobs; the jobs' output folders are not touched",
+        s->path, how);
+}
+
 int store_failed(struct store *s, struct err *err)
 {
     int why = sqlite3_system_errno(s->db);
@@ -40,11 +49,7 @@ int store_failed(struct store *s, struct err *err)
     int kind = code == SQLITE_NOMEM ? ERR_NOMEM : ERR_IO;
 
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-        return err_set(
-            err, ERR_INVALID,
-            "%s is damaged (%s): it was left as it is. Restore it from a copy, or move it "
-            "away to start with no jobs; the jobs' output folders are not touched",
-            s->path, sqlite3_errmsg(s->db));
+        return damaged(s, sqlite3_errmsg(s->db), err);
     if (why && (code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL))
         return err_set(err, kind, "%s: %s (%s)", s->path, sqlite3_errmsg(s->db), strerror(why));
     return err_set(err, kind, "%s: %s", s->path, sqlite3_errmsg(s->db));
@@ -154,22 +159,17 @@ static int read_number(struct store *s, const char *sql, long *ret, struct err *
 static int check_whole(struct store *s, struct err *err)
 {
     sqlite3_stmt *q = NULL;
-    const char *said;
+    const char *said = "";
     int rc = 0;
 
     if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) != SQLITE_OK)
         return store_failed(s, err);
-    if (sqlite3_step(q) != SQLITE_ROW) {
+    if (sqlite3_step(q) != SQLITE_ROW)
         rc = store_failed(s, err);
-    } else {
+    else
         said = (const char *)sqlite3_column_text(q, 0);
-        if (!said || strcmp(said, "ok") != 0)
-            rc =
-                err_set(err, ERR_INVALID,
-                        "%s is damaged (%s): it was left as it is. Restore it from a copy, or move "
-                        "it away to start with no jobs; the jobs' output folders are not touched",
-                        s->path, said ? said : "no answer");
-    }
+    if (rc == 0 && (!said || strcmp(said, "ok") != 0))
+        rc = damaged(s, "its pages do not fit together", err);
     sqlite3_finalize(q);
     return rc;
 }
@@ -181,11 +181,7 @@ static int check_file(struct store *s, struct err *err)
     int rc;
 
     if (stat(s->path, &st) == 0 && st.st_size == 0)
-        return err_set(
-            err, ERR_INVALID,
-            "%s is damaged (it is empty): it was left as it is. Restore it from a copy, or "
-            "remove it to start with no jobs",
-            s->path);
+        return damaged(s, "it is empty", err);
     rc = read_number(s, "PRAGMA application_id", &application, err);
     if (rc == 0)
         rc = read_number(s, "PRAGMA user_version", &version, err);

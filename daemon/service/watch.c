@@ -10,6 +10,7 @@ struct watcher {
     struct rpc_call *call;
     int next_step;
     unsigned int version_sent; /* 0: nothing yet */
+    bool steps_since;          /* steps were sent after the job */
     struct watcher *next, **prev;
 };
 
@@ -31,6 +32,7 @@ static void send_job(struct watcher *w)
     response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_JOB;
     response.job = &m.job;
     w->version_sent = w->run->version;
+    w->steps_since = false;
     rpc_send(w->call, &response.base);
 }
 
@@ -47,6 +49,7 @@ static void send_steps(struct watcher *w, const struct step_row *rows, int n)
         rpc_send(w->call, &response.base);
     }
     w->next_step = rows[n - 1].step + 1;
+    w->steps_since = true;
 }
 
 /* Sends the next of what is new, if the stream is idle; on_writable comes when it has gone out. May free w. */
@@ -73,8 +76,8 @@ static void advance(struct watcher *w)
     }
     if (n > 0) {
         send_steps(w, rows, n);
-    } else if (w->version_sent != run->version) {
-        send_job(w);
+    } else if (w->version_sent != run->version || (final && w->steps_since)) {
+        send_job(w); /* a final one is the last word, whatever was the first */
     } else if (final) {
         remove_watcher(w);
         rpc_finish(call, RPC_OK, NULL);

@@ -49,6 +49,15 @@ def is_alive(pid):
         return False
 
 
+def program_of(pid):
+    """The name of a process, "" when it has gone."""
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 class Client:
     """What a program in another language sees: the methods by name, nothing else of ours."""
 
