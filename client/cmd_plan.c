@@ -84,10 +84,8 @@ static int plan_here(struct client *c, const struct job_file *f)
     int status = EXIT_OK, rc;
     struct err err;
 
-    rc = job_parse(f->text, f->path, f->directory, (const char *const *)f->sets, f->n_sets, &job,
-                   &problems, &err);
-    if (rc == 0)
-        rc = job_check(job, &problems, &plan, &err);
+    rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets, f->n_sets, &job,
+                      &plan, &problems, &err);
     if (rc == 0 && !(response.job_yaml = job_to_yaml(job)))
         rc = err_nomem(&err, strlen(f->text));
     if (rc < 0) {

@@ -132,8 +132,8 @@ static void describe_range(const struct job_key *key, char *text, size_t size)
     if (key->highest >= 2147483647.0)
         snprintf(text, size, "%s %s %g%s", noun, open, key->lowest, or_auto);
     else
-        snprintf(text, size, "%s %s %g and %s %g%s", noun, open, key->lowest, top, key->highest,
-                 or_auto);
+        snprintf(text, size, "%s %s %.15g and %s %.15g%s", noun, open, key->lowest, top,
+                 key->highest, or_auto);
 }
 
 static void take_number(struct reader *r, const yaml_node_t *node, const struct job_key *key)
@@ -494,11 +494,10 @@ static int read_sources(struct reader *r, const char *text, const char *file,
     return 0;
 }
 
-int job_parse(const char *text, const char *file, const char *directory, const char *const *sets,
-              int n_sets, struct job **ret_job, struct problems *problems, struct err *err)
+int job_read(const char *text, const char *file, const char *directory, const char *const *sets,
+             int n_sets, struct job **ret_job, struct problems *problems, struct err *err)
 {
     struct reader r = {.directory = directory, .problems = problems};
-    int before = problems->n + problems->dropped;
 
     r.job = calloc(1, sizeof(*r.job));
     if (!r.job || set_defaults(r.job, file) < 0 || read_sources(&r, text, file, sets, n_sets) < 0) {
@@ -506,14 +505,27 @@ int job_parse(const char *text, const char *file, const char *directory, const c
         return err_nomem(err, sizeof(*r.job));
     }
     check_together(r.job, problems);
-    if (problems->n + problems->dropped > before) {
-        job_free(r.job);
-        return err_set(err, ERR_INVALID, "%s has %d problem%s", file ? file : "the job",
-                       problems->n + problems->dropped - before,
-                       problems->n + problems->dropped - before == 1 ? "" : "s");
-    }
     fill_in(r.job);
     *ret_job = r.job;
+    return 0;
+}
+
+int job_parse(const char *text, const char *file, const char *directory, const char *const *sets,
+              int n_sets, struct job **ret_job, struct problems *problems, struct err *err)
+{
+    int before = problems->n + problems->dropped, found;
+    struct job *job;
+    int rc = job_read(text, file, directory, sets, n_sets, &job, problems, err);
+
+    if (rc < 0)
+        return rc;
+    found = problems->n + problems->dropped - before;
+    if (found > 0) {
+        job_free(job);
+        return err_set(err, ERR_INVALID, "%s has %d problem%s", file ? file : "the job", found,
+                       found == 1 ? "" : "s");
+    }
+    *ret_job = job;
     return 0;
 }
 

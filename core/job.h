@@ -112,6 +112,11 @@ double job_scale(const struct job *job);
 int job_parse(const char *text, const char *file, const char *directory, const char *const *sets,
               int n_sets, struct job **ret_job, struct problems *problems, struct err *err);
 
+/* As job_parse(), but where there are problems gives what could be read, with defaults for the rest, so
+ * that more can be checked: name, model, output and data.train may be NULL then. */
+int job_read(const char *text, const char *file, const char *directory, const char *const *sets,
+             int n_sets, struct job **ret_job, struct problems *problems, struct err *err);
+
 /* steps = ceil(epochs * rows / batch_size) where the job gave epochs, at least 1. */
 void job_resolve_steps(struct job *job, long rows);
 

@@ -7,9 +7,12 @@
 #include "core/shard.h"
 #include "core/tokenizer.h"
 #include "core/trainable.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void plan_add(struct job_plan *plan, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -63,10 +66,6 @@ static void check_shapes(const struct job *job, const struct model_config *c,
             continue;
         model_module_shape(c, kind, &rows, &columns);
         smaller = rows < columns ? rows : columns;
-        if (job->rank > smaller)
-            problems_add(problems, job->file, job_line(job, "lora.rank"),
-                         "lora.rank is %d but %s is %d x %d: the rank is at most %d there",
-                         job->rank, module_kind_name(kind), rows, columns, smaller);
         if (job->directions > smaller)
             problems_add(problems, job->file, job_line(job, "dash.directions"),
                          "dash.directions is %d but %s is %d x %d and has %d directions",
@@ -200,12 +199,28 @@ static int make_plan(const struct job *job, const struct model_config *c, const 
     return 0;
 }
 
-/* Loads one data file; its problems become the job's. A refusal is no failure here. */
-static int load_data(const struct job *job, const char *path, const struct tokenizer *tokenizer,
-                     int vocab, struct dataset *ret, struct problems *problems, struct err *err)
+/* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem already. */
+static bool is_there(const struct job *job, const char *key, const char *path,
+                     struct problems *problems)
 {
-    int rc = dataset_load(path, &job->data, tokenizer, vocab, ret, problems, err);
+    if (!path)
+        return false;
+    if (access(path, R_OK) == 0)
+        return true;
+    problems_add(problems, job->file, job_line(job, key), "%s: %s: %s", key, path, strerror(errno));
+    return false;
+}
 
+/* Loads one data file; its problems become the job's. A refusal is no failure here. */
+static int load_data(const struct job *job, const char *key, const char *path,
+                     const struct tokenizer *tokenizer, int vocab, struct dataset *ret,
+                     struct problems *problems, struct err *err)
+{
+    int rc;
+
+    if (!is_there(job, key, path, problems))
+        return 0;
+    rc = dataset_load(path, &job->data, tokenizer, vocab, ret, problems, err);
     return rc == ERR_INVALID ? 0 : rc;
 }
 
@@ -219,12 +234,13 @@ static int check_data(struct job *job, const struct model *model, struct problem
 
     rc = as_problem(problems, job, "model", model_open_tokenizer(model, &tokenizer, err), err);
     if (rc == 0 && problems->n == before)
-        rc = load_data(job, job->data.train, tokenizer, c->vocab, &train, problems, err);
+        rc = load_data(job, "data.train", job->data.train, tokenizer, c->vocab, &train, problems,
+                       err);
     if (rc == 0 && job->data.eval && problems->n == before)
-        rc = load_data(job, job->data.eval, tokenizer, c->vocab, &eval, problems, err);
-    job_resolve_steps(job, train.n);
+        rc = load_data(job, "data.eval", job->data.eval, tokenizer, c->vocab, &eval, problems, err);
+    job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
-    if (rc == 0 && train.n > 0)
+    if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)
         rc = make_plan(job, c, &train, plan, err);
     dataset_free(&train);
     dataset_free(&eval);
@@ -235,17 +251,22 @@ static int check_data(struct job *job, const struct model *model, struct problem
 int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
               struct err *err)
 {
-    int before = problems->n + problems->dropped, rc;
+    int before = problems->n + problems->dropped, rc = 0;
     struct model *model = NULL;
     struct job_plan plan = {0};
 
-    rc = model_open(job->model, &model, problems, err);
-    if (rc == 0) {
+    if (is_there(job, "model", job->model, problems))
+        rc = model_open(job->model, &model, problems, err);
+    if (rc == 0 && model) {
         check_shapes(job, model_config(model), problems);
         rc = check_adapter(job, model_config(model), problems, err);
     }
-    if (rc == 0)
+    if (rc == 0 && model)
         rc = check_data(job, model, problems, &plan, err);
+    if (!model && job->data.train)
+        is_there(job, "data.train", job->data.train, problems);
+    if (!model && job->data.eval)
+        is_there(job, "data.eval", job->data.eval, problems);
     model_close(model);
     if ((rc == 0 || rc == ERR_INVALID) && problems->n + problems->dropped > before)
         rc = err_set(err, ERR_INVALID, "the job cannot run");
@@ -253,5 +274,26 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
         *ret_plan = plan;
     else
         job_plan_free(&plan);
+    return rc;
+}
+
+int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
+                 int n_sets, struct job **ret_job, struct job_plan *ret_plan,
+                 struct problems *problems, struct err *err)
+{
+    struct job *job;
+    int rc = job_read(text, file, directory, sets, n_sets, &job, problems, err);
+
+    if (rc < 0)
+        return rc;
+    rc = job_check(job, problems, ret_plan, err);
+    if (rc == 0 && problems->n + problems->dropped > 0) {
+        job_plan_free(ret_plan);
+        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    }
+    if (rc == 0 || rc == ERR_INVALID)
+        *ret_job = job;
+    else
+        job_free(job);
     return rc;
 }

@@ -17,4 +17,10 @@ struct job_plan {
 /* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
 int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
               struct err *err);
+
+/* job_read() and job_check() in one, so that everything wrong is told at once. With ERR_INVALID *ret_job, the caller's,
+ * is set as well, as far as it could be read; with other errors it is NULL. */
+int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
+                 int n_sets, struct job **ret_job, struct job_plan *ret_plan,
+                 struct problems *problems, struct err *err);
 void job_plan_free(struct job_plan *plan);

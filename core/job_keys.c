@@ -115,7 +115,7 @@ static const char *last_part(const char *path)
 const char *job_key_suggest(const char *path)
 {
     const char *best = NULL;
-    int i, best_distance = 1 + (int)strlen(path) / 3;
+    int i, best_distance = 2 + (int)strlen(path) / 4;
 
     for (i = 0; i < n_job_keys; i++) {
         int whole = word_distance(path, job_keys[i].path);

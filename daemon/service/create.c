@@ -43,12 +43,10 @@ static void validate(uv_work_t *work)
                         c->directory);
         return;
     }
-    c->rc = job_parse(c->text, c->file[0] ? c->file : NULL, c->directory, c->sets, c->n_sets,
-                      &c->job, &c->problems, &c->err);
-    if (c->rc < 0)
-        return;
-    c->rc = job_check(c->job, &c->problems, &c->plan, &c->err);
-    output_check(c->job, c->resume, &c->problems);
+    c->rc = job_validate(c->text, c->file[0] ? c->file : NULL, c->directory, c->sets, c->n_sets,
+                         &c->job, &c->plan, &c->problems, &c->err);
+    if (c->job && c->job->output)
+        output_check(c->job, c->resume, &c->problems);
     if (c->rc < 0)
         return;
     c->yaml = job_to_yaml(c->job);
@@ -120,7 +118,7 @@ static void on_validated(uv_work_t *work, int status)
 {
     struct creation *c = work->data;
 
-    if (c->job && status == 0)
+    if (c->job && c->job->output && status == 0)
         runs_check_output(c->runs, c->job->output, &c->problems);
     if (c->runs->stopping)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
