@@ -366,11 +366,18 @@ static void read_file_text(struct reader *r, const char *text)
     yaml_document_delete(&doc);
 }
 
+static bool is_text_key(const char *path)
+{
+    const struct job_key *key = job_key_find(path);
+
+    return key && (key->kind == KEY_STRING || key->kind == KEY_PATH);
+}
+
 static void read_override(struct reader *r, const char *text)
 {
     const char *equals = strchr(text, '=');
     yaml_document_t doc;
-    yaml_node_t *root, name = {.type = YAML_SCALAR_NODE};
+    yaml_node_t *root, name = {.type = YAML_SCALAR_NODE}, literal = {.type = YAML_SCALAR_NODE};
     char path[200];
 
     if (!equals || equals == text) {
@@ -383,6 +390,11 @@ static void read_override(struct reader *r, const char *text)
     r->doc = &doc;
     name.data.scalar.value = (yaml_char_t *)path;
     root = yaml_document_get_root_node(&doc);
+    /* Text is taken as it stands where YAML would see structure in it. */
+    if (root && root->type != YAML_SCALAR_NODE && is_text_key(path)) {
+        literal.data.scalar.value = (yaml_char_t *)equals + 1;
+        root = &literal;
+    }
     if (root)
         walk_pair(r, &name, root, "");
     else

@@ -32,7 +32,7 @@ void shard_split(const struct model_config *config, double trained_fraction, int
     if (others == 0)
         best = L;
     for (last = best; others > 0 && last >= 1; last--)
-        if (dearest(L, stages, last, head) < dearest(L, stages, best, head))
+        if (dearest(L, stages, last, head) <= dearest(L, stages, best, head))
             best = last;
     ret_first[0] = 0;
     for (i = 0; i < others; i++)

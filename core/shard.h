@@ -2,7 +2,7 @@
  *
  * All layers of a Llama cost the same; the last stage also carries the final norm, lm_head and loss, whose cost counts in
  * proportion to the positions that are trained. The split minimises the cost of the dearest
- * stage; the embedding's look-up costs nothing worth counting.
+ * stage, of equal ones with the fewest layers at the end; the embedding's look-up costs nothing worth counting.
  */
 #pragma once
 #include "core/model.h"

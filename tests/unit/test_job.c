@@ -1,0 +1,268 @@
+/* tests/unit/test_job.c - job files: what they mean, and every complaint with its line. */
+#include "core/job.h"
+#include "core/job_check.h"
+#include "core/shard.h"
+#include "tests/unit/support.h"
+
+static struct err err;
+
+static struct job *parse(const char *text, const char *const *sets, int n)
+{
+    struct problems problems = {0};
+    struct job *job = NULL;
+
+    if (job_parse(text, "job.yaml", "/home/u", sets, n, &job, &problems, &err) < 0)
+        fail_msg("%s", problems_text(&problems));
+    return job;
+}
+
+/* All problems of a text as one string; the caller frees it. */
+static char *complaints(const char *text, const char *const *sets, int n)
+{
+    struct problems problems = {0};
+    struct job *job = NULL;
+    char *told;
+
+    assert_int_equal(job_parse(text, "job.yaml", "/home/u", sets, n, &job, &problems, &err),
+                     ERR_INVALID);
+    assert_null(job);
+    told = problems_text(&problems);
+    problems_free(&problems);
+    return told;
+}
+
+#define SHORT "model: m\ndata: {train: t.jsonl}\noutput: runs/x/\n"
+
+static void short_job_gets_the_documented_defaults(void **state)
+{
+    struct job *job = parse(SHORT, NULL, 0);
+
+    (void)state;
+    assert_string_equal(job->model, "/home/u/m");
+    assert_string_equal(job->data.train, "/home/u/t.jsonl");
+    assert_string_equal(job->output, "/home/u/runs/x");
+    assert_string_equal(job->name, "x");
+    assert_true(job->method == METHOD_LORA_DASH && job->rank == 16 && job->alpha == 32);
+    assert_true(job->prelaunch_steps == 100 && job->directions == 8 && job->steps == 300);
+    assert_true(job->targets[MODULE_Q] && job->targets[MODULE_DOWN] && !job->targets[MODULE_O] &&
+                !job->targets[MODULE_GATE]);
+    assert_true(job->data.max_tokens == 256 && job->data.shuffle && !job->data.eval);
+    assert_true(job_scale(job) == 2.0 && job->threads == 0);
+    job_free(job);
+}
+
+static void overrides_win_and_take_any_yaml(void **state)
+{
+    static const char *const sets[] = {"lora.rank=4", "lora.target_modules=[o_proj, gate_proj]",
+                                       "training.epochs=2.5", "name=a \"b\": c",
+                                       "dash={directions: 3}"};
+    struct job *job = parse("lora: {rank: 8}\n" SHORT, sets, 5);
+
+    (void)state;
+    assert_string_equal(job->name, "a \"b\": c");
+    assert_int_equal(job->rank, 4);
+    assert_true(job->targets[MODULE_O] && job->targets[MODULE_GATE] && !job->targets[MODULE_Q]);
+    assert_int_equal(job->directions, 3);
+    job_resolve_steps(job, 100);
+    assert_int_equal(job->steps, 16); /* ceil(2.5 * 100 / 16) */
+    job_free(job);
+}
+
+static void canonical_text_reads_back_as_the_same_job(void **state)
+{
+    static const char *const sets[] = {
+        "name='q\"uote\\ and \ttab'",         "training.learning_rate=3.3e-5",
+        "training.seed=18446744073709551615", "lora.scaling=rslora",
+        "parallel={threads: 3, stages: 2}",   "training.schedule=cosine"};
+    struct job *job = parse(SHORT, sets, 6), *again;
+    char *text = job_to_yaml(job), *twice, first[33], second[33];
+
+    (void)state;
+    again = parse(text, NULL, 0);
+    twice = job_to_yaml(again);
+    assert_string_equal(text, twice);
+    assert_string_equal(again->name, "q\"uote\\ and \ttab");
+    assert_true(again->seed == UINT64_MAX && again->learning_rate == 3.3e-5);
+    job_identity(job, first);
+    job_identity(again, second);
+    assert_string_equal(first, second);
+    free(text), free(twice);
+    job_free(job), job_free(again);
+}
+
+static void identity_ignores_what_does_not_change_the_numbers(void **state)
+{
+    static const char *const neutral[] = {"name=z", "parallel={stages: 4, replicas: 2, threads: 9}",
+                                          "output=/elsewhere", "training.eval_every=7"};
+    static const char *const matters[] = {"training.seed=1"};
+    struct job *a = parse(SHORT, NULL, 0), *b = parse(SHORT, neutral, 4),
+               *c = parse(SHORT, matters, 1);
+    char of_a[33], of_b[33], of_c[33];
+
+    (void)state;
+    job_identity(a, of_a);
+    job_identity(b, of_b);
+    job_identity(c, of_c);
+    assert_string_equal(of_a, of_b);
+    assert_string_not_equal(of_a, of_c);
+    job_free(a), job_free(b), job_free(c);
+}
+
+static void every_mistake_is_told_with_its_line(void **state)
+{
+    static const char text[] = "modle: x\n"
+                               "data:\n"
+                               "  max_tokens: 1\n"
+                               "  templat: plain\n"
+                               "lora: {rank: 0, dropout: 1, target_modules: [q_proj, foo]}\n"
+                               "rank: 3\n"
+                               "training: {steps: 2.5, epochs: 1, batch_size: many, seed: -1}\n"
+                               "parallel: {replicas: 3}\n"
+                               "method: dora\n"
+                               "launcher: slurm\n"
+                               "output: x\n"
+                               "output: y\n";
+    static const char *const told[] = {
+        "job.yaml:1: unknown key modle: did you mean model?",
+        "job.yaml:3: data.max_tokens wants a whole number of at least 2",
+        "job.yaml:4: unknown key data.templat: did you mean data.template?",
+        "job.yaml:5: lora.rank wants a whole number of at least 1 and at most 4096, not \"0\"",
+        "job.yaml:5: lora.dropout wants a number of at least 0 and below 1, not \"1\"",
+        "job.yaml:5: lora.target_modules: \"foo\" matches no module",
+        "job.yaml:6: unknown key rank: did you mean lora.rank?",
+        "job.yaml:7: training.steps wants a whole number",
+        "job.yaml:7: training.batch_size wants a whole number",
+        "job.yaml:7: training.seed wants a whole number",
+        "job.yaml:8: parallel.replicas is 3: it must be a power of two",
+        "job.yaml:9: method wants one of lora, lora-dash, not \"dora\"",
+        "job.yaml:10: launcher slurm is not supported yet",
+        "job.yaml:12: output is given twice",
+        "job.yaml: model is missing",
+        "job.yaml: data.train is missing",
+    };
+    char *all = complaints(text, NULL, 0);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+        assert_contains(all, told[i]);
+    free(all);
+}
+
+static void text_that_is_no_job_is_refused_in_words(void **state)
+{
+    static const struct {
+        const char *text, *told;
+    } cases[] = {
+        {"", "a job file is a list of `key: value` lines"},
+        {"- a\n- b\n", "a job file is a list of `key: value` lines"},
+        {"a: [1, 2\nb: 3\n", "this is not YAML"},
+        {"lora: 3\n" SHORT, "lora is a section"},
+        {"model: [a]\n" SHORT, "model wants a path, not a list or mapping"},
+        {"training: {steps: 5, epochs: 1}\n" SHORT, "both given: keep one"},
+    };
+    static const char *const wrong[] = {"rank", "=3", "lora.rank=", "lora.rnak=3"};
+    size_t i;
+    char *all;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        all = complaints(cases[i].text, NULL, 0);
+        assert_contains(all, cases[i].told);
+        free(all);
+    }
+    for (i = 0; i < 4; i++) {
+        all = complaints(SHORT, &wrong[i], 1);
+        assert_contains(all, "--set");
+        free(all);
+    }
+}
+
+/* The job of golden/tiny with changes, held against its model and data. */
+static char *check_tiny(const char *const *sets, int n)
+{
+    struct problems problems = {0};
+    struct job_plan plan = {0};
+    struct job *job = NULL;
+    char *text, *told;
+    size_t len;
+    int rc;
+
+    assert_ok(file_read(GOLDEN("tiny/job.yaml"), &text, &len, &err), err);
+    rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, &job, &plan, &problems, &err);
+    assert_true(rc == 0 || rc == ERR_INVALID);
+    told = problems_text(&problems);
+    assert_int_equal(rc == 0, problems.n == 0);
+    job_plan_free(&plan);
+    problems_free(&problems);
+    job_free(job);
+    free(text);
+    return told;
+}
+
+static void model_and_data_are_checked_with_the_job(void **state)
+{
+    static const struct {
+        const char *set, *told;
+    } cases[] = {
+        {"model=/no/such", "model: /no/such: No such file"},
+        {"data.train=/no/data", "data.train: /no/data: No such file"},
+        {"parallel.stages=5", "parallel.stages is 5 but the model has 4 layers"},
+        {"dash.directions=40", "dash.directions is 40 but k_proj is 32 x 64"},
+        {"dash.prelaunch_steps=20", "no step would be left"},
+        {"lora.rank=4", "lora.init_adapter has rank 8 but lora.rank is 4"},
+        {"lora.target_modules=[q_proj, o_proj]", "has nothing for layer 0's o_proj"},
+        {"data.max_tokens=4096", "the model knows 128 positions"},
+        {"lora.init_adapter=/no/adapter", "lora.init_adapter"},
+    };
+    size_t i;
+    char *all = check_tiny(&(const char *){"data.max_tokens=100"}, 1);
+
+    (void)state;
+    assert_string_equal(all, "");
+    free(all);
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        all = check_tiny(&cases[i].set, 1);
+        assert_contains(all, cases[i].told);
+        free(all);
+    }
+}
+
+static void stages_share_the_layers_by_cost(void **state)
+{
+    struct model_config c = {.n_layers = 30,
+                             .hidden = 576,
+                             .n_heads = 9,
+                             .n_kv_heads = 3,
+                             .head_dim = 64,
+                             .intermediate = 1536,
+                             .vocab = 49152};
+    int first[5];
+
+    (void)state;
+    shard_split(&c, 0, 2, first);
+    assert_int_equal(first[1], 15);
+    shard_split(&c, 1, 2, first); /* the head weighs 8 layers */
+    assert_int_equal(first[1], 19);
+    shard_split(&c, 0, 4, first);
+    assert_true(first[1] == 8 && first[2] == 16 && first[3] == 24 && first[4] == 30);
+    c.n_layers = 4;
+    shard_split(&c, 1, 4, first);
+    assert_true(first[1] == 1 && first[2] == 2 && first[3] == 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_job_gets_the_documented_defaults),
+        cmocka_unit_test(overrides_win_and_take_any_yaml),
+        cmocka_unit_test(canonical_text_reads_back_as_the_same_job),
+        cmocka_unit_test(identity_ignores_what_does_not_change_the_numbers),
+        cmocka_unit_test(every_mistake_is_told_with_its_line),
+        cmocka_unit_test(text_that_is_no_job_is_refused_in_words),
+        cmocka_unit_test(model_and_data_are_checked_with_the_job),
+        cmocka_unit_test(stages_share_the_layers_by_cost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
