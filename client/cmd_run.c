@@ -153,6 +153,8 @@ int cmd_run(struct client *c, int argc, char **argv)
         interrupt_catch();
         c->server = dashd.address;
         status = run_with(c, &f, &dashd);
+        channel_close(c->channel);
+        c->channel = NULL;
         private_dashd_terminate(&dashd);
         private_dashd_end(&dashd);
     }

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FOLDERS_OPEN = 16 };
+enum { FOLDERS_OPEN = 16, TMPDIR_MOST = 70 };
 
 /* In the child. Only what is safe between fork and exec of a process with one thread. */
 static void become_dashd(const char *program, const struct private_dashd *d, int out, int log,
@@ -59,7 +59,7 @@ static int wait_until_it_serves(struct private_dashd *d, int out, const char *lo
 
 static int start_in(struct private_dashd *d, const char *program, struct err *err)
 {
-    char log_path[96];
+    char log_path[128];
     pid_t parent = getpid();
     int out[2], log, rc;
 
@@ -88,13 +88,17 @@ static int start_in(struct private_dashd *d, const char *program, struct err *er
 
 int private_dashd_start(struct private_dashd *d, struct err *err)
 {
+    const char *tmp = getenv("TMPDIR");
     char *program = NULL;
     int rc;
 
-    *d = (struct private_dashd){.folder = "/tmp/dash-run-XXXXXX"};
+    *d = (struct private_dashd){.pid = 0};
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMPDIR_MOST)
+        tmp = "/tmp"; /* a unix socket's path is short */
+    snprintf(d->folder, sizeof(d->folder), "%s/dash-run-XXXXXX", tmp);
     if (!mkdtemp(d->folder)) {
         d->folder[0] = '\0';
-        return err_errno(err, "no temporary folder can be made in /tmp");
+        return err_errno(err, "no temporary folder can be made in %s", tmp);
     }
     snprintf(d->address, sizeof(d->address), "unix:%s/dashd.sock", d->folder);
     rc = paths_sibling("dashd", &program, err);

@@ -9,7 +9,7 @@
 
 struct private_dashd {
     pid_t pid;
-    char folder[64];
+    char folder[100];
     char address[128];
 };
 

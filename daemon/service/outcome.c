@@ -213,7 +213,7 @@ static int weight_of(const char *line, bool framed)
 {
     if (strstr(line, " exited on signal "))
         return 4;
-    if (strstr(line, "Z error dash-"))
+    if (strstr(line, "Z error "))
         return 3;
     if (strstr(line, "ERROR: AddressSanitizer") || strstr(line, "runtime error:") ||
         strstr(line, "error while loading shared libraries") || strstr(line, "cannot be started:"))

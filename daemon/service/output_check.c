@@ -33,7 +33,7 @@ static void check_can_be_made(const char *output, struct problems *problems)
 
     while (path && (slash = strrchr(path, '/')) && slash != path) {
         *slash = '\0';
-        if (stat(path, &st) < 0 && errno == ENOENT)
+        if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
             continue;
         if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
             problems_add(problems, NULL, 0, "output: %s cannot be made: %s is no folder", output,
@@ -89,7 +89,7 @@ static void check_is_this_job(const struct job *job, struct problems *problems)
 void output_check(const struct job *job, bool resume, struct problems *problems)
 {
     int empty = is_empty(job->output);
-    bool missing = empty < 0 && errno == ENOENT;
+    bool missing = empty < 0 && (errno == ENOENT || errno == ENOTDIR);
 
     if (missing && resume)
         problems_add(problems, NULL, 0, "output: %s is not there: there is nothing to go on with",

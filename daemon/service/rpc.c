@@ -14,7 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEPALIVE_MS = 60000, LINGER_MS = 2000, MESSAGE_BYTES = 16 << 20, DETAIL_BYTES = 6000 };
+enum {
+    KEEPALIVE_MS = 60000,
+    LINGER_MS = 50,
+    LINGERS_MOST = 40,
+    MESSAGE_BYTES = 16 << 20,
+    DETAIL_BYTES = 6000
+};
 
 struct op {
     void (*done)(struct op *op);
@@ -45,6 +51,7 @@ struct rpc_server {
     bool stopping;
     struct op stopped;
     uv_timer_t *linger;
+    int lingers;
     void (*on_stopped)(void *arg);
     void *on_stopped_arg;
 };
@@ -476,11 +483,13 @@ static void on_server_stopped(struct op *op)
     s->on_stopped(s->on_stopped_arg);
 }
 
+/* A connection may stay open with no call on it: gRPC waits for its client unless told not to. */
 static void cut_off(uv_timer_t *timer)
 {
     struct rpc_server *s = timer->data;
 
-    grpc_server_cancel_all_calls(s->server);
+    if (!s->calls || ++s->lingers > LINGERS_MOST)
+        grpc_server_cancel_all_calls(s->server);
 }
 
 void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg)

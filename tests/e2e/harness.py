@@ -3,15 +3,19 @@
 The build says where things are: DASH_BIN (the programs), DASH_TEST_STUBS (dash_pb2 and its like, made by protoc),
 DASH_SOURCE. Nothing here sleeps for a time: wait_for() polls a condition until its deadline.
 """
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
-import threading
+import termios
 import time
 import unittest
 
@@ -122,18 +126,22 @@ class World(unittest.TestCase):
         self.addCleanup(self.clean)
 
     def clean(self):
-        for d in self.daemons:
-            if d.process.poll() is None:
-                d.stop(signal.SIGKILL)
+        """Every dashd must end well, and no sanitizer may have complained."""
+        statuses = [d.stop() for d in self.daemons if d.process.poll() is None]
         for pid in self.job_processes():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if sys.exc_info()[0] or os.environ.get("DASH_TEST_KEEP"):
+        complaints = []
+        if self.daemons:
+            complaints = re.findall(r".*(?:Sanitizer|runtime error:).*", self.daemon_log())
+        if os.environ.get("DASH_TEST_KEEP"):
             print("kept:", self.folder, file=sys.stderr)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+        self.assertEqual(complaints, [])
+        self.assertEqual([s for s in statuses if s], [], "dashd's exit status")
 
     def job_processes(self):
         """All processes whose command line names this test's folder."""
@@ -213,3 +221,58 @@ class World(unittest.TestCase):
             environment["DASH_SERVER"] = server
         return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=environment,
                               cwd=cwd or self.folder, input=stdin)
+
+    def own_bin(self):
+        """The programs with fake ones beside them, as `run` and `generate` look for theirs. Returns dashctl's path."""
+        folder = self.path("bin")
+        os.mkdir(folder)
+        for name in ("dashctl", "dashd"):
+            shutil.copy(os.path.join(BIN, name), folder)
+        for name in os.listdir(FAKES):
+            shutil.copy(os.path.join(FAKES, name), folder)
+        return os.path.join(folder, "dashctl")
+
+
+class Terminal:
+    """A program on a pseudo-terminal, as a person uses it."""
+
+    def __init__(self, command, columns=100, env=None, cwd=None):
+        self.output = b""
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            os.chdir(cwd or "/")
+            os.execve(command[0], command, {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
+        self.pid = pid
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def read(self):
+        """What has come so far, as text."""
+        while self.fd >= 0 and select.select([self.fd], [], [], 0)[0]:
+            try:
+                more = os.read(self.fd, 65536)
+            except OSError:
+                break
+            if not more:
+                break
+            self.output += more
+        return self.output.decode(errors="replace")
+
+    def press(self, key):
+        os.write(self.fd, key)
+
+    def wait(self):
+        """Its exit status."""
+        def ended():
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return (os.waitstatus_to_exitcode(status),) if pid else None
+        try:
+            status = wait_for(ended, "the program ends")[0]
+        except AssertionError:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            raise AssertionError("the program does not end; it said:\n" + self.read())
+        self.read()
+        os.close(self.fd)
+        self.fd = -1
+        return status

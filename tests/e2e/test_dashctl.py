@@ -1,0 +1,293 @@
+"""dashctl as a person and as a script use it."""
+from harness import *
+
+JOB = os.path.join(TINY, "job.yaml")
+SETS = ["--set", "data.max_tokens=128"]
+
+
+class Words(World):
+    """What needs no dashd."""
+
+    def said(self, *arguments, status=2, **more):
+        done = self.dashctl(*arguments, **more)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_help_names_every_command_and_exits_with_0(self):
+        text = self.said("--help", status=0)
+        for name in ("run", "submit", "list", "show", "watch", "logs", "cancel", "resume", "plan", "generate"):
+            self.assertRegex(text, rf"(?m)^  {name} ")
+        self.assertEqual(text, self.said("help", status=0))
+        self.assertIn("Usage: dashctl watch", self.said("help", "watch", status=0))
+        self.assertIn("Usage: dashctl watch", self.said("watch", "--help", status=0))
+        self.assertRegex(self.said("--version", status=0), r"^dashctl \d+\.\d+")
+
+    def test_a_typo_is_answered_with_the_nearest_command(self):
+        self.assertIn("did you mean 'submit'?", self.said("sumbit"))
+        self.assertIn("did you mean 'list'?", self.said("lst"))
+        self.assertIn("did you mean 'watch'?", self.said("help", "wach"))
+        self.assertIn("--help", self.said("frobnicate"))
+
+    def test_wrong_calls_exit_with_2(self):
+        self.assertIn("Usage", self.said())
+        self.assertIn("ID", self.said("show"))
+        self.said("show", "1", "2")
+        self.said("list", "--no-such-option")
+        self.said("list", "--output", "xml")
+        self.said("list", "--state", "happy")
+        self.said("watch", "1", "--from", "x")
+        self.said("submit")
+        self.assertIn("KEY.PATH=VALUE", self.said("submit", JOB, "--set", "steps"))
+        self.said("run", JOB, "--server", "unix:/nowhere")
+
+    def test_without_a_dashd_it_says_how_to_get_one(self):
+        state = {"XDG_STATE_HOME": self.folder}
+        for arguments in (["list"], ["watch", "1"], ["show", "1"], ["submit", JOB]):
+            text = self.said(*arguments, status=1, env=state)
+            self.assertIn(f"no dashd answers at unix:{self.folder}/dash/dashd.sock", text)
+            self.assertIn("--server", text)
+        self.assertIn("no dashd answers at unix:/nowhere", self.said("list", "--server", "unix:/nowhere", status=1))
+        self.assertIn("no dashd answers at localhost:1", self.said("--server", "localhost:1", "list", status=1))
+        self.assertIn("no address", self.said("list", "--server", "nowhere", status=1))
+
+    def test_a_job_file_that_is_not_there_is_named(self):
+        self.assertIn("nothing.yaml: No such file", self.said("submit", "nothing.yaml", status=1))
+
+    def test_plan_needs_no_dashd(self):
+        env = {"XDG_STATE_HOME": self.folder}
+        text = self.said("plan", JOB, *SETS, "--set", "parallel.stages=2", status=0, env=env)
+        self.assertIn("2 workers", text)
+        plan = json.loads(self.said("plan", JOB, *SETS, "--output", "json", status=0, env=env))
+        self.assertIn("rank: 8", plan["job_yaml"])
+        self.assertIn("lora.rank", self.said("plan", JOB, "--set", "lora.rank=0", status=1, env=env))
+
+    def test_generate_hands_its_arguments_over(self):
+        dashctl = self.own_bin()
+        done = subprocess.run([dashctl, "generate", "--model", "a b", "--help", "$(x)"], capture_output=True, text=True,
+                              env={**os.environ, "FAKE_GENERATE_STATUS": "5"}, timeout=DEADLINE)
+        self.assertEqual(json.loads(done.stdout), ["--model", "a b", "--help", "$(x)"])
+        self.assertEqual(done.returncode, 5)
+
+
+class Commands(World):
+    def start(self, **env):
+        self.hold = self.write("hold", "9999")
+        self.daemon = self.dashd(env={"FAKE_HOLD": self.hold, **env})
+        self.client = self.daemon.client()
+
+    def ctl(self, *arguments, status=0):
+        done = self.dashctl(*arguments, server=self.daemon.address)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout if status == 0 else done.stdout + done.stderr
+
+    def submit(self, name="out", *more, status=0):
+        return self.ctl("submit", JOB, *SETS, "--set", f"output={self.path(name)}", "--set", f"name={name}", *more,
+                        status=status)
+
+    def test_submit_list_show_and_logs(self):
+        self.start()
+        self.assertIn("no jobs yet", self.ctl("list"))
+        self.assertIn("dashctl watch 1", self.submit("first"))
+        self.wait_state(self.client, "1", pb.SUCCEEDED)
+        self.submit("second")
+        self.wait_state(self.client, "2", pb.SUCCEEDED)
+        lines = self.ctl("list").splitlines()
+        self.assertRegex(lines[0], r"^ID +NAME +STATE +STEP +LOSS +ETA +CREATED")
+        self.assertRegex(lines[1], r"^2 +second +SUCCEEDED +5/5 +0\.4000 ")
+        self.assertEqual(lines[0].index("STATE"), lines[1].index("SUCCEEDED"))
+        self.assertIn("no such jobs", self.ctl("list", "--state", "failed"))
+        shown = self.ctl("show", "first")
+        self.assertIn("job 1 (first): SUCCEEDED", shown)
+        self.assertIn(self.path("first/adapter"), shown)
+        self.assertIn("coordinator of job 1", self.ctl("logs", "1"))
+        self.assertIn("no job 'third'", self.ctl("show", "third", status=1))
+
+    def test_json_has_the_names_of_the_proto(self):
+        self.start(FAKE_NOTICE='a "quoted" note')
+        job = json.loads(self.submit("out", "--output", "json"))["job"]
+        self.assertEqual((job["id"], job["name"]), ("1", "out"))
+        self.wait_state(self.client, "1", pb.SUCCEEDED)
+        job = json.loads(self.ctl("show", "1", "--output", "json"))
+        self.assertEqual(set(job), {f.name for f in pb.Job.DESCRIPTOR.fields})
+        self.assertEqual((job["state"], job["steps_done"], job["phase"]), ("SUCCEEDED", 5, "DASH"))
+        self.assertEqual(job["last_step"]["loss"], 0.4)
+        self.assertEqual(job["notices"], ['a "quoted" note'])
+        jobs = json.loads(self.ctl("list", "--output", "json"))["jobs"]
+        self.assertEqual([j["id"] for j in jobs], ["1"])
+        lines = [json.loads(line) for line in self.ctl("watch", "1", "--output", "json").splitlines()]
+        self.assertEqual([e["step"]["step"] for e in lines if "step" in e], [1, 2, 3, 4, 5])
+        self.assertEqual(lines[-1]["job"]["state"], "SUCCEEDED")
+
+    def test_bad_jobs_are_refused_with_every_problem_and_nothing_starts(self):
+        self.start()
+        text = self.submit("out", "--set", "lora.rank=0", "--set", "training.stepss=5", "--set", "model=/nowhere",
+                           status=1)
+        self.assertIn("lora.rank", text)
+        self.assertIn("did you mean", text)
+        self.assertEqual(len(self.client.ListJobs().jobs), 0)
+        self.assertFalse(os.path.exists(self.path("out")))
+        text = self.submit("out", "--set", "parallel.stages=9", "--set", "launcher=slurm", status=1)
+        self.assertIn("stages", text)
+        self.assertIn("slurm", text)
+        os.mkdir(self.path("full"))
+        self.write("full/file", "")
+        self.assertIn("is not empty", self.submit("full", status=1))
+        self.write("file", "")
+        self.assertIn("is no folder", self.submit("file/out", status=1))
+        self.assertEqual(len(self.client.ListJobs().jobs), 0)
+
+    def test_a_very_long_list_of_problems_arrives_shortened(self):
+        self.start()
+        unknown = "".join(f"nonsense_{i}: {'x' * 60}\n" for i in range(400))
+        path = self.write("long.yaml", "model: m\noutput: o\ndata: {train: t}\n" + unknown)
+        text = self.ctl("submit", path, status=1)
+        self.assertIn("nonsense_0", text)
+        self.assertIn("more", text)
+
+    def test_an_output_folder_of_another_job_is_refused_with_its_id(self):
+        self.start()
+        self.write("hold", "0")
+        self.submit()
+        text = self.submit(status=1)
+        self.assertRegex(text, r"belongs to job 1 \(out, (STARTING|RUNNING)\)")
+        self.assertIn("belongs to job 1", self.submit("../" + os.path.basename(self.folder) + "/out", status=1))
+
+    def test_a_job_file_from_standard_input(self):
+        self.start()
+        with open(JOB) as f:
+            text = f.read()
+        done = self.dashctl("submit", "-", *SETS, "--set", f"output={self.path('out')}", server=self.daemon.address,
+                            stdin=text, cwd=TINY)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_cancel_and_resume(self):
+        self.start()
+        self.write("hold", "2")
+        self.submit("first")
+        self.submit("second")
+        self.wait_step(self.client, "1", 2)
+        self.assertIn("job 2 is cancelled", self.ctl("cancel", "2"))
+        self.assertIn("resume 1", self.ctl("cancel", "1"))
+        self.assertIn("dashctl resume 1", self.wait_state(self.client, "1", pb.CANCELLED).reason)
+        self.assertIn("CANCELLED cannot be cancelled", self.ctl("cancel", "1", status=1))
+        self.write("hold", "9999")
+        self.assertIn("goes on after step 2", self.ctl("resume", "1"))
+        self.wait_state(self.client, "1", pb.SUCCEEDED)
+        self.assertIn("SUCCEEDED cannot be resumed", self.ctl("resume", "1", status=1))
+
+    def test_show_of_a_failed_job_has_its_reason_and_log(self):
+        self.start(FAKE_CRASH_AT="2")
+        self.submit()
+        self.wait_state(self.client, "1", pb.FAILED)
+        text = self.ctl("show", "1")
+        self.assertRegex(text, r"reason +.*something terrible happened")
+        self.assertRegex(text, r"(?m)^    coordinator: something terrible happened")
+        self.assertIn("dashctl resume 1", text)
+
+    def test_logs_follow_to_the_end(self):
+        self.start()
+        self.write("hold", "2")
+        self.submit()
+        self.wait_step(self.client, "1", 2)
+        follow = subprocess.Popen([os.path.join(BIN, "dashctl"), "logs", "-f", "1"], stdout=subprocess.PIPE,
+                                  env={**os.environ, "DASH_SERVER": self.daemon.address})
+        self.addCleanup(follow.stdout.close)
+        self.assertIn(b"coordinator of job 1", follow.stdout.readline())
+        with open(self.path("out/logs/job.log"), "a") as log:
+            log.write("one more line\n")
+        self.assertEqual(follow.stdout.readline(), b"one more line\n")
+        self.write("hold", "9999")
+        self.assertEqual(follow.wait(DEADLINE), 0)
+
+    def test_watch_in_a_pipe_prints_a_line_a_step(self):
+        self.start()
+        self.submit()
+        text = self.ctl("watch", "1")
+        steps = re.findall(r"^step (\d+)/5 (\S+) loss (\S+) .* tokens/s", text, re.M)
+        self.assertEqual([int(s[0]) for s in steps], [1, 2, 3, 4, 5])
+        self.assertIn("SUCCEEDED after 5 steps", text)
+        text = self.ctl("watch", "1", "--from", "4")
+        self.assertEqual(re.findall(r"^step (\d+)/", text, re.M), ["4", "5"])
+
+    def test_watch_fails_with_the_job(self):
+        self.start(FAKE_FAIL_AT="2")
+        self.submit()
+        self.assertIn("FAILED: the loss is not finite", self.ctl("watch", "1", status=1))
+
+    def test_submit_watch_does_both(self):
+        self.start()
+        text = self.submit("out", "--watch")
+        self.assertIn("step 5/5", text)
+        self.assertIn("SUCCEEDED", text)
+
+    def test_watch_outlives_its_dashd_and_shows_each_step_once(self):
+        self.start(FAKE_STEPS="40")
+        self.write("hold", "5")
+        self.submit()
+        self.wait_step(self.client, "1", 5)
+        watch = subprocess.Popen([os.path.join(BIN, "dashctl"), "watch", "1"], text=True, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, env={**os.environ, "DASH_SERVER": self.daemon.address})
+        lines = []
+        while not lines or not lines[-1].startswith("step 5/"):
+            lines.append(watch.stdout.readline())
+        for hold, how in ((15, signal.SIGKILL), (25, signal.SIGTERM)):
+            self.daemons[-1].stop(how)
+            self.write("hold", str(hold))
+            client = self.dashd(env={"FAKE_HOLD": self.hold}).client()
+            self.wait_step(client, "1", hold)
+        self.write("hold", "9999")
+        rest, words = watch.communicate(timeout=DEADLINE)
+        self.assertEqual(watch.returncode, 0, words)
+        steps = re.findall(r"^step (\d+)/", "".join(lines) + rest, re.M)
+        self.assertEqual([int(s) for s in steps], list(range(1, 41)))
+        self.assertIn("is away: trying again", words)
+
+    def terminal(self, *arguments, columns=100, **env):
+        return Terminal([os.path.join(BIN, "dashctl"), *arguments], columns,
+                        {"DASH_SERVER": self.daemon.address, **env})
+
+    def test_watch_on_a_terminal_redraws_one_line(self):
+        self.start()
+        self.write("hold", "3")
+        self.submit("arc-easy")
+        self.wait_step(self.client, "1", 3)
+        t = self.terminal("watch", "1")
+        wait_for(lambda: "3/5" in t.read(), "the third step is shown")
+        line = re.split(r"\r", t.read())[-1].replace("\x1b[K", "")
+        self.assertRegex(line, r"^arc-easy █+░+ 3/5 dash loss 0\.6667 200 tokens/s ETA 1s$")
+        self.write("hold", "9999")
+        self.assertEqual(t.wait(), 0)
+        self.assertEqual(t.read().count("\n"), 1, "only the last word ends a line")
+        self.assertIn("SUCCEEDED", t.read())
+
+    def test_the_line_fits_a_narrow_terminal_and_an_ascii_locale(self):
+        self.start()
+        self.write("hold", "3")
+        self.submit("a-job-with-a-very-long-name-indeed")
+        self.wait_step(self.client, "1", 3)
+        for columns in (20, 30, 50, 80, 200):
+            t = self.terminal("watch", "1", columns=columns, LC_ALL="C")
+            wait_for(lambda: "3/5" in t.read(), "the third step is shown")
+            for line in t.read().replace("\x1b[K", "").split("\r"):
+                self.assertLess(len(line), columns, line)
+                self.assertTrue(line.isascii(), line)
+            t.press(b"\x03")
+            t.wait()
+
+    def test_ctrl_c_leaves_the_job_running_and_says_so(self):
+        self.start()
+        self.write("hold", "2")
+        self.submit()
+        self.wait_step(self.client, "1", 2)
+        t = self.terminal("watch", "1")
+        wait_for(lambda: "2/5" in t.read(), "the job is shown")
+        t.press(b"\x03")
+        self.assertNotEqual(t.wait(), 0)
+        self.assertIn("job 1 goes on; `dashctl watch 1` shows it again", t.read())
+        self.assertEqual(self.get(self.client, "1").state, pb.RUNNING)
+        self.write("hold", "9999")
+        self.wait_state(self.client, "1", pb.SUCCEEDED)
+
+
+if __name__ == "__main__":
+    unittest.main()

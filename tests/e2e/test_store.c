@@ -1,0 +1,301 @@
+/* tests/e2e/test_store.c - daemon/service/store.h: what is put in comes out, also by another opening, also after
+ * a commit that did not come about. */
+#include "daemon/service/store.h"
+#include "core/file.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct world {
+    char folder[64];
+    struct store *store;
+    struct run_row row; /* the last one loaded */
+    int n_rows, n_notices;
+    char notices[200];
+};
+
+static void reopen(struct world *w)
+{
+    struct err err = {0};
+
+    store_close(w->store);
+    w->store = NULL;
+    if (store_open(w->folder, &w->store, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    strcpy(w->folder, "/tmp/dash-store-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    reopen(w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const names[] = {"jobs.db", "jobs.db-wal", "jobs.db-shm", "dashd.lock"};
+    struct world *w = *state;
+    size_t i;
+
+    store_close(w->store);
+    run_row_free(&w->row);
+    for (i = 0; i < 4; i++) {
+        char *path = file_join(w->folder, names[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(w->folder);
+    free(w);
+    return 0;
+}
+
+static int keep_row(void *arg, struct run_row *row, struct err *err)
+{
+    struct world *w = arg;
+
+    (void)err;
+    run_row_free(&w->row);
+    w->row = *row;
+    w->n_rows++;
+    return 0;
+}
+
+static int keep_notice(void *arg, const char *text, struct err *err)
+{
+    struct world *w = arg;
+
+    (void)err;
+    snprintf(w->notices + strlen(w->notices), sizeof(w->notices) - strlen(w->notices), "%s;", text);
+    w->n_notices++;
+    return 0;
+}
+
+static struct run_row example(void)
+{
+    return (struct run_row){
+        .name = (char *)"näme; 'DROP TABLE'",
+        .state = RUN_RUNNING,
+        .reason = (char *)"why\nnot",
+        .created_ms = 1795502956031,
+        .queued_ms = 2,
+        .started_ms = 3,
+        .finished_ms = 4,
+        .steps_total = 5,
+        .phase = 3,
+        .workers = 6,
+        .restarts = 7,
+        .output = (char *)"/out",
+        .job_yaml = (char *)"a: b\n",
+        .stop_wanted = true,
+        .launch = 8,
+        .token = "0123456789abcdef0123456789abcdef",
+        .pid = 4194304,
+        .pid_start = UINT64_MAX / 4,
+        .boot_id = "01b14937-cd28-4933-87e6-e7d78a826677",
+        .log_offset = (int64_t)1 << 40,
+    };
+}
+
+static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_int_equal(a->state, b->state);
+    assert_string_equal(a->reason, b->reason);
+    assert_int_equal(a->created_ms, b->created_ms);
+    assert_int_equal(a->queued_ms, b->queued_ms);
+    assert_int_equal(a->started_ms, b->started_ms);
+    assert_int_equal(a->finished_ms, b->finished_ms);
+    assert_int_equal(a->steps_total, b->steps_total);
+    assert_int_equal(a->phase, b->phase);
+    assert_int_equal(a->workers, b->workers);
+    assert_int_equal(a->restarts, b->restarts);
+    assert_string_equal(a->output, b->output);
+    assert_string_equal(a->job_yaml, b->job_yaml);
+    assert_int_equal(a->stop_wanted, b->stop_wanted);
+    assert_int_equal(a->launch, b->launch);
+    assert_string_equal(a->token, b->token);
+    assert_int_equal(a->pid, b->pid);
+    assert_true(a->pid_start == b->pid_start);
+    assert_string_equal(a->boot_id, b->boot_id);
+    assert_int_equal(a->log_offset, b->log_offset);
+}
+
+static void load(struct world *w)
+{
+    w->n_rows = 0;
+    assert_int_equal(store_load_runs(w->store, keep_row, w, NULL), 0);
+}
+
+static void a_job_comes_back_as_it_was_put_in(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+
+    assert_int_equal(store_add_run(w->store, &row, NULL), 0);
+    assert_int_equal(row.id, 1);
+    reopen(w);
+    load(w);
+    assert_int_equal(w->n_rows, 1);
+    assert_int_equal(w->row.id, 1);
+    assert_rows_equal(&w->row, &row);
+    row.state = RUN_FAILED;
+    row.reason = (char *)"";
+    row.pid = 0;
+    assert_int_equal(store_save_run(w->store, &row, NULL), 0);
+    reopen(w);
+    load(w);
+    assert_rows_equal(&w->row, &row);
+}
+
+static void ids_are_never_given_twice(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+    int i;
+
+    for (i = 1; i <= 3; i++) {
+        assert_int_equal(store_add_run(w->store, &row, NULL), 0);
+        assert_int_equal(row.id, i);
+        reopen(w);
+    }
+}
+
+static void steps_are_read_from_any_number_in_batches(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+    struct step_row steps[10], out[4];
+    int i, n = 0, last = -1;
+
+    store_add_run(w->store, &row, NULL);
+    assert_int_equal(store_last_step(w->store, 1, &last, NULL), 0);
+    assert_int_equal(last, 0);
+    for (i = 0; i < 10; i++)
+        steps[i] =
+            (struct step_row){.step = i + 1, .loss = 1.0 / (i + 1), .tokens = 100 + i, .phase = 3};
+    assert_int_equal(store_add_steps(w->store, 1, steps, 10, NULL), 0);
+    reopen(w);
+    assert_int_equal(store_read_steps(w->store, 1, 3, out, 4, &n, NULL), 0);
+    assert_int_equal(n, 4);
+    assert_int_equal(out[0].step, 3);
+    assert_int_equal(out[3].step, 6);
+    assert_true(out[0].loss == 1.0 / 3);
+    assert_int_equal(store_read_steps(w->store, 1, 9, out, 4, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(store_read_steps(w->store, 2, 1, out, 4, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(store_cut_steps(w->store, 1, 7, NULL), 0);
+    assert_int_equal(store_last_step(w->store, 1, &last, NULL), 0);
+    assert_int_equal(last, 7);
+}
+
+static void a_loss_that_is_not_finite_is_kept_as_such(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+    struct step_row step = {.step = 1, .loss = NAN, .grad_norm = INFINITY}, out;
+    int n;
+
+    store_add_run(w->store, &row, NULL);
+    assert_int_equal(store_add_steps(w->store, 1, &step, 1, NULL), 0);
+    assert_int_equal(store_read_steps(w->store, 1, 1, &out, 1, &n, NULL), 0);
+    assert_true(isnan(out.loss));
+    assert_true(isinf(out.grad_norm));
+    assert_true(out.learning_rate == 0);
+}
+
+static void notices_come_back_in_order(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+
+    store_add_run(w->store, &row, NULL);
+    store_add_notice(w->store, 1, "second", NULL);
+    store_add_notice(w->store, 1, "first", NULL);
+    reopen(w);
+    assert_int_equal(store_load_notices(w->store, 1, keep_notice, w, NULL), 0);
+    assert_string_equal(w->notices, "second;first;");
+}
+
+static void what_is_rolled_back_was_never_there(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+
+    assert_int_equal(store_begin(w->store, NULL), 0);
+    assert_int_equal(store_add_run(w->store, &row, NULL), 0);
+    store_rollback(w->store);
+    store_rollback(w->store); /* none is open: nothing happens */
+    load(w);
+    assert_int_equal(w->n_rows, 0);
+}
+
+static void a_second_opening_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct store *second = NULL;
+    struct err err;
+
+    assert_int_equal(store_open(w->folder, &second, &err), ERR_STATE);
+    assert_non_null(strstr(err.text, "another dashd"));
+    assert_null(second);
+}
+
+/* A file-size limit stands in for a full disk: SQLite meets it as a write that fails. */
+static void a_full_disk_fails_the_change_and_keeps_what_was(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example(), big = example();
+    struct rlimit before, none = {0};
+    struct err err = {0};
+    char *yaml = malloc(200001);
+    int rc;
+
+    store_add_run(w->store, &row, NULL);
+    memset(yaml, 'x', 200000);
+    yaml[200000] = '\0';
+    big.job_yaml = yaml;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    none.rlim_max = before.rlim_max;
+    none.rlim_cur = 60000;
+    setrlimit(RLIMIT_FSIZE, &none);
+    rc = store_add_run(w->store, &big, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    free(yaml);
+    assert_true(rc == ERR_IO);
+    assert_non_null(strstr(err.text, "jobs.db"));
+    assert_int_equal(store_add_run(w->store, &row, NULL), 0); /* there is room again */
+    reopen(w);
+    load(w);
+    assert_int_equal(w->n_rows, 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_comes_back_as_it_was_put_in),
+        TEST(ids_are_never_given_twice),
+        TEST(steps_are_read_from_any_number_in_batches),
+        TEST(a_loss_that_is_not_finite_is_kept_as_such),
+        TEST(notices_come_back_in_order),
+        TEST(what_is_rolled_back_was_never_there),
+        TEST(a_second_opening_is_refused),
+        TEST(a_full_disk_fails_the_change_and_keeps_what_was),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,107 @@
+"""The real programs, from dashctl to the adapter: interrupted in every way, golden/tiny gives one adapter."""
+import hashlib
+
+from harness import *
+
+JOB = os.path.join(TINY, "job.yaml")
+STEPS = 400
+
+
+@unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
+class Training(World):
+    def sets(self, name, *more):
+        return [f"training.steps={STEPS}", "dash.prelaunch_steps=100", *more]
+
+    def start(self, *options):
+        return self.dashd(*options, programs=BIN).client()
+
+    def train(self, client, name, *more):
+        return self.create(client, name, overrides=self.sets(name, *more))
+
+    def adapter(self, name):
+        with open(self.path(name, "adapter/adapter_model.safetensors"), "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
+    def ranks(self, name):
+        return [p for p in self.job_processes() if program_of(p) == name[:15]]
+
+    @property
+    def undisturbed(self):
+        client = self.daemons[-1].client()
+        job = self.train(client, "undisturbed")
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        return self.adapter("undisturbed")
+
+    def test_run_trains_golden_tiny(self):
+        done = self.dashctl("run", JOB, "--set", "data.max_tokens=128", "--set", f"output={self.path('out')}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(re.findall(r"^step \d+/20 (pre-launch|dash) ", done.stdout, re.M)), 20)
+        losses = [float(x) for x in re.findall(r" loss (\S+)", done.stdout)]
+        with open(os.path.join(TINY, "expected/trace.json")) as f:
+            expected = [row["loss"] for row in json.load(f)["trace"]]
+        self.assertEqual(len(losses), len(expected))
+        for got, want in zip(losses, expected):
+            self.assertAlmostEqual(got, want, delta=2e-5 * want)  # six digits are printed
+        for name in ("job.yaml", "metrics.jsonl", "directions.json", "adapter/adapter_config.json", "logs/job.log"):
+            self.assertTrue(os.path.exists(self.path("out", name)), name)
+
+    def test_what_dashd_tells_is_what_metrics_jsonl_tells(self):
+        client = self.start()
+        job = self.train(client, "out")
+        told = [e.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
+        rows = [json.loads(line) for line in self.read("out/metrics.jsonl").splitlines()]
+        self.assertEqual([t.step for t in told], list(range(1, STEPS + 1)))
+        for t, row in zip(told, rows):
+            self.assertEqual((t.step, t.tokens, t.trained_tokens),
+                             (row["step"], row["tokens"], row["trained_tokens"]))
+            self.assertAlmostEqual(t.loss, row["loss"], delta=1e-9 * t.loss)  # ten digits are in the file
+            self.assertAlmostEqual(t.grad_norm, row["grad_norm"], delta=1e-9 * t.grad_norm)
+
+    def test_cancelled_and_resumed_it_ends_with_the_same_bytes(self):
+        client = self.start()
+        job = self.train(client, "out")
+        for step in (50, 150):
+            self.wait_step(client, job.id, step)
+            client.CancelJob(id=job.id)
+            stopped = self.wait_state(client, job.id, pb.CANCELLED)
+            self.assertLess(stopped.steps_done, STEPS)
+            client.ResumeJob(id=job.id)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
+    def killed(self, program, reason):
+        client = self.start()
+        job = self.train(client, "out", "parallel.stages=2")
+        self.wait_step(client, job.id, 60)
+        victim = self.ranks(program)[0]
+        os.kill(victim, signal.SIGKILL)
+        job = self.wait_state(client, job.id, pb.FAILED)
+        self.assertRegex(job.reason, reason)
+        self.assertTrue(job.log_tail)
+        client.ResumeJob(id=job.id)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        steps = [e.step.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
+        self.assertEqual(steps, list(range(1, STEPS + 1)))
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
+    def test_a_killed_worker_fails_the_job_and_resume_ends_with_the_same_bytes(self):
+        self.killed("dash-worker", "worker.*signal 9")
+
+    def test_a_killed_coordinator_fails_the_job_and_resume_ends_with_the_same_bytes(self):
+        self.killed("dash-coordinator", r"coordinator.*signal 9")
+
+    def test_a_killed_dashd_disturbs_nothing(self):
+        client = self.start()
+        job = self.train(client, "out")
+        for step in (20, 80, 140):
+            self.wait_step(client, job.id, step)
+            self.daemons[-1].stop(signal.SIGKILL)
+            client = self.start()
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        steps = [e.step.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
+        self.assertEqual(steps, list(range(1, STEPS + 1)))
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
+
+if __name__ == "__main__":
+    unittest.main()
