@@ -40,12 +40,15 @@ static void print_progress(const Dash__V1__Job *job)
 
 static void print_indented(const char *title, const char *text)
 {
-    const char *end;
+    size_t len;
 
     printf("%s:\n", title);
-    for (; *text; text = *end ? end + 1 : end) {
-        end = text + strcspn(text, "\n");
-        printf("    %.*s\n", (int)(end - text), text);
+    while (*text) {
+        len = strcspn(text, "\n");
+        printf("    ");
+        fwrite(text, 1, len, stdout);
+        putchar('\n');
+        text += len + (text[len] == '\n');
     }
 }
 
