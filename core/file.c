@@ -148,3 +148,30 @@ char *file_join(const char *a, const char *b)
         return NULL;
     return path;
 }
+
+enum { LOCK_POLL_MS = 50 };
+
+int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), rc = 0;
+
+    if (fd < 0)
+        return err_errno(err, "%s: cannot be opened", path);
+    while (rc == 0 && fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN && errno != EACCES)
+            rc = err_errno(err, "%s: cannot be locked", path);
+        else if (wait_ms <= 0)
+            rc = err_set(err, ERR_STATE, "%s: another process holds this lock", path);
+        else
+            usleep(LOCK_POLL_MS * 1000);
+        wait_ms -= LOCK_POLL_MS;
+    }
+    if (rc < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return rc;
+}

@@ -14,3 +14,7 @@ int file_make_folders(const char *path, struct err *err);
 
 /* "a/b": caller frees; NULL for lack of memory. b alone where it is absolute or a is NULL. */
 char *file_join(const char *a, const char *b);
+
+/* Takes the lock of a file, which is made if it is not there, for as long as the process lives or until *ret_fd is closed. Waits
+ * at most wait_ms; ERR_STATE when another process keeps it. Works on NFS (POSIX locks). */
+int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err);

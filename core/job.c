@@ -426,6 +426,7 @@ static int set_defaults(struct job *job, const char *file)
         .clip_norm = 1.0,
         .stages = 1,
         .replicas = 1,
+        .max_restarts = 3,
     };
     for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         job->targets[defaults[i]] = true;

@@ -95,6 +95,7 @@ struct job {
     int stages, replicas;
     int threads; /* a worker; 0: auto */
     enum job_launcher launcher;
+    int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after progress */
 
     char *file; /* the job file, for messages; or NULL */
     int *lines; /* line of each key in it, 0: a default or an override; see job_line() */

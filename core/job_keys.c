@@ -56,6 +56,7 @@ const struct job_key job_keys[] = {
     {"parallel.replicas", KEY_INT, AT(replicas), KEY_NEUTRAL, 1, 4096, NULL},
     {"parallel.threads", KEY_INT, AT(threads), KEY_AUTO | KEY_NEUTRAL, 1, 4096, NULL},
     {"launcher", KEY_ENUM, AT(launcher), KEY_NEUTRAL, 0, 0, launcher_names},
+    {"max_restarts", KEY_INT, AT(max_restarts), KEY_NEUTRAL, 0, 1000, NULL},
     {"output", KEY_PATH, AT(output), KEY_REQUIRED | KEY_NEUTRAL, 0, 0, NULL},
 };
 const int n_job_keys = sizeof(job_keys) / sizeof(job_keys[0]);

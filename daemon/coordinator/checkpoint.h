@@ -1,8 +1,8 @@
 /* daemon/coordinator/checkpoint.h - checkpoints on disk, written behind the training's back.
  *
  * Files are <folder>/step-<n>.checkpoint. One thread writes: temporary file, fsync, rename, fsync of the folder; then all
- * but the newest two are removed. checkpoint_submit(n + 1) first waits until n is durable: so when a step
- * has been reported, the one before it is safe, and a crash repeats at most one.
+ * but the newest two are removed. The training waits for n before it writes down that n + 1 is done, so that a crash
+ * repeats at most one step that was done.
  */
 #pragma once
 #include "core/buf.h"

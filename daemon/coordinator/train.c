@@ -32,6 +32,7 @@ struct train {
     struct checkpoint *checkpoint;
     struct metrics metrics;
     struct report *report;
+    int lock_fd;      /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;  /* (count) */
     struct buf bytes; /* of the checkpoint being built */
 };
@@ -144,11 +145,27 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
     return rc;
 }
 
+enum { LOCK_WAIT_MS = 30000 };
+
+/* The ranks of a launch that was killed may take a moment to go. */
+static int lock_output(struct train *t, struct err *err)
+{
+    char *path = file_join(t->options->output, "lock");
+    int rc = path ? file_lock(path, LOCK_WAIT_MS, &t->lock_fd, err) : err_nomem(err, 0);
+
+    if (rc == ERR_STATE)
+        err_set(err, rc, "another coordinator still works in %s: end it first", t->options->output);
+    free(path);
+    return rc;
+}
+
 static int start(struct train *t, struct err *err)
 {
     struct buf notices = {0};
-    int rc = load_job(t->options->output, &t->loaded, &notices, err);
+    int rc = lock_output(t, err);
 
+    if (rc == 0)
+        rc = load_job(t->options->output, &t->loaded, &notices, err);
     if (rc == 0)
         rc = order_open(job_of(t), &t->loaded.train, &t->order, err);
     if (rc == 0 && t->loaded.eval.n > 0)
@@ -317,6 +334,9 @@ static int one_step(struct train *t, struct err *err)
     row.seconds = now() - start;
     if (rc == 0 && evaluates_after(t, row.step))
         rc = evaluate(t, &row.eval_loss, err);
+    /* A step counts as done only once the one before it is safe. */
+    if (rc == 0)
+        rc = checkpoint_wait(t->checkpoint, err);
     if (rc == 0)
         rc = metrics_add(&t->metrics, &row, err);
     if (rc == 0)
@@ -401,12 +421,14 @@ static void close_train(struct train *t)
     loaded_free(&t->loaded);
     buf_free(&t->bytes);
     free(t->gradient);
+    if (t->lock_fd >= 0)
+        close(t->lock_fd);
 }
 
 int train_run(struct ranks *ranks, const struct train_options *options,
               enum train_outcome *ret_outcome, struct err *err)
 {
-    struct train t = {.options = options, .ranks = ranks, .metrics = {.fd = -1}};
+    struct train t = {.options = options, .ranks = ranks, .metrics = {.fd = -1}, .lock_fd = -1};
     enum train_outcome outcome = TRAIN_DONE;
     int rc = start(&t, err);
 
