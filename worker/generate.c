@@ -137,20 +137,27 @@ static float *cache_of(const struct generator *g, const struct sequence *s, int 
     return s->cache + ((size_t)layer * 2 + (size_t)value) * (size_t)s->capacity * cache_row(g);
 }
 
-static int begin_sequence(struct generator *g, struct sequence *s, int prompt, int max_tokens,
-                          struct err *err)
+static int begin_sequence(struct generator *g, struct sequence *s, const struct token_list *prompt,
+                          int max_tokens, struct err *err)
 {
     size_t floats;
+    int i;
 
     free(s->cache);
-    *s = (struct sequence){.capacity = prompt + max_tokens};
-    if (prompt < 1)
+    *s = (struct sequence){.capacity = prompt->n + max_tokens};
+    if (prompt->n < 1)
         return err_set(err, ERR_INVALID, "a prompt has no tokens");
+    for (i = 0; i < prompt->n; i++)
+        if (prompt->ids[i] < 0 || prompt->ids[i] >= g->stage->config.vocab)
+            return err_set(err, ERR_INVALID,
+                           "the tokenizer gives token %d, which the model does not have (it knows "
+                           "%d)",
+                           prompt->ids[i], g->stage->config.vocab);
     if (s->capacity > g->stage->config.max_positions)
         return err_set(err, ERR_INVALID,
                        "a prompt of %d tokens and %d new ones are more than the %d positions that "
                        "the model knows",
-                       prompt, max_tokens, g->stage->config.max_positions);
+                       prompt->n, max_tokens, g->stage->config.max_positions);
     floats = (size_t)g->stage->config.n_layers * 2 * (size_t)s->capacity * cache_row(g);
     s->cache = malloc(floats * sizeof(float));
     return s->cache ? 0 : err_nomem(err, floats * sizeof(float));
@@ -305,7 +312,7 @@ static int start_group(struct generator *g, const struct token_list *prompts, in
     int i, t, T, rc = 0;
 
     for (i = 0; i < n && rc == 0; i++) {
-        rc = begin_sequence(g, &g->sequences[i], prompts[i].n, max_tokens, err);
+        rc = begin_sequence(g, &g->sequences[i], &prompts[i], max_tokens, err);
         starts[i + 1] = starts[i] + prompts[i].n;
         rows[i] = starts[i + 1] - 1;
         g->sequences[i].len = prompts[i].n;

@@ -25,16 +25,6 @@ struct work {
     bool *chosen;    /* (p) */
 };
 
-static double *widen(const float *x, size_t n)
-{
-    double *wide = malloc(n * sizeof(*wide));
-    size_t i;
-
-    for (i = 0; wide && i < n; i++)
-        wide[i] = (double)x[i];
-    return wide;
-}
-
 static void work_free(struct work *w)
 {
     free(w->W);
@@ -52,9 +42,9 @@ static int work_open(struct work *w, const float *W, const float *A, const float
 {
     size_t n = (size_t)w->n, m = (size_t)w->m, p = (size_t)w->p, r = (size_t)w->r;
 
-    w->W = widen(W, n * m);
-    w->A = widen(A, r * m);
-    w->B = widen(B, n * r);
+    w->W = spectrum_widen(W, n * m);
+    w->A = spectrum_widen(A, r * m);
+    w->B = spectrum_widen(B, n * r);
     w->eX = malloc(p * r * sizeof(double));
     w->eY = malloc(p * r * sizeof(double));
     w->side = malloc((n > m ? n : m) * r * sizeof(double));

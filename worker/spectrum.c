@@ -22,7 +22,7 @@ static int longer(const struct spectrum *s)
     return s->rows > s->columns ? s->rows : s->columns;
 }
 
-static double *widen(const float *W, size_t n)
+double *spectrum_widen(const float *W, size_t n)
 {
     double *wide = malloc(n * sizeof(*wide));
     size_t i;
@@ -176,7 +176,7 @@ int spectrum_compute(const float *W, int rows, int columns, struct spectrum *ret
 
     if (rc < 0)
         return rc;
-    wide = widen(W, (size_t)rows * (size_t)columns);
+    wide = spectrum_widen(W, (size_t)rows * (size_t)columns);
     rc = wide ? by_gram(&s, wide, err) : err_nomem(err, (size_t)rows * (size_t)columns * 8);
     if (rc == 0 && s.sigma[s.p - 1] < CONDITION_MIN * s.sigma[0])
         rc = by_svd(&s, wide, err);

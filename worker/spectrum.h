@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include <stddef.h>
 #include <stdint.h>
 
 struct spectrum {
@@ -24,6 +25,9 @@ void spectrum_free(struct spectrum *s);
 /* In the cache: a safetensors file named by the hash of W. */
 int spectrum_write(const struct spectrum *s, const char *path, struct err *err);
 int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret, struct err *err);
+
+/* n numbers as doubles; the caller frees them. NULL for lack of memory. */
+double *spectrum_widen(const float *x, size_t n);
 
 struct directions { /* of one matrix */
     int k;

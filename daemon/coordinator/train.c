@@ -1,43 +1,15 @@
 /* daemon/coordinator/train.c - see train.h. */
-#include "daemon/coordinator/train.h"
-#include "core/dataset.h"
-#include "core/file.h"
 #include "core/log.h"
-#include "core/model.h"
-#include "core/tokenizer.h"
-#include "daemon/coordinator/checkpoint.h"
-#include "daemon/coordinator/load.h"
+#include "daemon/coordinator/train_impl.h"
 #include "daemon/coordinator/optimizer.h"
-#include "daemon/coordinator/order.h"
-#include "daemon/coordinator/outputs.h"
-#include "daemon/coordinator/report.h"
-#include "daemon/coordinator/state.h"
-#include "daemon/coordinator/workers.h"
 #include "proto/phase.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-struct train {
-    const struct train_options *options;
-    struct ranks *ranks;
-    struct loaded loaded;
-    struct workers workers;
-    struct order order, eval_order;
-    struct state state;
-    struct state_identity identity;
-    struct checkpoint *checkpoint;
-    struct metrics metrics;
-    struct report *report;
-    int lock_fd;      /* of <output>/lock: one coordinator at a time; -1: not taken */
-    float *gradient;  /* (count) */
-    struct buf bytes; /* of the checkpoint being built */
-};
-
-static double now(void)
+double train_now(void)
 {
     struct timespec t;
 
@@ -50,145 +22,12 @@ static const struct job *job_of(const struct train *t)
     return t->loaded.job;
 }
 
-static void notice(struct train *t, const char *text)
-{
-    log_warn("%s", text);
-    report_notice(t->report, text);
-}
-
 static int phase_of(const struct train *t)
 {
     if (job_of(t)->method == METHOD_LORA)
         return PHASE_LORA;
     return t->state.identified ? PHASE_DASH : PHASE_PRELAUNCH;
 }
-
-/* ---- start ---- */
-
-static char *cache_folder(void)
-{
-    const char *set = getenv("DASH_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    char *path = NULL;
-
-    if (set && *set)
-        return strdup(set);
-    if (xdg && *xdg)
-        return file_join(xdg, "dash/spectra");
-    if (home && *home && asprintf(&path, "%s/.cache/dash/spectra", home) > 0)
-        return path;
-    return NULL;
-}
-
-static int set_up_workers(struct train *t, struct err *err)
-{
-    char *cache = cache_folder();
-    double start = now();
-    int rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
-                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
-
-    if (rc == 0)
-        rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
-    free(cache);
-    if (rc == 0)
-        log_info("%d workers with %d threads are ready after %.1f s, %.0f MB in all",
-                 ranks_count(t->ranks) - 1, t->workers.threads, now() - start,
-                 (double)t->workers.resident_bytes / 1e6);
-    return rc;
-}
-
-/* Notices of a launch: each goes to the log and to dashd. */
-static void tell_lines(struct train *t, struct buf *lines)
-{
-    char *at = lines->data, *end;
-
-    for (; at && (end = strchr(at, '\n')); at = end + 1) {
-        *end = '\0';
-        notice(t, at);
-    }
-    buf_free(lines);
-}
-
-static int load_or_init(struct train *t, struct buf *notices, struct err *err)
-{
-    char *folder = file_join(t->options->output, "checkpoint");
-    bool found = false;
-    int rc = folder ? state_open(&t->loaded.layout, &t->state, err) : err_nomem(err, 0);
-
-    if (rc == 0)
-        rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
-    if (rc == 0 && !found)
-        rc = state_init(&t->state, job_of(t), model_config(t->loaded.model), err);
-    if (rc == 0)
-        rc = checkpoint_open(folder, &t->checkpoint, err);
-    if (rc == 0 && found)
-        log_info("going on from the checkpoint of step %d", t->state.step);
-    free(folder);
-    return rc;
-}
-
-static int open_outputs(struct train *t, struct buf *notices, struct err *err)
-{
-    struct report_step *rows = NULL;
-    int n = 0, rc;
-
-    rc = metrics_open(t->options->output, t->state.step, &t->metrics, &rows, &n, err);
-    if (rc == 0 && n < t->state.step)
-        buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
-                   t->state.step);
-    if (rc == 0)
-        rc = report_open(t->options->server, t->options->job_id, t->options->token, t->state.step,
-                         job_of(t)->steps, &t->report, err);
-    if (rc == 0)
-        report_history(t->report, rows, n);
-    free(rows);
-    return rc;
-}
-
-enum { LOCK_WAIT_MS = 30000 };
-
-/* The ranks of a launch that was killed may take a moment to go. */
-static int lock_output(struct train *t, struct err *err)
-{
-    char *path = file_join(t->options->output, "lock");
-    int rc = path ? file_lock(path, LOCK_WAIT_MS, &t->lock_fd, err) : err_nomem(err, 0);
-
-    if (rc == ERR_STATE)
-        err_set(err, rc, "another coordinator still works in %s: end it first", t->options->output);
-    free(path);
-    return rc;
-}
-
-static int start(struct train *t, struct err *err)
-{
-    struct buf notices = {0};
-    int rc = lock_output(t, err);
-
-    if (rc == 0)
-        rc = load_job(t->options->output, &t->loaded, &notices, err);
-    if (rc == 0)
-        rc = order_open(job_of(t), &t->loaded.train, &t->order, err);
-    if (rc == 0 && t->loaded.eval.n > 0)
-        rc = order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
-    if (rc == 0) {
-        job_identity(job_of(t), t->identity.job);
-        dataset_hash(&t->loaded.train, t->identity.data);
-        rc = set_up_workers(t, err);
-    }
-    if (rc == 0)
-        rc = load_or_init(t, &notices, err);
-    if (rc == 0)
-        rc = open_outputs(t, &notices, err);
-    tell_lines(t, &notices);
-    if (rc == 0 && t->state.identified)
-        rc = workers_direct(&t->workers, &t->state, err);
-    t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));
-    if (rc == 0 && !t->gradient)
-        rc = err_nomem(err, t->loaded.layout.count * sizeof(float));
-    return rc;
-}
-
-/* ---- a step ---- */
 
 /* Finite everywhere; and B's gradient is zero for a whole module only if nothing reaches it. */
 static int check_gradient(const struct train *t, struct err *err)
@@ -268,7 +107,7 @@ static bool evaluates_after(const struct train *t, int step)
 
 static int identify(struct train *t, struct err *err)
 {
-    double start = now();
+    double start = train_now();
     int rc;
 
     report_phase(t->report, PHASE_IDENTIFICATION);
@@ -278,7 +117,8 @@ static int identify(struct train *t, struct err *err)
     if (rc == 0)
         rc = write_directions(t->options->output, &t->state, err);
     if (rc == 0) {
-        log_info("directions of %d modules chosen in %.1f s", t->loaded.layout.n, now() - start);
+        log_info("directions of %d modules chosen in %.1f s", t->loaded.layout.n,
+                 train_now() - start);
         report_phase(t->report, PHASE_DASH);
     }
     return rc;
@@ -302,7 +142,9 @@ static int compute_step(struct train *t, struct report_step *row, struct err *er
     row->loss = loss / (double)packed.trained;
     packed_free(&packed);
     if (rc == 0 && !isfinite(row->loss))
-        rc = err_set(err, ERR_INVALID, "step %d: the loss is not finite", step);
+        rc = err_set(err, ERR_INVALID,
+                     "step %d: the loss is not finite; a lower training.learning_rate may help",
+                     step);
     if (rc == 0)
         rc = check_gradient(t, err);
     if (rc < 0)
@@ -326,12 +168,12 @@ static int save(struct train *t, struct err *err)
 static int one_step(struct train *t, struct err *err)
 {
     struct report_step row;
-    double start = now();
+    double start = train_now();
     int rc = compute_step(t, &row, err);
 
     if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->prelaunch_steps)
         rc = identify(t, err);
-    row.seconds = now() - start;
+    row.seconds = train_now() - start;
     if (rc == 0 && evaluates_after(t, row.step))
         rc = evaluate(t, &row.eval_loss, err);
     /* A step counts as done only once the one before it is safe. */
@@ -430,7 +272,7 @@ int train_run(struct ranks *ranks, const struct train_options *options,
 {
     struct train t = {.options = options, .ranks = ranks, .metrics = {.fd = -1}, .lock_fd = -1};
     enum train_outcome outcome = TRAIN_DONE;
-    int rc = start(&t, err);
+    int rc = train_start(&t, err);
 
     if (rc == 0)
         rc = train_steps(&t, &outcome, err);

@@ -1,0 +1,34 @@
+/* daemon/coordinator/train_impl.h - what train.c (the steps) and train_start.c (everything before the first) share. */
+#pragma once
+#include "core/buf.h"
+#include "daemon/coordinator/checkpoint.h"
+#include "daemon/coordinator/load.h"
+#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/outputs.h"
+#include "daemon/coordinator/report.h"
+#include "daemon/coordinator/state.h"
+#include "daemon/coordinator/train.h"
+#include "daemon/coordinator/workers.h"
+
+struct train {
+    const struct train_options *options;
+    struct ranks *ranks;
+    struct loaded loaded;
+    struct workers workers;
+    struct order order, eval_order;
+    struct state state;
+    struct state_identity identity;
+    struct checkpoint *checkpoint;
+    struct metrics metrics;
+    struct report *report;
+    int lock_fd;      /* of <output>/lock: one coordinator at a time; -1: not taken */
+    float *gradient;  /* (count) */
+    struct buf bytes; /* of the checkpoint being built */
+};
+
+/* Seconds of a clock that only goes forward. */
+double train_now(void);
+
+/* Locks the folder, loads, sets the workers up, goes on from a checkpoint or initialises, opens the outputs and the report. What
+ * was opened is the caller's to close, also on failure. */
+int train_start(struct train *t, struct err *err);

@@ -1,0 +1,141 @@
+/* daemon/coordinator/train_start.c - what happens before the first step; see train.h. */
+#include "core/file.h"
+#include "core/log.h"
+#include "daemon/coordinator/train_impl.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct job *job_of(const struct train *t)
+{
+    return t->loaded.job;
+}
+
+static void notice(struct train *t, const char *text)
+{
+    log_warn("%s", text);
+    report_notice(t->report, text);
+}
+
+static char *cache_folder(void)
+{
+    const char *set = getenv("DASH_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    char *path = NULL;
+
+    if (set && *set)
+        return strdup(set);
+    if (xdg && *xdg)
+        return file_join(xdg, "dash/spectra");
+    if (home && *home && asprintf(&path, "%s/.cache/dash/spectra", home) > 0)
+        return path;
+    return NULL;
+}
+
+static int set_up_workers(struct train *t, struct err *err)
+{
+    char *cache = cache_folder();
+    double start = train_now();
+    int rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
+                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+
+    if (rc == 0)
+        rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
+    free(cache);
+    if (rc == 0)
+        log_info("%d workers with %d threads are ready after %.1f s, %.0f MB in all",
+                 ranks_count(t->ranks) - 1, t->workers.threads, train_now() - start,
+                 (double)t->workers.resident_bytes / 1e6);
+    return rc;
+}
+
+/* Notices of a launch: each goes to the log and to dashd. */
+static void tell_lines(struct train *t, struct buf *lines)
+{
+    char *at = lines->data, *end;
+
+    for (; at && (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        notice(t, at);
+    }
+    buf_free(lines);
+}
+
+static int load_or_init(struct train *t, struct buf *notices, struct err *err)
+{
+    char *folder = file_join(t->options->output, "checkpoint");
+    bool found = false;
+    int rc = folder ? state_open(&t->loaded.layout, &t->state, err) : err_nomem(err, 0);
+
+    if (rc == 0)
+        rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
+    if (rc == 0 && !found)
+        rc = state_init(&t->state, job_of(t), model_config(t->loaded.model), err);
+    if (rc == 0)
+        rc = checkpoint_open(folder, &t->checkpoint, err);
+    if (rc == 0 && found)
+        log_info("going on from the checkpoint of step %d", t->state.step);
+    free(folder);
+    return rc;
+}
+
+static int open_outputs(struct train *t, struct buf *notices, struct err *err)
+{
+    struct report_step *rows = NULL;
+    int n = 0, rc;
+
+    rc = metrics_open(t->options->output, t->state.step, &t->metrics, &rows, &n, err);
+    if (rc == 0 && n < t->state.step)
+        buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
+                   t->state.step);
+    if (rc == 0)
+        rc = report_open(t->options->server, t->options->job_id, t->options->token, t->state.step,
+                         job_of(t)->steps, &t->report, err);
+    if (rc == 0)
+        report_history(t->report, rows, n);
+    free(rows);
+    return rc;
+}
+
+enum { LOCK_WAIT_MS = 30000 };
+
+/* The ranks of a launch that was killed may take a moment to go. */
+static int lock_output(struct train *t, struct err *err)
+{
+    char *path = file_join(t->options->output, "lock");
+    int rc = path ? file_lock(path, LOCK_WAIT_MS, &t->lock_fd, err) : err_nomem(err, 0);
+
+    if (rc == ERR_STATE)
+        err_set(err, rc, "another coordinator still works in %s: end it first", t->options->output);
+    free(path);
+    return rc;
+}
+
+int train_start(struct train *t, struct err *err)
+{
+    struct buf notices = {0};
+    int rc = lock_output(t, err);
+
+    if (rc == 0)
+        rc = load_job(t->options->output, &t->loaded, &notices, err);
+    if (rc == 0)
+        rc = order_open(job_of(t), &t->loaded.train, &t->order, err);
+    if (rc == 0 && t->loaded.eval.n > 0)
+        rc = order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
+    if (rc == 0) {
+        job_identity(job_of(t), t->identity.job);
+        dataset_hash(&t->loaded.train, t->identity.data);
+        rc = set_up_workers(t, err);
+    }
+    if (rc == 0)
+        rc = load_or_init(t, &notices, err);
+    if (rc == 0)
+        rc = open_outputs(t, &notices, err);
+    tell_lines(t, &notices);
+    if (rc == 0 && t->state.identified)
+        rc = workers_direct(&t->workers, &t->state, err);
+    t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));
+    if (rc == 0 && !t->gradient)
+        rc = err_nomem(err, t->loaded.layout.count * sizeof(float));
+    return rc;
+}
