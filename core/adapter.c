@@ -299,7 +299,7 @@ static int encode_tensors(const struct adapter *a, struct buf *out, struct err *
         rc = err_nomem(err, 2 * (size_t)a->n * sizeof(*names));
         goto done;
     }
-    for (int i = 0; i < a->n; i++) {
+    for (size_t i = 0; i < (size_t)a->n; i++) {
         const struct adapter_map *map = &a->maps[i];
         tensor_name(map, 'A', names[2 * i], NAME_BYTES);
         tensor_name(map, 'B', names[2 * i + 1], NAME_BYTES);

@@ -157,10 +157,10 @@ static void q2_k(const uint8_t *b, float *out)
 {
     float d = half_at(b + 80), dmin = half_at(b + 82);
 
-    for (int s = 0; s < 16; s++) {
+    for (size_t s = 0; s < 16; s++) {
         const uint8_t *q = b + 16 + s / 8 * 32 + s % 2 * 16;
         float scale = d * (float)(b[s] & 15), minimum = dmin * (float)(b[s] >> 4);
-        int shift = s % 8 / 2 * 2;
+        int shift = (int)(s % 8 / 2 * 2);
         for (int i = 0; i < 16; i++)
             out[16 * s + i] = scale * (float)(q[i] >> shift & 3) - minimum;
     }
@@ -173,12 +173,12 @@ static void q3_k(const uint8_t *b, float *out)
     const uint8_t *scales = b + 96;
     float d = half_at(b + 108);
 
-    for (int s = 0; s < 16; s++) {
+    for (size_t s = 0; s < 16; s++) {
         const uint8_t *q = b + 32 + s / 8 * 32 + s % 2 * 16, *high = b + s % 2 * 16;
         int low4 = s < 8 ? scales[s] & 15 : scales[s - 8] >> 4;
         int high2 = scales[8 + s % 4] >> (s / 4 * 2) & 3;
         float scale = d * (float)((low4 | high2 << 4) - 32);
-        int shift = s % 8 / 2 * 2;
+        int shift = (int)(s % 8 / 2 * 2);
         for (int i = 0; i < 16; i++) {
             int minus = (high[i] >> (s / 2) & 1) ? 0 : 4;
             out[16 * s + i] = scale * (float)((q[i] >> shift & 3) - minus);
@@ -187,7 +187,7 @@ static void q3_k(const uint8_t *b, float *out)
 }
 
 /* The j-th of eight 6-bit (scale, minimum) pairs in the 12 bytes that Q4_K and Q5_K share. */
-static void k_scale_min(const uint8_t *s, int j, int *ret_scale, int *ret_minimum)
+static void k_scale_min(const uint8_t *s, size_t j, int *ret_scale, int *ret_minimum)
 {
     if (j < 4) {
         *ret_scale = s[j] & 63;
@@ -203,9 +203,9 @@ static void q4_k(const uint8_t *b, float *out)
 {
     float d = half_at(b), dmin = half_at(b + 2);
 
-    for (int j = 0; j < 8; j++) {
+    for (size_t j = 0; j < 8; j++) {
         const uint8_t *q = b + 16 + j / 2 * 32;
-        int scale, minimum, shift = j % 2 * 4;
+        int scale, minimum, shift = (int)(j % 2 * 4);
         k_scale_min(b + 4, j, &scale, &minimum);
         float dl = d * (float)scale, ml = dmin * (float)minimum;
         for (int i = 0; i < 32; i++)
@@ -219,9 +219,9 @@ static void q5_k(const uint8_t *b, float *out)
 {
     float d = half_at(b), dmin = half_at(b + 2);
 
-    for (int j = 0; j < 8; j++) {
+    for (size_t j = 0; j < 8; j++) {
         const uint8_t *high = b + 16, *q = b + 48 + j / 2 * 32;
-        int scale, minimum, shift = j % 2 * 4;
+        int scale, minimum, shift = (int)(j % 2 * 4);
         k_scale_min(b + 4, j, &scale, &minimum);
         float dl = d * (float)scale, ml = dmin * (float)minimum;
         for (int i = 0; i < 32; i++) {
@@ -237,8 +237,8 @@ static void q6_k(const uint8_t *b, float *out)
     const int8_t *scales = (const int8_t *)b + 192;
     float d = half_at(b + 208);
 
-    for (int s = 0; s < 16; s++) {
-        int half = s / 8, j = s % 8 / 2, odd = s % 2 * 16;
+    for (size_t s = 0; s < 16; s++) {
+        size_t half = s / 8, j = s % 8 / 2, odd = s % 2 * 16;
         const uint8_t *low = b + half * 64 + j % 2 * 32 + odd;
         const uint8_t *high = b + 128 + half * 32 + odd;
         float scale = d * (float)scales[s];

@@ -1,4 +1,5 @@
 /* core/err.c - see err.h. */
+#define ERR_DEFINED_HERE
 #include "core/err.h"
 #include <errno.h>
 #include <stdarg.h>

@@ -34,3 +34,15 @@ int err_nomem(struct err *err, size_t bytes);
 
 /* Puts words in front of the text that is there: "<words>: <text>". Returns err->code. */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#if defined(__clang_analyzer__) && !defined(ERR_DEFINED_HERE)
+/* The analyser sees one file at a time: tell it that what these return is negative. */
+static inline int err_negative(int code)
+{
+    return code < 0 ? code : ERR_INTERNAL;
+}
+#define err_set(...)    err_negative(err_set(__VA_ARGS__))
+#define err_errno(...)  err_negative(err_errno(__VA_ARGS__))
+#define err_nomem(...)  err_negative(err_nomem(__VA_ARGS__))
+#define err_prefix(...) err_negative(err_prefix(__VA_ARGS__))
+#endif

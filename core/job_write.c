@@ -125,7 +125,7 @@ char *job_to_yaml(const struct job *job)
         size_t len = dot ? (size_t)(dot - key->path) : 0;
         if (is_absent(job, key))
             continue;
-        if (dot && (strncmp(section, key->path, len) || section[len])) {
+        if (dot && (strncmp(section, key->path, len) != 0 || section[len])) {
             snprintf(section, sizeof(section), "%.*s", (int)len, key->path);
             buf_printf(&b, "%s:\n", section);
         }

@@ -288,7 +288,7 @@ int model_open(const char *path, struct model **ret_model, struct problems *prob
     if (!m || !(m->path = strdup(path))) {
         rc = err_nomem(err, sizeof(*m));
     } else if (stat(path, &st) < 0) {
-        rc = err_errno(err, "%s: the model cannot be opened", path);
+        err_errno(err, "%s: the model cannot be opened", path);
         if (err)
             problems_add(problems, NULL, 0, "%s", err->text);
         rc = err_set(err, ERR_INVALID, "%s: there is no model", path);

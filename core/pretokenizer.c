@@ -174,7 +174,7 @@ int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_s
     if (!s)
         goto fail;
     s->n = p->n;
-    s->matches = calloc((size_t)p->n + 1, sizeof(struct pcre2_match_data *));
+    s->matches = calloc((size_t)p->n + 1, sizeof(*s->matches));
     s->context = pcre2_match_context_create(NULL);
     s->stack = pcre2_jit_stack_create(32 << 10, 16 << 20, NULL);
     if (!s->matches || !s->context)

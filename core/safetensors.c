@@ -256,7 +256,7 @@ static json_t *describe_metadata(const char *const *metadata, int n_meta)
 {
     json_t *object = json_object();
 
-    for (int i = 0; i < n_meta; i++)
+    for (size_t i = 0; i < (size_t)n_meta; i++)
         if (json_object_set_new(object, metadata[2 * i], json_string(metadata[2 * i + 1])) < 0) {
             json_decref(object);
             return NULL;
@@ -296,8 +296,8 @@ static void append_header(const char *text, struct buf *out)
         return;
     for (int i = 0; i < 8; i++)
         at[i] = (char)(padded >> (8 * i) & 255);
+    memset(at + 8, ' ', padded);
     memcpy(at + 8, text, len);
-    memset(at + 8 + len, ' ', padded - len);
 }
 
 int safetensors_encode(const struct tensor_out *tensors, int n, const char *const *metadata,

@@ -190,19 +190,28 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
     return encode_pass(e, pass + 1, text + done, len - done, err);
 }
 
+/* Bytes that a UTF-8 character takes which begins with this one; 0: none does. */
+static size_t utf8_announced(uint8_t first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 /* Bytes of the UTF-8 character at p, 0 where there is none (RFC 3629: no surrogates, nothing
  * over-long). */
 static size_t utf8_len(const uint8_t *p, size_t len)
 {
-    static const uint8_t lowest[5] = {0, 0, 0x80, 0xa0, 0x90};
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    size_t n = utf8_announced(p[0]);
 
-    if (p[0] > 0xf4 || n > len)
+    if (n > len)
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    if ((p[0] == 0xe0 || p[0] == 0xf0) && p[1] < lowest[n])
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90))
         return 0;
     if ((p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;

@@ -377,7 +377,7 @@ static int from_root(const char *path, const json_t *root, int bos_id, int eos_i
                        &n_ids, err);
     if (rc == 0)
         rc = tokenizer_new(n_ids, json_array_size(json_object_get(model, "merges")), &t, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     t->bos = bos_id;
     t->eos = eos_id;

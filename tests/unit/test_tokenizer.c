@@ -173,7 +173,7 @@ static void put_list_head(struct buf *b, const char *key, int type, int n)
 static void put_small_lists(struct buf *b)
 {
     json_t *vocab = small_vocab(), *merges = small_merge_list(false), *each;
-    const char *by_id[256 + SMALL_MERGES], *text;
+    const char *by_id[256 + SMALL_MERGES] = {NULL}, *text;
     size_t i;
 
     json_object_foreach(vocab, text, each) by_id[json_integer_value(each)] = text;
@@ -280,7 +280,9 @@ static void merging_agrees_with_a_slow_search_on_random_letters(void **state)
     for (int round = 0; round < 5000; round++) {
         int n = 1 + (int)(next_random(&random) % 60);
         for (int i = 0; i < n; i++)
-            ids[i] = text[i] = "heloatinger"[next_random(&random) % 11]; /* one piece of letters */
+            text[i] = "heloatinger"[next_random(&random) % 11]; /* one piece of letters */
+        for (int i = 0; i < n; i++)
+            ids[i] = (unsigned char)text[i];
         text[n] = '\0';
         encodes_as(t, text, ids, merge_slowly(ids, n, pairs));
     }
