@@ -81,21 +81,23 @@ static int plan_here(struct client *c, const struct job_file *f)
     struct problems problems = {0};
     struct job_plan plan = {0};
     struct job *job = NULL;
+    char *yaml = NULL;
     int status = EXIT_OK, rc;
     struct err err;
 
     rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets, f->n_sets, &job,
                       &plan, &problems, &err);
-    if (rc == 0 && !(response.job_yaml = job_to_yaml(job)))
+    if (rc == 0 && !(yaml = job_to_yaml(job)))
         rc = err_nomem(&err, strlen(f->text));
     if (rc < 0) {
         status = fail_with_problems(&problems, &err);
     } else {
+        response.job_yaml = yaml;
         response.lines = plan.lines;
         response.n_lines = (size_t)plan.n_lines;
         print_plan(c, &response);
-        free(response.job_yaml);
     }
+    free(yaml);
     job_plan_free(&plan);
     job_free(job);
     problems_free(&problems);

@@ -109,6 +109,8 @@ static int see_it_through(struct client *c, const struct job_file *f, struct pri
         fprintf(stderr, "killed\n");
         private_dashd_terminate(dashd); /* the second one follows at the end */
         tell_how_to_go_on(f);
+    } else {
+        private_dashd_explain(dashd);
     }
     if (job)
         dash__v1__job__free_unpacked(job, NULL);

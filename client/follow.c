@@ -218,7 +218,6 @@ static enum follow_end watch(struct view *v)
     struct err err;
 
     for (;;) {
-        v->told_away = v->told_away && v->ever_connected;
         rc = connect_once(v, &err);
         if (interrupt_count() >= v->f->interrupts)
             return FOLLOW_INTERRUPTED;
@@ -273,6 +272,8 @@ int follow_tell_end(const struct client *c, const Dash__V1__Job *job)
                job->id, job->name, job->steps_done, time, job->output);
     else
         printf("job %s (%s) %s: %s\n", job->id, job->name, words_state(job->state), job->reason);
+    if (job->state == DASH__V1__JOB_STATE__FAILED)
+        printf("its log is in %s/logs/job.log\n", job->output);
     fflush(stdout);
     return ok ? EXIT_OK : EXIT_FAILED;
 }

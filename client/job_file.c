@@ -25,8 +25,10 @@ static void add_set(struct job_file *f, char *set, struct argp_state *state)
         argp_error(state, "--set wants KEY.PATH=VALUE, for example training.steps=100, not '%s'",
                    set);
     sets = realloc(f->sets, (size_t)(f->n_sets + 1) * sizeof(*sets));
-    if (!sets)
+    if (!sets) {
         argp_failure(state, EXIT_FAILED, 0, "out of memory");
+        return;
+    }
     f->sets = sets;
     f->sets[f->n_sets++] = set;
 }

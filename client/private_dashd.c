@@ -116,6 +116,17 @@ void private_dashd_terminate(struct private_dashd *d)
         kill(d->pid, SIGTERM);
 }
 
+void private_dashd_explain(const struct private_dashd *d)
+{
+    char path[128], *log = NULL;
+    size_t len;
+
+    snprintf(path, sizeof(path), "%s/dashd.log", d->folder);
+    if (file_read(path, &log, &len, NULL) == 0)
+        fprintf(stderr, "the dashd of this run has ended; it said:\n%s", log);
+    free(log);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
     (void)st;

@@ -17,5 +17,7 @@ struct private_dashd {
 int private_dashd_start(struct private_dashd *d, struct err *err);
 /* A first SIGTERM has it stop its job after a checkpoint, a second one at once. */
 void private_dashd_terminate(struct private_dashd *d);
+/* Prints its log to stderr: it has ended when it should not have. */
+void private_dashd_explain(const struct private_dashd *d);
 /* Waits for its end, killing it at last, and removes its folder. */
 void private_dashd_end(struct private_dashd *d);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum tag { TAG_START = 1, TAG_HEADERS, TAG_STATUS, TAG_READ, TAG_WRITE, TAG_WAKE };
+enum tag { TAG_START, TAG_HEADERS, TAG_STATUS, TAG_READ, TAG_WRITE, TAG_WAKE };
 
 struct stream {
     struct channel *channel; /* borrowed */
@@ -33,9 +33,12 @@ struct stream {
     grpc_slice details;
 };
 
+/* A tag is the address of its place here. */
+static const char tag_places[TAG_WAKE + 1];
+
 static void *tag_of(enum tag tag)
 {
-    return (void *)(intptr_t)tag;
+    return (void *)&tag_places[tag];
 }
 
 static gpr_timespec deadline_of(int timeout_ms)
@@ -76,7 +79,7 @@ static bool next_event(struct stream *s, gpr_timespec deadline)
 
     if (event.type != GRPC_OP_COMPLETE)
         return false;
-    note(s, (enum tag)(intptr_t)event.tag, event.success);
+    note(s, (enum tag)((const char *)event.tag - tag_places), event.success);
     return true;
 }
 

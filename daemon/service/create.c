@@ -103,7 +103,7 @@ static void answer_create(struct creation *c)
     rc = make_row(c, &row, &err);
     if (rc == 0)
         rc = runs_create(c->runs, &row, &run, &err);
-    if (rc < 0) {
+    if (rc < 0 || !run) {
         run_row_free(&row);
         rpc_fail(c->call, &err);
         return;
@@ -124,7 +124,7 @@ static void on_validated(uv_work_t *work, int status)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
     else if (c->problems.n || c->problems.dropped)
         answer_problems(c);
-    else if (c->rc < 0)
+    else if (c->rc < 0 || !c->yaml)
         rpc_fail(c->call, &c->err);
     else if (c->plan_only)
         answer_plan(c);

@@ -57,7 +57,7 @@ static void on_list(struct rpc_call *call, const ProtobufCMessage *message)
     Dash__V1__ListJobsResponse response = DASH__V1__LIST_JOBS_RESPONSE__INIT;
     struct runs *runs = rpc_service(call);
     struct message_job *jobs = calloc((size_t)runs->n + 1, sizeof(*jobs));
-    Dash__V1__Job **pointers = calloc((size_t)runs->n + 1, sizeof(*pointers));
+    Dash__V1__Job **pointers = calloc((size_t)runs->n + 1, sizeof(Dash__V1__Job *));
     size_t n = 0;
     int i;
 
@@ -165,23 +165,33 @@ static void on_info(struct rpc_call *call, const ProtobufCMessage *message)
     rpc_reply(call, &response.base);
 }
 
-#define METHOD(name, request, handler)                                                             \
-    {                                                                                              \
-        .path = "/dash.v1.FineTuning/" name, .request_type = &dash__v1__##request##__descriptor,   \
-        .on_message = handler,                                                                     \
-    }
-
 int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct err *err)
 {
     static const struct rpc_method methods[] = {
-        METHOD("CreateJob", create_job_request, create_on_create),
-        METHOD("PlanJob", plan_job_request, create_on_plan),
-        METHOD("GetJob", get_job_request, on_get),
-        METHOD("ListJobs", list_jobs_request, on_list),
-        METHOD("CancelJob", cancel_job_request, on_cancel),
-        METHOD("ResumeJob", resume_job_request, on_resume),
-        METHOD("GetLogs", get_logs_request, on_logs),
-        METHOD("GetServerInfo", get_server_info_request, on_info),
+        {.path = "/dash.v1.FineTuning/CreateJob",
+         .request_type = &dash__v1__create_job_request__descriptor,
+         .on_message = create_on_create},
+        {.path = "/dash.v1.FineTuning/PlanJob",
+         .request_type = &dash__v1__plan_job_request__descriptor,
+         .on_message = create_on_plan},
+        {.path = "/dash.v1.FineTuning/GetJob",
+         .request_type = &dash__v1__get_job_request__descriptor,
+         .on_message = on_get},
+        {.path = "/dash.v1.FineTuning/ListJobs",
+         .request_type = &dash__v1__list_jobs_request__descriptor,
+         .on_message = on_list},
+        {.path = "/dash.v1.FineTuning/CancelJob",
+         .request_type = &dash__v1__cancel_job_request__descriptor,
+         .on_message = on_cancel},
+        {.path = "/dash.v1.FineTuning/ResumeJob",
+         .request_type = &dash__v1__resume_job_request__descriptor,
+         .on_message = on_resume},
+        {.path = "/dash.v1.FineTuning/GetLogs",
+         .request_type = &dash__v1__get_logs_request__descriptor,
+         .on_message = on_logs},
+        {.path = "/dash.v1.FineTuning/GetServerInfo",
+         .request_type = &dash__v1__get_server_info_request__descriptor,
+         .on_message = on_info},
         {.path = "/dash.v1.FineTuning/WatchJob",
          .request_type = &dash__v1__watch_job_request__descriptor,
          .on_message = on_watch,

@@ -269,7 +269,7 @@ static char **make_environment(const struct launch *l)
 
     while (environ[n])
         n++;
-    env = calloc((size_t)(n + n_settings + 2), sizeof(*env));
+    env = calloc((size_t)n + (size_t)n_settings + 2, sizeof(*env));
     if (!env)
         return NULL;
     env[0] = (char *)l->mark;

@@ -243,6 +243,7 @@ static void watch_signals(struct dashd *d)
     int i;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2) like others */
     for (i = 0; i < SIGNALS; i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;

@@ -53,7 +53,7 @@ int outcome_read(const char *output, enum run_event *ret_event, char **ret_reaso
     if (reason)
         *ret_reason = reason;
     else
-        rc = err_nomem(err, strlen(why));
+        rc = err_nomem(err, 1);
 out:
     json_decref(doc);
     free(path);
@@ -223,6 +223,14 @@ static int weight_of(const char *line, bool framed)
     return !framed && line[strspn(line, "- \t")] ? 1 : 0;
 }
 
+/* "2026-01-01T00:00:00.000Z error worker: text" -> "worker: text" */
+static const char *without_time(const char *line)
+{
+    const char *error = strstr(line, "Z error ");
+
+    return error ? error + strlen("Z error ") : line + strspn(line, " \t");
+}
+
 static int64_t tail_start(const char *output, int64_t from, size_t most)
 {
     int64_t size = outcome_log_size(output);
@@ -251,7 +259,7 @@ char *outcome_telling_line(const char *output, int64_t from)
             best = line;
         }
     }
-    best = best ? strdup(best + strspn(best, " \t")) : NULL;
+    best = best ? strdup(without_time(best)) : NULL;
     buf_free(&log);
     return best;
 }

@@ -127,7 +127,7 @@ static bool is_named(struct bytes file, const char *name)
 {
     struct bytes is = string_field(file, 1);
 
-    return is.len == strlen(name) && memcmp(is.at, name, is.len) == 0;
+    return is.len > 0 && is.len == strlen(name) && memcmp(is.at, name, is.len) == 0;
 }
 
 static bool find_file(const char *wanted, bool (*fits)(struct bytes, const char *),
@@ -146,7 +146,7 @@ static bool find_file(const char *wanted, bool (*fits)(struct bytes, const char 
 
 typedef Grpc__Reflection__V1alpha__ServerReflectionResponse response_message;
 
-static void send_error(struct rpc_call *call, response_message *response, enum rpc_status code,
+static void send_error(struct rpc_call *call, response_message response, enum rpc_status code,
                        char *text)
 {
     Grpc__Reflection__V1alpha__ErrorResponse error =
@@ -154,13 +154,13 @@ static void send_error(struct rpc_call *call, response_message *response, enum r
 
     error.error_code = code;
     error.error_message = text;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
-    response->error_response = &error;
-    rpc_send(call, &response->base);
+    response.error_response = &error;
+    rpc_send(call, &response.base);
 }
 
-static void send_file(struct rpc_call *call, response_message *response, const char *wanted,
+static void send_file(struct rpc_call *call, response_message response, const char *wanted,
                       bool (*fits)(struct bytes, const char *))
 {
     Grpc__Reflection__V1alpha__FileDescriptorResponse files =
@@ -175,10 +175,10 @@ static void send_file(struct rpc_call *call, response_message *response, const c
     data = (ProtobufCBinaryData){file.len, (uint8_t *)file.at};
     files.n_file_descriptor_proto = 1;
     files.file_descriptor_proto = &data;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
-    response->file_descriptor_response = &files;
-    rpc_send(call, &response->base);
+    response.file_descriptor_response = &files;
+    rpc_send(call, &response.base);
 }
 
 enum { SERVICES_MAX = 16 };
@@ -201,7 +201,7 @@ static int list_services(char names[SERVICES_MAX][128])
     return n;
 }
 
-static void send_services(struct rpc_call *call, response_message *response)
+static void send_services(struct rpc_call *call, response_message response)
 {
     Grpc__Reflection__V1alpha__ListServiceResponse list =
         GRPC__REFLECTION__V1ALPHA__LIST_SERVICE_RESPONSE__INIT;
@@ -216,10 +216,10 @@ static void send_services(struct rpc_call *call, response_message *response)
     }
     list.service = pointers;
     list.n_service = (size_t)n;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
-    response->list_services_response = &list;
-    rpc_send(call, &response->base);
+    response.list_services_response = &list;
+    rpc_send(call, &response.base);
 }
 
 static void on_request(struct rpc_call *call, const ProtobufCMessage *message)
@@ -232,16 +232,16 @@ static void on_request(struct rpc_call *call, const ProtobufCMessage *message)
     response.original_request = m;
     switch (m->message_request_case) {
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
-        send_services(call, &response);
+        send_services(call, response);
         break;
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        send_file(call, &response, m->file_by_filename, is_named);
+        send_file(call, response, m->file_by_filename, is_named);
         break;
     case GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        send_file(call, &response, m->file_containing_symbol, file_holds);
+        send_file(call, response, m->file_containing_symbol, file_holds);
         break;
     default:
-        send_error(call, &response, RPC_NOT_FOUND, "dashd's messages have no extensions");
+        send_error(call, response, RPC_NOT_FOUND, "dashd's messages have no extensions");
         break;
     }
 }

@@ -1,9 +1,8 @@
-/* daemon/service/runs.c - see runs.h: the table, its changes, and what coordinators report. */
+/* daemon/service/runs.c - see runs.h: the table and its changes. */
 #include "daemon/service/runs_impl.h"
 #include "core/log.h"
 #include "daemon/service/procs.h"
 #include "daemon/service/watch.h"
-#include "proto/dash.pb-c.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,7 +95,7 @@ static int add_run(struct runs *r, struct run_row *row, struct run **ret_run, st
 
     if (r->n == r->cap) {
         int cap = r->cap ? 2 * r->cap : 64;
-        items = realloc(r->items, (size_t)cap * sizeof(*items));
+        items = realloc(r->items, (size_t)cap * sizeof(struct run *));
         if (items) {
             r->items = items;
             r->cap = cap;
@@ -111,22 +110,6 @@ static int add_run(struct runs *r, struct run_row *row, struct run **ret_run, st
     run->version = 1;
     r->items[r->n++] = run;
     *ret_run = run;
-    return 0;
-}
-
-static int keep_notice(void *arg, const char *text, struct err *err)
-{
-    struct run *run = arg;
-    char **notices, *copy = strdup(text);
-
-    notices = realloc(run->notices, (size_t)(run->n_notices + 1) * sizeof(*notices));
-    if (notices)
-        run->notices = notices;
-    if (!notices || !copy) {
-        free(copy);
-        return err_nomem(err, strlen(text));
-    }
-    run->notices[run->n_notices++] = copy;
     return 0;
 }
 
@@ -158,18 +141,8 @@ static int load_run(void *arg, struct run_row *row, struct err *err)
     }
     rc = runs_load_steps(run, err);
     if (rc == 0)
-        rc = store_load_notices(r->store, row->id, keep_notice, run, err);
+        rc = store_load_notices(r->store, row->id, runs_keep_notice, run, err);
     return rc;
-}
-
-static void flush_all(uv_timer_t *timer)
-{
-    struct runs *r = timer->data;
-    int i;
-
-    for (i = 0; i < r->n; i++)
-        if (r->items[i]->n_pending)
-            runs_flush(r->items[i], NULL);
 }
 
 int runs_open(uv_loop_t *loop, struct store *store, const struct runs_options *options,
@@ -357,162 +330,6 @@ int runs_resume(struct run *run, struct err *err)
     if (rc == 0)
         runs_schedule(run->runs);
     return rc;
-}
-
-/* Not by strcmp(), whose time tells how much of it was right. */
-static bool is_token(const struct run_row *row, const char *token)
-{
-    size_t len = strlen(row->token), i;
-    unsigned char differs = 0;
-
-    if (!len || strlen(token) != len)
-        return false;
-    for (i = 0; i < len; i++)
-        differs |= (unsigned char)(token[i] ^ row->token[i]);
-    return !differs;
-}
-
-/* The first word of a launch. Steps after its checkpoint are of an earlier launch: they come again. Cutting them first
- * makes the two changes one: until the state is RUNNING the cut is made again. */
-static int take_first_report(struct run *run, int resumed_from, int steps_total, struct err *err)
-{
-    struct run_row next = run->row;
-    int rc;
-
-    rc = store_cut_steps(run->runs->store, run->row.id, resumed_from, err);
-    if (rc == 0)
-        rc = runs_load_steps(run, err);
-    if (rc < 0)
-        return rc;
-    if (steps_total > 0)
-        next.steps_total = steps_total;
-    return runs_transit(run, &next, RUN_FIRST_REPORT, run->row.stop_wanted ? NULL : "", err);
-}
-
-int runs_hello(struct runs *r, const char *id, const char *token, int resumed_from, int steps_total,
-               struct rpc_call *report, struct run **ret_run, struct err *err)
-{
-    struct run *run = NULL;
-    int rc;
-
-    rc = runs_find(r, id, &run, err);
-    if (rc < 0)
-        return rc;
-    if (!is_token(&run->row, token))
-        return err_set(err, ERR_INVALID,
-                       "this is not the coordinator of job %s that dashd launched", id);
-    if (run->row.state == RUN_QUEUED)
-        return err_set(err, ERR_STATE, "job %s is in the queue again", id);
-    rc = runs_flush(run, err);
-    if (rc == 0 && run->row.state == RUN_STARTING)
-        rc = take_first_report(run, resumed_from, steps_total, err);
-    if (rc < 0)
-        return rc;
-    if (run->report) {
-        rpc_set_data(run->report, NULL);
-        rpc_finish(run->report, RPC_ABORTED, "another stream of this job has taken its place");
-    }
-    run->report = report;
-    run->stop_sent = false;
-    *ret_run = run;
-    return 0;
-}
-
-/* Drops a stream whose reports cannot be kept: its coordinator dials again and tells them again. */
-static void refuse_report(struct run *run, const struct err *err)
-{
-    log_error("job %ld: its steps cannot be kept: %s", run->row.id, err->text);
-    if (!run->report)
-        return;
-    rpc_set_data(run->report, NULL);
-    rpc_finish(run->report, RPC_UNAVAILABLE, err->text);
-    run->report = NULL;
-}
-
-static void remember_recent(struct run *run, const struct step_row *step)
-{
-    if (run->n_recent == RUN_RECENT)
-        memmove(run->recent, run->recent + 1, (RUN_RECENT - 1) * sizeof(*run->recent));
-    else
-        run->n_recent++;
-    run->recent[run->n_recent - 1] = *step;
-}
-
-int runs_flush(struct run *run, struct err *err)
-{
-    struct err why;
-    int rc, i;
-
-    if (!run->n_pending)
-        return 0;
-    rc = store_add_steps(run->runs->store, run->row.id, run->pending, run->n_pending, &why);
-    if (rc < 0) {
-        run->n_pending = 0;
-        refuse_report(run, &why);
-        return err_set(err, rc, "%s", why.text);
-    }
-    for (i = 0; i < run->n_pending; i++)
-        remember_recent(run, &run->pending[i]);
-    run->steps_done = run->pending[run->n_pending - 1].step;
-    run->n_pending = 0;
-    watch_wake(run);
-    return 0;
-}
-
-int runs_step(struct run *run, const struct step_row *step, struct err *err)
-{
-    int last = run->n_pending ? run->pending[run->n_pending - 1].step : run->steps_done;
-    struct step_row *pending;
-
-    if (step->step <= last)
-        return 0; /* told again after a dial */
-    if (run->n_pending == run->cap_pending) {
-        int cap = run->cap_pending ? 2 * run->cap_pending : 64;
-        pending = realloc(run->pending, (size_t)cap * sizeof(*pending));
-        if (!pending)
-            return err_nomem(err, (size_t)cap * sizeof(*pending));
-        run->pending = pending;
-        run->cap_pending = cap;
-    }
-    run->pending[run->n_pending++] = *step;
-    if (step->phase != run->row.phase) {
-        run->row.phase = step->phase; /* reaches the disk with the next change of the row */
-        runs_changed(run);
-    }
-    if (!uv_is_active((uv_handle_t *)run->runs->flush))
-        uv_timer_start(run->runs->flush, flush_all, FLUSH_MS, 0);
-    return 0;
-}
-
-int runs_phase(struct run *run, int phase, struct err *err)
-{
-    struct run_row next = run->row;
-
-    if (phase == run->row.phase)
-        return 0;
-    next.phase = phase;
-    return runs_save(run, &next, err);
-}
-
-int runs_notice(struct run *run, const char *text, struct err *err)
-{
-    int rc, i;
-
-    for (i = 0; i < run->n_notices; i++)
-        if (strcmp(run->notices[i], text) == 0)
-            return 0;
-    rc = store_add_notice(run->runs->store, run->row.id, text, err);
-    if (rc == 0)
-        rc = keep_notice(run, text, err);
-    if (rc == 0)
-        runs_changed(run);
-    return rc;
-}
-
-void runs_report_gone(struct run *run)
-{
-    run->report = NULL;
-    run->stop_sent = false;
 }
 
 static bool is_before(const struct run_row *a, const struct run_row *b)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 static void commit_end(struct run *run);
 static void on_launch_end(void *arg, const struct launch_end *end);
@@ -33,11 +34,11 @@ static void complain(struct run *run, const char *what, const struct err *err)
 static int make_token(char token[33], struct err *err)
 {
     unsigned char bytes[16];
-    int i;
+    size_t i;
 
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
         return err_errno(err, "no random numbers");
-    for (i = 0; i < 16; i++)
+    for (i = 0; i < sizeof(bytes); i++)
         snprintf(token + 2 * i, 3, "%02x", bytes[i]);
     return 0;
 }
@@ -79,6 +80,24 @@ static int commit_starting(struct run *run, struct err *err)
     return rc;
 }
 
+/* mpirun would say so too, in many more words. */
+static int check_programs(const char *folder, struct err *err)
+{
+    static const char *const names[] = {"dash-coordinator", "dash-worker"};
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; i < 2 && rc == 0; i++) {
+        char *path = file_join(folder, names[i]);
+        if (!path)
+            return err_nomem(err, strlen(folder));
+        if (access(path, X_OK) < 0)
+            rc = err_errno(err, "%s cannot be run", path);
+        free(path);
+    }
+    return rc;
+}
+
 static int start_process(struct run *run, struct err *err)
 {
     struct runs *r = run->runs;
@@ -93,7 +112,9 @@ static int start_process(struct run *run, struct err *err)
     };
     int rc;
 
-    rc = prepare_output(&run->row, err);
+    rc = check_programs(r->options.programs, err);
+    if (rc == 0)
+        rc = prepare_output(&run->row, err);
     if (rc == 0)
         rc = launch_start(r->loop, &spec, on_launch_end, run, &run->launch, &next.pid,
                           &next.pid_start, err);

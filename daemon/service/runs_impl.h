@@ -1,4 +1,4 @@
-/* daemon/service/runs_impl.h - what runs.c (the table) and runs_act.c (what is done about it) share. */
+/* daemon/service/runs_impl.h - what runs.c (the table), runs_report.c (what comes in) and runs_act.c (what is done about it) share. */
 #pragma once
 #include "daemon/service/runs.h"
 
@@ -16,6 +16,8 @@ int runs_save(struct run *run, struct run_row *next, struct err *err);
 int runs_flush(struct run *run, struct err *err);
 /* Reads what the store has of its steps. */
 int runs_load_steps(struct run *run, struct err *err);
+/* For store_load_notices(); arg is the run. */
+int runs_keep_notice(void *arg, const char *text, struct err *err);
 /* Something that watchers are told has changed. */
 void runs_changed(struct run *run);
 

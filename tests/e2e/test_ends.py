@@ -37,7 +37,7 @@ class Ends(World):
         client = self.dashd(programs=self.path("empty")).client()
         job = self.create(client)
         job = self.wait_state(client, job.id, pb.FAILED)
-        self.assertIn("dash-coordinator", job.reason + job.log_tail)
+        self.assertIn("empty/dash-coordinator cannot be run", job.reason)
         self.assertEqual(client.GetServerInfo().running, 0)
 
     def test_an_output_folder_that_cannot_be_made_fails_the_job(self):

@@ -1,4 +1,5 @@
 """dashd ends, is killed and comes again: jobs do not notice, and nothing is lost."""
+import resource
 import sqlite3
 
 from harness import *
@@ -102,6 +103,36 @@ class Restarts(World):
         client = self.dashd(env=self.env).client()
         self.wait_state(client, job.id, pb.SUCCEEDED)
 
+    def test_a_launch_that_died_at_its_gate_is_made_again(self):
+        """The row as a dashd leaves it that dies between the commit of the pid and the opening of the gate."""
+        daemon, client, job = self.running_job()
+        self.write("hold", "9")
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        daemon.stop()
+        shutil.rmtree(self.path("out"))
+        gone = subprocess.Popen(["/bin/true"])
+        gone.wait()
+        with sqlite3.connect(self.path("state/jobs.db")) as db:
+            db.execute("update jobs set state = 2, pid = ?, pid_start = 1", (gone.pid,))
+        db.close()
+        client = self.dashd(env=self.env).client()
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+
+    def test_a_pid_that_is_another_process_now_is_left_alone(self):
+        daemon, client, job = self.running_job()
+        self.write("hold", "9")
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        daemon.stop()
+        stranger = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
+        self.addCleanup(stranger.wait)
+        self.addCleanup(stranger.kill)
+        with sqlite3.connect(self.path("state/jobs.db")) as db:
+            db.execute("update jobs set state = 3, pid = ?, pid_start = 1", (stranger.pid,))
+        db.close()
+        client = self.dashd(env=self.env).client()
+        self.wait_state(client, job.id, pb.SUCCEEDED)  # as its outcome.json says
+        self.assertTrue(is_alive(stranger.pid))
+
     def test_killed_again_and_again_no_job_is_lost_or_run_twice(self):
         self.env = {"FAKE_STEPS": "8"}
         client = self.dashd(env=self.env).client()
@@ -125,6 +156,78 @@ class Restarts(World):
         next(stream)
         daemon.stop()
         self.refused(grpc.StatusCode.UNAVAILABLE, lambda: list(stream))
+
+
+class Gate(World):
+    """A launch waits until dashd has written down its pid: if dashd dies before, nothing starts."""
+
+    def gate(self, word):
+        process = subprocess.Popen([os.path.join(BIN, "dashd"), "--gate", "touch", self.path("started")],
+                                   stdin=subprocess.PIPE)
+        process.communicate(word, timeout=DEADLINE)
+        return process.returncode
+
+    def test_a_gate_that_closes_starts_nothing(self):
+        self.assertEqual(self.gate(b""), 0)
+        self.assertFalse(os.path.exists(self.path("started")))
+
+    def test_a_gate_that_opens_starts_the_program(self):
+        self.assertEqual(self.gate(b"g"), 0)
+        self.assertTrue(os.path.exists(self.path("started")))
+
+
+class FullDisk(World):
+    """A limit on the size of files (above that of dashd.log, below that of the store) stands in for a disk without room:
+    writes fail, and later succeed again."""
+
+    def limit(self, size):
+        _, most = resource.prlimit(self.daemon.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.daemon.process.pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
+
+    def start(self):
+        self.hold = self.write("hold", "3")
+        self.daemon = self.dashd(env={"FAKE_HOLD": self.hold, "FAKE_STEPS": "8"})
+        self.client = self.daemon.client()
+        self.job = self.create(self.client)
+        self.wait_step(self.client, self.job.id, 3)
+
+    def test_steps_that_cannot_be_kept_come_again(self):
+        self.start()
+        self.limit(3000)
+        self.write("hold", "6")
+        wait_for(lambda: "its steps cannot be kept" in self.daemon_log(), "dashd says so")
+        self.assertIn("jobs.db", self.daemon_log())
+        self.assertEqual(self.get(self.client, self.job.id).steps_done, 3)
+        self.limit(None)
+        self.wait_step(self.client, self.job.id, 6)
+        self.write("hold", "9")
+        self.wait_state(self.client, self.job.id, pb.SUCCEEDED)
+        steps = [e.step.step for e in self.client.WatchJob(id=self.job.id) if e.HasField("step")]
+        self.assertEqual(steps, list(range(1, 9)))
+
+    def test_an_end_that_cannot_be_kept_is_kept_later(self):
+        self.start()
+        ranks = [p for p in self.job_processes() if p != self.daemon.process.pid]
+        self.limit(3000)
+        for pid in ranks:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: "cannot be kept" in self.daemon_log(), "dashd says so")
+        self.assertEqual(self.get(self.client, self.job.id).state, pb.RUNNING)
+        self.limit(None)
+        self.wait_state(self.client, self.job.id, pb.FAILED)
+
+    def test_a_job_that_cannot_be_kept_is_refused_and_one_that_waits_is_started_later(self):
+        self.start()
+        second = self.create(self.client, "second")
+        self.limit(3000)
+        self.refused(grpc.StatusCode.INTERNAL, lambda: self.create(self.client, "third"))
+        self.refused(grpc.StatusCode.INTERNAL, lambda: self.client.CancelJob(id=second.id))
+        self.assertEqual(self.get(self.client, second.id).state, pb.QUEUED)
+        self.assertEqual(len(self.client.ListJobs().jobs), 2)
+        self.limit(None)
+        self.write("hold", "9")
+        self.wait_state(self.client, second.id, pb.SUCCEEDED)
+        self.assertEqual(self.create(self.client, "third").id, "3")
 
 
 class States(World):

@@ -123,6 +123,25 @@ class Jobs(World):
         self.assertEqual(client.GetLogs(id=job.id, from_offset=more.next_offset).text, "ü\n")
 
 
+class Resources(World):
+    def test_descriptors_and_watchers_do_not_pile_up(self):
+        daemon = self.dashd()
+        client = daemon.client()
+
+        def round_of_jobs(first):
+            for i in range(first, first + 3):
+                job = self.create(client, f"job-{i}")
+                list(client.WatchJob(id=job.id))
+                cut = client.WatchJob(id=job.id)
+                next(cut)
+                cut.cancel()
+            return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+        before = round_of_jobs(0)
+        round_of_jobs(3)
+        wait_for(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= before, "descriptors are given back")
+
+
 class Stops(World):
     def setUp(self):
         super().setUp()

@@ -1,0 +1,389 @@
+/* daemon/service/rpc_call.c - a call from its arrival to its end. See rpc.h.
+ *
+ * A call is freed when its handler has ended it, the close has been told (RECV_CLOSE_ON_SERVER) and no
+ * operation is under way.
+ */
+#include "daemon/service/rpc_impl.h"
+#include "proto/wire.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { DETAIL_BYTES = 6000 };
+
+/* Operations on a call that is over are refused by gRPC; then the op is done at once, in vain. */
+static bool start(struct rpc_call *c, const grpc_op *ops, size_t n, struct op *op)
+{
+    rpc_give_away(c->server);
+    return grpc_call_start_batch(c->call, ops, n, op, NULL) == GRPC_CALL_OK;
+}
+
+static void free_outgoing(struct rpc_call *c)
+{
+    struct outgoing *out;
+
+    while ((out = c->first_out)) {
+        c->first_out = out->next;
+        grpc_byte_buffer_destroy(out->bytes);
+        free(out);
+    }
+    c->last_out = &c->first_out;
+}
+
+static void free_call(struct rpc_call *c)
+{
+    if (c->prev) {
+        *c->prev = c->next;
+        if (c->next)
+            c->next->prev = c->prev;
+    }
+    free_outgoing(c);
+    if (c->request)
+        protobuf_c_message_free_unpacked(c->request, NULL);
+    if (c->incoming)
+        grpc_byte_buffer_destroy(c->incoming);
+    if (c->call)
+        grpc_call_unref(c->call);
+    grpc_call_details_destroy(&c->details);
+    grpc_metadata_array_destroy(&c->metadata);
+    free(c->text);
+    free(c);
+}
+
+static void send_next(struct rpc_call *c)
+{
+    struct outgoing *out = c->first_out;
+    grpc_op ops[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_SEND_MESSAGE}};
+    size_t skip = c->headers_sent ? 1 : 0;
+
+    c->first_out = out->next;
+    if (!c->first_out)
+        c->last_out = &c->first_out;
+    ops[1].data.send_message.send_message = out->bytes;
+    c->headers_sent = true;
+    c->sending = start(c, ops + skip, 2 - skip, &c->sent);
+    grpc_byte_buffer_destroy(out->bytes);
+    free(out);
+}
+
+static void send_status(struct rpc_call *c)
+{
+    grpc_op ops[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
+                      {.op = GRPC_OP_SEND_STATUS_FROM_SERVER}};
+    size_t skip = c->headers_sent ? 1 : 0;
+    grpc_slice details = grpc_slice_from_copied_string(c->text ? c->text : "");
+
+    ops[1].data.send_status_from_server.status = (grpc_status_code)c->status;
+    ops[1].data.send_status_from_server.status_details = &details;
+    c->headers_sent = true;
+    c->status_started = true;
+    c->sending = start(c, ops + skip, 2 - skip, &c->status_sent);
+    grpc_slice_unref(details);
+}
+
+/* Does what can be done next. May free the call. */
+static void advance(struct rpc_call *c)
+{
+    if (c->is_closed && c->cancelled)
+        free_outgoing(c);
+    while (!c->sending && c->first_out)
+        send_next(c);
+    if (!c->sending && c->finished && !c->status_started && !(c->is_closed && c->cancelled))
+        send_status(c);
+    if (c->finished && c->is_closed && !c->sending && !c->reading && !c->busy)
+        free_call(c);
+}
+
+void rpc_tell_gone(struct rpc_call *c)
+{
+    if (c->gone || c->finished)
+        return;
+    c->gone = true;
+    if (!c->seen)
+        rpc_finish(c, RPC_UNAVAILABLE, "dashd is going away");
+    else if (c->slot.method->on_gone)
+        c->slot.method->on_gone(c);
+}
+
+static void on_closed(struct op *op)
+{
+    struct rpc_call *c = op->owner;
+
+    c->is_closed = true;
+    if (c->cancelled && !c->finished)
+        rpc_tell_gone(c);
+    else
+        advance(c);
+}
+
+static void read_next(struct rpc_call *c)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+
+    op.data.recv_message.recv_message = &c->incoming;
+    c->reading = start(c, &op, 1, &c->read);
+}
+
+static void read_on(struct rpc_call *c)
+{
+    if (!c->read_later || c->sending || c->first_out || c->finished || c->gone)
+        return;
+    c->read_later = false;
+    read_next(c);
+}
+
+static void on_sent(struct op *op)
+{
+    struct rpc_call *c = op->owner;
+
+    c->sending = false;
+    c->busy++;
+    if (op->ok && !c->first_out && !c->finished && !c->gone && c->slot.method->on_writable)
+        c->slot.method->on_writable(c);
+    read_on(c);
+    c->busy--;
+    advance(c);
+}
+
+static void on_status_sent(struct op *op)
+{
+    struct rpc_call *c = op->owner;
+
+    c->sending = false;
+    advance(c);
+}
+
+static void give_message(struct rpc_call *c)
+{
+    ProtobufCMessage *m = NULL;
+    struct err err;
+    int rc;
+
+    rc = wire_unpack(c->incoming, c->slot.method->request_type, &m, &err);
+    grpc_byte_buffer_destroy(c->incoming);
+    c->incoming = NULL;
+    if (rc < 0) {
+        if (c->seen)
+            rpc_tell_gone(c);
+        if (!c->finished)
+            rpc_finish(c, RPC_INVALID_ARGUMENT, err.text);
+        return;
+    }
+    c->seen = true;
+    if (!c->slot.method->client_streams)
+        c->request = m;
+    c->slot.method->on_message(c, m);
+    if (c->slot.method->client_streams)
+        protobuf_c_message_free_unpacked(m, NULL);
+}
+
+static void on_read(struct op *op)
+{
+    struct rpc_call *c = op->owner;
+
+    c->reading = false;
+    c->busy++;
+    if (c->finished || c->gone) {
+        /* nobody wants it any more */
+    } else if (c->incoming) {
+        give_message(c);
+        c->read_later = c->slot.method->client_streams;
+        read_on(c);
+    } else if (!c->seen) {
+        rpc_finish(c, RPC_INVALID_ARGUMENT, "the request is missing");
+    } else if (c->slot.method->on_client_done) {
+        c->slot.method->on_client_done(c);
+    }
+    c->busy--;
+    advance(c);
+}
+
+static bool is_path(grpc_slice path, const char *text)
+{
+    return GRPC_SLICE_LENGTH(path) == strlen(text) &&
+           memcmp(GRPC_SLICE_START_PTR(path), text, strlen(text)) == 0;
+}
+
+static bool find_method(struct rpc_call *c)
+{
+    int i;
+
+    for (i = 0; i < c->server->n_methods; i++)
+        if (is_path(c->details.method, c->server->methods[i].method->path)) {
+            c->slot = c->server->methods[i];
+            return true;
+        }
+    return false;
+}
+
+static void begin(struct rpc_call *c)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+    static const struct rpc_method none = {0};
+
+    c->prev = &c->server->calls;
+    c->next = c->server->calls;
+    if (c->next)
+        c->next->prev = &c->next;
+    c->server->calls = c;
+    op.data.recv_close_on_server.cancelled = &c->cancelled;
+    c->slot.method = &none;
+    if (!start(c, &op, 1, &c->closed)) {
+        c->is_closed = true;
+        c->cancelled = 1;
+        rpc_finish(c, RPC_UNAVAILABLE, NULL);
+    } else if (!find_method(c)) {
+        rpc_finish(c, RPC_UNIMPLEMENTED, "dashd has no such method");
+    } else if (c->server->stopping) {
+        rpc_finish(c, RPC_UNAVAILABLE, "dashd is going away");
+    } else {
+        read_next(c);
+    }
+}
+
+static void on_arrived(struct op *op);
+
+int rpc_ask_for_call(struct rpc_server *s, struct err *err)
+{
+    struct rpc_call *c = calloc(1, sizeof(*c));
+    grpc_call_error rc;
+
+    if (!c)
+        return err_nomem(err, sizeof(*c));
+    c->server = s;
+    c->last_out = &c->first_out;
+    grpc_call_details_init(&c->details);
+    grpc_metadata_array_init(&c->metadata);
+    c->arrived = (struct op){.done = on_arrived, .owner = c};
+    c->closed = (struct op){.done = on_closed, .owner = c};
+    c->read = (struct op){.done = on_read, .owner = c};
+    c->sent = (struct op){.done = on_sent, .owner = c};
+    c->status_sent = (struct op){.done = on_status_sent, .owner = c};
+    rpc_give_away(s);
+    rc = grpc_server_request_call(s->server, &c->call, &c->details, &c->metadata, s->queue,
+                                  s->queue, &c->arrived);
+    if (rc != GRPC_CALL_OK) {
+        free_call(c);
+        return err_set(err, ERR_INTERNAL, "gRPC takes no calls: %s", grpc_call_error_to_string(rc));
+    }
+    return 0;
+}
+
+static void on_arrived(struct op *op)
+{
+    struct rpc_call *c = op->owner;
+
+    if (!op->ok) { /* the server stops */
+        free_call(c);
+        return;
+    }
+    if (!c->server->stopping)
+        rpc_ask_for_call(c->server, NULL);
+    begin(c);
+}
+void *rpc_service(const struct rpc_call *call)
+{
+    return call->slot.service;
+}
+
+void *rpc_data(const struct rpc_call *call)
+{
+    return call->data;
+}
+
+void rpc_set_data(struct rpc_call *call, void *data)
+{
+    call->data = data;
+}
+
+bool rpc_idle(const struct rpc_call *call)
+{
+    return !call->sending && !call->first_out;
+}
+
+/* Queues without sending: whoever calls this calls advance() after. */
+static bool queue_message(struct rpc_call *c, const ProtobufCMessage *m)
+{
+    struct outgoing *out;
+
+    if (c->gone || c->finished || (c->is_closed && c->cancelled))
+        return true;
+    out = calloc(1, sizeof(*out));
+    if (!out || wire_pack(m, &out->bytes, NULL) < 0) {
+        free(out);
+        return false;
+    }
+    *c->last_out = out;
+    c->last_out = &out->next;
+    return true;
+}
+
+void rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
+{
+    if (queue_message(call, m) && !call->sending && call->first_out)
+        send_next(call);
+}
+
+/* What fits the 8 KiB that clients allow for a status, where bytes outside printable ASCII take three:
+ * whole lines, and how many were left out. */
+static char *fit_text(const char *text)
+{
+    size_t cost = 0, i, cut = 0;
+    int left = 0;
+    char *fitted;
+
+    for (i = 0; text[i] && cost < DETAIL_BYTES; i++) {
+        cost += text[i] >= 0x20 && text[i] < 0x7f && text[i] != '%' ? 1 : 3;
+        if (text[i] == '\n')
+            cut = i;
+    }
+    if (!text[i])
+        return strdup(text);
+    if (!cut)
+        return strndup(text, i);
+    for (i = cut + 1; text[i]; i++)
+        left += text[i] == '\n' || !text[i + 1];
+    return asprintf(&fitted, "%.*s\n... and %d more lines", (int)cut, text, left) < 0 ? NULL
+                                                                                      : fitted;
+}
+
+void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text)
+{
+    if (call->finished)
+        return;
+    call->finished = true;
+    call->status = status;
+    call->text = text ? fit_text(text) : NULL;
+    advance(call);
+}
+
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)
+{
+    if (queue_message(call, m))
+        rpc_finish(call, RPC_OK, NULL);
+    else
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+}
+
+void rpc_fail(struct rpc_call *call, const struct err *err)
+{
+    enum rpc_status status = RPC_INTERNAL;
+
+    switch (err->code) {
+    case ERR_INVALID:
+    case ERR_UNSUPPORTED:
+        status = RPC_INVALID_ARGUMENT;
+        break;
+    case ERR_NOT_FOUND:
+        status = RPC_NOT_FOUND;
+        break;
+    case ERR_STATE:
+        status = RPC_FAILED_PRECONDITION;
+        break;
+    case ERR_NOMEM:
+        status = RPC_RESOURCE_EXHAUSTED;
+        break;
+    default:
+        break;
+    }
+    rpc_finish(call, status, err->text);
+}

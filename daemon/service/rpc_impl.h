@@ -1,0 +1,83 @@
+/* daemon/service/rpc_impl.h - what rpc.c (the server) and rpc_call.c (a call's life) share.
+ *
+ * Every operation given to gRPC has a struct op as its tag. The queue's thread appends completed ops to a list
+ * and wakes the loop, which calls op->done. An op is part of its call (or of the server): nothing is allocated.
+ * It is the loop's until it is given to gRPC, and again once it has left the list. The lock is held at both
+ * ends, so that tools which cannot see into gRPC (ThreadSanitizer) see the order too.
+ */
+#pragma once
+#include "daemon/service/rpc.h"
+#include <grpc/grpc.h>
+#include <pthread.h>
+
+struct op {
+    void (*done)(struct op *op);
+    void *owner;
+    bool ok;
+    struct op *next;
+};
+
+struct method_slot {
+    const struct rpc_method *method;
+    void *service;
+};
+
+struct rpc_server {
+    uv_loop_t *loop;
+    grpc_server *server;
+    grpc_completion_queue *queue;
+    struct method_slot *methods;
+    int n_methods;
+
+    uv_thread_t thread;
+    bool started;
+    uv_async_t *arrived;  /* freed when closed */
+    pthread_mutex_t lock; /* of the list, filled by the thread */
+    struct op *first, **last;
+
+    struct rpc_call *calls; /* open */
+    bool stopping;
+    struct op stopped;
+    uv_timer_t *linger;
+    int lingers;
+    void (*on_stopped)(void *arg);
+    void *on_stopped_arg;
+};
+
+struct outgoing {
+    grpc_byte_buffer *bytes;
+    struct outgoing *next;
+};
+
+struct rpc_call {
+    struct rpc_server *server;
+    struct method_slot slot;
+    void *data;
+    struct rpc_call *next, **prev;
+
+    grpc_call *call;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    int cancelled;
+    ProtobufCMessage *request; /* unary: lives as long as the call */
+    grpc_byte_buffer *incoming;
+
+    struct op arrived, closed, read, sent, status_sent;
+    bool headers_sent, reading, sending;
+    bool read_later; /* a client that streams is read when all answers to it have gone out */
+    struct outgoing *first_out, **last_out;
+    bool seen;     /* by the handler, who must end it */
+    bool gone;     /* told to the handler, or nobody to tell */
+    bool finished; /* by the handler */
+    bool status_started;
+    bool is_closed;
+    int busy; /* callbacks under way: not to be freed */
+    enum rpc_status status;
+    char *text;
+};
+/* To be called before an op is given to gRPC. */
+void rpc_give_away(struct rpc_server *s);
+/* Has gRPC hand over the next call that comes; each that has come asks for the next. */
+int rpc_ask_for_call(struct rpc_server *s, struct err *err);
+/* Tells the handler, once, that the client has gone. May free the call. */
+void rpc_tell_gone(struct rpc_call *c);
