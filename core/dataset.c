@@ -190,7 +190,8 @@ int dataset_load(const char *path, const struct job_data *data, const struct tok
     d.arena = l.pool = calloc(1, sizeof(*l.pool));
     rc = l.pool ? load_file(&l) : err_nomem(err, sizeof(*l.pool));
     dataset_count_the_rest(&l);
-    check_whole(&l);
+    if (rc == 0)
+        check_whole(&l);
     free(l.row.ids.ids);
     free(l.row.labels.ids);
     free(l.messages);

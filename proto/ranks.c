@@ -117,8 +117,8 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
     rc = check_roles(r, role, err);
     if (rc == 0 && (rc = learn_neighbours(r, role)) != MPI_SUCCESS)
         rc = mpi_failed(err, rc, "find the ranks of this host");
+    /* MPI_Finalize would wait for the others; a process that leaves without it makes the launcher end them. */
     if (rc < 0) {
-        MPI_Finalize();
         free(r);
         return rc;
     }
