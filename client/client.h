@@ -1,8 +1,9 @@
-/* client/client.h - what dashctl's commands share: the server they talk to, how they print, how they fail.
+/* client/client.h - what dashctl's commands share: the server they talk to, how they print, how
+ * they fail.
  *
- * A command is a function that parses its own arguments (argp, with client_argp as a child) and returns an exit
- * status: 0, 1 (it failed, or the job did), 2 (it was called wrongly). Results go to stdout, all other words to
- * stderr.
+ * A command is a function that parses its own arguments (argp, with client_argp as a child) and
+ * returns an exit status: 0, 1 (it failed, or the job did), 2 (it was called wrongly). Results go
+ * to stdout, all other words to stderr.
  */
 #pragma once
 #include "core/err.h"
@@ -26,8 +27,8 @@ struct client {
 /* --server and --output, for every command. Its input is a struct client. */
 extern const struct argp client_argp;
 
-/* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed and EXIT_FAILED is
- * returned. */
+/* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
+ * and EXIT_FAILED is returned. */
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply);
 

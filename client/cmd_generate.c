@@ -1,4 +1,5 @@
-/* client/cmd_generate.c - dashctl generate ...: hands over to `dash-worker generate`, which holds the model's mathematics. */
+/* client/cmd_generate.c - dashctl generate ...: hands over to `dash-worker generate`, which holds
+ * the model's mathematics. */
 #include "client/client.h"
 #include "core/paths.h"
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* client/cmd_logs.c - dashctl logs ID: what a job's programs wrote, and with -f what they go on to write. */
+/* client/cmd_logs.c - dashctl logs ID: what a job's programs wrote, and with -f what they go on to
+ * write. */
 #include "client/client.h"
 #include "client/interrupt.h"
 #include "client/words.h"

@@ -1,7 +1,7 @@
 /* client/cmd_plan.c - dashctl plan JOB.YAML: what would run, and everything that is wrong with it.
  *
- * A dashd that was named, or that answers at the default address, is asked, for it knows the other jobs too. Without one
- * the same checks are made here.
+ * A dashd that was named, or that answers at the default address, is asked, for it knows the other
+ * jobs too. Without one the same checks are made here.
  */
 #include "client/job_file.h"
 #include "client/json.h"

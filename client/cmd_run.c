@@ -1,4 +1,5 @@
-/* client/cmd_run.c - dashctl run JOB.YAML: trains here and now, with a dashd of its own, and returns when the adapter is written.
+/* client/cmd_run.c - dashctl run JOB.YAML: trains here and now, with a dashd of its own, and
+ * returns when the adapter is written.
  *
  * Ctrl-C once cancels the job, which finishes its step and writes a checkpoint; twice kills it.
  */

@@ -161,7 +161,8 @@ static void show_event(struct view *v, Dash__V1__WatchJobResponse *m)
     dash__v1__watch_job_response__free_unpacked(m, NULL);
 }
 
-/* Reads until the stream ends (0), breaks (err's code) or an interrupt comes (0; the caller looks). */
+/* Reads until the stream ends (0), breaks (err's code) or an interrupt comes (0; the caller looks).
+ */
 static int read_events(struct view *v, struct stream *s, struct err *err)
 {
     ProtobufCMessage *m = NULL;

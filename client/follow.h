@@ -1,8 +1,8 @@
 /* client/follow.h - a job shown as it runs, for `watch`, `run` and `submit --watch`.
  *
- * On a terminal one line is redrawn; elsewhere each step is a line; with --output json each event is one. When dashd goes
- * away it is dialled again, with back-off, from the step after the last one shown: none is shown twice, none is
- * missed.
+ * On a terminal one line is redrawn; elsewhere each step is a line; with --output json each event
+ * is one. When dashd goes away it is dialled again, with back-off, from the step after the last one
+ * shown: none is shown twice, none is missed.
  */
 #pragma once
 #include "client/client.h"
@@ -17,8 +17,8 @@ struct follow {
 
 enum follow_end { FOLLOW_FINAL, FOLLOW_INTERRUPTED, FOLLOW_FAILED };
 
-/* On FOLLOW_FINAL and FOLLOW_INTERRUPTED *ret_job is the job as last seen (or NULL), which the caller frees
- * (dash__v1__job__free_unpacked()). On FOLLOW_FAILED the words have been printed. */
+/* On FOLLOW_FINAL and FOLLOW_INTERRUPTED *ret_job is the job as last seen (or NULL), which the
+ * caller frees (dash__v1__job__free_unpacked()). On FOLLOW_FAILED the words have been printed. */
 enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job);
 
 /* Prints how the job ended and returns its exit status. */

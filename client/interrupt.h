@@ -1,4 +1,5 @@
-/* client/interrupt.h - Ctrl-C (and SIGTERM, SIGHUP), counted: what it means is up to the command. */
+/* client/interrupt.h - Ctrl-C (and SIGTERM, SIGHUP), counted: what it means is up to the command.
+ */
 #pragma once
 
 void interrupt_catch(void);

@@ -1,4 +1,5 @@
-/* client/job_file.h - the job file and the options that go with it, for `run`, `submit` and `plan`. */
+/* client/job_file.h - the job file and the options that go with it, for `run`, `submit` and `plan`.
+ */
 #pragma once
 #include "client/client.h"
 

@@ -1,5 +1,6 @@
-/* client/json.h - messages as JSON, for scripts: keys are the field names of dash.proto, enums are their names, 64-bit numbers
- * are numbers, absent messages and numbers that are not finite are null.
+/* client/json.h - messages as JSON, for scripts: keys are the field names of dash.proto, enums are
+ * their names, 64-bit numbers are numbers, absent messages and numbers that are not finite are
+ * null.
  */
 #pragma once
 #include <protobuf-c/protobuf-c.h>

@@ -1,7 +1,8 @@
-/* client/private_dashd.h - a dashd of our own, for `dashctl run`: in a temporary folder that goes with it.
+/* client/private_dashd.h - a dashd of our own, for `dashctl run`: in a temporary folder that goes
+ * with it.
  *
- * It ends when we do, however we do (its parent's death is a signal to it), and its job with it. It is in a session of
- * its own: a Ctrl-C at the terminal is ours to interpret.
+ * It ends when we do, however we do (its parent's death is a signal to it), and its job with it. It
+ * is in a session of its own: a Ctrl-C at the terminal is ours to interpret.
  */
 #pragma once
 #include "core/err.h"

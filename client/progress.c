@@ -2,7 +2,8 @@
  *
  *   arc-easy ███████░░░░░░░ 120/300 dash loss 1.2345 466 tokens/s ETA 3m20s
  *
- * The parts have ranks; the bar takes what the others leave, and parts of the least rank go until the line fits.
+ * The parts have ranks; the bar takes what the others leave, and parts of the least rank go until
+ * the line fits.
  */
 #include "client/progress.h"
 #include "client/words.h"

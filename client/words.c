@@ -57,7 +57,8 @@ bool words_utf8(void)
     return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
-/* Bytes of the next character and the columns it takes; a byte that begins none counts as one column. */
+/* Bytes of the next character and the columns it takes; a byte that begins none counts as one
+ * column. */
 static size_t next_character(const char *text, int *ret_columns)
 {
     mbstate_t state = {0};

@@ -12,7 +12,7 @@ bool words_is_final(Dash__V1__JobState state);
 
 /* Whether the terminal shows UTF-8, as the locale says. */
 bool words_utf8(void);
-/* Columns that UTF-8 text takes (combining and wide characters counted as the locale does), and its length when cut to at
- * most `columns`. */
+/* Columns that UTF-8 text takes (combining and wide characters counted as the locale does), and its
+ * length when cut to at most `columns`. */
 int words_columns(const char *text);
 size_t words_cut(const char *text, int columns);

@@ -1,5 +1,6 @@
-/* core/paths.c - see paths.h. The socket lies in the state folder, not in $XDG_RUNTIME_DIR: that one is
- * set in some of a person's shells and not in others (su, cron, a batch job), and both programs must agree. */
+/* core/paths.c - see paths.h. The socket lies in the state folder, not in $XDG_RUNTIME_DIR: that
+ * one is set in some of a person's shells and not in others (su, cron, a batch job), and both
+ * programs must agree. */
 #include "core/paths.h"
 #include "core/file.h"
 #include <limits.h>

@@ -5,9 +5,10 @@
 /* The state folder: $XDG_STATE_HOME/dash, else ~/.local/state/dash. Caller frees *ret_path. */
 int paths_state(char **ret_path, struct err *err);
 
-/* "unix:<state>/dashd.sock", the address that dashd listens on for this state folder (NULL: the default one). A path
- * too long for a unix socket is refused. Caller frees *ret_address. */
+/* "unix:<state>/dashd.sock", the address that dashd listens on for this state folder (NULL: the
+ * default one). A path too long for a unix socket is refused. Caller frees *ret_address. */
 int paths_address(const char *state, char **ret_address, struct err *err);
 
-/* `name` in the folder of the running executable: the programs lie side by side. Caller frees *ret_path. */
+/* `name` in the folder of the running executable: the programs lie side by side. Caller frees
+ * *ret_path. */
 int paths_sibling(const char *name, char **ret_path, struct err *err);

@@ -1,13 +1,14 @@
 /* proto/channel.h - gRPC calls as a client makes them, over gRPC's C core.
  *
- * A channel belongs to the thread that opened it, a stream to the thread that opened it, but for stream_wake() and
- * stream_cancel(), which any thread may call while the stream is open. Nothing connects before the first
- * call; a connection that broke is made again by the next call.
+ * A channel belongs to the thread that opened it, a stream to the thread that opened it, but for
+ * stream_wake() and stream_cancel(), which any thread may call while the stream is open. Nothing
+ * connects before the first call; a connection that broke is made again by the next call.
  *
  * Addresses: "unix:/path" and "host:port". Connections are not encrypted.
  *
- * Errors: ERR_PEER means that no dashd answers or that it went away: trying again later may work. The other
- * codes carry dashd's own words: ERR_INVALID, ERR_NOT_FOUND, ERR_STATE, ERR_UNSUPPORTED, ERR_INTERNAL.
+ * Errors: ERR_PEER means that no dashd answers or that it went away: trying again later may work.
+ * The other codes carry dashd's own words: ERR_INVALID, ERR_NOT_FOUND, ERR_STATE, ERR_UNSUPPORTED,
+ * ERR_INTERNAL.
  */
 #pragma once
 #include "core/err.h"
@@ -19,8 +20,8 @@ struct stream;
 int channel_open(const char *address, struct channel **ret_channel, struct err *err);
 void channel_close(struct channel *c); /* NULL-safe; close its streams first */
 
-/* Calls a unary method ("/dash.v1.FineTuning/GetJob") and waits for the answer, at most timeout_ms. On success the
- * caller frees *ret_reply with protobuf_c_message_free_unpacked(). */
+/* Calls a unary method ("/dash.v1.FineTuning/GetJob") and waits for the answer, at most timeout_ms.
+ * On success the caller frees *ret_reply with protobuf_c_message_free_unpacked(). */
 int channel_call(struct channel *c, const char *method, const ProtobufCMessage *request,
                  const ProtobufCMessageDescriptor *reply_type, int timeout_ms,
                  ProtobufCMessage **ret_reply, struct err *err);
@@ -43,8 +44,8 @@ enum stream_event {
     STREAM_END,   /* the peer ended it with status OK */
 };
 
-/* Waits for the next message, at most timeout_ms (-1: for ever). One of enum stream_event, or an error
- * when the stream broke. No message is lost by a timeout or a wake. */
+/* Waits for the next message, at most timeout_ms (-1: for ever). One of enum stream_event, or an
+ * error when the stream broke. No message is lost by a timeout or a wake. */
 int stream_read(struct stream *s, int timeout_ms, ProtobufCMessage **ret_message, struct err *err);
 
 /* Sends a message; returns once it is on its way (it waits for a peer that reads slowly). */

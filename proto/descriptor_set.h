@@ -1,5 +1,5 @@
-/* proto/descriptor_set.h - the .proto files in binary form: a serialised google.protobuf.FileDescriptorSet,
- * made by protoc during the build. Reflection answers from it.
+/* proto/descriptor_set.h - the .proto files in binary form: a serialised
+ * google.protobuf.FileDescriptorSet, made by protoc during the build. Reflection answers from it.
  */
 #pragma once
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* proto/stream.c - one call: its completion queue and what is under way on it.
  *
  * At any time at most one read and one write are under way. Every operation has a tag; next_event()
- * takes one completion from the queue and notes it, and whoever waits looks at the notes. A wake is an
- * empty batch: gRPC completes it at once, from whatever thread.
+ * takes one completion from the queue and notes it, and whoever waits looks at the notes. A wake is
+ * an empty batch: gRPC completes it at once, from whatever thread.
  *
  * The status is always asked for at the start; once it has arrived nothing more can come.
  */
@@ -223,12 +223,12 @@ static int take_message(struct stream *s, ProtobufCMessage **ret_message, struct
 int stream_read(struct stream *s, int timeout_ms, ProtobufCMessage **ret_message, struct err *err)
 {
     gpr_timespec deadline = deadline_of(timeout_ms);
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    grpc_op receive = {.op = GRPC_OP_RECV_MESSAGE};
     int rc;
 
     if (!s->reading && !s->read_done) {
-        op.data.recv_message.recv_message = &s->incoming;
-        rc = start(s, &op, 1, TAG_READ, err);
+        receive.data.recv_message.recv_message = &s->incoming;
+        rc = start(s, &receive, 1, TAG_READ, err);
         if (rc < 0)
             return rc;
         s->reading = true;
@@ -244,15 +244,15 @@ int stream_read(struct stream *s, int timeout_ms, ProtobufCMessage **ret_message
 
 int stream_write(struct stream *s, const ProtobufCMessage *message, struct err *err)
 {
-    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
+    grpc_op send = {.op = GRPC_OP_SEND_MESSAGE};
     grpc_byte_buffer *bytes = NULL;
     int rc;
 
     rc = wire_pack(message, &bytes, err);
     if (rc < 0)
         return rc;
-    op.data.send_message.send_message = bytes;
-    rc = start(s, &op, 1, TAG_WRITE, err);
+    send.data.send_message.send_message = bytes;
+    rc = start(s, &send, 1, TAG_WRITE, err);
     if (rc == 0) {
         s->writing = true;
         while (s->writing)

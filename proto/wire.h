@@ -1,5 +1,5 @@
-/* proto/wire.h - protobuf-c messages as gRPC's byte buffers, for the two files that speak gRPC: proto/channel (and its
- * stream) and daemon/service/rpc.
+/* proto/wire.h - protobuf-c messages as gRPC's byte buffers, for the two files that speak gRPC:
+ * proto/channel (and its stream) and daemon/service/rpc.
  */
 #pragma once
 #include "core/err.h"

@@ -1,9 +1,9 @@
 /* daemon/coordinator/report.c - see report.h.
  *
- * The callers leave what is to be told in struct report, under its lock, and wake the thread. The thread's
- * protocol, from the dial on:
+ * The callers leave what is to be told in struct report, under its lock, and wake the thread. The
+ * thread's protocol, from the dial on:
  *
- *   -> Hello   <- Welcome{last_step}   -> rows after last_step, notices, phase, as they come   <- Stop
+ *   -> Hello   <- Welcome{last_step}   -> rows after it, notices, phase, as they come   <- Stop
  *   -> Ended   <- Goodbye
  *
  * Notices and the phase are told again after each dial; dashd knows those that it has. A connection
@@ -298,7 +298,8 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's: neither this thread nor those that gRPC starts from it take any. */
+/* Signals are the main thread's: neither this thread nor those that gRPC starts from it take any.
+ */
 static int start_thread(struct report *r, struct err *err)
 {
     sigset_t all, before;

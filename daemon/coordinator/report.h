@@ -1,9 +1,10 @@
 /* daemon/coordinator/report.h - the coordinator's side of Coordination.Report: what it tells dashd.
  *
- * A thread of its own dials dashd, and dials again with back-off whenever the connection breaks; training
- * never waits for it. Every row is kept in memory (they are small), so that after a dial whatever dashd misses,
- * as its Welcome tells, is sent. All functions but report_open() and report_close() may be called from any
- * thread, and all of them with r == NULL, which is what there is without a dashd: they do nothing then.
+ * A thread of its own dials dashd, and dials again with back-off whenever the connection breaks;
+ * training never waits for it. Every row is kept in memory (they are small), so that after a dial
+ * whatever dashd misses, as its Welcome tells, is sent. All functions but report_open() and
+ * report_close() may be called from any thread, and all of them with r == NULL, which is what there
+ * is without a dashd: they do nothing then.
  */
 #pragma once
 #include "core/err.h"
@@ -11,7 +12,8 @@
 
 struct report;
 
-/* A row of metrics.jsonl. phase is a value of Phase in proto/dash.proto; eval_loss 0: none was measured. */
+/* A row of metrics.jsonl. phase is a value of Phase in proto/dash.proto; eval_loss 0: none was
+ * measured. */
 struct report_step {
     int step; /* from 1 */
     double loss, grad_norm, learning_rate;
@@ -24,12 +26,13 @@ struct report_step {
 /* The values of Ended.How in proto/dash.proto. */
 enum report_how { REPORT_ADAPTER_WRITTEN = 1, REPORT_STOPPED = 2, REPORT_FAILED = 3 };
 
-/* Starts the thread; never waits for the network. address NULL: no dashd, *ret_report is NULL. resumed_from: the step of
- * the checkpoint that this launch went on from, 0: none. */
+/* Starts the thread; never waits for the network. address NULL: no dashd, *ret_report is NULL.
+ * resumed_from: the step of the checkpoint that this launch went on from, 0: none. */
 int report_open(const char *address, const char *job_id, const char *token, int resumed_from,
                 int steps_total, struct report **ret_report, struct err *err);
 
-/* Rows of earlier launches, in order, before the first report_step(); dashd gets them if it misses them. */
+/* Rows of earlier launches, in order, before the first report_step(); dashd gets them if it misses
+ * them. */
 void report_history(struct report *r, const struct report_step *rows, int n);
 void report_step(struct report *r, const struct report_step *row);
 void report_phase(struct report *r, int phase);
@@ -39,6 +42,7 @@ void report_notice(struct report *r, const char *text);
 /* dashd has said Stop: finish the step, write a checkpoint, end. */
 bool report_stop_wanted(struct report *r);
 
-/* Sends Ended behind everything else and waits until dashd has made it durable, at most timeout_ms. */
+/* Sends Ended behind everything else and waits until dashd has made it durable, at most timeout_ms.
+ */
 void report_end(struct report *r, enum report_how how, const char *reason, int timeout_ms);
 void report_close(struct report *r);

@@ -1,4 +1,5 @@
-/* daemon/service/coordination.c - see coordination.h. A call's data is its run, once it has said Hello. */
+/* daemon/service/coordination.c - see coordination.h. A call's data is its run, once it has said
+ * Hello. */
 #include "daemon/service/coordination.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/runs_impl.h"

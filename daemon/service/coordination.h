@@ -1,10 +1,11 @@
-/* daemon/service/coordination.h - the service that a job's coordinator dials: Coordination of dash.proto.
+/* daemon/service/coordination.h - the service that a job's coordinator dials: Coordination of
+ * dash.proto.
  *
  *   -> Hello{token}   <- Welcome{last_step}   -> Step, PhaseChange, Notice ...   <- Stop
  *   -> Ended          <- Goodbye, once the end is committed
  *
- * A stream that breaks ends nothing: the coordinator dials again. A report that cannot be kept ends the
- * stream, for the same reason.
+ * A stream that breaks ends nothing: the coordinator dials again. A report that cannot be kept ends
+ * the stream, for the same reason.
  */
 #pragma once
 #include "daemon/service/rpc.h"

@@ -117,14 +117,15 @@ static void answer_create(struct creation *c)
 static void on_validated(uv_work_t *work, int status)
 {
     struct creation *c = work->data;
+    const char *output = c->job ? c->job->output : NULL;
 
-    if (c->job && c->job->output && status == 0)
-        runs_check_output(c->runs, c->job->output, &c->problems);
+    if (output && status == 0)
+        runs_check_output(c->runs, output, &c->problems);
     if (c->runs->stopping)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
     else if (c->problems.n || c->problems.dropped)
         answer_problems(c);
-    else if (c->rc < 0 || !c->yaml)
+    else if (c->rc < 0 || !output || !c->yaml)
         rpc_fail(c->call, &c->err);
     else if (c->plan_only)
         answer_plan(c);

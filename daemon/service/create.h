@@ -1,8 +1,9 @@
-/* daemon/service/create.h - CreateJob and PlanJob: a job file read, held against model and data, and queued.
+/* daemon/service/create.h - CreateJob and PlanJob: a job file read, held against model and data,
+ * and queued.
  *
  * Reading models and data takes long: it is done by a thread of libuv's pool. What depends on
- * the other jobs is looked at after that, on the loop's thread, in one go with the commit: of two jobs that want one
- * output folder, one is refused.
+ * the other jobs is looked at after that, on the loop's thread, in one go with the commit: of two
+ * jobs that want one output folder, one is refused.
  */
 #pragma once
 #include "daemon/service/rpc.h"

@@ -1,4 +1,5 @@
-/* daemon/service/fine_tuning.c - see fine_tuning.h. Handlers read the request, ask runs.h, and answer. */
+/* daemon/service/fine_tuning.c - see fine_tuning.h. Handlers read the request, ask runs.h, and
+ * answer. */
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/create.h"
 #include "daemon/service/message.h"

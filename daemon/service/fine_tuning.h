@@ -1,4 +1,5 @@
-/* daemon/service/fine_tuning.h - FineTuning of dash.proto: what people and their programs ask of dashd. */
+/* daemon/service/fine_tuning.h - FineTuning of dash.proto: what people and their programs ask of
+ * dashd. */
 #pragma once
 #include "daemon/service/rpc.h"
 #include "daemon/service/runs.h"

@@ -1,5 +1,5 @@
-/* daemon/service/health.c - see health.h. A Watch has one answer, and stays open until dashd stops: then
- * its end is the news. */
+/* daemon/service/health.c - see health.h. A Watch has one answer, and stays open until dashd stops:
+ * then its end is the news. */
 #include "daemon/service/health.h"
 #include "proto/health.pb-c.h"
 #include <string.h>

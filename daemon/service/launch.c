@@ -168,8 +168,8 @@ int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, cons
     return 0;
 }
 
-/* The folder's log, appended to, and its lock, which mpirun holds as long as it lives: no two launches, of
- * whatever dashd, share an output folder. */
+/* The folder's log, appended to, and its lock, which mpirun holds as long as it lives: no two
+ * launches, of whatever dashd, share an output folder. */
 static int open_files(const char *output, int *ret_log, int *ret_lock, struct err *err)
 {
     char *log = file_join(output, "logs/job.log"), *lock = file_join(output, "logs/.lock");

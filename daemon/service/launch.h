@@ -1,14 +1,15 @@
-/* daemon/service/launch.h - a job's mpirun, from its start or its adoption to the end of its last rank.
+/* daemon/service/launch.h - a job's mpirun, from its start or its adoption to the end of its last
+ * rank.
  *
  *   mpirun ... -np 1 dash-coordinator ... : -np N dash-worker
  *
  * It runs in a session of its own, so that nothing that happens to dashd happens to it, and
- * starts in two moves: launch_start() makes the process, which waits at a gate; its pid is then made durable by the
- * caller, and launch_go() opens the gate. If dashd dies in between the gate closes and the process ends having done
- * nothing: whatever runs is in the store.
+ * starts in two moves: launch_start() makes the process, which waits at a gate; its pid is then
+ * made durable by the caller, and launch_go() opens the gate. If dashd dies in between the gate
+ * closes and the process ends having done nothing: whatever runs is in the store.
  *
- * The end is told once, by on_end(), when mpirun has gone and no process of its session is left (ranks that
- * outlive their mpirun are killed): from then on the output folder is nobody's.
+ * The end is told once, by on_end(), when mpirun has gone and no process of its session is left
+ * (ranks that outlive their mpirun are killed): from then on the output folder is nobody's.
  */
 #pragma once
 #include "core/err.h"
@@ -51,6 +52,6 @@ void launch_kill(struct launch *l);
 /* Looks away: what runs goes on. on_end() is not called. NULL-safe. */
 void launch_forget(struct launch *l);
 
-/* What the waiting process runs: waits at the gate on its standard input, then becomes argv. Returns an
- * exit status if that does not come about. */
+/* What the waiting process runs: waits at the gate on its standard input, then becomes argv.
+ * Returns an exit status if that does not come about. */
 int launch_gate(char **argv);

@@ -1,7 +1,7 @@
 /* daemon/service/main.c - dashd: options, the order in which things are opened and closed, signals.
  *
- * SIGTERM, SIGINT, SIGHUP: take no more calls, leave the jobs running (--stop-jobs: stop them first; a second signal
- * kills them) and exit with 0.
+ * SIGTERM, SIGINT, SIGHUP: take no more calls, leave the jobs running (--stop-jobs: stop them
+ * first; a second signal kills them) and exit with 0.
  */
 #include "core/file.h"
 #include "core/log.h"
@@ -251,7 +251,8 @@ static void watch_signals(struct dashd *d)
     }
 }
 
-/* Everything of the store and the sockets is the owner's alone; what jobs write has the user's umask. */
+/* Everything of the store and the sockets is the owner's alone; what jobs write has the user's
+ * umask. */
 static int open_private(struct dashd *d, struct err *err)
 {
     mode_t before = umask(0077);

@@ -102,7 +102,8 @@ int64_t outcome_log_size(const char *output)
     return size;
 }
 
-/* Length of the UTF-8 character at p, of at most n bytes; 0: it is none; -1: it may be one that is cut. */
+/* Length of the UTF-8 character at p, of at most n bytes; 0: it is none; -1: it may be one that is
+ * cut. */
 static int utf8_length(const unsigned char *p, size_t n)
 {
     static const unsigned int least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -207,8 +208,8 @@ static bool is_frame(const char *line)
     return dashes > 20 && !line[dashes];
 }
 
-/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's own troubles,
- * then anything that is not mpirun's. */
+/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's
+ * own troubles, then anything that is not mpirun's. */
 static int weight_of(const char *line, bool framed)
 {
     if (strstr(line, " exited on signal "))

@@ -1,7 +1,7 @@
 /* daemon/service/outcome.h - how a job ended, read from what it left in its output folder.
  *
- *   outcome.json   {"how": "adapter_written" | "stopped" | "failed", "reason": "..."}, written by the coordinator
- *                  before it exits; dashd removes it before each launch
+ *   outcome.json   {"how": "adapter_written" | "stopped" | "failed", "reason": "..."}
+ *                  written by the coordinator before it exits; removed before each launch
  *   logs/job.log   everything the programs and mpirun wrote, launch after launch
  */
 #pragma once
@@ -15,13 +15,16 @@ int outcome_read(const char *output, enum run_event *ret_event, char **ret_reaso
 int outcome_remove(const char *output, struct err *err);
 
 int64_t outcome_log_size(const char *output); /* 0: no log */
-/* Appends bytes [from, from + most) of the log; *ret_next is the offset after them. from < 0: the newest `most`
- * bytes, from a line's beginning. Bytes that are not UTF-8 become '?'. No log: nothing is appended. */
+/* Appends bytes [from, from + most) of the log; *ret_next is the offset after them. from < 0: the
+ * newest `most` bytes, from a line's beginning. Bytes that are not UTF-8 become '?'. No log:
+ * nothing is appended. */
 int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *out,
                      int64_t *ret_next, struct err *err);
-/* The line of this launch's log (from offset `from` on) that tells most of why it ended. Caller frees; NULL: none. */
+/* The line of this launch's log (from offset `from` on) that tells most of why it ended. Caller
+ * frees; NULL: none. */
 char *outcome_telling_line(const char *output, int64_t from);
-/* The last lines of it, for `show`. Caller frees; "" where there are none; NULL for lack of memory. */
+/* The last lines of it, for `show`. Caller frees; "" where there are none; NULL for lack of memory.
+ */
 char *outcome_log_tail(const char *output, int64_t from);
 
 /* Replaces bytes that are not UTF-8 by '?', in place: protobuf strings must be UTF-8. */

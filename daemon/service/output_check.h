@@ -2,6 +2,6 @@
 #pragma once
 #include "core/job.h"
 
-/* A new job's folder must be absent or empty, and can be made. A resumed one must hold the same job, which must not
- * be running. */
+/* A new job's folder must be absent or empty, and can be made. A resumed one must hold the same
+ * job, which must not be running. */
 void output_check(const struct job *job, bool resume, struct problems *problems);

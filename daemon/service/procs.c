@@ -1,5 +1,5 @@
-/* daemon/service/procs.c - see procs.h. Processes come and go while /proc is read: whatever cannot be
- * read is not there. */
+/* daemon/service/procs.c - see procs.h. Processes come and go while /proc is read: whatever cannot
+ * be read is not there. */
 #include "daemon/service/procs.h"
 #include "core/file.h"
 #include <ctype.h>
@@ -14,7 +14,8 @@ struct process {
     uint64_t start;
 };
 
-/* /proc/PID/stat: "pid (command) state ppid pgrp session ..."; a command may hold blanks and brackets. */
+/* /proc/PID/stat: "pid (command) state ppid pgrp session ..."; a command may hold blanks and
+ * brackets. */
 static bool read_stat(long pid, struct process *ret)
 {
     char path[64], *text = NULL, *at;

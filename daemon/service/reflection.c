@@ -1,6 +1,7 @@
 /* daemon/service/reflection.c - see reflection.h.
  *
- * The descriptor set is walked in its binary form: of descriptor.proto only these fields are needed.
+ * The descriptor set is walked in its binary form: of descriptor.proto only these fields are
+ * needed.
  *
  *   FileDescriptorSet    file = 1
  *   FileDescriptorProto  name = 1, package = 2, message_type = 4, enum_type = 5, service = 6
@@ -37,7 +38,8 @@ static bool read_varint(struct bytes *b, uint64_t *ret)
     return false;
 }
 
-/* The next field of a message; ret_value holds the bytes of those that have any. False at the end. */
+/* The next field of a message; ret_value holds the bytes of those that have any. False at the end.
+ */
 static bool next_field(struct bytes *b, int *ret_number, struct bytes *ret_value)
 {
     uint64_t key, len = 0;

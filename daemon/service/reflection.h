@@ -1,5 +1,5 @@
-/* daemon/service/reflection.h - grpc.reflection.v1alpha.ServerReflection: dashd's own .proto files, asked for by file name
- * or by what is in them. */
+/* daemon/service/reflection.h - grpc.reflection.v1alpha.ServerReflection: dashd's own .proto files,
+ * asked for by file name or by what is in them. */
 #pragma once
 #include "daemon/service/rpc.h"
 

@@ -3,14 +3,16 @@
  * One thread drains gRPC's completion queue and hands every event to the loop; all functions here
  * and all callbacks run on the loop's thread.
  *
- * A call, from its handler's side: on_message() is called with the request (several times where the client
- * streams); the handler answers, at once or later, and must end each call that it has seen exactly once, by
- * rpc_reply(), rpc_fail() or rpc_finish(); after that the call is no longer its own. When the client goes
- * away first, on_gone() says so, and the handler ends the call there (nothing is sent then). A handler without
- * on_gone() just answers some time; answers to a client that has gone are dropped.
+ * A call, from its handler's side: on_message() is called with the request (several times where the
+ * client streams); the handler answers, at once or later, and must end each call that it has seen
+ * exactly once, by rpc_reply(), rpc_fail() or rpc_finish(); after that the call is no longer its
+ * own. When the client goes away first, on_gone() says so, and the handler ends the call there
+ * (nothing is sent then). A handler without on_gone() just answers some time; answers to a client
+ * that has gone are dropped.
  *
- * Messages go out one at a time. A handler that has more to say than fits a few messages sends a batch and
- * goes on in on_writable(): so a client that reads slowly holds up nobody and costs no memory.
+ * Messages go out one at a time. A handler that has more to say than fits a few messages sends a
+ * batch and goes on in on_writable(): so a client that reads slowly holds up nobody and costs no
+ * memory.
  */
 #pragma once
 #include "core/err.h"
@@ -50,7 +52,8 @@ int rpc_open(uv_loop_t *loop, struct rpc_server **ret_server, struct err *err);
 /* Methods must outlive the server; service is what rpc_service() gives their handlers. */
 int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int n, void *service,
                     struct err *err);
-/* Before rpc_start(). *ret_port is the port of a TCP address (where 0 was asked for, the one given), else 0. */
+/* Before rpc_start(). *ret_port is the port of a TCP address (where 0 was asked for, the one
+ * given), else 0. */
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
 /* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */

@@ -1,7 +1,7 @@
 /* daemon/service/rpc_call.c - a call from its arrival to its end. See rpc.h.
  *
- * A call is freed when its handler has ended it, the close has been told (RECV_CLOSE_ON_SERVER) and no
- * operation is under way.
+ * A call is freed when its handler has ended it, the close has been told (RECV_CLOSE_ON_SERVER) and
+ * no operation is under way.
  */
 #include "daemon/service/rpc_impl.h"
 #include "proto/wire.h"
@@ -117,10 +117,10 @@ static void on_closed(struct op *op)
 
 static void read_next(struct rpc_call *c)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    grpc_op receive = {.op = GRPC_OP_RECV_MESSAGE};
 
-    op.data.recv_message.recv_message = &c->incoming;
-    c->reading = start(c, &op, 1, &c->read);
+    receive.data.recv_message.recv_message = &c->incoming;
+    c->reading = start(c, &receive, 1, &c->read);
 }
 
 static void read_on(struct rpc_call *c)
@@ -217,7 +217,7 @@ static bool find_method(struct rpc_call *c)
 
 static void begin(struct rpc_call *c)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+    grpc_op close = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     static const struct rpc_method none = {0};
 
     c->prev = &c->server->calls;
@@ -225,9 +225,9 @@ static void begin(struct rpc_call *c)
     if (c->next)
         c->next->prev = &c->next;
     c->server->calls = c;
-    op.data.recv_close_on_server.cancelled = &c->cancelled;
+    close.data.recv_close_on_server.cancelled = &c->cancelled;
     c->slot.method = &none;
-    if (!start(c, &op, 1, &c->closed)) {
+    if (!start(c, &close, 1, &c->closed)) {
         c->is_closed = true;
         c->cancelled = 1;
         rpc_finish(c, RPC_UNAVAILABLE, NULL);
@@ -323,8 +323,8 @@ void rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
         send_next(call);
 }
 
-/* What fits the 8 KiB that clients allow for a status, where bytes outside printable ASCII take three:
- * whole lines, and how many were left out. */
+/* What fits the 8 KiB that clients allow for a status, where bytes outside printable ASCII take
+ * three: whole lines, and how many were left out. */
 static char *fit_text(const char *text)
 {
     size_t cost = 0, i, cut = 0;

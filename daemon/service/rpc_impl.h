@@ -1,9 +1,10 @@
 /* daemon/service/rpc_impl.h - what rpc.c (the server) and rpc_call.c (a call's life) share.
  *
- * Every operation given to gRPC has a struct op as its tag. The queue's thread appends completed ops to a list
- * and wakes the loop, which calls op->done. An op is part of its call (or of the server): nothing is allocated.
- * It is the loop's until it is given to gRPC, and again once it has left the list. The lock is held at both
- * ends, so that tools which cannot see into gRPC (ThreadSanitizer) see the order too.
+ * Every operation given to gRPC has a struct op as its tag. The queue's thread appends completed
+ * ops to a list and wakes the loop, which calls op->done. An op is part of its call (or of the
+ * server): nothing is allocated. It is the loop's until it is given to gRPC, and again once it has
+ * left the list. The lock is held at both ends, so that tools which cannot see into gRPC
+ * (ThreadSanitizer) see the order too.
  */
 #pragma once
 #include "daemon/service/rpc.h"

@@ -1,17 +1,19 @@
 /* daemon/service/run.h - the states of a job, and nothing that acts.
  *
- *   QUEUED -> STARTING -> RUNNING -> SUCCEEDED
- *     ^ |        |           |-----> FAILED -------.
- *     | |        |           |-----> CANCELLED --.  |
- *     | '--------|-----------------> CANCELLED   |  |     (a queued job ends at once)
- *     '----------'-----------'                   |  |     (a rank died, or dashd stops its jobs)
- *     '------------------------------------------'--'     (resume)
+ *   QUEUED --> STARTING --> RUNNING --> SUCCEEDED
+ *                 |            |------> FAILED       (STARTING may end in these as well)
+ *                 |            '------> CANCELLED    (stopped after a checkpoint)
+ *   QUEUED ---------------------------> CANCELLED    (at once: nothing runs)
+ *   STARTING, RUNNING ----------------> QUEUED       (the launch is over, the job is not)
+ *   FAILED, CANCELLED ----------------> QUEUED       (resume)
  *
- * A cancel leaves a job that runs in its state: it finishes its step, writes a checkpoint and then ends as CANCELLED.
+ * A cancel leaves a job that runs in its state: it finishes its step, writes a checkpoint and then
+ * ends as CANCELLED.
  *
- * run_apply() is a pure function of (state, event): the table in run.c is all there is to know. Its caller
- * commits the new state to the store before it acts on it (runs.h), so a restart re-applies the last event
- * and every action must bear being repeated; hence an end that is told twice is the same end.
+ * run_apply() is a pure function of (state, event): the table in run.c is all there is to know. Its
+ * caller commits the new state to the store before it acts on it (runs.h), so a restart re-applies
+ * the last event and every action must bear being repeated; hence an end that is told twice is the
+ * same end.
  */
 #pragma once
 #include "core/err.h"
@@ -40,7 +42,8 @@ enum run_event {
     RUN_EVENTS
 };
 
-/* Sets *ret_state on success. ERR_STATE, naming both, where the event cannot happen in the state. */
+/* Sets *ret_state on success. ERR_STATE, naming both, where the event cannot happen in the state.
+ */
 int run_apply(enum run_state state, enum run_event event, enum run_state *ret_state,
               struct err *err);
 

@@ -1,12 +1,14 @@
-/* daemon/service/runs.h - the jobs under dashd's care: all that are in the store, the queue, and what runs.
+/* daemon/service/runs.h - the jobs under dashd's care: all that are in the store, the queue, and
+ * what runs.
  *
- * Order is everything here: apply (run.h), commit (store.h), then act, then answer. A function that returns 0
- * has made its change durable; one that fails has changed nothing. What dashd was in the middle of when it
- * died is done again at its next start.
+ * Order is everything here: apply (run.h), commit (store.h), then act, then answer. A function that
+ * returns 0 has made its change durable; one that fails has changed nothing. What dashd was in the
+ * middle of when it died is done again at its next start.
  *
- * Steps are committed in groups, FLUSH_MS after the first at the latest; only then do watchers see them. A change
- * of state commits the steps before it first. An end that cannot be committed (a full disk) is tried again
- * until it can; a report that cannot be is refused, and the coordinator tells it again.
+ * Steps are committed in groups, FLUSH_MS after the first at the latest; only then do watchers see
+ * them. A change of state commits the steps before it first. An end that cannot be committed (a
+ * full disk) is tried again until it can; a report that cannot be is refused, and the coordinator
+ * tells it again.
  */
 #pragma once
 #include "core/err.h"
@@ -69,8 +71,8 @@ struct runs {
 int runs_open(uv_loop_t *loop, struct store *store, const struct runs_options *options,
               struct runs **ret_runs, struct err *err);
 int runs_begin(struct runs *r, struct err *err);
-/* Starts no more jobs. Running ones go on without dashd, or, with stop_jobs, are stopped and queued again for
- * the next dashd. Then calls done. Called again it kills them. */
+/* Starts no more jobs. Running ones go on without dashd, or, with stop_jobs, are stopped and queued
+ * again for the next dashd. Then calls done. Called again it kills them. */
 void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *arg);
 void runs_close(struct runs *r); /* NULL-safe */
 
@@ -84,8 +86,8 @@ int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struc
 int runs_cancel(struct run *run, struct err *err);
 int runs_resume(struct run *run, struct err *err);
 
-/* What a coordinator reports. runs_hello(): ERR_INVALID when the token is not this launch's. On success the stream is
- * the run's, until it ends or another takes its place. */
+/* What a coordinator reports. runs_hello(): ERR_INVALID when the token is not this launch's. On
+ * success the stream is the run's, until it ends or another takes its place. */
 int runs_hello(struct runs *r, const char *id, const char *token, int resumed_from, int steps_total,
                struct rpc_call *report, struct run **ret_run, struct err *err);
 int runs_step(struct run *run, const struct step_row *step, struct err *err);

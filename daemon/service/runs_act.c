@@ -1,11 +1,12 @@
 /* daemon/service/runs_act.c - what follows from the states: launches, stops, ends. See runs.h.
  *
- * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid -> open the gate.
- * Whatever dies between two of these leaves a row from which runs_adopt() goes on:
+ * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid ->
+ * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() goes on:
  *
  *   STARTING, no pid        nothing runs: to the queue again
  *   a pid                   watched until it ends, whatever the state
- *   STARTING, pid has gone, no outcome   it never got past the gate, or died at once: to the queue again
+ *   a pid that has gone     its outcome counts; STARTING without one never got past the gate, or
+ *                           died at once: to the queue again
  */
 #include "daemon/service/runs_impl.h"
 #include "core/file.h"
@@ -319,8 +320,8 @@ static enum run_event meaning_of(const struct run *run, enum run_event event)
     return event == RUN_RANK_DIED ? RUN_BROKE : event;
 }
 
-/* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is behind it is known
- * when mpirun has ended; until then it stands in outcome.json. */
+/* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
+ * behind it is known when mpirun has ended; until then it stands in outcome.json. */
 static bool is_unasked(const struct run *run, enum run_event event)
 {
     return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
@@ -356,7 +357,8 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
     return 0;
 }
 
-/* The launch is over and nobody has reported how: what the folder says, else what mpirun's end says. */
+/* The launch is over and nobody has reported how: what the folder says, else what mpirun's end
+ * says. */
 static void judge(struct run *run, const struct launch_end *end)
 {
     enum run_event event = RUN_RANK_DIED;
@@ -446,7 +448,8 @@ static void tell_stopped(struct runs *r)
     done(r->on_stopped_arg);
 }
 
-/* Looks after deadlines, ends that wait for the store and a queue that may move; rests when there are none. */
+/* Looks after deadlines, ends that wait for the store and a queue that may move; rests when there
+ * are none. */
 void runs_tick(uv_timer_t *timer)
 {
     struct runs *r = timer->data;

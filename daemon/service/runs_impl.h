@@ -1,4 +1,5 @@
-/* daemon/service/runs_impl.h - what runs.c (the table), runs_report.c (what comes in) and runs_act.c (what is done about it) share. */
+/* daemon/service/runs_impl.h - what runs.c (the table), runs_report.c (what comes in) and
+ * runs_act.c (what is done about it) share. */
 #pragma once
 #include "daemon/service/runs.h"
 
@@ -6,8 +7,8 @@ enum { FLUSH_MS = 20, TICK_MS = 250, LINGER_MS = 5000 };
 
 int64_t runs_now_ms(void); /* Unix time */
 
-/* Applies the event and commits the row, in which the caller has changed what else changes; reason NULL: as it
- * was. On failure nothing has changed. */
+/* Applies the event and commits the row, in which the caller has changed what else changes; reason
+ * NULL: as it was. On failure nothing has changed. */
 int runs_transit(struct run *run, struct run_row *next, enum run_event event, const char *reason,
                  struct err *err);
 /* Commits a row whose state does not change. */

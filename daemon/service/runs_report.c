@@ -18,8 +18,9 @@ static bool is_token(const struct run_row *row, const char *token)
     return !differs;
 }
 
-/* The first word of a launch. Steps after its checkpoint are of an earlier launch: they come again. Cutting them first
- * makes the two changes one: until the state is RUNNING the cut is made again. */
+/* The first word of a launch. Steps after its checkpoint are of an earlier launch: they come again.
+ * Cutting them first makes the two changes one: until the state is RUNNING the cut is made again.
+ */
 static int take_first_report(struct run *run, int resumed_from, int steps_total, struct err *err)
 {
     struct run_row next = run->row;

@@ -1,9 +1,12 @@
-/* daemon/service/store.h - what dashd knows, on disk: <state>/jobs.db (SQLite, WAL, synchronous=FULL).
+/* daemon/service/store.h - what dashd knows, on disk: <state>/jobs.db (SQLite, WAL,
+ * synchronous=FULL).
  *
- * A function that returns 0 has made its change durable, unless a store_begin() is open: then store_commit()
- * does. One thread uses a store. Two dashd never share a state folder: store_open() locks it.
+ * A function that returns 0 has made its change durable, unless a store_begin() is open: then
+ * store_commit() does. One thread uses a store. Two dashd never share a state folder: store_open()
+ * locks it.
  *
- * A file that SQLite finds damaged, that is another program's or a newer dashd's is refused and never written.
+ * A file that SQLite finds damaged, that is another program's or a newer dashd's is refused and
+ * never written.
  */
 #pragma once
 #include "core/err.h"
@@ -27,11 +30,11 @@ struct run_row {
     char *job_yaml;
     bool stop_wanted; /* a cancel is on its way */
 
-    int launch;     /* counts; 0: never started */
-    char token[33]; /* of this launch: its coordinator proves itself with it */
-    long pid;       /* of mpirun; 0: nothing runs */
-    uint64_t
-        pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later one */
+    int launch;         /* counts; 0: never started */
+    char token[33];     /* of this launch: its coordinator proves itself with it */
+    long pid;           /* of mpirun; 0: nothing runs */
+    uint64_t pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later
+                           one */
     char boot_id[40];
     int64_t log_offset; /* size of the job's log when this launch began */
 };

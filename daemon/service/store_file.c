@@ -1,7 +1,8 @@
-/* daemon/service/store_file.c - the store's file: its lock, its schema, its first making and its checks.
+/* daemon/service/store_file.c - the store's file: its lock, its schema, its first making and its
+ * checks.
  *
- * A new database is made under another name and renamed, so that jobs.db, once it is there, is whole: an
- * empty one is damage, not a beginning.
+ * A new database is made under another name and renamed, so that jobs.db, once it is there, is
+ * whole: an empty one is damage, not a beginning.
  */
 #include "daemon/service/store_impl.h"
 #include "core/file.h"

@@ -52,7 +52,8 @@ static void send_steps(struct watcher *w, const struct step_row *rows, int n)
     w->steps_since = true;
 }
 
-/* Sends the next of what is new, if the stream is idle; on_writable comes when it has gone out. May free w. */
+/* Sends the next of what is new, if the stream is idle; on_writable comes when it has gone out. May
+ * free w. */
 static void advance(struct watcher *w)
 {
     struct run *run = w->run;

@@ -1,10 +1,10 @@
 /* daemon/service/watch.h - those who watch a job.
  *
- * A watcher is a cursor into the store, not a queue: whenever its stream can take more it is sent what is new since it
- * last was, a batch of steps at most. Replay and live are therefore the same thing, nothing is missed or
- * sent twice, and a client that reads slowly costs a cursor.
+ * A watcher is a cursor into the store, not a queue: whenever its stream can take more it is sent
+ * what is new since it last was, a batch of steps at most. Replay and live are therefore the same
+ * thing, nothing is missed or sent twice, and a client that reads slowly costs a cursor.
  *
- *   the job -> changes of the job, before the steps that follow them -> ... -> all steps -> the final job -> end
+ *   the job -> steps, and the job whenever it changes -> ... -> the final job -> end
  */
 #pragma once
 #include "daemon/service/rpc.h"

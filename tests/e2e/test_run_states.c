@@ -1,4 +1,5 @@
-/* tests/e2e/test_run_states.c - the state table of daemon/service/run.h, held against its drawing. */
+/* tests/e2e/test_run_states.c - the state table of daemon/service/run.h, held against its drawing.
+ */
 #include "daemon/service/run.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* The arrows of run.h's drawing, written down once more: state, event, next. Everything else must be refused. */
+/* The arrows of run.h's drawing, written down once more: state, event, next. Everything else must
+ * be refused. */
 static const int arrows[][3] = {
     {RUN_QUEUED, RUN_LAUNCHED, RUN_STARTING},
     {RUN_QUEUED, RUN_CANCEL, RUN_CANCELLED},
