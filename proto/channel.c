@@ -1,5 +1,6 @@
 /* proto/channel.c - see channel.h. A unary call is a stream of one answer. */
 #include "proto/channel_impl.h"
+#include "proto/wire.h"
 #include <grpc/grpc_security.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ int channel_open(const char *address, struct channel **ret_channel, struct err *
     c = calloc(1, sizeof(*c));
     if (!c)
         return err_nomem(err, sizeof(*c));
+    wire_quiet();
     grpc_init();
     c->address = strdup(address);
     c->channel = create(address);

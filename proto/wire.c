@@ -1,7 +1,19 @@
 /* proto/wire.c - see wire.h. */
 #include "proto/wire.h"
 #include <grpc/byte_buffer_reader.h>
+#include <grpc/support/log.h>
 #include <stdlib.h>
+
+static void print_nothing(gpr_log_func_args *args)
+{
+    (void)args;
+}
+
+void wire_quiet(void)
+{
+    if (!getenv("GRPC_VERBOSITY"))
+        gpr_set_log_function(print_nothing);
+}
 
 int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err)
 {

@@ -7,6 +7,10 @@
 #include <grpc/slice.h>
 #include <protobuf-c/protobuf-c.h>
 
+/* Before grpc_init(): what gRPC itself would print to stderr is left out, for what matters of it comes
+ * as a status. GRPC_VERBOSITY brings it back. */
+void wire_quiet(void);
+
 /* Caller destroys the buffer. */
 int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
 /* ERR_PEER when the bytes are no such message. */

@@ -1,8 +1,8 @@
 /* daemon/service/coordination.c - see coordination.h. A call's data is its run, once it has said
  * Hello. */
 #include "daemon/service/coordination.h"
-#include "daemon/service/outcome.h"
 #include "daemon/service/runs_impl.h"
+#include "daemon/service/text.h"
 #include "proto/dash.pb-c.h"
 #include <string.h>
 
@@ -87,7 +87,7 @@ static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__En
     default:
         return err_set(err, ERR_INVALID, "an end must say how it came");
     }
-    outcome_make_utf8(m->reason, strlen(m->reason));
+    text_make_utf8(m->reason, strlen(m->reason));
     rc = runs_ended(run, event, m->reason, err);
     if (rc == 0)
         send_goodbye(call);
@@ -103,7 +103,7 @@ static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__C
     case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
         return runs_phase(run, (int)m->phase->phase, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
-        outcome_make_utf8(m->notice->text, strlen(m->notice->text));
+        text_make_utf8(m->notice->text, strlen(m->notice->text));
         return runs_notice(run, m->notice->text, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
         return take_ended(call, run, m->ended, err);

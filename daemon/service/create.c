@@ -3,6 +3,7 @@
 #include "core/job_check.h"
 #include "daemon/service/message.h"
 #include "daemon/service/output_check.h"
+#include "daemon/service/text.h"
 #include "proto/dash.pb-c.h"
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,10 @@ static void validate(uv_work_t *work)
     if (c->directory[0] != '/') {
         c->rc = err_set(&c->err, ERR_INVALID, "directory must be an absolute path, not '%s'",
                         c->directory);
+        return;
+    }
+    if (!text_is_utf8(c->directory)) {
+        c->rc = err_set(&c->err, ERR_UNSUPPORTED, "directory: its name is not UTF-8");
         return;
     }
     c->rc = job_validate(c->text, c->file[0] ? c->file : NULL, c->directory, c->sets, c->n_sets,

@@ -26,6 +26,3 @@ char *outcome_telling_line(const char *output, int64_t from);
 /* The last lines of it, for `show`. Caller frees; "" where there are none; NULL for lack of memory.
  */
 char *outcome_log_tail(const char *output, int64_t from);
-
-/* Replaces bytes that are not UTF-8 by '?', in place: protobuf strings must be UTF-8. */
-void outcome_make_utf8(char *text, size_t len);

@@ -1,5 +1,6 @@
 /* daemon/service/rpc.c - see rpc.h: the server, its thread, its start and its end. */
 #include "daemon/service/rpc_impl.h"
+#include "proto/wire.h"
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ int rpc_open(uv_loop_t *loop, struct rpc_server **ret_server, struct err *err)
     s->loop = loop;
     s->last = &s->first;
     pthread_mutex_init(&s->lock, NULL);
+    wire_quiet();
     grpc_init();
     s->server = create();
     s->queue = grpc_completion_queue_create_for_next(NULL);

@@ -3,7 +3,7 @@
 #pragma once
 #include "daemon/service/runs.h"
 
-enum { FLUSH_MS = 20, TICK_MS = 250, LINGER_MS = 5000 };
+enum { FLUSH_MS = 20, TICK_MS = 250, LINGER_MS = 5000, NOTICES_MAX = 100 };
 
 int64_t runs_now_ms(void); /* Unix time */
 

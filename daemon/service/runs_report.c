@@ -171,6 +171,8 @@ int runs_notice(struct run *run, const char *text, struct err *err)
 {
     int rc, i;
 
+    if (run->n_notices >= NOTICES_MAX)
+        return 0; /* the log has them all */
     for (i = 0; i < run->n_notices; i++)
         if (strcmp(run->notices[i], text) == 0)
             return 0;
