@@ -345,7 +345,7 @@ int generate(struct generator *g, const struct token_list *prompts, int n, long 
              void (*on_token)(void *arg, int sequence, int32_t id), void *arg, struct err *err)
 {
     struct sequence *live[GENERATE_GROUP];
-    int rows[GENERATE_GROUP], who[GENERATE_GROUP], i, step, n_live = n;
+    int rows[GENERATE_GROUP] = {0}, who[GENERATE_GROUP], i, step, n_live = n;
     int rc = start_group(g, prompts, n, options->max_tokens, rows, err);
 
     for (i = 0; i < n; i++)

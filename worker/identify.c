@@ -6,6 +6,7 @@
  *   n >  m (e = v):  X = W^T B (m, r),  Y = A^T   (m, r)
  */
 #include "worker/spectrum.h"
+#include <assert.h>
 #include <cblas.h>
 #include <math.h>
 #include <stdbool.h>
@@ -138,6 +139,7 @@ static void choose(struct work *w, int k, struct directions *d)
 
     for (j = 0; j < k; j++) {
         int i = largest(w);
+        assert(i >= 0); /* k is at most p */
         w->chosen[i] = true;
         d->indices[j] = i;
         d->delta[j] = w->delta[i];

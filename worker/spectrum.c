@@ -236,7 +236,7 @@ int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret,
 
     if (rc == 0)
         rc = allocate(&s, rows, columns, err);
-    if (rc < 0)
+    if (rc != 0)
         goto out;
     p = (size_t)s.p;
     q = (size_t)longer(&s);

@@ -208,7 +208,11 @@ static int sum_stage(struct workers *w, const struct rank_message *answers, int 
     for (replica = 0; replica < w->replicas; replica++) {
         const struct buf *body = &answers[rank_of(w, replica, stage)].body;
         const struct rank_gradients *g = (const struct rank_gradients *)body->data;
-        const double *losses = (const double *)(g + 1);
+        const double *losses;
+        if (!g)
+            return err_set(err, ERR_PEER, "worker %d has not answered, but another has twice",
+                           rank_of(w, replica, stage));
+        losses = (const double *)(g + 1);
         for (i = 0; i < g->n_losses; i++)
             *loss += losses[i];
         if (g->n_params == 0)

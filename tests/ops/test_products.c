@@ -229,36 +229,44 @@ struct adapted_context {
     int map;
 };
 
-/* sum(dy * y), y written out from the definition, with one of the arrays replaced by `at`. */
+#define PICK(kind, own, index)                                                                     \
+    (c->which == (kind) && ((kind) == OF_X || c->map == i) ? at[index] : (double)(own)[index])
+
+/* Row t, column n of map i's y, written out from the definition, with one of the arrays replaced by `at`. */
+static double adapted_y(const struct adapted_context *c, const double *at, int i, int t, int n)
+{
+    const struct map_values *v = c->v;
+    double y = 0;
+    int j, m;
+
+    for (j = 0; j < R; j++) {
+        double u = 0;
+        for (m = 0; m < M; m++)
+            u += PICK(OF_X, v->x, t * M + m) * PICK(OF_A, v->A[i], j * M + m) *
+                 (v->mask[i] ? (double)v->mask[i][t * M + m] : 1);
+        y += (double)v->scale * PICK(OF_B, v->B[i], n * R + j) * u;
+    }
+    for (j = 0; j < K; j++) {
+        double u = 0;
+        for (m = 0; m < M; m++)
+            u += PICK(OF_X, v->x, t * M + m) * (double)v->Vk[i][m * K + j];
+        y += (double)v->U[i][n * K + j] * PICK(OF_C, v->c[i], j) * u;
+    }
+    return y;
+}
+#undef PICK
+
+/* sum(dy * y) */
 static double adapted_reference(const void *arg, const double *at)
 {
     const struct adapted_context *c = arg;
-    const struct map_values *v = c->v;
     double sum = 0;
-    int t, i, n, j, m;
+    int t, i, n;
 
-#define PICK(kind, own, index)                                                                     \
-    (c->which == (kind) && ((kind) == OF_X || c->map == i) ? at[index] : (double)(own)[index])
     for (i = 0; i < 2; i++)
         for (t = 0; t < TOKENS; t++)
-            for (n = 0; n < map_rows[i]; n++) {
-                double y = 0;
-                for (j = 0; j < R; j++) {
-                    double u = 0;
-                    for (m = 0; m < M; m++)
-                        u += PICK(OF_X, v->x, t * M + m) * PICK(OF_A, v->A[i], j * M + m) *
-                             (v->mask[i] ? (double)v->mask[i][t * M + m] : 1);
-                    y += (double)v->scale * PICK(OF_B, v->B[i], n * R + j) * u;
-                }
-                for (j = 0; j < K; j++) {
-                    double u = 0;
-                    for (m = 0; m < M; m++)
-                        u += PICK(OF_X, v->x, t * M + m) * (double)v->Vk[i][m * K + j];
-                    y += (double)v->U[i][n * K + j] * PICK(OF_C, v->c[i], j) * u;
-                }
-                sum += y * (double)v->dy[t * LDY + map_at[i] + n];
-            }
-#undef PICK
+            for (n = 0; n < map_rows[i]; n++)
+                sum += adapted_y(c, at, i, t, n) * (double)c->v->dy[t * LDY + map_at[i] + n];
     return sum;
 }
 

@@ -11,7 +11,7 @@ static int rank_of(const struct adapted_group *g)
 
 int group_open(struct adapted_group *g, int columns, int r, int k_max, float scale, struct err *err)
 {
-    size_t rank = (size_t)(r + k_max);
+    size_t rank = (size_t)r + (size_t)k_max;
     int i;
 
     g->columns = columns;

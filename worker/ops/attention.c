@@ -25,10 +25,10 @@ struct pass {
 
 long attention_scratch(const struct attention *a, int longest)
 {
-    long wide = (longest + 15) / 16 * 16;
+    long wide = (longest + 15L) / 16 * 16;
 
     (void)a;
-    return 2 * BLOCK * wide;
+    return 2L * BLOCK * wide;
 }
 
 static int row_width(const struct attention *a)
