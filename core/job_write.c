@@ -29,12 +29,16 @@ static void put_quoted(struct buf *b, const char *text)
     buf_puts(b, "\"");
 }
 
-/* The shortest decimal text that reads back as the same double. */
+/* The shortest decimal text that reads back as the same double; whole numbers without an exponent. */
 static void put_double(struct buf *b, double x)
 {
     char text[40];
     int digits;
 
+    if (x == floor(x) && fabs(x) < 1e15) {
+        buf_printf(b, "%.0f", x);
+        return;
+    }
     for (digits = 1; digits < 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, x);
         if (strtod(text, NULL) == x)
