@@ -51,8 +51,8 @@ static int ask_dashd(struct client *c, const struct job_file *f)
     request.job_yaml = f->text;
     request.directory = f->directory;
     request.file_name = (char *)f->path;
-    request.overrides = f->sets;
-    request.n_overrides = (size_t)f->n_sets;
+    request.overrides = f->sets.items;
+    request.n_overrides = (size_t)f->sets.n;
     status = client_call(c, "PlanJob", &request.base, &dash__v1__plan_job_response__descriptor,
                          VALIDATE_TIMEOUT_MS, &response);
     if (status != 0)
@@ -85,8 +85,8 @@ static int plan_here(struct client *c, const struct job_file *f)
     int status = EXIT_OK, rc;
     struct err err;
 
-    rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets, f->n_sets, &job,
-                      &plan, &problems, &err);
+    rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets.items, f->sets.n,
+                      &job, &plan, &problems, &err);
     if (rc == 0 && !(yaml = job_to_yaml(job)))
         rc = err_nomem(&err, strlen(f->text));
     if (rc < 0) {

@@ -1,30 +1,78 @@
-/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled goes on. */
+/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled goes on, in another shape if asked. */
 #include "client/client.h"
 #include "client/json.h"
+#include "client/sets.h"
 #include <stdio.h>
+#include <stdlib.h>
+
+struct resume {
+    struct client *client;
+    const char *id;
+    struct sets sets;
+};
+
+static const struct argp_option options[] = {SETS_OPTION, {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct resume *r = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = r->client;
+        return 0;
+    case OPTION_SET:
+        sets_add(&r->sets, arg, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (r->id)
+            argp_error(state, "one job at a time: what is '%s'?", arg);
+        r->id = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!r->id)
+            argp_error(state, "which job? `dashctl list` shows them");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void tell(const struct client *c, const Dash__V1__Job *job)
+{
+    if (c->json)
+        json_print(&job->base, true);
+    else
+        printf("job %s (%s) goes on after step %u; `dashctl watch %s` shows it\n", job->id,
+               job->name, job->steps_done, job->id);
+}
 
 int cmd_resume(struct client *c, int argc, char **argv)
 {
+    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {
+        .options = options,
+        .parser = parse,
+        .args_doc = "ID",
+        .doc = "Queues a job that failed or was cancelled again. It goes on from its last "
+               "checkpoint; with --set parallel.stages=2 and the like in another shape, which does "
+               "not change the result.",
+        .children = children};
     Dash__V1__ResumeJobRequest request = DASH__V1__RESUME_JOB_REQUEST__INIT;
     Dash__V1__ResumeJobResponse *response = NULL;
-    const char *id = NULL;
+    struct resume r = {.client = c};
     int status;
 
-    client_parse_one(
-        c, argc, argv, "ID",
-        "Queues a job that failed or was cancelled again. It goes on from its last checkpoint.",
-        &id);
-    request.id = (char *)id;
+    argp_parse(&parser, argc, argv, 0, NULL, &r);
+    request.id = (char *)r.id;
+    request.overrides = r.sets.items;
+    request.n_overrides = (size_t)r.sets.n;
     status = client_call(c, "ResumeJob", &request.base, &dash__v1__resume_job_response__descriptor,
-                         CALL_TIMEOUT_MS, &response);
+                         VALIDATE_TIMEOUT_MS, &response);
+    free(r.sets.items);
     if (status != 0)
         return status;
-    if (c->json)
-        json_print(&response->job->base, true);
-    else
-        printf("job %s (%s) goes on after step %u; `dashctl watch %s` shows it\n",
-               response->job->id, response->job->name, response->job->steps_done,
-               response->job->id);
+    tell(c, response->job);
     dash__v1__resume_job_response__free_unpacked(response, NULL);
     return EXIT_OK;
 }

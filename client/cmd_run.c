@@ -60,8 +60,8 @@ static void tell_how_to_go_on(const struct job_file *f)
     int i;
 
     fprintf(stderr, "`dashctl run --resume");
-    for (i = 0; i < f->n_sets; i++)
-        fprintf(stderr, " --set '%s'", f->sets[i]);
+    for (i = 0; i < f->sets.n; i++)
+        fprintf(stderr, " --set '%s'", f->sets.items[i]);
     fprintf(stderr, " %s` goes on from its last checkpoint\n", f->path);
 }
 

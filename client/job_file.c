@@ -1,5 +1,6 @@
 /* client/job_file.c - see job_file.h. */
 #include "client/job_file.h"
+#include "client/sets.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include <errno.h>
@@ -10,28 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_SET = 2000 };
-
-static const struct argp_option file_options[] = {
-    {"set", OPTION_SET, "KEY.PATH=VALUE", 0, "Overrides a key of the job file; may be repeated", 0},
-    {0},
-};
-
-static void add_set(struct job_file *f, char *set, struct argp_state *state)
-{
-    char **sets;
-
-    if (!strchr(set, '=') || set[0] == '=')
-        argp_error(state, "--set wants KEY.PATH=VALUE, for example training.steps=100, not '%s'",
-                   set);
-    sets = realloc(f->sets, (size_t)(f->n_sets + 1) * sizeof(*sets));
-    if (!sets) {
-        argp_failure(state, EXIT_FAILED, 0, "out of memory");
-        return;
-    }
-    f->sets = sets;
-    f->sets[f->n_sets++] = set;
-}
+static const struct argp_option file_options[] = {SETS_OPTION, {0}};
 
 static error_t parse_file(int key, char *arg, struct argp_state *state)
 {
@@ -42,7 +22,7 @@ static error_t parse_file(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = f->client;
         return 0;
     case OPTION_SET:
-        add_set(f, arg, state);
+        sets_add(&f->sets, arg, state);
         return 0;
     case ARGP_KEY_ARG:
         if (f->path)
@@ -99,10 +79,10 @@ int job_file_read(struct job_file *f)
 
 void job_file_free(struct job_file *f)
 {
-    free(f->sets);
+    free(f->sets.items);
     free(f->text);
     free(f->directory);
-    f->sets = NULL;
+    f->sets.items = NULL;
     f->text = f->directory = NULL;
 }
 
@@ -113,8 +93,8 @@ int job_file_create(struct client *c, const struct job_file *f, Dash__V1__Create
     request.job_yaml = f->text;
     request.directory = f->directory;
     request.file_name = (char *)(strcmp(f->path, "-") == 0 ? "stdin" : f->path);
-    request.overrides = f->sets;
-    request.n_overrides = (size_t)f->n_sets;
+    request.overrides = f->sets.items;
+    request.n_overrides = (size_t)f->sets.n;
     request.resume = f->resume;
     return client_call(c, "CreateJob", &request.base, &dash__v1__create_job_response__descriptor,
                        VALIDATE_TIMEOUT_MS, ret);

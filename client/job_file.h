@@ -2,12 +2,12 @@
  */
 #pragma once
 #include "client/client.h"
+#include "client/sets.h"
 
 struct job_file {
     struct client *client; /* set before parsing: job_file_argp hands it on to client_argp */
     const char *path;      /* "-": standard input */
-    char **sets;           /* key.path=value */
-    int n_sets;
+    struct sets sets;
     bool resume;
     char *text;
     char *directory; /* absolute: of the file, or where we are for "-" */

@@ -71,10 +71,6 @@ static void check_shapes(const struct job *job, const struct model_config *c,
                          "dash.directions is %d but %s is %d x %d and has %d directions",
                          job->directions, module_kind_name(kind), rows, columns, smaller);
     }
-    if (job->data.max_tokens > c->max_positions)
-        problems_add(problems, job->file, job_line(job, "data.max_tokens"),
-                     "data.max_tokens is %d but the model knows %d positions", job->data.max_tokens,
-                     c->max_positions);
 }
 
 static bool adapter_covers(const struct adapter *a, int layer, int kind)
@@ -211,16 +207,35 @@ static bool is_there(const struct job *job, const char *key, const char *path,
     return false;
 }
 
+/* Only what is there counts: data.max_tokens may be more than the model's positions if no row is. */
+static void check_length(const struct job *job, const char *path, const struct dataset *d,
+                         const struct model_config *c, struct problems *problems)
+{
+    long i;
+
+    for (i = 0; d->longest > c->max_positions && i < d->n; i++) {
+        if (d->examples[i].n <= c->max_positions)
+            continue;
+        problems_add(problems, path, d->examples[i].line,
+                     "this row has %d tokens but the model knows %d positions: lower "
+                     "data.max_tokens (now %d) to cut such rows",
+                     d->examples[i].n, c->max_positions, job->data.max_tokens);
+        return;
+    }
+}
+
 /* Loads one data file; its problems become the job's. A refusal is no failure here. */
 static int load_data(const struct job *job, const char *key, const char *path,
-                     const struct tokenizer *tokenizer, int vocab, struct dataset *ret,
-                     struct problems *problems, struct err *err)
+                     const struct tokenizer *tokenizer, const struct model_config *c,
+                     struct dataset *ret, struct problems *problems, struct err *err)
 {
     int rc;
 
     if (!is_there(job, key, path, problems))
         return 0;
-    rc = dataset_load(path, &job->data, tokenizer, vocab, ret, problems, err);
+    rc = dataset_load(path, &job->data, tokenizer, c->vocab, ret, problems, err);
+    if (rc == 0)
+        check_length(job, path, ret, c, problems);
     return rc == ERR_INVALID ? 0 : rc;
 }
 
@@ -234,10 +249,9 @@ static int check_data(struct job *job, const struct model *model, struct problem
 
     rc = as_problem(problems, job, "model", model_open_tokenizer(model, &tokenizer, err), err);
     if (rc == 0 && problems->n == before)
-        rc = load_data(job, "data.train", job->data.train, tokenizer, c->vocab, &train, problems,
-                       err);
+        rc = load_data(job, "data.train", job->data.train, tokenizer, c, &train, problems, err);
     if (rc == 0 && job->data.eval && problems->n == before)
-        rc = load_data(job, "data.eval", job->data.eval, tokenizer, c->vocab, &eval, problems, err);
+        rc = load_data(job, "data.eval", job->data.eval, tokenizer, c, &eval, problems, err);
     job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)

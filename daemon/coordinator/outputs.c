@@ -237,7 +237,7 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
 
 int write_outcome(const char *output, enum report_how how, const char *reason, struct err *err)
 {
-    static const char *const names[] = {"", "adapter_written", "stopped", "failed"};
+    static const char *const names[] = {"", "adapter_written", "stopped", "failed", "lost"};
     json_t *o = json_pack("{s:s, s:s}", "how", names[how], "reason", reason);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
     int rc = text ? write_in(output, "outcome.json", text, strlen(text), err)

@@ -24,7 +24,12 @@ struct report_step {
 };
 
 /* The values of Ended.How in proto/dash.proto. */
-enum report_how { REPORT_ADAPTER_WRITTEN = 1, REPORT_STOPPED = 2, REPORT_FAILED = 3 };
+enum report_how {
+    REPORT_ADAPTER_WRITTEN = 1,
+    REPORT_STOPPED = 2,
+    REPORT_FAILED = 3,
+    REPORT_LOST = 4, /* for want of disk, memory or another process: another try may go better */
+};
 
 /* Starts the thread; never waits for the network. address NULL: no dashd, *ret_report is NULL.
  * resumed_from: the step of the checkpoint that this launch went on from, 0: none. */

@@ -223,11 +223,19 @@ static int export(struct train *t, struct err *err)
 
 enum { GOODBYE_MS = 5000 };
 
+/* What the next launch may find mended is lost; what it would meet again has failed. */
+static enum report_how how_of(int rc, enum train_outcome outcome)
+{
+    if (rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_PEER)
+        return REPORT_LOST;
+    if (rc < 0)
+        return REPORT_FAILED;
+    return outcome == TRAIN_STOPPED ? REPORT_STOPPED : REPORT_ADAPTER_WRITTEN;
+}
+
 static void tell_outcome(struct train *t, int rc, enum train_outcome outcome, const struct err *err)
 {
-    enum report_how how = rc < 0                     ? REPORT_FAILED
-                          : outcome == TRAIN_STOPPED ? REPORT_STOPPED
-                                                     : REPORT_ADAPTER_WRITTEN;
+    enum report_how how = how_of(rc, outcome);
     char reason[sizeof(err->text) + 64];
     struct err late;
 

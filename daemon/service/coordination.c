@@ -84,6 +84,9 @@ static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__En
     case DASH__V1__ENDED__HOW__FAILED:
         event = RUN_BROKE;
         break;
+    case DASH__V1__ENDED__HOW__LOST:
+        event = RUN_RANK_DIED;
+        break;
     default:
         return err_set(err, ERR_INVALID, "an end must say how it came");
     }

@@ -89,8 +89,10 @@ static int make_row(struct creation *c, struct run_row *row, struct err *err)
         .job_yaml = strdup(c->yaml),
         .steps_total = c->job->steps,
         .workers = c->job->stages * c->job->replicas,
+        .max_restarts = c->job->max_restarts,
+        .death_reason = strdup(""),
     };
-    if (row->name && row->reason && row->output && row->job_yaml)
+    if (row->name && row->reason && row->output && row->job_yaml && row->death_reason)
         return 0;
     run_row_free(row);
     return err_nomem(err, strlen(c->yaml));

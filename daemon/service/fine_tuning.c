@@ -3,6 +3,7 @@
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/create.h"
 #include "daemon/service/message.h"
+#include "daemon/service/resume.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/watch.h"
 #include <stdlib.h>
@@ -108,25 +109,6 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message)
     rpc_reply(call, &response.base);
 }
 
-static void on_resume(struct rpc_call *call, const ProtobufCMessage *message)
-{
-    const Dash__V1__ResumeJobRequest *m = (const Dash__V1__ResumeJobRequest *)message;
-    Dash__V1__ResumeJobResponse response = DASH__V1__RESUME_JOB_RESPONSE__INIT;
-    struct run *run = find(call, m->id);
-    struct message_job job;
-    struct err err;
-
-    if (!run)
-        return;
-    if (runs_resume(run, &err) < 0) {
-        rpc_fail(call, &err);
-        return;
-    }
-    message_job(run, &job);
-    response.job = &job.job;
-    rpc_reply(call, &response.base);
-}
-
 static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__GetLogsRequest *m = (const Dash__V1__GetLogsRequest *)message;
@@ -186,7 +168,7 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
          .on_message = on_cancel},
         {.path = "/dash.v1.FineTuning/ResumeJob",
          .request_type = &dash__v1__resume_job_request__descriptor,
-         .on_message = on_resume},
+         .on_message = resume_on_resume},
         {.path = "/dash.v1.FineTuning/GetLogs",
          .request_type = &dash__v1__get_logs_request__descriptor,
          .on_message = on_logs},

@@ -15,6 +15,11 @@
 extern char **environ;
 
 enum { ARGS_MAX = 40, POLL_MS = 200, KILL_AGAIN_MS = 100, GATE_GO = 'g' };
+enum {
+    RANKS_MS = 2000,    /* between looks for living ranks */
+    LOOKS_WITHOUT = 5,  /* so many without any, after there were some: mpirun hangs */
+    LOOKS_AT_START = 60 /* before there were any */
+};
 
 struct launch {
     uv_loop_t *loop;
@@ -30,7 +35,9 @@ struct launch {
     uv_write_t go;
     uv_poll_t poll; /* an adopted one, through a pidfd; else the timer looks */
     int pidfd;
-    uv_timer_t timer;
+    uv_timer_t timer, ranks;
+    bool had_ranks;
+    int looks_without;
     bool has_process, has_gate, has_poll;
     int open_handles;
 };
@@ -58,11 +65,12 @@ void launch_forget(struct launch *l)
 {
     if (!l)
         return;
-    l->open_handles = 1 + l->has_process + l->has_gate + l->has_poll;
+    l->open_handles = 2 + l->has_process + l->has_gate + l->has_poll;
     close_handle(l, (uv_handle_t *)&l->process, l->has_process);
     close_handle(l, (uv_handle_t *)&l->gate, l->has_gate);
     close_handle(l, (uv_handle_t *)&l->poll, l->has_poll);
     close_handle(l, (uv_handle_t *)&l->timer, true);
+    close_handle(l, (uv_handle_t *)&l->ranks, true);
 }
 
 /* Kills what is left of the session; true when nothing is. */
@@ -95,7 +103,9 @@ static void on_exit_of_child(uv_process_t *process, int64_t status, int signal)
 {
     struct launch *l = process->data;
 
-    l->end = (struct launch_end){.known = true, .status = (int)status, .signal = signal};
+    l->end.known = true;
+    l->end.status = (int)status;
+    l->end.signal = signal;
     uv_timer_start(&l->timer, settle, 0, 0);
 }
 
@@ -142,7 +152,32 @@ static struct launch *make(uv_loop_t *loop, const char *token, launch_end_fn *on
     snprintf(l->mark, sizeof(l->mark), "DASH_TOKEN=%s", token);
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
+    uv_timer_init(loop, &l->ranks);
+    l->ranks.data = l;
     return l;
+}
+
+static bool has_ranks(const struct launch *l)
+{
+    long pids[1];
+
+    return procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 1) > 0 ||
+           procs_of_session(l->pid, l->mark, "dash-worker", pids, 1) > 0;
+}
+
+static void look_for_ranks(uv_timer_t *timer)
+{
+    struct launch *l = timer->data;
+
+    if (!is_running(l)) {
+        uv_timer_stop(timer);
+    } else if (has_ranks(l)) {
+        l->had_ranks = true;
+        l->looks_without = 0;
+    } else if (++l->looks_without >= (l->had_ranks ? LOOKS_WITHOUT : LOOKS_AT_START)) {
+        l->end.hung = true;
+        kill((pid_t)l->pid, SIGKILL);
+    }
 }
 
 int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *token,
@@ -160,6 +195,7 @@ int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, cons
         l->has_poll = uv_poll_init(loop, &l->poll, l->pidfd) == 0;
         l->poll.data = l;
     }
+    uv_timer_start(&l->ranks, look_for_ranks, RANKS_MS, RANKS_MS);
     if (l->has_poll)
         uv_poll_start(&l->poll, UV_READABLE, on_pidfd);
     else
@@ -358,6 +394,7 @@ void launch_go(struct launch *l)
     uv_buf_t buf = uv_buf_init(&go, 1);
 
     uv_write(&l->go, (uv_stream_t *)&l->gate, &buf, 1, on_gone_through);
+    uv_timer_start(&l->ranks, look_for_ranks, RANKS_MS, RANKS_MS);
 }
 
 int launch_gate(char **argv)

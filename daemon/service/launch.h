@@ -9,7 +9,8 @@
  * closes and the process ends having done nothing: whatever runs is in the store.
  *
  * The end is told once, by on_end(), when mpirun has gone and no process of its session is left
- * (ranks that outlive their mpirun are killed): from then on the output folder is nobody's.
+ * (ranks that outlive their mpirun are killed): from then on the output folder is nobody's. Open MPI 4.1's
+ * mpirun may wait for ever for a rank that died while it started: one without ranks is killed.
  */
 #pragma once
 #include "core/err.h"
@@ -32,6 +33,7 @@ struct launch_end {
     bool known; /* else it ended unseen: adopted, not our child */
     int status; /* exit status, where signal is 0 */
     int signal;
+    bool hung; /* mpirun outlived all its ranks and was killed for it */
 };
 
 typedef void launch_end_fn(void *arg, const struct launch_end *end);

@@ -28,6 +28,7 @@ enum {
     OPTION_PROGRAMS,
     OPTION_STOP_JOBS,
     OPTION_STOP_GRACE,
+    OPTION_RESTART_DELAY,
     OPTION_INSECURE_TCP
 };
 
@@ -36,7 +37,7 @@ struct options {
     const char *listen[LISTEN_MAX];
     char *default_address;
     int n_listen;
-    int max_running, stop_grace_s;
+    int max_running, stop_grace_s, restart_delay_ms;
     bool stop_jobs, insecure_tcp;
 };
 
@@ -71,6 +72,10 @@ static const struct argp_option option_list[] = {
     {"stop-grace", OPTION_STOP_GRACE, "SECONDS", 0,
      "How long a job that is to stop may take before it is "
      "killed (default: 60)",
+     0},
+    {"restart-delay", OPTION_RESTART_DELAY, "MS", 0,
+     "How long a job whose launch died waits before the next, in milliseconds; doubled with each "
+     "death without progress (default: 1000)",
      0},
     {"insecure-tcp", OPTION_INSECURE_TCP, NULL, 0,
      "Listen on TCP addresses that others can reach: there "
@@ -126,6 +131,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_STOP_GRACE:
         o->stop_grace_s = parse_count(state, arg, "--stop-grace");
+        break;
+    case OPTION_RESTART_DELAY:
+        o->restart_delay_ms = parse_count(state, arg, "--restart-delay");
         break;
     case OPTION_INSECURE_TCP:
         o->insecure_tcp = true;
@@ -273,6 +281,7 @@ static int open_private(struct dashd *d, struct err *err)
     options.server = d->served;
     options.max_running = d->options.max_running;
     options.stop_grace_s = d->options.stop_grace_s;
+    options.restart_delay_ms = d->options.restart_delay_ms;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);
 }
 
@@ -318,7 +327,7 @@ static void close_all(struct dashd *d)
 
 int main(int argc, char **argv)
 {
-    struct dashd d = {.options = {.max_running = 1, .stop_grace_s = 60}};
+    struct dashd d = {.options = {.max_running = 1, .stop_grace_s = 60, .restart_delay_ms = 1000}};
     struct err err;
     int rc;
 

@@ -17,8 +17,10 @@ static int event_of(const char *how, enum run_event *ret_event)
     static const struct {
         const char *how;
         enum run_event event;
-    } hows[] = {
-        {"adapter_written", RUN_ADAPTER_WRITTEN}, {"stopped", RUN_STOPPED}, {"failed", RUN_BROKE}};
+    } hows[] = {{"adapter_written", RUN_ADAPTER_WRITTEN},
+                {"stopped", RUN_STOPPED},
+                {"failed", RUN_BROKE},
+                {"lost", RUN_RANK_DIED}};
     size_t i;
 
     for (i = 0; how && i < sizeof(hows) / sizeof(hows[0]); i++)

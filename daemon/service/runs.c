@@ -40,6 +40,10 @@ int runs_save(struct run *run, struct run_row *next, struct err *err)
         return rc;
     if (run->row.reason != next->reason)
         free(run->row.reason);
+    if (run->row.death_reason != next->death_reason)
+        free(run->row.death_reason);
+    if (run->row.job_yaml != next->job_yaml)
+        free(run->row.job_yaml);
     run->row = *next;
     runs_changed(run);
     return 0;
@@ -188,6 +192,7 @@ int runs_begin(struct runs *r, struct err *err)
             return rc;
     }
     runs_schedule(r);
+    runs_arm(r); /* some may wait out the delay of a restart */
     return 0;
 }
 
@@ -318,7 +323,7 @@ int runs_cancel(struct run *run, struct err *err)
     return 0;
 }
 
-int runs_resume(struct run *run, struct err *err)
+int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
 {
     struct run_row next = run->row;
     int rc;
@@ -326,6 +331,13 @@ int runs_resume(struct run *run, struct err *err)
     next.stop_wanted = false;
     next.queued_ms = runs_now_ms();
     next.finished_ms = 0;
+    next.deaths = 0;
+    next.not_before_ms = 0;
+    if (shape) {
+        next.job_yaml = shape->job_yaml;
+        next.workers = shape->workers;
+        next.max_restarts = shape->max_restarts;
+    }
     rc = runs_transit(run, &next, RUN_RESUME, "", err);
     if (rc == 0)
         runs_schedule(run->runs);

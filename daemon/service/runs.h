@@ -44,6 +44,8 @@ struct run {
     bool end_waits;          /* for the store: an end that is to be committed */
     enum run_event end_event;
     char *end_reason;
+    bool end_counts; /* a death: the next launch is a restart */
+    bool end_from_outside;
 };
 
 struct runs_options {
@@ -51,6 +53,7 @@ struct runs_options {
     char *server;         /* the address that coordinators dial */
     int max_running;
     int stop_grace_s;
+    int restart_delay_ms; /* after a first death */
 };
 
 struct runs {
@@ -84,7 +87,12 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
 /* Takes over row's strings on success. */
 int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err);
 int runs_cancel(struct run *run, struct err *err);
-int runs_resume(struct run *run, struct err *err);
+/* shape: what the job runs as from now on, or NULL for what it ran as; its text is taken over on success. */
+struct run_shape {
+    char *job_yaml;
+    int workers, max_restarts;
+};
+int runs_resume(struct run *run, const struct run_shape *shape, struct err *err);
 
 /* What a coordinator reports. runs_hello(): ERR_INVALID when the token is not this launch's. On
  * success the stream is the run's, until it ends or another takes its place. */

@@ -12,25 +12,15 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
+#include "daemon/service/restart.h"
 #include "daemon/service/watch.h"
 #include "proto/dash.pb-c.h"
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-static void commit_end(struct run *run);
-static void on_launch_end(void *arg, const struct launch_end *end);
-
-/* Once for a trouble, however often it is met: retries are many. */
-static void complain(struct run *run, const char *what, const struct err *err)
-{
-    struct runs *r = run->runs;
-
-    if (strcmp(r->last_complaint, err->text) != 0)
-        log_error("job %ld %s: %s", run->row.id, what, err->text);
-    snprintf(r->last_complaint, sizeof(r->last_complaint), "%s", err->text);
-}
 
 static int make_token(char token[33], struct err *err)
 {
@@ -72,6 +62,7 @@ static int commit_starting(struct run *run, struct err *err)
     next.pid = 0;
     next.started_ms = runs_now_ms();
     next.log_offset = outcome_log_size(next.output);
+    next.not_before_ms = 0;
     next.phase = 0;
     run->pausing = false;
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
@@ -117,29 +108,19 @@ static int start_process(struct run *run, struct err *err)
     if (rc == 0)
         rc = prepare_output(&run->row, err);
     if (rc == 0)
-        rc = launch_start(r->loop, &spec, on_launch_end, run, &run->launch, &next.pid,
+        rc = launch_start(r->loop, &spec, runs_on_launch_end, run, &run->launch, &next.pid,
                           &next.pid_start, err);
     if (rc < 0)
         return rc;
     rc = runs_save(run, &next, err);
     if (rc < 0) { /* never through the gate: to the queue again */
-        complain(run, "cannot be started now", err);
+        runs_complain(run, "cannot be started now", err);
         run->pausing = true;
         launch_kill(run->launch);
         return 0;
     }
     launch_go(run->launch);
     return 0;
-}
-
-/* An end that is committed as soon as the store takes it. Takes over reason. */
-static void end_run(struct run *run, enum run_event event, char *reason)
-{
-    free(run->end_reason);
-    run->end_reason = reason;
-    run->end_event = event;
-    run->end_waits = true;
-    commit_end(run);
 }
 
 static void start_run(struct run *run)
@@ -149,28 +130,35 @@ static void start_run(struct run *run)
 
     rc = commit_starting(run, &err);
     if (rc < 0) {
-        complain(run, "cannot be started now", &err);
+        runs_complain(run, "cannot be started now", &err);
         runs_arm(run->runs); /* it is in the queue still */
         return;
     }
     rc = start_process(run, &err);
     if (rc < 0)
-        end_run(run, RUN_BROKE, strdup(err.text));
+        runs_end(run, RUN_BROKE, strdup(err.text));
 }
 
 /* The queued run that has waited longest, and whose last launch is quite over. */
 static struct run *next_in_queue(struct runs *r)
 {
+    int64_t now = runs_now_ms();
     struct run *first = NULL;
     int i;
 
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
         if (run->row.state == RUN_QUEUED && !run->launch && !run->end_waits &&
-            (!first || run->row.queued_ms < first->row.queued_ms))
+            run->row.not_before_ms <= now && (!first || run->row.queued_ms < first->row.queued_ms))
             first = run;
     }
     return first;
+}
+
+/* It keeps its place while it waits out the delay of a restart. */
+static bool is_restarting(const struct run *run)
+{
+    return run->row.state == RUN_QUEUED && run->row.not_before_ms > runs_now_ms();
 }
 
 static int count_launches(const struct runs *r)
@@ -178,8 +166,8 @@ static int count_launches(const struct runs *r)
     int n = 0, i;
 
     for (i = 0; i < r->n; i++)
-        n += r->items[i]->launch || r->items[i]->row.state == RUN_STARTING ||
-             r->items[i]->row.state == RUN_RUNNING;
+        n += is_restarting(r->items[i]) || r->items[i]->launch ||
+             r->items[i]->row.state == RUN_STARTING || r->items[i]->row.state == RUN_RUNNING;
     return n;
 }
 
@@ -204,12 +192,6 @@ void runs_schedule(struct runs *r)
     }
 }
 
-static void set_deadline(struct run *run, uint64_t ms)
-{
-    run->kill_at_ms = uv_now(run->runs->loop) + ms;
-    runs_arm(run->runs);
-}
-
 void runs_ask_to_stop(struct run *run)
 {
     Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
@@ -227,7 +209,7 @@ void runs_ask_to_stop(struct run *run)
         launch_stop(run->launch);
     }
     if (!run->kill_at_ms)
-        set_deadline(run, (uint64_t)run->runs->options.stop_grace_s * 1000);
+        runs_set_deadline(run, (uint64_t)run->runs->options.stop_grace_s * 1000);
 }
 
 int runs_adopt(struct run *run, struct err *err)
@@ -238,199 +220,16 @@ int runs_adopt(struct run *run, struct err *err)
 
     if (row->pid)
         rc = launch_adopt(run->runs->loop, row->pid, row->pid_start, same_boot, row->token,
-                          on_launch_end, run, &run->launch, err);
+                          runs_on_launch_end, run, &run->launch, err);
     else if (row->state == RUN_STARTING || row->state == RUN_RUNNING)
-        end_run(run, RUN_RANK_DIED, strdup(""));
+        runs_end(run, RUN_RANK_DIED, strdup(""));
     if (rc < 0)
         return rc;
     if (run->launch && row->stop_wanted)
         runs_ask_to_stop(run);
     else if (run->launch && run_is_final(row->state))
-        set_deadline(run, LINGER_MS);
+        runs_set_deadline(run, LINGER_MS);
     return 0;
-}
-
-/* "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed)." */
-static char *explain_signal(const char *line)
-{
-    const char *rank = strstr(line, "process rank "), *on = strstr(line, " exited on signal ");
-    char *words, *end;
-    long number, signal;
-
-    if (!rank || !on)
-        return NULL;
-    number = strtol(rank + strlen("process rank "), NULL, 10);
-    signal = strtol(on + strlen(" exited on signal "), &end, 10);
-    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s",
-                 number == 0 ? "the coordinator" : "a worker", number, signal,
-                 (int)strcspn(end, ".\n"), end,
-                 signal == 9 ? ": somebody killed it, or the machine ran out of memory" : "") < 0)
-        return NULL;
-    return words;
-}
-
-/* NULL where no rank was ended by a signal. */
-static char *explain_dead_rank(const struct run *run)
-{
-    char *line = outcome_telling_line(run->row.output, run->row.log_offset);
-    char *words = line ? explain_signal(line) : NULL;
-
-    free(line);
-    return words;
-}
-
-static char *explain_death(const struct run *run, const struct launch_end *end)
-{
-    char *words = explain_dead_rank(run), *line, how[100];
-
-    if (words)
-        return words;
-    line = outcome_telling_line(run->row.output, run->row.log_offset);
-    if (!end->known)
-        snprintf(how, sizeof(how), "it ended while no dashd watched, and left no outcome");
-    else if (end->signal)
-        snprintf(how, sizeof(how), "mpirun was ended by signal %d (%s)", end->signal,
-                 strsignal(end->signal));
-    else
-        snprintf(how, sizeof(how), "mpirun ended with status %d and no adapter was reported",
-                 end->status);
-    if (asprintf(&words, "%s%s%s", how, line ? ": " : "", line ? line : "") < 0)
-        words = NULL;
-    free(line);
-    return words;
-}
-
-static char *explain_stop(const struct run *run)
-{
-    char *words;
-
-    if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` goes on from there",
-                 run->steps_done, run->row.id) < 0)
-        return NULL;
-    return words;
-}
-
-/* What an end means for the job, who may have been asked to stop. */
-static enum run_event meaning_of(const struct run *run, enum run_event event)
-{
-    if (run->pausing && (event == RUN_STOPPED || event == RUN_RANK_DIED))
-        return RUN_RANK_DIED;
-    if (run->row.stop_wanted && event == RUN_RANK_DIED)
-        return RUN_STOPPED;
-    return event == RUN_RANK_DIED ? RUN_BROKE : event;
-}
-
-/* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
- * behind it is known when mpirun has ended; until then it stands in outcome.json. */
-static bool is_unasked(const struct run *run, enum run_event event)
-{
-    return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
-}
-
-int runs_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
-{
-    struct run_row next = run->row;
-    char *words = NULL;
-    int rc;
-
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
-        return 0; /* told again: it is known */
-    rc = runs_flush(run, err);
-    if (rc < 0)
-        return rc;
-    if (is_unasked(run, event) && run->launch) {
-        set_deadline(run, LINGER_MS);
-        return 0;
-    }
-    event = meaning_of(run, event);
-    if (event == RUN_STOPPED)
-        words = explain_stop(run);
-    else if (event != RUN_BROKE)
-        reason = "";
-    next.stop_wanted = false;
-    rc = runs_transit(run, &next, event, words ? words : reason, err);
-    free(words);
-    if (rc < 0)
-        return rc;
-    if (run->launch)
-        set_deadline(run, LINGER_MS);
-    return 0;
-}
-
-/* The launch is over and nobody has reported how: what the folder says, else what mpirun's end
- * says. */
-static void judge(struct run *run, const struct launch_end *end)
-{
-    enum run_event event = RUN_RANK_DIED;
-    char *reason = NULL, *words;
-
-    if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
-        words = is_unasked(run, event) ? explain_dead_rank(run) : NULL;
-        if (words) {
-            event = RUN_BROKE;
-            free(reason);
-            reason = words;
-        }
-    } else {
-        if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
-            end_run(run, RUN_RANK_DIED, strdup(""));
-            return;
-        }
-        reason = explain_death(run, end);
-    }
-    event = meaning_of(run, event);
-    if (event == RUN_STOPPED || event == RUN_RANK_DIED) {
-        free(reason);
-        reason = event == RUN_STOPPED ? explain_stop(run) : strdup("");
-    }
-    end_run(run, event, reason);
-}
-
-static void on_launch_end(void *arg, const struct launch_end *end)
-{
-    struct run *run = arg;
-
-    run->launch = NULL;
-    run->kill_at_ms = 0;
-    if (run->report) { /* of a process that has gone: nothing more comes */
-        rpc_set_data(run->report, NULL);
-        rpc_finish(run->report, RPC_ABORTED, "the job has ended");
-        runs_report_gone(run);
-    }
-    runs_flush(run, NULL);
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED) {
-        run->end_waits = true; /* only its pid is to be forgotten */
-        run->end_event = RUN_EVENTS;
-        commit_end(run);
-    } else {
-        judge(run, end);
-    }
-}
-
-static void commit_end(struct run *run)
-{
-    struct run_row next = run->row;
-    struct err err;
-    int rc;
-
-    next.pid = 0;
-    if (run->end_event == RUN_EVENTS) {
-        rc = runs_save(run, &next, &err);
-    } else {
-        next.stop_wanted = false;
-        if (run->end_event == RUN_RANK_DIED)
-            next.queued_ms = runs_now_ms();
-        rc = runs_transit(run, &next, run->end_event, run->end_reason ? run->end_reason : "", &err);
-    }
-    if (rc < 0) {
-        complain(run, "has ended, which cannot be kept and is tried again", &err);
-        runs_arm(run->runs);
-        return;
-    }
-    run->end_waits = false;
-    free(run->end_reason);
-    run->end_reason = NULL;
-    runs_arm(run->runs);
 }
 
 void runs_arm(struct runs *r)
@@ -459,13 +258,13 @@ void runs_tick(uv_timer_t *timer)
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
         if (run->end_waits)
-            commit_end(run);
+            runs_commit_end(run);
         if (run->kill_at_ms && run->launch && uv_now(r->loop) >= run->kill_at_ms) {
             log_warn("job %ld does not end: it is killed", run->row.id);
             launch_kill(run->launch);
             run->kill_at_ms += LINGER_MS;
         }
-        wanted = wanted || run->end_waits || run->kill_at_ms;
+        wanted = wanted || run->end_waits || run->kill_at_ms || is_restarting(run);
     }
     runs_schedule(r);
     if (r->on_stopped && !runs_any_launch(r)) {

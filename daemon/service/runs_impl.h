@@ -1,5 +1,6 @@
 /* daemon/service/runs_impl.h - what runs.c (the table), runs_report.c (what comes in) and
- * runs_act.c (what is done about it) share. */
+ * runs_act.c (what is done
+ * about it) and runs_end.c (how it ends) share. */
 #pragma once
 #include "daemon/service/runs.h"
 
@@ -28,6 +29,15 @@ void runs_schedule(struct runs *r);
 int runs_adopt(struct run *run, struct err *err);
 /* Asks a run to stop, by whatever way there is; it is killed if it takes too long. */
 void runs_ask_to_stop(struct run *run);
+/* Kills the run's launch unless it has ended by then. */
+void runs_set_deadline(struct run *run, uint64_t ms);
+/* An end that is committed as soon as the store takes it. Takes over reason. */
+void runs_end(struct run *run, enum run_event event, char *reason);
+void runs_commit_end(struct run *run);
+/* A launch_end_fn; arg is the run. */
+void runs_on_launch_end(void *arg, const struct launch_end *end);
+/* Logs a trouble once, however often it is met: retries are many. */
+void runs_complain(struct run *run, const char *what, const struct err *err);
 /* Makes sure that runs_tick() comes. */
 void runs_arm(struct runs *r);
 void runs_tick(uv_timer_t *timer);

@@ -23,9 +23,14 @@ struct run_row {
     char *reason;
     int64_t created_ms, queued_ms, started_ms, finished_ms; /* Unix time; 0: not yet */
     int steps_total;
-    int phase;   /* Phase of dash.proto */
-    int workers; /* stages * replicas */
-    int restarts;
+    int phase;        /* Phase of dash.proto */
+    int workers;      /* stages * replicas */
+    int restarts;     /* relaunches of its whole life */
+    int max_restarts; /* of the job: without progress between them */
+    int deaths;       /* since it last got on */
+    int death_step;   /* steps done at the last of them */
+    char *death_reason;
+    int64_t not_before_ms; /* Unix time: back-off; 0: none */
     char *output;
     char *job_yaml;
     bool stop_wanted; /* a cancel is on its way */

@@ -184,7 +184,7 @@ class World(unittest.TestCase):
     def create(self, client, name="out", **fields):
         with open(os.path.join(TINY, "job.yaml")) as f:
             text = f.read()
-        sets = [f"output={self.path(name)}", f"name={name}", "data.max_tokens=128"] + list(fields.pop("overrides", []))
+        sets = [f"output={self.path(name)}", f"name={name}", "data.max_tokens=128", "max_restarts=0"] + list(fields.pop("overrides", []))
         return client.CreateJob(job_yaml=text, directory=TINY, file_name="job.yaml", overrides=sets,
                                 **fields).job
 

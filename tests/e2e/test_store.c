@@ -105,6 +105,11 @@ static struct run_row example(void)
         .pid_start = UINT64_MAX / 4,
         .boot_id = "01b14937-cd28-4933-87e6-e7d78a826677",
         .log_offset = (int64_t)1 << 40,
+        .max_restarts = 9,
+        .deaths = 10,
+        .death_step = 11,
+        .death_reason = (char *)"a signal",
+        .not_before_ms = 12,
     };
 }
 
@@ -127,6 +132,11 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_int_equal(a->launch, b->launch);
     assert_string_equal(a->token, b->token);
     assert_int_equal(a->pid, b->pid);
+    assert_int_equal(a->max_restarts, b->max_restarts);
+    assert_int_equal(a->deaths, b->deaths);
+    assert_int_equal(a->death_step, b->death_step);
+    assert_string_equal(a->death_reason, b->death_reason);
+    assert_int_equal(a->not_before_ms, b->not_before_ms);
     assert_true(a->pid_start == b->pid_start);
     assert_string_equal(a->boot_id, b->boot_id);
     assert_int_equal(a->log_offset, b->log_offset);

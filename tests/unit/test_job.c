@@ -212,11 +212,10 @@ static void model_and_data_are_checked_with_the_job(void **state)
         {"dash.prelaunch_steps=20", "no step would be left"},
         {"lora.rank=4", "lora.init_adapter has rank 8 but lora.rank is 4"},
         {"lora.target_modules=[q_proj, o_proj]", "has nothing for layer 0's o_proj"},
-        {"data.max_tokens=4096", "the model knows 128 positions"},
         {"lora.init_adapter=/no/adapter", "lora.init_adapter"},
     };
     size_t i;
-    char *all = check_tiny(&(const char *){"data.max_tokens=100"}, 1);
+    char *all = check_tiny(NULL, 0);
 
     (void)state;
     assert_string_equal(all, "");
@@ -226,6 +225,30 @@ static void model_and_data_are_checked_with_the_job(void **state)
         assert_contains(all, cases[i].told);
         free(all);
     }
+}
+
+static void row_longer_than_the_model_knows_is_named(void **state)
+{
+    char *folder = new_folder(), *set = NULL, *all;
+    struct buf row = {0};
+    int i;
+
+    (void)state;
+    buf_puts(&row, "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n{\"input_ids\": [1");
+    for (i = 0; i < 150; i++)
+        buf_puts(&row, ", 2");
+    buf_puts(&row, "], \"labels\": [1");
+    for (i = 0; i < 150; i++)
+        buf_puts(&row, ", 2");
+    buf_puts(&row, "]}\n");
+    write_file(folder, "long.jsonl", row.data, row.len);
+    assert_true(asprintf(&set, "data.train=%s/long.jsonl", folder) > 0);
+    all = check_tiny((const char *const *)&set, 1);
+    assert_contains(all, "long.jsonl:2: this row has 151 tokens but the model knows 128 positions");
+    free(all);
+    free(set);
+    buf_free(&row);
+    remove_folder(folder);
 }
 
 static void stages_share_the_layers_by_cost(void **state)
@@ -261,6 +284,7 @@ int main(void)
         cmocka_unit_test(every_mistake_is_told_with_its_line),
         cmocka_unit_test(text_that_is_no_job_is_refused_in_words),
         cmocka_unit_test(model_and_data_are_checked_with_the_job),
+        cmocka_unit_test(row_longer_than_the_model_knows_is_named),
         cmocka_unit_test(stages_share_the_layers_by_cost),
     };
 

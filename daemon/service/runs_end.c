@@ -1,0 +1,317 @@
+/* daemon/service/runs_end.c - how runs end: what an end means, in words, and its commit. See runs.h.
+ *
+ * An end comes from the coordinator (runs_ended()), or the launch is over and nobody has said how (runs_on_launch_end()).
+ * A launch that died is followed by another as restart.h decides.
+ */
+#include "daemon/service/runs_impl.h"
+#include "core/log.h"
+#include "daemon/service/outcome.h"
+#include "daemon/service/restart.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Once for a trouble, however often it is met: retries are many. */
+void runs_complain(struct run *run, const char *what, const struct err *err)
+{
+    struct runs *r = run->runs;
+
+    if (strcmp(r->last_complaint, err->text) != 0)
+        log_error("job %ld %s: %s", run->row.id, what, err->text);
+    snprintf(r->last_complaint, sizeof(r->last_complaint), "%s", err->text);
+}
+
+void runs_set_deadline(struct run *run, uint64_t ms)
+{
+    run->kill_at_ms = uv_now(run->runs->loop) + ms;
+    runs_arm(run->runs);
+}
+
+/* An end that is committed as soon as the store takes it. Takes over reason. */
+void runs_end(struct run *run, enum run_event event, char *reason)
+{
+    free(run->end_reason);
+    run->end_reason = reason;
+    run->end_event = event;
+    run->end_waits = true;
+    runs_commit_end(run);
+}
+
+/* Signals that tell of somebody else's will, not of an error of the program's. */
+static bool is_from_outside(int signal)
+{
+    return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+}
+
+/* "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed)." */
+static char *explain_signal(const char *line, bool *ret_from_outside)
+{
+    const char *rank = strstr(line, "process rank "), *on = strstr(line, " exited on signal ");
+    char *words, *end;
+    long number, signal;
+
+    if (!rank || !on)
+        return NULL;
+    number = strtol(rank + strlen("process rank "), NULL, 10);
+    signal = strtol(on + strlen(" exited on signal "), &end, 10);
+    *ret_from_outside = is_from_outside((int)signal);
+    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s",
+                 number == 0 ? "the coordinator" : "a worker", number, signal,
+                 (int)strcspn(end, ".\n"), end,
+                 signal == 9 ? ": somebody killed it, or the machine ran out of memory" : "") < 0)
+        return NULL;
+    return words;
+}
+
+/* NULL where no rank was ended by a signal. */
+static char *explain_dead_rank(const struct run *run, bool *ret_from_outside)
+{
+    char *line = outcome_telling_line(run->row.output, run->row.log_offset);
+    char *words = line ? explain_signal(line, ret_from_outside) : NULL;
+
+    free(line);
+    return words;
+}
+
+static char *explain_death(const struct run *run, const struct launch_end *end,
+                           bool *ret_from_outside)
+{
+    char *words = explain_dead_rank(run, ret_from_outside), *line, how[100];
+
+    if (words)
+        return words;
+    *ret_from_outside = end->known && is_from_outside(end->signal);
+    line = *ret_from_outside ? NULL : outcome_telling_line(run->row.output, run->row.log_offset);
+    if (end->hung)
+        snprintf(how, sizeof(how), "mpirun was left without ranks");
+    else if (!end->known)
+        snprintf(how, sizeof(how), "it ended while no dashd watched, and left no outcome");
+    else if (end->signal)
+        snprintf(how, sizeof(how), "mpirun was ended by signal %d (%s)", end->signal,
+                 strsignal(end->signal));
+    else
+        snprintf(how, sizeof(how), "mpirun ended with status %d and no adapter was reported",
+                 end->status);
+    if (asprintf(&words, "%s%s%s", how, line ? ": " : "", line ? line : "") < 0)
+        words = NULL;
+    free(line);
+    return words;
+}
+
+static char *explain_stop(const struct run *run)
+{
+    char *words;
+
+    if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` goes on from there",
+                 run->steps_done, run->row.id) < 0)
+        return NULL;
+    return words;
+}
+
+/* What an end means for the job, who may have been asked to stop. */
+static enum run_event meaning_of(const struct run *run, enum run_event event)
+{
+    if (run->pausing && (event == RUN_STOPPED || event == RUN_RANK_DIED))
+        return RUN_RANK_DIED;
+    if (run->row.stop_wanted && event == RUN_RANK_DIED)
+        return RUN_STOPPED;
+    return event;
+}
+
+/* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
+ * behind it is known when mpirun has ended; until then it stands in outcome.json, as does the reason
+ * of a launch that was lost. */
+static bool is_unasked(const struct run *run, enum run_event event)
+{
+    return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
+}
+
+int runs_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
+{
+    struct run_row next = run->row;
+    char *words = NULL;
+    int rc;
+
+    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+        return 0; /* told again: it is known */
+    rc = runs_flush(run, err);
+    if (rc < 0)
+        return rc;
+    if ((is_unasked(run, event) || event == RUN_RANK_DIED) && run->launch) {
+        runs_set_deadline(run, LINGER_MS);
+        return 0;
+    }
+    event = meaning_of(run, event);
+    if (event == RUN_STOPPED)
+        words = explain_stop(run);
+    else if (event != RUN_BROKE)
+        reason = "";
+    next.stop_wanted = false;
+    rc = runs_transit(run, &next, event, words ? words : reason, err);
+    free(words);
+    if (rc < 0)
+        return rc;
+    if (run->launch)
+        runs_set_deadline(run, LINGER_MS);
+    return 0;
+}
+
+/* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
+static void end_by_death(struct run *run, char *reason, bool from_outside)
+{
+    const char *words = reason ? reason : "";
+    char *told = NULL;
+    int deaths, rc = 0;
+
+    switch (restart_judge(&run->row, run->steps_done, words, from_outside, &deaths)) {
+    case RESTART_AGAIN:
+        run->end_counts = true;
+        run->end_from_outside = from_outside;
+        runs_end(run, RUN_RANK_DIED, reason);
+        return;
+    case RESTART_REPEATS:
+        rc = asprintf(&told, "twice in a row at step %d: %s", run->steps_done + 1, words);
+        break;
+    case RESTART_SPENT:
+        rc = run->row.max_restarts == 0
+                 ? asprintf(&told, "%s", words)
+                 : asprintf(&told, "%s; it was the last of %d restarts without progress", words,
+                            run->row.max_restarts);
+        break;
+    }
+    if (rc < 0) {
+        runs_end(run, RUN_BROKE, reason);
+        return;
+    }
+    free(reason);
+    runs_end(run, RUN_BROKE, told);
+}
+
+/* The launch is over and nobody has reported how: what the folder says, else what mpirun's end
+ * says. */
+static void judge(struct run *run, const struct launch_end *end)
+{
+    enum run_event event = RUN_RANK_DIED;
+    bool from_outside = false;
+    char *reason = NULL, *words;
+
+    if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
+        words = is_unasked(run, event) ? explain_dead_rank(run, &from_outside) : NULL;
+        if (words || is_unasked(run, event)) {
+            event = RUN_RANK_DIED;
+            free(reason);
+            reason = words ? words : explain_death(run, end, &from_outside);
+        }
+    } else {
+        if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
+            runs_end(run, RUN_RANK_DIED, strdup(""));
+            return;
+        }
+        reason = explain_death(run, end, &from_outside);
+    }
+    if (event == RUN_RANK_DIED && !run->row.stop_wanted && !run->pausing) {
+        end_by_death(run, reason, from_outside);
+        return;
+    }
+    event = meaning_of(run, event);
+    if (event == RUN_STOPPED || event == RUN_RANK_DIED) {
+        free(reason);
+        reason = event == RUN_STOPPED ? explain_stop(run) : strdup("");
+    }
+    runs_end(run, event, reason);
+}
+
+void runs_on_launch_end(void *arg, const struct launch_end *end);
+
+void runs_on_launch_end(void *arg, const struct launch_end *end)
+{
+    struct run *run = arg;
+
+    run->launch = NULL;
+    run->kill_at_ms = 0;
+    if (run->report) { /* of a process that has gone: nothing more comes */
+        rpc_set_data(run->report, NULL);
+        rpc_finish(run->report, RPC_ABORTED, "the job has ended");
+        runs_report_gone(run);
+    }
+    runs_flush(run, NULL);
+    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED) {
+        run->end_waits = true; /* only its pid is to be forgotten */
+        run->end_event = RUN_EVENTS;
+        runs_commit_end(run);
+    } else {
+        judge(run, end);
+    }
+}
+
+/* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
+static int plan_restart(struct run *run, struct run_row *next, char **ret_words)
+{
+    const char *reason = run->end_reason ? run->end_reason : "";
+    int64_t delay;
+
+    restart_judge(&run->row, run->steps_done, reason, run->end_from_outside, &next->deaths);
+    delay = restart_delay_ms(next->deaths, run->runs->options.restart_delay_ms);
+    next->restarts++;
+    next->death_step = run->steps_done;
+    next->not_before_ms = runs_now_ms() + delay;
+    next->death_reason = strdup(reason);
+    if (!next->death_reason)
+        return -1;
+    if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", next->deaths,
+                 next->max_restarts, (double)delay / 1000, run->steps_done, reason) >= 0)
+        return 0;
+    free(next->death_reason);
+    return -1;
+}
+
+/* The end of a launch after which the job waits for its restart. */
+static int commit_restart(struct run *run, struct run_row *next, struct err *err)
+{
+    char *words = NULL;
+    int rc;
+
+    if (plan_restart(run, next, &words) < 0)
+        return err_nomem(err, 1);
+    rc = runs_transit(run, next, RUN_RANK_DIED, words, err);
+    if (rc < 0)
+        free(next->death_reason);
+    else
+        runs_notice(run, words, NULL); /* the row has it too, for now */
+    free(words);
+    return rc;
+}
+
+static int commit_other_end(struct run *run, struct run_row *next, struct err *err)
+{
+    next->stop_wanted = false;
+    if (run->end_event == RUN_RANK_DIED)
+        next->queued_ms = runs_now_ms();
+    return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);
+}
+
+void runs_commit_end(struct run *run)
+{
+    struct run_row next = run->row;
+    struct err err;
+    int rc;
+
+    next.pid = 0;
+    if (run->end_event == RUN_EVENTS)
+        rc = runs_save(run, &next, &err);
+    else if (run->end_counts)
+        rc = commit_restart(run, &next, &err);
+    else
+        rc = commit_other_end(run, &next, &err);
+    if (rc < 0) {
+        runs_complain(run, "has ended, which cannot be kept and is tried again", &err);
+        runs_arm(run->runs);
+        return;
+    }
+    run->end_waits = false;
+    run->end_counts = false;
+    free(run->end_reason);
+    run->end_reason = NULL;
+    runs_arm(run->runs);
+}
