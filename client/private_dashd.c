@@ -112,8 +112,9 @@ int private_dashd_start(struct private_dashd *d, struct err *err)
 
 void private_dashd_terminate(struct private_dashd *d)
 {
+    /* Two equal signals in a row may arrive as one. */
     if (d->pid > 0)
-        kill(d->pid, SIGTERM);
+        kill(d->pid, d->terminations++ % 2 ? SIGINT : SIGTERM);
 }
 
 void private_dashd_explain(const struct private_dashd *d)

@@ -12,6 +12,7 @@ struct private_dashd {
     pid_t pid;
     char folder[100];
     char address[128];
+    int terminations; /* signals sent */
 };
 
 /* Starts it and waits until it serves. Call before any other thread is there. */
