@@ -145,7 +145,7 @@ static int read_tensor(struct tensorfile *f, const char *name, const json_t *ent
 {
     struct tensor *t = &f->tensors[f->n];
     size_t data_len = f->len - (size_t)(data - f->bytes);
-    int value_bytes, rc;
+    int value_bytes = 0, rc;
 
     *t = (struct tensor){.name = pool_text(&f->pool, name, strlen(name))};
     if (!t->name)
