@@ -41,6 +41,7 @@ struct run {
     bool stop_sent;          /* on that stream */
     bool pausing;            /* dashd stops its jobs: this one is queued again when it ends */
     uint64_t kill_at_ms;     /* loop time; 0: no deadline runs */
+    uint64_t gate_until_ms;  /* loop time; a process at an earlier dashd's gate may last so long */
     bool end_waits;          /* for the store: an end that is to be committed */
     enum run_event end_event;
     char *end_reason;

@@ -3,7 +3,8 @@
  * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid ->
  * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() goes on:
  *
- *   STARTING, no pid        nothing runs: to the queue again
+ *   STARTING, no pid        nothing runs: to the queue again. A process may still stand at the gate, and hold the
+ *                           folder's lock for the moment that it takes to notice: a folder found locked is tried again
  *   a pid                   watched until it ends, whatever the state
  *   a pid that has gone     its outcome counts; STARTING without one never got past the gate, or
  *                           died at once: to the queue again
@@ -135,7 +136,9 @@ static void start_run(struct run *run)
         return;
     }
     rc = start_process(run, &err);
-    if (rc < 0)
+    if (rc == ERR_STATE && uv_now(run->runs->loop) < run->gate_until_ms)
+        runs_end(run, RUN_RANK_DIED, strdup(""));
+    else if (rc < 0)
         runs_end(run, RUN_BROKE, strdup(err.text));
 }
 
@@ -212,6 +215,13 @@ void runs_ask_to_stop(struct run *run)
         runs_set_deadline(run, (uint64_t)run->runs->options.stop_grace_s * 1000);
 }
 
+/* dashd died between the commit of STARTING and that of the pid. */
+static void end_at_gate(struct run *run)
+{
+    run->gate_until_ms = uv_now(run->runs->loop) + GATE_LASTS_MS;
+    runs_end(run, RUN_RANK_DIED, strdup(""));
+}
+
 int runs_adopt(struct run *run, struct err *err)
 {
     struct run_row *row = &run->row;
@@ -222,7 +232,7 @@ int runs_adopt(struct run *run, struct err *err)
         rc = launch_adopt(run->runs->loop, row->pid, row->pid_start, same_boot, row->token,
                           runs_on_launch_end, run, &run->launch, err);
     else if (row->state == RUN_STARTING || row->state == RUN_RUNNING)
-        runs_end(run, RUN_RANK_DIED, strdup(""));
+        end_at_gate(run);
     if (rc < 0)
         return rc;
     if (run->launch && row->stop_wanted)

@@ -286,8 +286,8 @@ static int commit_restart(struct run *run, struct run_row *next, struct err *err
 static int commit_other_end(struct run *run, struct run_row *next, struct err *err)
 {
     next->stop_wanted = false;
-    if (run->end_event == RUN_RANK_DIED)
-        next->queued_ms = runs_now_ms();
+    if (run->end_event == RUN_RANK_DIED && uv_now(run->runs->loop) < run->gate_until_ms)
+        next->not_before_ms = runs_now_ms() + GATE_PAUSE_MS;
     return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);
 }
 

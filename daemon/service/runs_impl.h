@@ -4,7 +4,14 @@
 #pragma once
 #include "daemon/service/runs.h"
 
-enum { FLUSH_MS = 20, TICK_MS = 250, LINGER_MS = 5000, NOTICES_MAX = 100 };
+enum {
+    FLUSH_MS = 20,
+    TICK_MS = 250,
+    LINGER_MS = 5000,
+    GATE_LASTS_MS = 10000,
+    GATE_PAUSE_MS = 50,
+    NOTICES_MAX = 100
+};
 
 int64_t runs_now_ms(void); /* Unix time */
 

@@ -197,12 +197,18 @@ int ftruncate(int fd, off_t length)
     return real(fd, length);
 }
 
+static bool is_file(int fd)
+{
+    struct stat st;
+
+    return shim.ready && !inside && fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 ssize_t write(int fd, const void *bytes, size_t len)
 {
     REAL(ssize_t, "write", int, const void *, size_t);
-    struct stat st;
 
-    if (shim.ready && !inside && fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (is_file(fd)) {
         event("write");
         if (fails("write"))
             return errno = ENOSPC, -1;
@@ -214,8 +220,11 @@ ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t at)
 {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off_t);
 
-    if (fails("write"))
-        return errno = ENOSPC, -1;
+    if (is_file(fd)) {
+        event("write");
+        if (fails("write"))
+            return errno = ENOSPC, -1;
+    }
     return real(fd, bytes, len, at);
 }
 
