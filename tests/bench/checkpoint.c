@@ -103,6 +103,12 @@ static int measure(struct checkpoint *c, struct state *s, struct team *team, flo
     return rc;
 }
 
+static void __attribute__((noreturn)) fail(const struct err *err)
+{
+    fprintf(stderr, "%s\n", err->text);
+    exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
     struct job job = {.rank = 16,
@@ -122,18 +128,18 @@ int main(int argc, char **argv)
     cpu_set_t set;
 
     if (argc < 2 || !m) {
-        fprintf(stderr, "usage: bench_checkpoint FOLDER [SECONDS_A_STEP [PAIRS]]\n");
-        return 2;
+        err_set(&err, ERR_INVALID, "usage: bench_checkpoint FOLDER [SECONDS_A_STEP [PAIRS]]");
+        fail(&err);
     }
     gemm_init();
     sched_getaffinity(0, sizeof(set), &set);
     if (team_open(CPU_COUNT(&set), &team, &err) < 0 ||
         trainable_layout(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)
-        return fprintf(stderr, "%s\n", err.text), 1;
+        fail(&err);
     s.identified = true;
     if (checkpoint_open(argv[1], &c, &err) < 0 ||
         measure(c, &s, team, m, seconds, argc > 3 ? atoi(argv[3]) : 9, &err) < 0)
-        return fprintf(stderr, "%s\n", err.text), 1;
+        fail(&err);
     checkpoint_close(c);
     state_close(&s);
     trainable_free(&layout);
