@@ -29,29 +29,45 @@ static int phase_of(const struct train *t)
     return t->state.identified ? PHASE_DASH : PHASE_PRELAUNCH;
 }
 
+static int refuse_not_finite(const struct train *t, int first, int others, double loss,
+                             struct err *err)
+{
+    char name[128];
+
+    trainable_name(&t->loaded.layout.maps[first], name, sizeof(name));
+    return err_set(err, ERR_INVALID,
+                   "step %d: the gradient of %s%s is not finite (the loss is %g); a lower "
+                   "training.learning_rate or training.clip_norm may help",
+                   t->state.step + 1, name, others ? " and other modules" : "", loss);
+}
+
 /* Finite everywhere; and B's gradient is zero for a whole module only if nothing reaches it. */
-static int check_gradient(const struct train *t, struct err *err)
+static int check_gradient(const struct train *t, double loss, struct err *err)
 {
     const struct trainable *layout = &t->loaded.layout;
+    int i, first = -1, not_finite = 0;
     char name[128];
-    int i;
 
     for (i = 0; i < layout->n; i++) {
         const struct trainable_map *map = &layout->maps[i];
-        double all =
-            gradient_norm(t->gradient + map->a, map->c + (size_t)layout->directions - map->a);
-        double b = gradient_norm(t->gradient + map->b, map->c - map->b);
-        trainable_name(map, name, sizeof(name));
-        if (!isfinite(all))
-            return err_set(err, ERR_INVALID,
-                           "step %d: the gradient of %s is not finite; a lower "
-                           "training.learning_rate or training.clip_norm may help",
-                           t->state.step + 1, name);
-        if (b == 0)
-            return err_set(err, ERR_INVALID,
-                           "step %d: the gradient of %s is zero: nothing would be learned there",
-                           t->state.step + 1, name);
+        size_t end = map->c + (size_t)layout->directions;
+        if (isfinite(gradient_norm(t->gradient + map->a, end - map->a)))
+            continue;
+        first = not_finite++ ? first : i;
     }
+    if (not_finite)
+        return refuse_not_finite(t, first, not_finite - 1, loss, err);
+    for (i = 0; i < layout->n; i++) {
+        const struct trainable_map *map = &layout->maps[i];
+        if (gradient_norm(t->gradient + map->b, map->c - map->b) > 0)
+            continue;
+        trainable_name(map, name, sizeof(name));
+        return err_set(err, ERR_INVALID,
+                       "step %d: the gradient of %s is zero: nothing would be learned there",
+                       t->state.step + 1, name);
+    }
+    if (!isfinite(loss))
+        return err_set(err, ERR_INVALID, "step %d: the loss is %g", t->state.step + 1, loss);
     return 0;
 }
 
@@ -141,12 +157,8 @@ static int compute_step(struct train *t, struct report_step *row, struct err *er
     rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);
     row->loss = loss / (double)packed.trained;
     packed_free(&packed);
-    if (rc == 0 && !isfinite(row->loss))
-        rc = err_set(err, ERR_INVALID,
-                     "step %d: the loss is not finite; a lower training.learning_rate may help",
-                     step);
     if (rc == 0)
-        rc = check_gradient(t, err);
+        rc = check_gradient(t, row->loss, err);
     if (rc < 0)
         return rc;
     row->grad_norm = gradient_norm(t->gradient, t->loaded.layout.count);
