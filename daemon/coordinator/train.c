@@ -38,7 +38,7 @@ static int refuse_not_finite(const struct train *t, int first, int others, doubl
     return err_set(err, ERR_INVALID,
                    "step %d: the gradient of %s%s is not finite (the loss is %g); a lower "
                    "training.learning_rate or training.clip_norm may help",
-                   t->state.step + 1, name, others ? " and other modules" : "", loss);
+                   t->state.step + 1, name, others ? " and other modules" : "", fabs(loss));
 }
 
 /* Finite everywhere; and B's gradient is zero for a whole module only if nothing reaches it. */
@@ -67,7 +67,7 @@ static int check_gradient(const struct train *t, double loss, struct err *err)
                        t->state.step + 1, name);
     }
     if (!isfinite(loss))
-        return err_set(err, ERR_INVALID, "step %d: the loss is %g", t->state.step + 1, loss);
+        return err_set(err, ERR_INVALID, "step %d: the loss is %g", t->state.step + 1, fabs(loss));
     return 0;
 }
 
