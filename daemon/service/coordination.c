@@ -6,7 +6,20 @@
 #include "proto/dash.pb-c.h"
 #include <string.h>
 
-static void send_welcome(struct rpc_call *call, int last_step)
+static const char out_of_memory[] = "dashd is out of memory";
+
+/* Ends the stream; its coordinator dials again unless the status says that it is of no use. */
+static void drop(struct rpc_call *call, enum rpc_status status, const char *text)
+{
+    struct run *run = rpc_data(call);
+
+    if (run)
+        runs_report_gone(run);
+    rpc_set_data(call, NULL);
+    rpc_finish(call, status, text);
+}
+
+static bool send_welcome(struct rpc_call *call, int last_step)
 {
     Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
     Dash__V1__Welcome welcome = DASH__V1__WELCOME__INIT;
@@ -14,17 +27,17 @@ static void send_welcome(struct rpc_call *call, int last_step)
     welcome.last_step = (uint32_t)last_step;
     command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_WELCOME;
     command.welcome = &welcome;
-    rpc_send(call, &command.base);
+    return rpc_send(call, &command.base);
 }
 
-static void send_goodbye(struct rpc_call *call)
+static bool send_goodbye(struct rpc_call *call)
 {
     Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
     Dash__V1__Goodbye goodbye = DASH__V1__GOODBYE__INIT;
 
     command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_GOODBYE;
     command.goodbye = &goodbye;
-    rpc_send(call, &command.base);
+    return rpc_send(call, &command.base);
 }
 
 static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
@@ -44,7 +57,10 @@ static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
         return;
     }
     rpc_set_data(call, run);
-    send_welcome(call, run->steps_done);
+    if (!send_welcome(call, run->steps_done)) {
+        drop(call, RPC_UNAVAILABLE, out_of_memory);
+        return;
+    }
     if (run->row.stop_wanted || run->pausing)
         runs_ask_to_stop(run);
 }
@@ -92,8 +108,8 @@ static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__En
     }
     text_make_utf8(m->reason, strlen(m->reason));
     rc = runs_ended(run, event, m->reason, err);
-    if (rc == 0)
-        send_goodbye(call);
+    if (rc == 0 && !send_goodbye(call))
+        rc = err_set(err, ERR_NOMEM, "%s", out_of_memory);
     return rc;
 }
 
@@ -115,16 +131,6 @@ static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__C
     default: /* of a newer coordinator */
         return 0;
     }
-}
-
-static void drop(struct rpc_call *call, enum rpc_status status, const char *text)
-{
-    struct run *run = rpc_data(call);
-
-    if (run)
-        runs_report_gone(run);
-    rpc_set_data(call, NULL);
-    rpc_finish(call, status, text);
 }
 
 static void on_report(struct rpc_call *call, const ProtobufCMessage *message)

@@ -41,7 +41,8 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *message)
         is_known(m->service)
             ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
             : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
-    rpc_send(call, &response.base);
+    if (!rpc_send(call, &response.base))
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
 }
 
 static void on_gone(struct rpc_call *call)

@@ -351,8 +351,10 @@ static int spawn(struct launch *l, const struct launch_spec *spec, int log, int 
     if (rc < 0)
         return err_set(err, ERR_IO, "no process can be started: %s", uv_strerror(rc));
     l->pid = uv_process_get_pid(&l->process);
-    if (!procs_start_time(l->pid, &l->start))
+    if (!procs_start_time(l->pid, &l->start)) {
+        kill((pid_t)l->pid, SIGKILL); /* it must not hold the folder's lock */
         return err_set(err, ERR_INTERNAL, "/proc does not tell of process %ld", l->pid);
+    }
     return 0;
 }
 

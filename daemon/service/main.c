@@ -296,10 +296,14 @@ static int serve(struct dashd *d, struct err *err)
         return rc;
     watch_signals(d);
     rc = rpc_start(d->rpc, err);
-    if (rc == 0)
-        rc = runs_begin(d->runs, err);
     if (rc < 0)
         return rc;
+    rc = runs_begin(d->runs, err);
+    if (rc < 0) {
+        on_jobs_left(d);
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        return rc;
+    }
     printf("dashd %s serves %s (state %s, at most %d running job%s)\n", DASH_VERSION, d->served,
            d->options.state, d->options.max_running, d->options.max_running == 1 ? "" : "s");
     fflush(stdout);

@@ -4,9 +4,11 @@
 #include "core/file.h"
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct process {
     char state;
@@ -14,28 +16,39 @@ struct process {
     uint64_t start;
 };
 
+/* Without allocating: a process that is there must not seem gone for lack of memory. Returns bytes. */
+static size_t read_start(const char *path, char *to, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    ssize_t n;
+
+    while (fd >= 0 && len < cap - 1 && (n = read(fd, to + len, cap - 1 - len)) > 0)
+        len += (size_t)n;
+    if (fd >= 0)
+        close(fd);
+    to[len] = '\0';
+    return len;
+}
+
 /* /proc/PID/stat: "pid (command) state ppid pgrp session ..."; a command may hold blanks and
  * brackets. */
 static bool read_stat(long pid, struct process *ret)
 {
-    char path[64], *text = NULL, *at;
+    char path[64], text[1024], *at;
     unsigned long long start;
-    size_t len;
-    bool ok = false;
 
     snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    if (file_read(path, &text, &len, NULL) < 0)
+    if (!read_start(path, text, sizeof(text)))
         return false;
     at = strrchr(text, ')');
-    if (at && sscanf(at + 1,
-                     " %c %*d %*d %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-                     "%llu",
-                     &ret->state, &ret->session, &start) == 3) {
-        ret->start = start;
-        ok = true;
-    }
-    free(text);
-    return ok;
+    if (!at || sscanf(at + 1,
+                      " %c %*d %*d %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                      "%llu",
+                      &ret->state, &ret->session, &start) != 3)
+        return false;
+    ret->start = start;
+    return true;
 }
 
 static bool is_alive(const struct process *p)
@@ -68,24 +81,6 @@ int procs_boot_id(char ret_id[40], struct err *err)
     return 0;
 }
 
-/* NUL-separated strings of /proc/PID/`what`; true if any of the first `most` (0: all) satisfies. */
-static bool any_string(long pid, const char *what, int most,
-                       bool (*satisfies)(const char *, const char *), const char *wanted)
-{
-    char path[64], *text = NULL, *at;
-    size_t len;
-    int n = 0;
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/proc/%ld/%s", pid, what);
-    if (file_read(path, &text, &len, NULL) < 0)
-        return false;
-    for (at = text; !found && at < text + len && (!most || n < most); at += strlen(at) + 1, n++)
-        found = satisfies(at, wanted);
-    free(text);
-    return found;
-}
-
 static bool is_equal(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;
@@ -96,6 +91,56 @@ static bool has_base_name(const char *path, const char *name)
     const char *slash = strrchr(path, '/');
 
     return strcmp(slash ? slash + 1 : path, name) == 0;
+}
+
+/* The NUL-separated strings of a file, through a buffer. */
+struct strings {
+    int fd;
+    char text[8192];
+    size_t at, len;
+};
+
+/* NULL after the last. What is longer than the buffer is dropped but for its end: neither a mark nor a program's name is
+ * so long. */
+static const char *next_string(struct strings *s)
+{
+    const char *string, *end;
+    ssize_t n;
+
+    while (!(end = memchr(s->text + s->at, '\0', s->len - s->at))) {
+        s->len -= s->at;
+        memmove(s->text, s->text + s->at, s->len);
+        s->at = 0;
+        if (s->len == sizeof(s->text))
+            s->len = 0;
+        n = read(s->fd, s->text + s->len, sizeof(s->text) - s->len);
+        if (n <= 0)
+            return NULL;
+        s->len += (size_t)n;
+    }
+    string = s->text + s->at;
+    s->at = (size_t)(end - s->text) + 1;
+    return string;
+}
+
+/* True if any of the first `most` (0: all) strings of /proc/PID/`what` satisfies. */
+static bool any_string(long pid, const char *what, int most,
+                       bool (*satisfies)(const char *, const char *), const char *wanted)
+{
+    struct strings strings = {.at = 0};
+    const char *string;
+    bool found = false;
+    char path[64];
+    int n;
+
+    snprintf(path, sizeof(path), "/proc/%ld/%s", pid, what);
+    strings.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (strings.fd < 0)
+        return false;
+    for (n = 0; !found && (!most || n < most) && (string = next_string(&strings)); n++)
+        found = satisfies(string, wanted);
+    close(strings.fd);
+    return found;
 }
 
 int procs_of_session(long session, const char *mark, const char *program, long *pids, int max)

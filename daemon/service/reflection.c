@@ -148,6 +148,12 @@ static bool find_file(const char *wanted, bool (*fits)(struct bytes, const char 
 
 typedef Grpc__Reflection__V1alpha__ServerReflectionResponse response_message;
 
+static void send_response(struct rpc_call *call, const response_message *response)
+{
+    if (!rpc_send(call, &response->base))
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+}
+
 static void send_error(struct rpc_call *call, response_message response, enum rpc_status code,
                        char *text)
 {
@@ -159,7 +165,7 @@ static void send_error(struct rpc_call *call, response_message response, enum rp
     response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     response.error_response = &error;
-    rpc_send(call, &response.base);
+    send_response(call, &response);
 }
 
 static void send_file(struct rpc_call *call, response_message response, const char *wanted,
@@ -180,7 +186,7 @@ static void send_file(struct rpc_call *call, response_message response, const ch
     response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
     response.file_descriptor_response = &files;
-    rpc_send(call, &response.base);
+    send_response(call, &response);
 }
 
 enum { SERVICES_MAX = 16 };
@@ -221,7 +227,7 @@ static void send_services(struct rpc_call *call, response_message response)
     response.message_response_case =
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
     response.list_services_response = &list;
-    rpc_send(call, &response.base);
+    send_response(call, &response);
 }
 
 static void on_request(struct rpc_call *call, const ProtobufCMessage *message)

@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEPALIVE_MS = 60000, LINGER_MS = 50, LINGERS_MOST = 40, MESSAGE_BYTES = 16 << 20 };
+enum {
+    KEEPALIVE_MS = 60000,
+    LINGER_MS = 50,
+    ASK_AGAIN_MS = 100,
+    LINGERS_MOST = 40,
+    MESSAGE_BYTES = 16 << 20
+};
 
 static void drain_thread(void *arg)
 {
@@ -123,12 +129,26 @@ int rpc_start(struct rpc_server *s, struct err *err)
     uv_async_init(s->loop, s->arrived, take_arrived);
     uv_timer_init(s->loop, s->linger);
     s->arrived->data = s->linger->data = s;
-    s->started = true;
     grpc_server_start(s->server);
+    rc = rpc_ask_for_call(s, err);
+    if (rc < 0)
+        return rc;
     rc = uv_thread_create(&s->thread, drain_thread, s);
     if (rc < 0)
         return err_set(err, ERR_IO, "no thread can be started: %s", uv_strerror(rc));
-    return rpc_ask_for_call(s, err);
+    s->started = true;
+    return 0;
+}
+
+static void ask_again(uv_timer_t *timer)
+{
+    rpc_keep_asking(timer->data);
+}
+
+void rpc_keep_asking(struct rpc_server *s)
+{
+    if (!s->stopping && rpc_ask_for_call(s, NULL) < 0)
+        uv_timer_start(s->linger, ask_again, ASK_AGAIN_MS, 0);
 }
 
 static void on_server_stopped(struct op *op)
@@ -171,28 +191,55 @@ static void free_handle(uv_handle_t *handle)
     free(handle);
 }
 
+static void close_or_free(uv_handle_t *handle)
+{
+    if (handle && handle->data)
+        uv_close(handle, free_handle);
+    else
+        free(handle);
+}
+
+static void on_nothing(struct op *op)
+{
+    (void)op;
+}
+
+/* Of a server without its thread: gRPC wants it shut down even so. */
+static void drain_here(struct rpc_server *s)
+{
+    struct op none = {.done = on_nothing};
+    struct op *op;
+    grpc_event event;
+
+    s->stopping = true;
+    grpc_server_shutdown_and_notify(s->server, s->queue, &none);
+    do {
+        event = grpc_completion_queue_next(s->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        op = event.tag;
+        op->ok = false;
+        op->done(op);
+    } while (op != &none);
+}
+
 void rpc_close(struct rpc_server *s)
 {
     if (!s)
         return;
-    if (!s->started) { /* gRPC wants a server shut down even so */
-        struct op none = {0};
-        grpc_server_shutdown_and_notify(s->server, s->queue, &none);
-        grpc_completion_queue_next(s->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-    }
+    if (!s->started)
+        drain_here(s);
     grpc_server_destroy(s->server);
     grpc_completion_queue_shutdown(s->queue);
     if (s->started) {
         uv_thread_join(&s->thread);
         take_arrived(s->arrived); /* what gRPC gave back at the end */
-        uv_close((uv_handle_t *)s->arrived, free_handle);
-        uv_close((uv_handle_t *)s->linger, free_handle);
     } else {
         while (
             grpc_completion_queue_next(s->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=
             GRPC_QUEUE_SHUTDOWN)
             ;
     }
+    close_or_free((uv_handle_t *)s->arrived);
+    close_or_free((uv_handle_t *)s->linger);
     grpc_completion_queue_destroy(s->queue);
     grpc_shutdown();
     pthread_mutex_destroy(&s->lock);

@@ -64,7 +64,8 @@ void *rpc_service(const struct rpc_call *call);
 void *rpc_data(const struct rpc_call *call);
 void rpc_set_data(struct rpc_call *call, void *data);
 
-void rpc_send(struct rpc_call *call, const ProtobufCMessage *m);
+/* False for lack of memory: the message is missing, so the call had better be finished. */
+bool rpc_send(struct rpc_call *call, const ProtobufCMessage *m);
 bool rpc_idle(const struct rpc_call *call); /* nothing waits to be sent */
 void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text);
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and finish with OK */

@@ -276,8 +276,7 @@ static void on_arrived(struct op *op)
         free_call(c);
         return;
     }
-    if (!c->server->stopping)
-        rpc_ask_for_call(c->server, NULL);
+    rpc_keep_asking(c->server);
     begin(c);
 }
 void *rpc_service(const struct rpc_call *call)
@@ -317,10 +316,13 @@ static bool queue_message(struct rpc_call *c, const ProtobufCMessage *m)
     return true;
 }
 
-void rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
+bool rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
 {
-    if (queue_message(call, m) && !call->sending && call->first_out)
+    if (!queue_message(call, m))
+        return false;
+    if (!call->sending && call->first_out)
         send_next(call);
+    return true;
 }
 
 /* What fits the 8 KiB that clients allow for a status, where bytes outside printable ASCII take
@@ -361,7 +363,8 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)
     if (queue_message(call, m))
         rpc_finish(call, RPC_OK, NULL);
     else
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED,
+                   "it is done, but dashd is out of memory to tell what");
 }
 
 void rpc_fail(struct rpc_call *call, const struct err *err)

@@ -80,5 +80,7 @@ struct rpc_call {
 void rpc_give_away(struct rpc_server *s);
 /* Has gRPC hand over the next call that comes; each that has come asks for the next. */
 int rpc_ask_for_call(struct rpc_server *s, struct err *err);
+/* The same, again and again while memory is short: a server that asks for no call is deaf. */
+void rpc_keep_asking(struct rpc_server *s);
 /* Tells the handler, once, that the client has gone. May free the call. */
 void rpc_tell_gone(struct rpc_call *c);

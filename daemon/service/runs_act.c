@@ -206,8 +206,9 @@ void runs_ask_to_stop(struct run *run)
         stop.reason = run->pausing ? "dashd stops its jobs" : "cancelled";
         command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_STOP;
         command.stop = &stop;
-        rpc_send(run->report, &command.base);
         run->stop_sent = true;
+        if (!rpc_send(run->report, &command.base))
+            runs_drop_report(run, "dashd is out of memory"); /* told at its next Hello */
     } else if (!run->report && !run->kill_at_ms) {
         launch_stop(run->launch);
     }

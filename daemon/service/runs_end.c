@@ -215,7 +215,7 @@ static void judge(struct run *run, const struct launch_end *end)
         return;
     }
     event = meaning_of(run, event);
-    if (event == RUN_STOPPED || event == RUN_RANK_DIED) {
+    if (event != RUN_BROKE) {
         free(reason);
         reason = event == RUN_STOPPED ? explain_stop(run) : strdup("");
     }

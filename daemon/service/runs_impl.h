@@ -48,5 +48,7 @@ void runs_complain(struct run *run, const char *what, const struct err *err);
 /* Makes sure that runs_tick() comes. */
 void runs_arm(struct runs *r);
 void runs_tick(uv_timer_t *timer);
+/* Ends the coordinator's stream, if there is one: it dials again. */
+void runs_drop_report(struct run *run, const char *why);
 /* True while anything runs. */
 bool runs_any_launch(const struct runs *r);

@@ -65,15 +65,22 @@ int runs_hello(struct runs *r, const char *id, const char *token, int resumed_fr
     return 0;
 }
 
+void runs_drop_report(struct run *run, const char *why)
+{
+    struct rpc_call *report = run->report;
+
+    if (!report)
+        return;
+    runs_report_gone(run);
+    rpc_set_data(report, NULL);
+    rpc_finish(report, RPC_UNAVAILABLE, why);
+}
+
 /* Drops a stream whose reports cannot be kept: its coordinator dials again and tells them again. */
 static void refuse_report(struct run *run, const struct err *err)
 {
     log_error("job %ld: its steps cannot be kept: %s", run->row.id, err->text);
-    if (!run->report)
-        return;
-    rpc_set_data(run->report, NULL);
-    rpc_finish(run->report, RPC_UNAVAILABLE, err->text);
-    run->report = NULL;
+    runs_drop_report(run, err->text);
 }
 
 static void remember_recent(struct run *run, const struct step_row *step)

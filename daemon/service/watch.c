@@ -23,7 +23,7 @@ static void remove_watcher(struct watcher *w)
     free(w);
 }
 
-static void send_job(struct watcher *w)
+static bool send_job(struct watcher *w)
 {
     Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
     struct message_job m;
@@ -33,10 +33,10 @@ static void send_job(struct watcher *w)
     response.job = &m.job;
     w->version_sent = w->run->version;
     w->steps_since = false;
-    rpc_send(w->call, &response.base);
+    return rpc_send(w->call, &response.base);
 }
 
-static void send_steps(struct watcher *w, const struct step_row *rows, int n)
+static bool send_steps(struct watcher *w, const struct step_row *rows, int n)
 {
     int i;
 
@@ -46,10 +46,21 @@ static void send_steps(struct watcher *w, const struct step_row *rows, int n)
         message_step(&rows[i], &step);
         response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_STEP;
         response.step = &step;
-        rpc_send(w->call, &response.base);
+        if (!rpc_send(w->call, &response.base))
+            return false;
     }
     w->next_step = rows[n - 1].step + 1;
     w->steps_since = true;
+    return true;
+}
+
+/* The call is over; what was sent stays sent, and the client can go on from there. */
+static void give_up(struct watcher *w, const struct err *err)
+{
+    struct rpc_call *call = w->call;
+
+    remove_watcher(w);
+    rpc_fail(call, err);
 }
 
 /* Sends the next of what is new, if the stream is idle; on_writable comes when it has gone out. May
@@ -59,30 +70,33 @@ static void advance(struct watcher *w)
     struct run *run = w->run;
     struct step_row rows[BATCH];
     struct rpc_call *call = w->call;
-    bool final = run_is_final(run->row.state);
+    bool final = run_is_final(run->row.state), sent = true;
     struct err err;
     int n = 0;
 
     if (!rpc_idle(call))
         return;
+    err_nomem(&err, sizeof(struct message_job));
     if (w->version_sent != run->version && (!final || !w->version_sent)) {
-        send_job(w);
+        if (!send_job(w))
+            give_up(w, &err);
         return;
     }
     if (w->next_step <= run->steps_done &&
         store_read_steps(run->runs->store, run->row.id, w->next_step, rows, BATCH, &n, &err) < 0) {
-        remove_watcher(w);
-        rpc_fail(call, &err);
+        give_up(w, &err);
         return;
     }
     if (n > 0) {
-        send_steps(w, rows, n);
+        sent = send_steps(w, rows, n);
     } else if (w->version_sent != run->version || (final && w->steps_since)) {
-        send_job(w); /* a final one is the last word, whatever was the first */
+        sent = send_job(w); /* a final one is the last word, whatever was the first */
     } else if (final) {
         remove_watcher(w);
         rpc_finish(call, RPC_OK, NULL);
     }
+    if (!sent)
+        give_up(w, &err);
 }
 
 int watch_add(struct run *run, struct rpc_call *call, int from_step, struct err *err)
