@@ -85,6 +85,9 @@ def compare_adapter(golden, output, modules, limits):
 
 
 def main():
+    if not sys.argv[3]:
+        print("skipped: no model was given (DASH_SMOLLM2_GGUF)")
+        sys.exit(SKIPPED)
     programs, golden, model = map(os.path.abspath, sys.argv[1:4])
     loss, directions, *limits = map(float, sys.argv[4:9])
     if not os.path.exists(golden) or not os.path.exists(model):
