@@ -236,6 +236,7 @@ void runs_on_launch_end(void *arg, const struct launch_end *end)
         runs_report_gone(run);
     }
     runs_flush(run, NULL);
+    runs_free_pending(run);
     if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED) {
         run->end_waits = true; /* only its pid is to be forgotten */
         run->end_event = RUN_EVENTS;

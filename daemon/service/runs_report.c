@@ -113,6 +113,13 @@ int runs_flush(struct run *run, struct err *err)
     return 0;
 }
 
+void runs_free_pending(struct run *run)
+{
+    free(run->pending);
+    run->pending = NULL;
+    run->n_pending = run->cap_pending = 0;
+}
+
 static void flush_all(uv_timer_t *timer)
 {
     struct runs *r = timer->data;
