@@ -236,12 +236,12 @@ void runs_on_launch_end(void *arg, const struct launch_end *end)
         runs_report_gone(run);
     }
     runs_flush(run, NULL);
-    runs_free_pending(run);
     if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED) {
         run->end_waits = true; /* only its pid is to be forgotten */
         run->end_event = RUN_EVENTS;
         runs_commit_end(run);
     } else {
+        runs_catch_up(run, NULL); /* tried again before the end is committed */
         judge(run, end);
     }
 }
@@ -292,24 +292,32 @@ static int commit_other_end(struct run *run, struct run_row *next, struct err *e
     return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);
 }
 
-void runs_commit_end(struct run *run)
+static int commit_end(struct run *run, struct err *err)
 {
-    struct run_row next = run->row;
-    struct err err;
-    int rc;
+    struct run_row next;
+    int rc = 0;
 
+    if (run->end_event != RUN_EVENTS)
+        rc = runs_catch_up(run, err);
+    if (rc < 0)
+        return rc;
+    next = run->row;
     next.pid = 0;
     if (run->end_event == RUN_EVENTS)
-        rc = runs_save(run, &next, &err);
-    else if (run->end_counts)
-        rc = commit_restart(run, &next, &err);
-    else
-        rc = commit_other_end(run, &next, &err);
-    if (rc < 0) {
+        return runs_save(run, &next, err);
+    return run->end_counts ? commit_restart(run, &next, err) : commit_other_end(run, &next, err);
+}
+
+void runs_commit_end(struct run *run)
+{
+    struct err err;
+
+    if (commit_end(run, &err) < 0) {
         runs_complain(run, "has ended, which cannot be kept and is tried again", &err);
         runs_arm(run->runs);
         return;
     }
+    runs_free_pending(run);
     run->end_waits = false;
     run->end_counts = false;
     free(run->end_reason);

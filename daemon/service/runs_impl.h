@@ -23,6 +23,9 @@ int runs_transit(struct run *run, struct run_row *next, enum run_event event, co
 int runs_save(struct run *run, struct run_row *next, struct err *err);
 /* Commits the run's pending steps. */
 int runs_flush(struct run *run, struct err *err);
+/* Commits the steps of a launch that is over which nobody has told: its folder has them. Fails only when they cannot be
+ * kept. */
+int runs_catch_up(struct run *run, struct err *err);
 /* The room for them, when no more can come: there are many jobs, and few that run. */
 void runs_free_pending(struct run *run);
 /* Reads what the store has of its steps. */

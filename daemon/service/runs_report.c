@@ -1,5 +1,6 @@
 /* daemon/service/runs_report.c - what coordinators report of their runs. See runs.h. */
 #include "core/log.h"
+#include "daemon/service/catch_up.h"
 #include "daemon/service/runs_impl.h"
 #include "daemon/service/watch.h"
 #include <stdlib.h>
@@ -169,6 +170,19 @@ int runs_step(struct run *run, const struct step_row *step, struct err *err)
     if (!uv_is_active((uv_handle_t *)run->runs->flush))
         uv_timer_start(run->runs->flush, flush_all, FLUSH_MS, 0);
     return 0;
+}
+
+int runs_catch_up(struct run *run, struct err *err)
+{
+    struct step_row *rows = NULL;
+    int n = 0, rc = 0, i;
+
+    if (catch_up_read(run->row.output, run->steps_done, &rows, &n, err) < 0)
+        return 0; /* what cannot be read cannot be told */
+    for (i = 0; rc == 0 && i < n; i++)
+        rc = runs_step(run, &rows[i], err);
+    free(rows);
+    return rc == 0 ? runs_flush(run, err) : rc;
 }
 
 int runs_phase(struct run *run, int phase, struct err *err)

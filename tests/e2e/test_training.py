@@ -102,6 +102,22 @@ class Training(World):
         self.assertEqual(steps, list(range(1, STEPS + 1)))
         self.assertEqual(self.adapter("out"), self.undisturbed)
 
+    def test_the_steps_of_a_job_that_ended_with_no_dashd_are_there(self):
+        client = self.start()
+        job = self.train(client, "out")
+        self.wait_step(client, job.id, 20)
+        pid = self.ranks("mpirun")[0]
+        self.daemons[-1].stop(signal.SIGKILL)
+        wait_for(lambda: not is_alive(pid), "the job ends unseen", deadline=2 * DEADLINE)
+        client = self.start()
+        job = self.wait_state(client, job.id, pb.SUCCEEDED)
+        rows = [json.loads(line) for line in self.read("out/metrics.jsonl").splitlines()]
+        steps = [e.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
+        self.assertEqual([s.step for s in steps], list(range(1, STEPS + 1)))
+        self.assertEqual((job.steps_done, job.reason), (STEPS, ""))
+        self.assertEqual([s.phase for s in steps], [pb.PRELAUNCH] * 100 + [pb.DASH] * 300)
+        self.assertAlmostEqual(steps[-1].loss, rows[-1]["loss"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,12 @@
+/* daemon/service/catch_up.h - the steps that a job took while no dashd listened, and nobody is left to tell.
+ *
+ *   metrics.jsonl   {"step": 1, "loss": ..., "phase": "dash"}, a line a step, in their order
+ *
+ * It holds ten digits of what a coordinator tells whole.
+ */
+#pragma once
+#include "daemon/service/store.h"
+
+/* The rows after step `after`, without a gap, as far as they can be read: *ret_rows is the caller's. No file: none. */
+int catch_up_read(const char *output, int after, struct step_row **ret_rows, int *ret_n,
+                  struct err *err);
