@@ -131,15 +131,16 @@ static bool any_string(long pid, const char *what, int most,
     const char *string;
     bool found = false;
     char path[64];
-    int n;
+    int fd, n;
 
     snprintf(path, sizeof(path), "/proc/%ld/%s", pid, what);
-    strings.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (strings.fd < 0)
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return false;
+    strings.fd = fd;
     for (n = 0; !found && (!most || n < most) && (string = next_string(&strings)); n++)
         found = satisfies(string, wanted);
-    close(strings.fd);
+    close(fd);
     return found;
 }
 
