@@ -18,7 +18,7 @@ files() {
     else
         local pattern
         for pattern in "$@"; do
-            find . \( -name .git -o -name 'build*' -o -name __pycache__ \) -prune -o -type f -name "${pattern##*/}" -print
+            find . \( -name .git -o -name 'build*' -o -name __pycache__ \) -prune -o -type f -path "./$pattern" -print
         done | sed 's|^\./||'
     fi | sort -u | while read -r file; do
         [ ! -f "$file" ] || printf '%s\n' "$file"
