@@ -141,56 +141,45 @@ static void on_validated(uv_work_t *work, int status)
     free_creation(c);
 }
 
-static void start(struct creation *c)
+/* Starts the checks of what the request says; text .. sets stay the call's. */
+static void start(struct rpc_call *call, const struct creation *request)
 {
-    c->work.data = c;
-    if (c->runs->stopping || uv_queue_work(c->runs->loop, &c->work, validate, on_validated) < 0) {
-        rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
-        free_creation(c);
-    }
-}
-
-static struct creation *make_creation(struct rpc_call *call)
-{
-    struct creation *c = calloc(1, sizeof(*c));
+    struct creation *c = malloc(sizeof(*c));
 
     if (!c) {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
-        return NULL;
+        return;
     }
+    *c = *request;
     c->call = call;
     c->runs = rpc_service(call);
-    return c;
+    c->work.data = c;
+    if (c->runs->stopping || uv_queue_work(c->runs->loop, &c->work, validate, on_validated) < 0) {
+        rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+        free_creation(c);
+    }
 }
 
 void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__CreateJobRequest *m = (const Dash__V1__CreateJobRequest *)message;
-    struct creation *c = make_creation(call);
 
-    if (!c)
-        return;
-    c->text = m->job_yaml;
-    c->directory = m->directory;
-    c->file = m->file_name;
-    c->sets = (const char *const *)m->overrides;
-    c->n_sets = (int)m->n_overrides;
-    c->resume = m->resume;
-    start(c);
+    start(call, &(struct creation){.text = m->job_yaml,
+                                   .directory = m->directory,
+                                   .file = m->file_name,
+                                   .sets = (const char *const *)m->overrides,
+                                   .n_sets = (int)m->n_overrides,
+                                   .resume = m->resume});
 }
 
 void create_on_plan(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__PlanJobRequest *m = (const Dash__V1__PlanJobRequest *)message;
-    struct creation *c = make_creation(call);
 
-    if (!c)
-        return;
-    c->text = m->job_yaml;
-    c->directory = m->directory;
-    c->file = m->file_name;
-    c->sets = (const char *const *)m->overrides;
-    c->n_sets = (int)m->n_overrides;
-    c->plan_only = true;
-    start(c);
+    start(call, &(struct creation){.text = m->job_yaml,
+                                   .directory = m->directory,
+                                   .file = m->file_name,
+                                   .sets = (const char *const *)m->overrides,
+                                   .n_sets = (int)m->n_overrides,
+                                   .plan_only = true});
 }
