@@ -191,6 +191,11 @@ int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, si
         return err_set(err, ERR_UNSUPPORTED,
                        "a message of %zu bytes is more than MPI carries at once: use more stages",
                        len);
+    /* A bare tag (RANK_STOP above all) needs no memory and waits for nobody: MPI sends it eagerly. */
+    if (len == 0) {
+        rc = MPI_Send(bytes, 0, MPI_BYTE, to, tag, MPI_COMM_WORLD);
+        return rc == MPI_SUCCESS ? 0 : mpi_failed(err, rc, "send");
+    }
     o = malloc(sizeof(*o) + len);
     if (!o)
         return err_nomem(err, sizeof(*o) + len);
