@@ -6,6 +6,7 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+    "OMPI_MCA_orte_base_help_aggregate": "0",  # its bookkeeping breaks mpirun now and then when ranks abort
 }
 
 
