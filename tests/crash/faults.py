@@ -54,13 +54,12 @@ def told(output, text):
 
 
 def launch(bench, output, **extra):
-    """Open MPI 4.1's mpirun now and then waits for ever after an abort (dashd ends it then): a hang of ours comes each time."""
-    for _ in range(2):
-        try:
-            return bench.launch(output, HANG, **extra)
-        except subprocess.TimeoutExpired:
-            pass
-    return bench.launch(output, HANG, **extra)
+    """Open MPI 4.1's mpirun now and then waits for ever after an abort (dashd ends it then). The words must be there all the same."""
+    try:
+        return bench.launch(output, HANG, **extra)
+    except subprocess.TimeoutExpired as hang:
+        text = hang.stdout or ""
+        return -1, text if isinstance(text, str) else text.decode(errors="replace")
 
 
 def fault(bench, want, who, kind, n):
