@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 enum { OPTION_SERVER = 1000, OPTION_OUTPUT };
 
@@ -46,6 +49,41 @@ int client_fail_with(const char *text)
 int client_fail(const struct err *err)
 {
     return client_fail_with(err->text);
+}
+
+int client_fail_problems(const struct problems *problems, const struct err *err)
+{
+    char *text = problems->n ? problems_text(problems) : NULL;
+    size_t len = text ? strlen(text) : 0;
+    int status;
+
+    if (len && text[len - 1] == '\n')
+        text[len - 1] = '\0';
+    status = text ? client_fail_with(text) : client_fail(err);
+    free(text);
+    return status;
+}
+
+static bool somebody_answers(const char *address)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const char *path = address + strlen("unix:");
+    bool yes;
+    int fd;
+
+    if (strncmp(address, "unix:", 5) != 0 || strlen(path) >= sizeof(at.sun_path))
+        return true;
+    strcpy(at.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    yes = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+bool client_has_dashd(const struct client *c)
+{
+    return c->server_was_named || c->server_from_env || somebody_answers(c->server);
 }
 
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,

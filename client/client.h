@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/problems.h"
 #include "proto/channel.h"
 #include "proto/dash.pb-c.h"
 #include <argp.h>
@@ -35,6 +36,11 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
 /* Prints "dashctl: <what is wrong>" and returns EXIT_FAILED. */
 int client_fail(const struct err *err);
 int client_fail_with(const char *text);
+/* The problems, where there are any, else err. */
+int client_fail_problems(const struct problems *problems, const struct err *err);
+
+/* A dashd was named, or answers at the default address. */
+bool client_has_dashd(const struct client *c);
 
 /* argp_parse() of a command that takes exactly one argument, such as ID. */
 int client_parse_one(struct client *c, int argc, char **argv, const char *what, const char *doc,
@@ -50,4 +56,5 @@ int cmd_logs(struct client *c, int argc, char **argv);
 int cmd_cancel(struct client *c, int argc, char **argv);
 int cmd_resume(struct client *c, int argc, char **argv);
 int cmd_plan(struct client *c, int argc, char **argv);
+int cmd_sbatch(struct client *c, int argc, char **argv);
 int cmd_generate(struct client *c, int argc, char **argv);

@@ -9,26 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-static bool somebody_answers(const char *address)
-{
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    const char *path = address + strlen("unix:");
-    bool yes;
-    int fd;
-
-    if (strncmp(address, "unix:", 5) != 0 || strlen(path) >= sizeof(at.sun_path))
-        return true;
-    strcpy(at.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    yes = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
-    if (fd >= 0)
-        close(fd);
-    return yes;
-}
 
 static void print_plan(const struct client *c, Dash__V1__PlanJobResponse *plan)
 {
@@ -62,19 +42,6 @@ static int ask_dashd(struct client *c, const struct job_file *f)
     return EXIT_OK;
 }
 
-static int fail_with_problems(const struct problems *problems, const struct err *err)
-{
-    char *text = problems->n ? problems_text(problems) : NULL;
-    size_t len = text ? strlen(text) : 0;
-    int status;
-
-    if (len && text[len - 1] == '\n')
-        text[len - 1] = '\0';
-    status = text ? client_fail_with(text) : client_fail(err);
-    free(text);
-    return status;
-}
-
 static int plan_here(struct client *c, const struct job_file *f)
 {
     Dash__V1__PlanJobResponse response = DASH__V1__PLAN_JOB_RESPONSE__INIT;
@@ -90,7 +57,7 @@ static int plan_here(struct client *c, const struct job_file *f)
     if (rc == 0 && !(yaml = job_to_yaml(job)))
         rc = err_nomem(&err, strlen(f->text));
     if (rc < 0) {
-        status = fail_with_problems(&problems, &err);
+        status = client_fail_problems(&problems, &err);
     } else {
         response.job_yaml = yaml;
         response.lines = plan.lines;
@@ -118,9 +85,7 @@ int cmd_plan(struct client *c, int argc, char **argv)
     argp_parse(&parser, argc, argv, 0, NULL, &f);
     status = job_file_read(&f);
     if (status == 0)
-        status = c->server_was_named || c->server_from_env || somebody_answers(c->server)
-                     ? ask_dashd(c, &f)
-                     : plan_here(c, &f);
+        status = client_has_dashd(c) ? ask_dashd(c, &f) : plan_here(c, &f);
     job_file_free(&f);
     return status;
 }

@@ -96,6 +96,7 @@ int job_file_create(struct client *c, const struct job_file *f, Dash__V1__Create
     request.overrides = f->sets.items;
     request.n_overrides = (size_t)f->sets.n;
     request.resume = f->resume;
+    request.batch = f->batch;
     return client_call(c, "CreateJob", &request.base, &dash__v1__create_job_response__descriptor,
                        VALIDATE_TIMEOUT_MS, ret);
 }

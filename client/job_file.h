@@ -8,7 +8,7 @@ struct job_file {
     struct client *client; /* set before parsing: job_file_argp hands it on to client_argp */
     const char *path;      /* "-": standard input */
     struct sets sets;
-    bool resume;
+    bool resume, batch; /* as CreateJobRequest has them */
     char *text;
     char *directory; /* absolute: of the file, or where we are for "-" */
 };

@@ -20,6 +20,7 @@ static const struct command {
     {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
     {"resume", cmd_resume, "ID", "go on with a job that failed or was cancelled"},
     {"plan", cmd_plan, "JOB.YAML", "check a job and say what would run"},
+    {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SECRET = 0600 };
+
 static int write_all(int fd, const char *bytes, size_t len)
 {
     while (len > 0) {
@@ -40,12 +42,18 @@ static int sync_folder_of(const char *path, struct err *err)
     return rc;
 }
 
-static int write_and_sync(const char *path, const void *bytes, size_t len, struct err *err)
+static int write_and_sync(const char *path, mode_t mode, const void *bytes, size_t len,
+                          struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 
     if (fd < 0)
         return err_errno(err, "%s: cannot be created", path);
+    if (mode == SECRET && fchmod(fd, mode) < 0) { /* it may be there from before */
+        int rc = err_errno(err, "%s: cannot be made private", path);
+        close(fd);
+        return rc;
+    }
     if (write_all(fd, bytes, len) < 0 || fsync(fd) < 0) {
         int rc = err_errno(err, "%s: cannot be written", path);
         close(fd);
@@ -56,14 +64,14 @@ static int write_and_sync(const char *path, const void *bytes, size_t len, struc
     return 0;
 }
 
-int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err)
+static int replace(const char *path, mode_t mode, const void *bytes, size_t len, struct err *err)
 {
     char *tmp = NULL;
     int rc;
 
     if (asprintf(&tmp, "%s.tmp", path) < 0)
         return err_nomem(err, strlen(path));
-    rc = write_and_sync(tmp, bytes, len, err);
+    rc = write_and_sync(tmp, mode, bytes, len, err);
     if (rc == 0 && rename(tmp, path) < 0)
         rc = err_errno(err, "%s: cannot be renamed into place", path);
     if (rc < 0)
@@ -72,6 +80,16 @@ int file_write_durably(const char *path, const void *bytes, size_t len, struct e
         rc = sync_folder_of(path, err);
     free(tmp);
     return rc;
+}
+
+int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err)
+{
+    return replace(path, 0666, bytes, len, err);
+}
+
+int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err)
+{
+    return replace(path, SECRET, bytes, len, err);
 }
 
 static int read_stream(FILE *f, const char *path, char **ret_bytes, size_t *ret_len,

@@ -6,6 +6,9 @@
 /* Writes path by temporary file, fsync, rename, fsync of the folder. */
 int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err);
 
+/* The same, readable and writable by its owner alone from the first byte on. */
+int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err);
+
 /* The whole file, NUL-terminated; the caller frees *ret_bytes. */
 int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err);
 

@@ -7,6 +7,7 @@
 #include "core/job.h"
 #include "core/file.h"
 #include "core/job_keys.h"
+#include "core/job_slurm.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -234,6 +235,39 @@ static void take_targets(struct reader *r, const yaml_node_t *node, const struct
     }
 }
 
+static void free_strings(char **strings)
+{
+    int i;
+
+    for (i = 0; strings && strings[i]; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+static void take_strings(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+{
+    char ***field = field_of(r->job, key), **strings;
+    yaml_node_item_t *item;
+    int n = 0;
+
+    if (node->type != YAML_SEQUENCE_NODE) {
+        complain(r, node, key, "a list of texts");
+        return;
+    }
+    item = node->data.sequence.items.start;
+    strings = calloc((size_t)(node->data.sequence.items.top - item) + 1, sizeof(*strings));
+    for (; strings && item < node->data.sequence.items.top; item++) {
+        yaml_node_t *entry = yaml_document_get_node(r->doc, *item);
+        const char *text = scalar_text(entry);
+        if (text && *text)
+            strings[n++] = strdup(text);
+        else
+            complain(r, entry, key, "a list of texts");
+    }
+    free_strings(*field);
+    *field = strings;
+}
+
 static void take_absent(struct reader *r, const struct job_key *key)
 {
     void *field = field_of(r->job, key);
@@ -241,6 +275,9 @@ static void take_absent(struct reader *r, const struct job_key *key)
     if (key->kind == KEY_STRING || key->kind == KEY_PATH) {
         free(*(char **)field);
         *(char **)field = NULL;
+    } else if (key->kind == KEY_STRINGS) {
+        free_strings(*(char ***)field);
+        *(char ***)field = NULL;
     } else if (key->kind == KEY_DOUBLE) {
         *(double *)field = 0;
     } else {
@@ -274,6 +311,9 @@ static void take_value(struct reader *r, const yaml_node_t *node, const struct j
         break;
     case KEY_TARGETS:
         take_targets(r, node, key);
+        break;
+    case KEY_STRINGS:
+        take_strings(r, node, key);
         break;
     }
 }
@@ -427,6 +467,7 @@ static int set_defaults(struct job *job, const char *file)
         .stages = 1,
         .replicas = 1,
         .max_restarts = 3,
+        .slurm = {.workers_per_node = 1, .grace_seconds = 120},
     };
     for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         job->targets[defaults[i]] = true;
@@ -459,8 +500,7 @@ static void check_together(struct job *job, struct problems *problems)
                      "not depend on it",
                      job->replicas);
     if (job->launcher == LAUNCHER_SLURM)
-        problems_add(problems, job->file, job_line(job, "launcher"),
-                     "launcher slurm is not supported yet: use local");
+        job_slurm_check(job, problems);
 }
 
 static const char *base_name(const char *path)
@@ -482,6 +522,10 @@ static void fill_in(struct job *job)
         job->steps = 300;
     if (job->method == METHOD_LORA)
         job->prelaunch_steps = job->directions = 0;
+    if (job->launcher == LAUNCHER_LOCAL) { /* auto: one process has the machine's cores */
+        job->stages = job->stages ? job->stages : 1;
+        job->replicas = job->replicas ? job->replicas : 1;
+    }
 }
 
 static int read_sources(struct reader *r, const char *text, const char *file,
@@ -562,6 +606,14 @@ void job_free(struct job *job)
     free(job->data.train);
     free(job->data.eval);
     free(job->init_adapter);
+    free(job->slurm.partition);
+    free(job->slurm.account);
+    free(job->slurm.time);
+    free(job->slurm.qos);
+    free(job->slurm.nodes);
+    free(job->slurm.mem);
+    free(job->slurm.constraint);
+    free_strings(job->slurm.extra);
     free(job->file);
     free(job->lines);
     free(job);

@@ -63,6 +63,15 @@ struct job_data {
     bool shuffle;
 };
 
+/* What a Slurm job asks for; NULL or 0: the site's default. */
+struct job_slurm {
+    char *partition, *account, *time, *qos, *nodes, *mem, *constraint; /* as sbatch takes them */
+    int cpus_per_task;                                                 /* of a worker */
+    int workers_per_node; /* 2 on nodes with two sockets, say */
+    int grace_seconds;    /* before the time limit: it checkpoints and is queued again */
+    char **extra; /* more options of sbatch's, each "--name=value"; NULL-terminated, or NULL */
+};
+
 struct job {
     char *name;
     char *model;  /* absolute path of a folder or a .gguf file */
@@ -92,9 +101,10 @@ struct job {
     uint64_t seed;
     enum job_precision precision;
 
-    int stages, replicas;
-    int threads; /* a worker; 0: auto */
+    int stages, replicas; /* 0: auto, chosen for the workers that there are (shape.h) */
+    int threads;          /* a worker; 0: auto */
     enum job_launcher launcher;
+    struct job_slurm slurm;
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after progress */
 
     char *file; /* the job file, for messages; or NULL */

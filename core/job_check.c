@@ -4,42 +4,13 @@
 #include "core/adapter.h"
 #include "core/dataset.h"
 #include "core/model.h"
-#include "core/shard.h"
 #include "core/tokenizer.h"
 #include "core/trainable.h"
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static void plan_add(struct job_plan *plan, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void plan_add(struct job_plan *plan, const char *fmt, ...)
-{
-    char **lines = realloc(plan->lines, (size_t)(plan->n_lines + 1) * sizeof(*lines));
-    va_list ap;
-
-    if (!lines)
-        return;
-    plan->lines = lines;
-    va_start(ap, fmt);
-    if (vasprintf(&lines[plan->n_lines], fmt, ap) >= 0)
-        plan->n_lines++;
-    va_end(ap);
-}
-
-void job_plan_free(struct job_plan *plan)
-{
-    int i;
-
-    for (i = 0; i < plan->n_lines; i++)
-        free(plan->lines[i]);
-    free(plan->lines);
-    *plan = (struct job_plan){0};
-}
 
 /* Turns a failure that is the input's into a problem; passes others on. */
 static int as_problem(struct problems *problems, const struct job *job, const char *key, int rc,
@@ -131,70 +102,6 @@ static void check_schedule(const struct job *job, struct problems *problems)
                      job->prelaunch_steps, job->steps);
 }
 
-static void plan_memory(const struct job *job, const struct model_config *c,
-                        const struct trainable *t, int layers, bool ends, struct job_plan *plan,
-                        int stage, int first)
-{
-    double weights =
-        4.0 * shard_layer_elements(c) * layers + (ends ? 4.0 * c->vocab * c->hidden : 0);
-    double token = 4.0 * layers *
-                   (3.0 * c->hidden + c->n_heads * c->head_dim * 2 +
-                    2 * c->n_kv_heads * c->head_dim + 2 * c->intermediate);
-    int in_flight = job->stages - stage;
-
-    plan_add(plan,
-             "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations and "
-             "gradients",
-             stage, first, first + layers - 1, weights / 1e6,
-             (token * job->micro_batch_tokens * in_flight +
-              16.0 * (double)t->count * layers / c->n_layers) /
-                 1e6);
-}
-
-static int make_plan(const struct job *job, const struct model_config *c, const struct dataset *d,
-                     struct job_plan *plan, struct err *err)
-{
-    int *first = calloc((size_t)job->stages + 1, sizeof(*first));
-    struct trainable t;
-    double tokens = 0, trained = 0;
-    long i;
-    int stage;
-
-    if (!first || trainable_layout(job, c, &t, err) < 0) {
-        free(first);
-        return err_nomem(err, 0);
-    }
-    for (i = 0; i < d->n; i++) {
-        tokens += d->examples[i].n;
-        trained += d->examples[i].n_trained;
-    }
-    plan->rows = d->n;
-    plan->steps = job->steps;
-    plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
-             (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
-    plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
-    if (d->n_truncated)
-        plan_add(plan,
-                 "note: %ld rows are longer than data.max_tokens (%d) and are cut; the first is on "
-                 "line %d",
-                 d->n_truncated, job->data.max_tokens, d->first_truncated);
-    if (d->n_untrained)
-        plan_add(plan, "note: %ld rows have no trained token; the first is on line %d",
-                 d->n_untrained, d->first_untrained);
-    plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
-    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->steps, job->batch_size,
-             (double)job->steps * job->batch_size / (double)d->n);
-    shard_split(c, trained / tokens, job->stages, first);
-    for (stage = 0; stage < job->stages; stage++)
-        plan_memory(job, c, &t, first[stage + 1] - first[stage],
-                    stage == 0 || stage == job->stages - 1, plan, stage, first[stage]);
-    plan_add(plan, "processes: 1 coordinator, %d worker%s", job->stages * job->replicas,
-             job->stages * job->replicas == 1 ? "" : "s");
-    trainable_free(&t);
-    free(first);
-    return 0;
-}
-
 /* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem already. */
 static bool is_there(const struct job *job, const char *key, const char *path,
                      struct problems *problems)
@@ -255,7 +162,7 @@ static int check_data(struct job *job, const struct model *model, struct problem
     job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)
-        rc = make_plan(job, c, &train, plan, err);
+        rc = job_plan_make(job, c, &train, plan, err);
     dataset_free(&train);
     dataset_free(&eval);
     tokenizer_free(tokenizer);

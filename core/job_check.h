@@ -5,7 +5,9 @@
  * steps are resolved. The plan says in words what would run.
  */
 #pragma once
+#include "core/dataset.h"
 #include "core/job.h"
+#include "core/model.h"
 
 struct job_plan {
     long rows;    /* of the training data */
@@ -24,3 +26,8 @@ int job_validate(const char *text, const char *file, const char *directory, cons
                  int n_sets, struct job **ret_job, struct job_plan *ret_plan,
                  struct problems *problems, struct err *err);
 void job_plan_free(struct job_plan *plan);
+
+/* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes that it asks for cannot
+ * share it out. What was added is there on failure too. */
+int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
+                  struct job_plan *plan, struct err *err);

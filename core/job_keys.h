@@ -13,6 +13,7 @@ enum key_kind {
     KEY_DOUBLE,
     KEY_ENUM,    /* an int holding an enum, by `names` */
     KEY_TARGETS, /* bool[MODULE_KINDS] */
+    KEY_STRINGS, /* a list: char **, NULL-terminated */
 };
 
 enum {

@@ -64,6 +64,19 @@ static void put_targets(struct buf *b, const bool *targets)
     buf_puts(b, "]");
 }
 
+static void put_strings(struct buf *b, char *const *strings)
+{
+    const char *comma = "";
+
+    buf_puts(b, "[");
+    for (; strings && *strings; strings++) {
+        buf_puts(b, comma);
+        put_quoted(b, *strings);
+        comma = ", ";
+    }
+    buf_puts(b, "]");
+}
+
 static void put_number(struct buf *b, const struct job_key *key, double x)
 {
     if (x == 0 && (key->flags & KEY_NULLABLE))
@@ -104,14 +117,19 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     case KEY_TARGETS:
         put_targets(b, field);
         break;
+    case KEY_STRINGS:
+        put_strings(b, *(char **const *)field);
+        break;
     }
 }
 
-/* Keys that a job does not have: dash of a plain LoRA job, epochs once they have become steps. */
+/* Keys that a job does not have: dash of a plain LoRA job, slurm of a local one, epochs once they have become steps. */
 static bool is_absent(const struct job *job, const struct job_key *key)
 {
     if (!strncmp(key->path, "dash.", 5))
         return job->method == METHOD_LORA;
+    if (!strncmp(key->path, "slurm.", 6))
+        return job->launcher != LAUNCHER_SLURM;
     if (!strcmp(key->path, "training.epochs"))
         return job->steps > 0;
     return false;

@@ -76,7 +76,7 @@ int paths_address(const char *state, char **ret_address, struct err *err)
     return 0;
 }
 
-int paths_sibling(const char *name, char **ret_path, struct err *err)
+int paths_programs(char **ret_path, struct err *err)
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -88,9 +88,24 @@ int paths_sibling(const char *name, char **ret_path, struct err *err)
     slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
-    path = file_join(self, name);
+    path = strdup(self);
     if (!path)
         return err_nomem(err, (size_t)n);
+    *ret_path = path;
+    return 0;
+}
+
+int paths_sibling(const char *name, char **ret_path, struct err *err)
+{
+    char *folder = NULL, *path;
+    int rc = paths_programs(&folder, err);
+
+    if (rc < 0)
+        return rc;
+    path = file_join(folder, name);
+    free(folder);
+    if (!path)
+        return err_nomem(err, strlen(name));
     *ret_path = path;
     return 0;
 }

@@ -9,6 +9,8 @@ int paths_state(char **ret_path, struct err *err);
  * default one). A path too long for a unix socket is refused. Caller frees *ret_address. */
 int paths_address(const char *state, char **ret_address, struct err *err);
 
-/* `name` in the folder of the running executable: the programs lie side by side. Caller frees
- * *ret_path. */
+/* The folder of the running executable: the programs lie side by side. Caller frees *ret_path. */
+int paths_programs(char **ret_path, struct err *err);
+
+/* `name` in the folder of the running executable. Caller frees *ret_path. */
 int paths_sibling(const char *name, char **ret_path, struct err *err);

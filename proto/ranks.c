@@ -20,6 +20,7 @@ struct outgoing {
 
 struct ranks {
     int index, count, neighbours;
+    bool beside_coordinator;
     struct outgoing *outgoing;
 };
 
@@ -61,11 +62,18 @@ static int mpi_failed(struct err *err, int rc, const char *what)
 static int learn_neighbours(struct ranks *r, enum rank_role role)
 {
     MPI_Comm host, same;
-    int rc;
+    MPI_Group here, world;
+    int coordinator = 0, found = MPI_UNDEFINED, rc;
 
     rc = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, r->index, MPI_INFO_NULL, &host);
     if (rc != MPI_SUCCESS)
         return rc;
+    MPI_Comm_group(host, &here);
+    MPI_Comm_group(MPI_COMM_WORLD, &world);
+    MPI_Group_translate_ranks(world, 1, &coordinator, here, &found);
+    r->beside_coordinator = found != MPI_UNDEFINED;
+    MPI_Group_free(&here);
+    MPI_Group_free(&world);
     rc = MPI_Comm_split(host, role, r->index, &same);
     if (rc == MPI_SUCCESS) {
         MPI_Comm_size(same, &r->neighbours);
@@ -178,6 +186,11 @@ int ranks_count(const struct ranks *r)
 int ranks_neighbours(const struct ranks *r)
 {
     return r->neighbours;
+}
+
+bool ranks_beside_coordinator(const struct ranks *r)
+{
+    return r->beside_coordinator;
 }
 
 int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, size_t len,

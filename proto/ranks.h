@@ -60,6 +60,9 @@ int ranks_count(const struct ranks *r);
 /* Ranks of `role` on this host, this one included: threads are shared among them. */
 int ranks_neighbours(const struct ranks *r);
 
+/* Whether the coordinator is on this host too. */
+bool ranks_beside_coordinator(const struct ranks *r);
+
 /* Copies len bytes and sends them to rank `to`. */
 int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, size_t len,
                struct err *err);

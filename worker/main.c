@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SIGTERM and SIGINT are the coordinator's business: it finishes the step, and for that it needs its workers. */
+/* SIGTERM, SIGINT and SIGUSR1 are the coordinator's business: it finishes the step, and for that it needs its workers. */
 static int serve(int argc, char **argv)
 {
     struct ranks *ranks = NULL;
     struct err err;
 
     log_init("worker", LOG_INFO);
+    signal(SIGUSR1, SIG_IGN);
     if (ranks_open(&argc, &argv, RANK_WORKER, &ranks, &err) < 0) {
         log_error("%s", err.text);
         return EXIT_FAILURE;

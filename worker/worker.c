@@ -25,16 +25,28 @@ struct worker {
     int n_mine;
 };
 
-static int usable_cores(void)
+enum {
+    CORES_TO_SHARE = 4
+}; /* with fewer than that the coordinator, which mostly sleeps, has none of its own */
+
+/* Of this node: those that this process may run on, and where Slurm started it no more than it was given. */
+static int usable_cores(const struct worker *w)
 {
+    const char *allotted = getenv("SLURM_CPUS_ON_NODE");
+    int given = allotted ? atoi(allotted) : 0, cores;
     cpu_set_t set;
 
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    if (given > 0 && given < cores)
+        cores = given;
+    if (given > 0 && cores >= CORES_TO_SHARE && ranks_beside_coordinator(w->ranks))
+        cores--;
+    return cores;
 }
 
 static int choose_threads(const struct worker *w)
 {
-    int share = usable_cores() / ranks_neighbours(w->ranks);
+    int share = usable_cores(w) / ranks_neighbours(w->ranks);
 
     if (w->setup.threads > 0)
         return w->setup.threads;

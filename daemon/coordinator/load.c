@@ -1,8 +1,10 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
 #include "daemon/coordinator/load.h"
 #include "core/file.h"
+#include "core/shape.h"
 #include "core/tokenizer.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Makes one error of all problems. */
 static int refuse(int rc, struct problems *problems, struct err *err)
@@ -106,4 +108,33 @@ double loaded_trained_fraction(const struct loaded *l)
         trained += l->train.examples[i].n_trained;
     }
     return tokens > 0 ? trained / tokens : 0;
+}
+
+/* What a worker may take: of this node, which the others are taken to be like. */
+static double worker_bytes(const struct job *job)
+{
+    const char *allotted = getenv("SLURM_MEM_PER_NODE"); /* in MB; 0: all */
+    double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double megabytes = allotted ? strtod(allotted, NULL) : 0;
+
+    if (megabytes > 0 && megabytes * (1 << 20) < bytes)
+        bytes = megabytes * (1 << 20);
+    return bytes / job->slurm.workers_per_node;
+}
+
+int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
+{
+    double tokens = 0;
+    struct shape_limits limits = {.trained = loaded_trained_fraction(l),
+                                  .worker_bytes = worker_bytes(l->job)};
+    long i;
+
+    if (l->job->stages && l->job->replicas)
+        return 0;
+    for (i = 0; i < l->train.n; i++)
+        tokens += l->train.examples[i].n;
+    limits.micro_batches =
+        shape_micro_batches((long)(tokens / (double)l->train.n * l->job->batch_size),
+                            l->job->micro_batch_tokens, l->job->batch_size);
+    return shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers, err);
 }

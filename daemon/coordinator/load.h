@@ -21,3 +21,6 @@ void loaded_free(struct loaded *l);
 
 /* Trained positions / all positions of the training data. */
 double loaded_trained_fraction(const struct loaded *l);
+
+/* Chooses stages and replicas where the job leaves them open, for so many workers. */
+int loaded_choose_shape(struct loaded *l, int workers, struct err *err);

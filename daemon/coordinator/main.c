@@ -1,5 +1,5 @@
 /* daemon/coordinator/main.c - dash-coordinator, rank 0 of a job. Exit codes: 0 the adapter is written, 3 stopped after a
- * checkpoint, 1 failed. SIGTERM and SIGINT: finish the step, write a checkpoint, end. */
+ * checkpoint, 1 failed. SIGTERM, SIGINT and SIGUSR1, which srun and mpirun pass on to all ranks: finish the step, write a checkpoint, end. */
 #include "core/log.h"
 #include "daemon/coordinator/train.h"
 #include "proto/ranks.h"
@@ -17,13 +17,14 @@ static void on_signal(int number)
     stop = 1;
 }
 
-enum { OPTION_OUTPUT = 1, OPTION_JOB_ID, OPTION_SERVER };
+enum { OPTION_OUTPUT = 1, OPTION_REPORT };
 
 static const struct argp_option options[] = {
     {"output", OPTION_OUTPUT, "FOLDER", 0, "the job's output folder; it holds job.yaml", 0},
-    {"job-id", OPTION_JOB_ID, "ID", 0, "what dashd calls the job", 0},
-    {"server", OPTION_SERVER, "ADDRESS", 0,
-     "where to report; without it only files are written. DASH_TOKEN is the job's token", 0},
+    {"report", OPTION_REPORT, "FILE", 0,
+     "where dashd is and what proves that this is its job, as dashd wrote it; without it only "
+     "files are written",
+     0},
     {0},
 };
 
@@ -35,11 +36,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_OUTPUT:
         o->output = arg;
         return 0;
-    case OPTION_JOB_ID:
-        o->job_id = arg;
-        return 0;
-    case OPTION_SERVER:
-        o->server = arg;
+    case OPTION_REPORT:
+        o->contact = arg;
         return 0;
     case ARGP_KEY_END:
         if (!o->output)
@@ -56,6 +54,7 @@ static void catch_signals(void)
 
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -66,21 +65,26 @@ int main(int argc, char **argv)
         .parser = parse,
         .doc = "Rank 0 of a fine-tuning job. dashd starts it; it is seldom run by hand.",
     };
-    struct train_options o = {.job_id = "", .stop = &stop, .token = getenv("DASH_TOKEN")};
+    struct train_options o = {.stop = &stop};
     enum train_outcome outcome = TRAIN_DONE;
     struct ranks *ranks = NULL;
+    char *output;
     struct err err;
 
     log_init("coordinator", LOG_INFO);
     argp_program_version = "dash-coordinator " DASH_VERSION;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
+    output = realpath(o.output, NULL);
+    if (output) /* where it is not there, load_job() says so */
+        o.output = output;
+    catch_signals();
     if (ranks_open(&argc, &argv, RANK_COORDINATOR, &ranks, &err) < 0) {
         log_error("%s", err.text);
         return EXIT_FAILURE;
     }
-    catch_signals();
     if (train_run(ranks, &o, &outcome, &err) < 0)
         ranks_abort(ranks, EXIT_FAILURE);
     ranks_close(ranks);
+    free(output);
     return outcome == TRAIN_STOPPED ? EXIT_STOPPED : EXIT_SUCCESS;
 }

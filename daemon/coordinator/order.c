@@ -1,5 +1,6 @@
 /* daemon/coordinator/order.c - see order.h. */
 #include "daemon/coordinator/order.h"
+#include "core/shape.h"
 #include "core/rng.h"
 #include <stdlib.h>
 #include <string.h>
@@ -77,15 +78,6 @@ static int useful_rows(const struct example *e)
     return last;
 }
 
-static int count_micro(long tokens, int target, int n_rows)
-{
-    int n = 1;
-
-    while ((n < MICRO_MIN || (long)n * target < tokens) && 2 * n <= n_rows)
-        n *= 2;
-    return n;
-}
-
 /* Packs examples [first, last) of the list as micro-batch `index`. */
 static int pack_micro(const struct dataset *data, const int32_t *rows, int first, int last,
                       int index, struct buf *out, struct err *err)
@@ -139,7 +131,7 @@ static int pack(const struct order *o, const int32_t *rows, int n_rows, struct p
         p.tokens += e->n;
         p.trained += e->n_trained;
     }
-    p.n_micro = count_micro(useful, o->micro_batch_tokens, n_rows);
+    p.n_micro = shape_micro_batches(useful, o->micro_batch_tokens, n_rows);
     p.micro = calloc((size_t)p.n_micro, sizeof(*p.micro));
     if (!p.micro)
         return err_nomem(err, (size_t)p.n_micro * sizeof(*p.micro));

@@ -4,8 +4,7 @@
  * Rows: with shuffle, pass e over the data is permutation e of the seed; without, file order, wrapping round. Rows
  * in which nothing is trained are left out.
  * Packing: an example is cut behind its last trained token and loses that token (which nothing follows). The step's
- * rows, in order, are cut into n runs of about equal length, n a power of two: enough that a micro-batch holds about
- * micro_batch_tokens, at least MICRO_MIN, so that pipelines and replicas have something to share, at most one a row.
+ * rows, in order, are cut into n runs of about equal length (shape_micro_batches()).
  */
 #pragma once
 #include "core/buf.h"
@@ -13,8 +12,6 @@
 #include "core/err.h"
 #include "core/job.h"
 #include "proto/ranks.h"
-
-enum { MICRO_MIN = 4 };
 
 struct order {
     const struct dataset *data; /* borrowed */

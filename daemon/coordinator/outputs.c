@@ -235,10 +235,11 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
     return rc;
 }
 
-int write_outcome(const char *output, enum report_how how, const char *reason, struct err *err)
+int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
+                  struct err *err)
 {
     static const char *const names[] = {"", "adapter_written", "stopped", "failed", "lost"};
-    json_t *o = json_pack("{s:s, s:s}", "how", names[how], "reason", reason);
+    json_t *o = json_pack("{s:s, s:b, s:s}", "how", names[how], "asked", asked, "reason", reason);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
     int rc = text ? write_in(output, "outcome.json", text, strlen(text), err)
                   : err_nomem(err, strlen(reason));

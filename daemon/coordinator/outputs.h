@@ -25,7 +25,8 @@ int write_directions(const char *output, const struct state *s, struct err *err)
  * plain LoRA, A and B with the job's own alpha. */
 int write_adapter(const struct job *job, const struct state *s, struct err *err);
 
-/* outcome.json: how this launch ended, for a dashd that was away. */
-int write_outcome(const char *output, enum report_how how, const char *reason, struct err *err);
+/* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked: dashd had it stop. */
+int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
+                  struct err *err);
 /* The phases of metrics.jsonl by their number in proto/dash.proto. */
 const char *phase_name(int phase);

@@ -8,20 +8,24 @@
  *
  * Notices and the phase are told again after each dial; dashd knows those that it has. A connection
  * that breaks at any point is dialled again, and everything unanswered is told again, Ended too.
+ * Before each round of dials the contact file is read again: a dashd that was restarted may be elsewhere. Its addresses are
+ * tried in order, beginning with the one that answered last.
  */
 #include "daemon/coordinator/report.h"
 #include "proto/channel.h"
+#include "proto/contact.h"
 #include "proto/dash.pb-c.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 5000, BACKOFF_ENDED_MS = 250 };
 
 struct report {
-    char *address, *job_id, *token;
+    char *path; /* of the contact file */
     int resumed_from, steps_total;
     pthread_t thread;
 
@@ -40,7 +44,9 @@ struct report {
     bool goodbye;
     bool quit;
 
-    /* The thread's own: what this connection has told. */
+    /* The thread's own: who is dialled, and what this connection has told. */
+    struct contact contact;
+    char *answered; /* the address that did last, or NULL */
     int row_next, notice_next, phase_told;
     bool ended_told;
 };
@@ -66,8 +72,8 @@ static int send_hello(struct report *r, struct stream *s, struct err *err)
 {
     Dash__V1__Hello hello = DASH__V1__HELLO__INIT;
 
-    hello.job_id = r->job_id;
-    hello.token = r->token;
+    hello.job_id = r->contact.job;
+    hello.token = r->contact.token;
     hello.resumed_from_step = (uint32_t)r->resumed_from;
     hello.steps_total = (uint32_t)r->steps_total;
     return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_HELLO, &hello, err);
@@ -233,14 +239,14 @@ static void publish(struct report *r, struct stream *s)
 }
 
 /* Dials once. True if dashd answered, which resets the back-off. */
-static bool dial(struct report *r)
+static bool dial(struct report *r, const char *address)
 {
     struct channel *c = NULL;
     struct stream *s = NULL;
     bool welcomed = false;
     struct err err;
 
-    if (channel_open(r->address, &c, &err) < 0)
+    if (channel_open(address, &c, &err) < 0)
         return false;
     if (stream_open(c, "/dash.v1.Coordination/Report", NULL,
                     &dash__v1__coordinator_command__descriptor, &s, &err) == 0) {
@@ -251,6 +257,37 @@ static bool dial(struct report *r)
     stream_close(s);
     channel_close(c);
     return welcomed;
+}
+
+static bool dial_and_remember(struct report *r, const char *address)
+{
+    char *copy;
+
+    if (!dial(r, address))
+        return false;
+    copy = strdup(address);
+    free(r->answered);
+    r->answered = copy;
+    return true;
+}
+
+/* Dials one address after the other until one has answered. */
+static bool dial_all(struct report *r)
+{
+    struct contact contact;
+    bool answered = false;
+    int i;
+
+    if (contact_read(r->path, &contact, NULL) == 0) {
+        contact_free(&r->contact);
+        r->contact = contact;
+    }
+    for (i = 0; i < r->contact.n && r->answered && !answered; i++)
+        if (strcmp(r->contact.addresses[i], r->answered) == 0)
+            answered = dial_and_remember(r, r->contact.addresses[i]);
+    for (i = 0; i < r->contact.n && !answered && !finished(r); i++)
+        answered = dial_and_remember(r, r->contact.addresses[i]);
+    return answered;
 }
 
 static struct timespec after_ms(int ms)
@@ -288,7 +325,7 @@ static void *run_thread(void *arg)
     int backoff_ms = BACKOFF_FIRST_MS;
 
     while (!finished(r)) {
-        if (dial(r))
+        if (dial_all(r))
             backoff_ms = BACKOFF_FIRST_MS;
         if (finished(r))
             break;
@@ -321,22 +358,22 @@ static void destroy(struct report *r)
     free(r->notices);
     free(r->rows);
     free(r->reason);
-    free(r->address);
-    free(r->job_id);
-    free(r->token);
+    free(r->path);
+    free(r->answered);
+    contact_free(&r->contact);
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
 
-int report_open(const char *address, const char *job_id, const char *token, int resumed_from,
-                int steps_total, struct report **ret_report, struct err *err)
+int report_open(const char *contact, int resumed_from, int steps_total, struct report **ret_report,
+                struct err *err)
 {
     pthread_condattr_t attr;
     struct report *r;
     int rc;
 
-    if (!address) {
+    if (!contact || access(contact, F_OK) < 0) {
         *ret_report = NULL;
         return 0;
     }
@@ -348,13 +385,11 @@ int report_open(const char *address, const char *job_id, const char *token, int 
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&r->changed, &attr);
     pthread_condattr_destroy(&attr);
-    r->address = strdup(address);
-    r->job_id = strdup(job_id);
-    r->token = strdup(token ? token : "");
+    r->path = strdup(contact);
     r->resumed_from = resumed_from;
     r->steps_total = steps_total;
-    if (!r->address || !r->job_id || !r->token)
-        rc = err_nomem(err, strlen(address) + strlen(job_id));
+    if (!r->path)
+        rc = err_nomem(err, strlen(contact));
     else
         rc = start_thread(r, err);
     if (rc < 0) {

@@ -238,7 +238,7 @@ enum { GOODBYE_MS = 5000 };
 /* What the next launch may find mended is lost; what it would meet again has failed. */
 static enum report_how how_of(int rc, enum train_outcome outcome)
 {
-    if (rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_PEER)
+    if (rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_PEER || rc == ERR_STATE)
         return REPORT_LOST;
     if (rc < 0)
         return REPORT_FAILED;
@@ -261,12 +261,11 @@ static void tell_outcome(struct train *t, int rc, enum train_outcome outcome, co
         log_error("%s", reason);
     else
         log_info("%s", reason);
-    if (write_outcome(t->options->output, how, reason, &late) < 0)
+    if (write_outcome(t->options->output, how, report_stop_wanted(t->report), reason, &late) < 0)
         log_error("%s", late.text);
     /* A job that failed before it could report says so now. */
-    if (!t->report && t->options->server)
-        report_open(t->options->server, t->options->job_id, t->options->token, 0, 0, &t->report,
-                    &late);
+    if (!t->report)
+        report_open(t->options->contact, 0, 0, &t->report, &late);
     report_end(t->report, how, reason, GOODBYE_MS);
 }
 

@@ -13,11 +13,9 @@
 #include <stdbool.h>
 
 struct train_options {
-    const char *output; /* the job's folder; holds job.yaml */
-    const char *job_id;
-    const char *server; /* dashd's address, or NULL */
-    const char *token;
-    const volatile sig_atomic_t *stop; /* set by SIGTERM and SIGINT */
+    const char *output;  /* the job's folder; holds job.yaml */
+    const char *contact; /* file that tells where dashd is (proto/contact.h), or NULL */
+    const volatile sig_atomic_t *stop; /* set by signals that ask to end */
 };
 
 enum train_outcome { TRAIN_DONE, TRAIN_STOPPED };

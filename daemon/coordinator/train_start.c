@@ -36,16 +36,19 @@ static int set_up_workers(struct train *t, struct err *err)
 {
     char *cache = cache_folder();
     double start = train_now();
-    int rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
-                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+    int rc = loaded_choose_shape(&t->loaded, ranks_count(t->ranks) - 1, err);
 
+    if (rc == 0)
+        rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
+                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
     if (rc == 0)
         rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
     free(cache);
     if (rc == 0)
-        log_info("%d workers with %d threads are ready after %.1f s, %.0f MB in all",
-                 ranks_count(t->ranks) - 1, t->workers.threads, train_now() - start,
-                 (double)t->workers.resident_bytes / 1e6);
+        log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
+                 "%.0f MB in all",
+                 ranks_count(t->ranks) - 1, job_of(t)->stages, job_of(t)->replicas,
+                 t->workers.threads, train_now() - start, (double)t->workers.resident_bytes / 1e6);
     return rc;
 }
 
@@ -89,8 +92,7 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
         buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
                    t->state.step);
     if (rc == 0)
-        rc = report_open(t->options->server, t->options->job_id, t->options->token, t->state.step,
-                         job_of(t)->steps, &t->report, err);
+        rc = report_open(t->options->contact, t->state.step, job_of(t)->steps, &t->report, err);
     if (rc == 0)
         report_history(t->report, rows, n);
     free(rows);

@@ -103,6 +103,13 @@ int address_check(const char *address, bool insecure_tcp, struct err *err)
     return 0;
 }
 
+int address_port(const char *address, int *ret_port, struct err *err)
+{
+    char host[256];
+
+    return split(address, host, sizeof(host), ret_port, err);
+}
+
 char *address_for_clients(const char *address, int port)
 {
     char host[256], *whole;

@@ -12,3 +12,6 @@ int address_check(const char *address, bool insecure_tcp, struct err *err);
  * that was given for port 0. Caller frees; NULL for lack of memory. */
 char *address_for_clients(const char *address, int port);
 bool address_is_unix(const char *address);
+
+/* The port of "host:port". */
+int address_port(const char *address, int *ret_port, struct err *err);

@@ -1,8 +1,9 @@
 /* daemon/service/create.c - see create.h. */
 #include "daemon/service/create.h"
 #include "core/job_check.h"
+#include "core/job_slurm.h"
 #include "daemon/service/message.h"
-#include "daemon/service/output_check.h"
+#include "core/output_check.h"
 #include "daemon/service/text.h"
 #include "proto/dash.pb-c.h"
 #include <stdlib.h>
@@ -15,7 +16,7 @@ struct creation {
     const char *text, *directory, *file;
     const char *const *sets;
     int n_sets;
-    bool resume, plan_only;
+    bool resume, plan_only, batch;
 
     struct job *job;
     struct job_plan plan;
@@ -88,7 +89,9 @@ static int make_row(struct creation *c, struct run_row *row, struct err *err)
         .output = strdup(c->job->output),
         .job_yaml = strdup(c->yaml),
         .steps_total = c->job->steps,
-        .workers = c->job->stages * c->job->replicas,
+        .workers = job_workers(c->job),
+        .slurm = c->job->launcher == LAUNCHER_SLURM,
+        .external = c->batch,
         .max_restarts = c->job->max_restarts,
         .death_reason = strdup(""),
     };
@@ -104,6 +107,7 @@ static void answer_create(struct creation *c)
     struct message_job m;
     struct run_row row;
     struct run *run = NULL;
+    char *script = NULL;
     struct err err;
     int rc;
 
@@ -115,10 +119,16 @@ static void answer_create(struct creation *c)
         rpc_fail(c->call, &err);
         return;
     }
+    if (c->batch && runs_write_script(run, &script, &err) < 0) {
+        rpc_fail(c->call, &err);
+        return;
+    }
+    response.batch_script = script;
     message_job(run, &m);
     m.job.job_yaml = run->row.job_yaml;
     response.job = &m.job;
     rpc_reply(c->call, &response.base);
+    free(script);
 }
 
 static void on_validated(uv_work_t *work, int status)
@@ -128,6 +138,10 @@ static void on_validated(uv_work_t *work, int status)
 
     if (output && status == 0)
         runs_check_output(c->runs, output, &c->problems);
+    if (c->job && c->job->launcher == LAUNCHER_SLURM && !c->plan_only && !c->runs->slurm)
+        problems_add(&c->problems, c->job->file, job_line(c->job, "launcher"),
+                     "launcher is slurm, but the machine of this dashd has no sbatch, squeue and "
+                     "scancel in its PATH");
     if (c->runs->stopping)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
     else if (c->problems.n || c->problems.dropped)
@@ -169,7 +183,8 @@ void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
                                    .file = m->file_name,
                                    .sets = (const char *const *)m->overrides,
                                    .n_sets = (int)m->n_overrides,
-                                   .resume = m->resume});
+                                   .resume = m->resume,
+                                   .batch = m->batch});
 }
 
 void create_on_plan(struct rpc_call *call, const ProtobufCMessage *message)

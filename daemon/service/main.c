@@ -10,7 +10,10 @@
 #include "daemon/service/coordination.h"
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/health.h"
+#include "daemon/service/launch_local.h"
+#include "daemon/service/reach.h"
 #include "daemon/service/reflection.h"
+#include "daemon/service/slurm.h"
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +32,9 @@ enum {
     OPTION_STOP_JOBS,
     OPTION_STOP_GRACE,
     OPTION_RESTART_DELAY,
-    OPTION_INSECURE_TCP
+    OPTION_INSECURE_TCP,
+    OPTION_REPORTS,
+    OPTION_SLURM_POLL
 };
 
 struct options {
@@ -37,7 +42,8 @@ struct options {
     const char *listen[LISTEN_MAX];
     char *default_address;
     int n_listen;
-    int max_running, stop_grace_s, restart_delay_ms;
+    const char *reports; /* "none", an address, or NULL: any */
+    int max_running, stop_grace_s, restart_delay_ms, slurm_poll_s;
     bool stop_jobs, insecure_tcp;
 };
 
@@ -48,7 +54,10 @@ struct dashd {
     struct store *store;
     struct runs *runs;
     struct rpc_server *rpc;
-    char *served; /* the first address, as coordinators dial it */
+    struct rpc_server *reports; /* for coordinators on other nodes alone; NULL: none */
+    char *served;               /* the first address, as coordinators here dial it */
+    char **reach;               /* those that coordinators on other nodes try */
+    int stopping;               /* servers that have not stopped yet */
 };
 
 static const struct argp_option option_list[] = {
@@ -81,6 +90,15 @@ static const struct argp_option option_list[] = {
      "Listen on TCP addresses that others can reach: there "
      "is no authentication",
      0},
+    {"reports", OPTION_REPORTS, "ADDRESS", 0,
+     "host:port under which coordinators on Slurm's nodes reach this dashd, which listens on that "
+     "port for them and "
+     "for nothing else; they prove themselves by a token. none: they are not heard, and their "
+     "folders are read "
+     "(default: a free port, where there is Slurm)",
+     0},
+    {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
+     "At most so long between two looks at Slurm's queue, one for all jobs (default: 30)", 0},
     {0},
 };
 
@@ -138,6 +156,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_INSECURE_TCP:
         o->insecure_tcp = true;
         break;
+    case OPTION_REPORTS:
+        o->reports = arg;
+        break;
+    case OPTION_SLURM_POLL:
+        o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");
+        break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
@@ -175,7 +199,7 @@ static int fill_options(struct options *o, struct err *err)
         o->listen[o->n_listen++] = o->default_address;
     }
     if (rc == 0 && !o->programs)
-        rc = paths_sibling(".", &o->programs, err);
+        rc = paths_programs(&o->programs, err);
     return rc;
 }
 
@@ -207,6 +231,27 @@ static int listen_all(struct dashd *d, struct err *err)
     return 0;
 }
 
+/* Its own server: what listens on the nodes' network knows no call but a coordinator's. */
+static int listen_for_reports(struct dashd *d, struct err *err)
+{
+    const char *named = d->options.reports;
+    char any[32];
+    int port = 0, rc;
+
+    if (named ? strcmp(named, "none") == 0 : !slurm_is_here())
+        return 0;
+    if (named && (rc = address_port(named, &port, err)) < 0)
+        return rc;
+    rc = rpc_open(&d->loop, &d->reports, err);
+    if (rc < 0)
+        return rc;
+    snprintf(any, sizeof(any), "0.0.0.0:%d", port);
+    rc = rpc_listen(d->reports, any, &port, err);
+    if (rc < 0)
+        return rc;
+    return named ? reach_one(named, &d->reach, err) : reach_addresses(port, &d->reach, err);
+}
+
 static int register_all(struct dashd *d, struct err *err)
 {
     int rc;
@@ -214,6 +259,8 @@ static int register_all(struct dashd *d, struct err *err)
     rc = fine_tuning_register(d->rpc, d->runs, err);
     if (rc == 0)
         rc = coordination_register(d->rpc, d->runs, err);
+    if (rc == 0 && d->reports)
+        rc = coordination_register(d->reports, d->runs, err);
     if (rc == 0)
         rc = health_register(d->rpc, err);
     if (rc == 0)
@@ -225,14 +272,18 @@ static void on_rpc_stopped(void *arg)
 {
     struct dashd *d = arg;
 
-    uv_stop(&d->loop);
+    if (--d->stopping == 0)
+        uv_stop(&d->loop);
 }
 
 static void on_jobs_left(void *arg)
 {
     struct dashd *d = arg;
 
+    d->stopping = 1 + (d->reports != NULL);
     rpc_stop(d->rpc, on_rpc_stopped, d);
+    if (d->reports)
+        rpc_stop(d->reports, on_rpc_stopped, d);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -274,11 +325,15 @@ static int open_private(struct dashd *d, struct err *err)
         rc = rpc_open(&d->loop, &d->rpc, err);
     if (rc == 0)
         rc = listen_all(d, err);
+    if (rc == 0)
+        rc = listen_for_reports(d, err);
     umask(before);
     if (rc < 0)
         return rc;
     options.programs = d->options.programs;
     options.server = d->served;
+    options.reach = d->reach;
+    options.slurm_poll_s = d->options.slurm_poll_s;
     options.max_running = d->options.max_running;
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
@@ -296,6 +351,8 @@ static int serve(struct dashd *d, struct err *err)
         return rc;
     watch_signals(d);
     rc = rpc_start(d->rpc, err);
+    if (rc == 0 && d->reports)
+        rc = rpc_start(d->reports, err);
     if (rc < 0)
         return rc;
     rc = runs_begin(d->runs, err);
@@ -316,6 +373,8 @@ static void close_all(struct dashd *d)
     int i;
 
     rpc_close(d->rpc);
+    rpc_close(d->reports);
+    reach_free(d->reach);
     runs_close(d->runs);
     for (i = 0; i < SIGNALS; i++)
         if (d->signals[i].data)
@@ -331,12 +390,14 @@ static void close_all(struct dashd *d)
 
 int main(int argc, char **argv)
 {
-    struct dashd d = {.options = {.max_running = 1, .stop_grace_s = 60, .restart_delay_ms = 1000}};
+    struct dashd d = {
+        .options = {
+            .max_running = 1, .stop_grace_s = 60, .restart_delay_ms = 1000, .slurm_poll_s = 30}};
     struct err err;
     int rc;
 
     if (argc > 2 && strcmp(argv[1], "--gate") == 0)
-        return launch_gate(argv + 2);
+        return local_gate(argv + 2);
     argp_program_version = "dashd " DASH_VERSION;
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &d.options);

@@ -1,6 +1,7 @@
 /* daemon/service/resume.c - see resume.h. */
 #include "daemon/service/resume.h"
 #include "core/job_check.h"
+#include "core/job_slurm.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
@@ -46,7 +47,8 @@ static int compare(struct reshape *r, const struct job *now)
 
     if (rc == 0 && !is_same_job(old, now))
         rc = err_set(&r->err, ERR_INVALID,
-                     "that would be another job: a resume can change parallel, max_restarts and "
+                     "that would be another job: a resume can change parallel, launcher, slurm, "
+                     "max_restarts and "
                      "training.eval_every, not what decides the numbers or the output folder");
     job_free(old);
     return rc;
@@ -64,8 +66,8 @@ static void validate(uv_work_t *work)
     if (r->rc == 0)
         r->rc = compare(r, now);
     if (r->rc == 0) {
-        r->shape =
-            (struct run_shape){job_to_yaml(now), now->stages * now->replicas, now->max_restarts};
+        r->shape = (struct run_shape){job_to_yaml(now), job_workers(now), now->max_restarts,
+                                      now->launcher == LAUNCHER_SLURM};
         if (!r->shape.job_yaml)
             r->rc = err_nomem(&r->err, strlen(r->before));
     }

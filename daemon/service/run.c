@@ -13,6 +13,7 @@ static const char *const event_words[RUN_EVENTS] = {
     [RUN_STOPPED] = "stop",
     [RUN_BROKE] = "fail",
     [RUN_RANK_DIED] = "be queued again",
+    [RUN_REQUEUED] = "be in Slurm's queue again",
     [RUN_CANCEL] = "be cancelled",
     [RUN_RESUME] = "be resumed",
 };
@@ -31,6 +32,7 @@ static const enum run_state table[RUN_STATES][RUN_EVENTS] = {
             [RUN_STOPPED] = RUN_CANCELLED,
             [RUN_BROKE] = RUN_FAILED,
             [RUN_RANK_DIED] = RUN_QUEUED,
+            [RUN_REQUEUED] = RUN_STARTING,
             [RUN_CANCEL] = RUN_STARTING,
         },
     [RUN_RUNNING] =
@@ -40,6 +42,7 @@ static const enum run_state table[RUN_STATES][RUN_EVENTS] = {
             [RUN_STOPPED] = RUN_CANCELLED,
             [RUN_BROKE] = RUN_FAILED,
             [RUN_RANK_DIED] = RUN_QUEUED,
+            [RUN_REQUEUED] = RUN_STARTING,
             [RUN_CANCEL] = RUN_RUNNING,
         },
     [RUN_SUCCEEDED] = {[RUN_ADAPTER_WRITTEN] = RUN_SUCCEEDED},

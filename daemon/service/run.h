@@ -5,6 +5,7 @@
  *                 |            '------> CANCELLED    (stopped after a checkpoint)
  *   QUEUED ---------------------------> CANCELLED    (at once: nothing runs)
  *   STARTING, RUNNING ----------------> QUEUED       (the launch is over, the job is not)
+ *   RUNNING --------------------------> STARTING     (it is in Slurm's queue again)
  *   FAILED, CANCELLED ----------------> QUEUED       (resume)
  *
  * A cancel leaves a job that runs in its state: it finishes its step, writes a checkpoint and then
@@ -37,6 +38,7 @@ enum run_event {
     RUN_STOPPED,         /* it ended after a checkpoint, or was killed, because somebody asked */
     RUN_BROKE,           /* it ended otherwise, or could not be started */
     RUN_RANK_DIED,       /* the launch is over but the job is not */
+    RUN_REQUEUED,        /* Slurm will start it again: the launch waits */
     RUN_CANCEL,
     RUN_RESUME,
     RUN_EVENTS

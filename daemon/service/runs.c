@@ -2,6 +2,7 @@
 #include "daemon/service/runs_impl.h"
 #include "core/log.h"
 #include "daemon/service/procs.h"
+#include "daemon/service/slurm.h"
 #include "daemon/service/watch.h"
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,8 @@ int runs_open(uv_loop_t *loop, struct store *store, const struct runs_options *o
     uv_timer_init(loop, r->tick);
     r->flush->data = r->tick->data = r;
     rc = procs_boot_id(r->boot_id, err);
+    if (rc == 0 && slurm_is_here())
+        rc = slurm_open(loop, options->slurm_poll_s, runs_slurm_away, r, &r->slurm, err);
     if (rc == 0)
         rc = store_load_runs(store, load_run, r, err);
     if (rc < 0) {
@@ -211,6 +214,7 @@ void runs_close(struct runs *r)
         launch_forget(r->items[i]->launch);
         free_run(r->items[i]);
     }
+    slurm_close(r->slurm);
     uv_close((uv_handle_t *)r->flush, free_handle);
     uv_close((uv_handle_t *)r->tick, free_handle);
     free(r->items);
@@ -329,6 +333,7 @@ int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
     int rc;
 
     next.stop_wanted = false;
+    next.external = false;
     next.queued_ms = runs_now_ms();
     next.finished_ms = 0;
     next.deaths = 0;
@@ -337,6 +342,7 @@ int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
         next.job_yaml = shape->job_yaml;
         next.workers = shape->workers;
         next.max_restarts = shape->max_restarts;
+        next.slurm = shape->slurm;
     }
     rc = runs_transit(run, &next, RUN_RESUME, "", err);
     if (rc == 0)

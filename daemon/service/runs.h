@@ -19,6 +19,7 @@
 
 enum { RUN_RECENT = 10 };
 
+struct slurm;   /* slurm.h */
 struct watcher; /* watch.h */
 
 struct run {
@@ -47,12 +48,18 @@ struct run {
     char *end_reason;
     bool end_counts; /* a death: the next launch is a restart */
     bool end_from_outside;
+    int64_t not_before_ms; /* of an end after which it is queued again: Unix time; 0: none */
+
+    bool slurm_ran;   /* its Slurm job has been seen running since it last was queued */
+    int64_t log_seen; /* size of its log when Slurm last queued it again */
 };
 
 struct runs_options {
     const char *programs; /* folder of dash-coordinator and dash-worker */
-    char *server;         /* the address that coordinators dial */
-    int max_running;
+    char *server;         /* the address that coordinators on this machine dial */
+    char **reach;         /* those that coordinators on other nodes try; NULL-terminated, or NULL */
+    int max_running;      /* of those that run on this machine */
+    int slurm_poll_s;     /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */
 };
@@ -65,6 +72,7 @@ struct runs {
     struct run **items; /* oldest first */
     int n, cap;
     uv_timer_t *flush, *tick;
+    struct slurm *slurm; /* NULL: this machine has no Slurm */
     bool stopping;
     char last_complaint[1000];
     void (*on_stopped)(void *arg);
@@ -88,10 +96,13 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
 /* Takes over row's strings on success. */
 int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err);
 int runs_cancel(struct run *run, struct err *err);
+/* The batch script of a run whose row says that it is external, which follows it from now on. Caller frees *ret_script. */
+int runs_write_script(struct run *run, char **ret_script, struct err *err);
 /* shape: what the job runs as from now on, or NULL for what it ran as; its text is taken over on success. */
 struct run_shape {
     char *job_yaml;
     int workers, max_restarts;
+    bool slurm;
 };
 int runs_resume(struct run *run, const struct run_shape *shape, struct err *err);
 

@@ -12,9 +12,11 @@
 #include "daemon/service/runs_impl.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "daemon/service/launch_local.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
 #include "daemon/service/watch.h"
+#include "proto/contact.h"
 #include "proto/dash.pb-c.h"
 #include <signal.h>
 #include <stdio.h>
@@ -35,22 +37,31 @@ static int make_token(char token[33], struct err *err)
     return 0;
 }
 
-static int prepare_output(const struct run_row *row, struct err *err)
+/* Where the coordinator finds this dashd; again whenever that may have changed. */
+static int write_contact(const struct run *run, struct err *err)
 {
-    char *logs = file_join(row->output, "logs"), *job = file_join(row->output, "job.yaml");
-    int rc;
+    const struct runs_options *o = &run->runs->options;
+    char job[24], *path = file_join(run->row.output, CONTACT_FILE);
+    struct contact contact = {.job = job, .token = (char *)run->row.token};
+    int rc, i;
 
-    if (!logs || !job)
-        rc = err_nomem(err, strlen(row->output));
-    else
-        rc = file_make_folders(logs, err);
-    if (rc == 0)
-        rc = file_write_durably(job, row->job_yaml, strlen(row->job_yaml), err);
-    if (rc == 0)
-        rc = outcome_remove(row->output, err);
-    free(logs);
-    free(job);
+    if (!path)
+        return err_nomem(err, strlen(run->row.output));
+    snprintf(job, sizeof(job), "%ld", run->row.id);
+    if (!run->row.slurm)
+        contact.addresses[contact.n++] = o->server;
+    for (i = 0; run->row.slurm && o->reach && o->reach[i] && contact.n < CONTACT_ADDRESSES; i++)
+        contact.addresses[contact.n++] = o->reach[i];
+    rc = contact_write(path, &contact, err);
+    free(path);
     return rc;
+}
+
+static int prepare_output(const struct run *run, struct err *err)
+{
+    int rc = batch_prepare(run->row.output, run->row.job_yaml, run->row.mark, err);
+
+    return rc == 0 ? write_contact(run, err) : rc;
 }
 
 /* STARTING, with a token of its own. */
@@ -61,6 +72,7 @@ static int commit_starting(struct run *run, struct err *err)
 
     next.launch++;
     next.pid = 0;
+    next.slurm_job = 0;
     next.started_ms = runs_now_ms();
     next.log_offset = outcome_log_size(next.output);
     next.not_before_ms = 0;
@@ -68,6 +80,8 @@ static int commit_starting(struct run *run, struct err *err)
     run->pausing = false;
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
     rc = make_token(next.token, err);
+    if (rc == 0)
+        rc = batch_make_mark(next.mark, err);
     if (rc == 0)
         rc = runs_transit(run, &next, RUN_LAUNCHED, "", err);
     return rc;
@@ -91,26 +105,20 @@ static int check_programs(const char *folder, struct err *err)
     return rc;
 }
 
-static int start_process(struct run *run, struct err *err)
+static int start_here(struct run *run, struct err *err)
 {
     struct runs *r = run->runs;
     struct run_row next = run->row;
-    struct launch_spec spec = {
-        .job = run->row.id,
+    struct local_spec spec = {
         .output = run->row.output,
         .programs = r->options.programs,
-        .server = r->options.server,
-        .token = run->row.token,
+        .mark = run->row.mark,
         .workers = run->row.workers,
     };
     int rc;
 
-    rc = check_programs(r->options.programs, err);
-    if (rc == 0)
-        rc = prepare_output(&run->row, err);
-    if (rc == 0)
-        rc = launch_start(r->loop, &spec, runs_on_launch_end, run, &run->launch, &next.pid,
-                          &next.pid_start, err);
+    rc = local_start(r->loop, &spec, runs_on_launch_end, run, &run->launch, &next.pid,
+                     &next.pid_start, err);
     if (rc < 0)
         return rc;
     rc = runs_save(run, &next, err);
@@ -120,8 +128,19 @@ static int start_process(struct run *run, struct err *err)
         launch_kill(run->launch);
         return 0;
     }
-    launch_go(run->launch);
+    local_go(run->launch);
     return 0;
+}
+
+static int start_launch(struct run *run, struct err *err)
+{
+    int rc = check_programs(run->runs->options.programs, err);
+
+    if (rc == 0)
+        rc = prepare_output(run, err);
+    if (rc < 0)
+        return rc;
+    return run->row.slurm ? runs_start_slurm(run, err) : start_here(run, err);
 }
 
 static void start_run(struct run *run)
@@ -135,16 +154,19 @@ static void start_run(struct run *run)
         runs_arm(run->runs); /* it is in the queue still */
         return;
     }
-    rc = start_process(run, &err);
+    rc = start_launch(run, &err);
     if (rc == ERR_STATE && uv_now(run->runs->loop) < run->gate_until_ms)
         runs_end(run, RUN_RANK_DIED, strdup(""));
     else if (rc < 0)
         runs_end(run, RUN_BROKE, strdup(err.text));
 }
 
-/* The queued run that has waited longest, and whose last launch is quite over. */
+static int count_launches(const struct runs *r);
+
+/* The queued run that has waited longest, whose last launch is quite over, and for which there is room: Slurm has always. */
 static struct run *next_in_queue(struct runs *r)
 {
+    bool room = count_launches(r) < r->options.max_running;
     int64_t now = runs_now_ms();
     struct run *first = NULL;
     int i;
@@ -152,7 +174,8 @@ static struct run *next_in_queue(struct runs *r)
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
         if (run->row.state == RUN_QUEUED && !run->launch && !run->end_waits &&
-            run->row.not_before_ms <= now && (!first || run->row.queued_ms < first->row.queued_ms))
+            (room || run->row.slurm) && run->row.not_before_ms <= now &&
+            (!first || run->row.queued_ms < first->row.queued_ms))
             first = run;
     }
     return first;
@@ -169,8 +192,9 @@ static int count_launches(const struct runs *r)
     int n = 0, i;
 
     for (i = 0; i < r->n; i++)
-        n += is_restarting(r->items[i]) || r->items[i]->launch ||
-             r->items[i]->row.state == RUN_STARTING || r->items[i]->row.state == RUN_RUNNING;
+        n += !r->items[i]->row.slurm &&
+             (is_restarting(r->items[i]) || r->items[i]->launch ||
+              r->items[i]->row.state == RUN_STARTING || r->items[i]->row.state == RUN_RUNNING);
     return n;
 }
 
@@ -188,7 +212,7 @@ void runs_schedule(struct runs *r)
 {
     struct run *run;
 
-    while (!r->stopping && count_launches(r) < r->options.max_running && (run = next_in_queue(r))) {
+    while (!r->stopping && (run = next_in_queue(r))) {
         start_run(run);
         if (run->row.state == RUN_QUEUED)
             return; /* the store refuses: runs_tick() tries again */
@@ -227,19 +251,24 @@ int runs_adopt(struct run *run, struct err *err)
 {
     struct run_row *row = &run->row;
     bool same_boot = strcmp(row->boot_id, run->runs->boot_id) == 0;
+    struct err late;
     int rc = 0;
 
-    if (row->pid)
-        rc = launch_adopt(run->runs->loop, row->pid, row->pid_start, same_boot, row->token,
-                          runs_on_launch_end, run, &run->launch, err);
+    if (row->slurm)
+        rc = runs_adopt_slurm(run, err);
+    else if (row->pid)
+        rc = local_adopt(run->runs->loop, row->pid, row->pid_start, same_boot, row->mark,
+                         runs_on_launch_end, run, &run->launch, err);
     else if (row->state == RUN_STARTING || row->state == RUN_RUNNING)
         end_at_gate(run);
     if (rc < 0)
         return rc;
+    if (run->launch && write_contact(run, &late) < 0)
+        runs_complain(run, "may not find this dashd", &late);
     if (run->launch && row->stop_wanted)
         runs_ask_to_stop(run);
     else if (run->launch && run_is_final(row->state))
-        runs_set_deadline(run, LINGER_MS);
+        runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
     return 0;
 }
 
@@ -273,7 +302,7 @@ void runs_tick(uv_timer_t *timer)
         if (run->kill_at_ms && run->launch && uv_now(r->loop) >= run->kill_at_ms) {
             log_warn("job %ld does not end: it is killed", run->row.id);
             launch_kill(run->launch);
-            run->kill_at_ms += LINGER_MS;
+            run->kill_at_ms += (uint64_t)run->launch->ops->linger_ms;
         }
         wanted = wanted || run->end_waits || run->kill_at_ms || is_restarting(run);
     }
@@ -282,8 +311,7 @@ void runs_tick(uv_timer_t *timer)
         tell_stopped(r);
         return;
     }
-    wanted =
-        wanted || (!r->stopping && next_in_queue(r) && count_launches(r) < r->options.max_running);
+    wanted = wanted || (!r->stopping && next_in_queue(r));
     if (!wanted)
         uv_timer_stop(r->tick);
 }

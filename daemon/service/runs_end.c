@@ -99,7 +99,7 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
     return words;
 }
 
-static char *explain_stop(const struct run *run)
+char *runs_explain_stop(const struct run *run)
 {
     char *words;
 
@@ -109,8 +109,7 @@ static char *explain_stop(const struct run *run)
     return words;
 }
 
-/* What an end means for the job, who may have been asked to stop. */
-static enum run_event meaning_of(const struct run *run, enum run_event event)
+enum run_event runs_meaning_of(const struct run *run, enum run_event event)
 {
     if (run->pausing && (event == RUN_STOPPED || event == RUN_RANK_DIED))
         return RUN_RANK_DIED;
@@ -139,12 +138,13 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
     if (rc < 0)
         return rc;
     if ((is_unasked(run, event) || event == RUN_RANK_DIED) && run->launch) {
-        runs_set_deadline(run, LINGER_MS);
+        if (!run->row.slurm) /* there the batch script goes on with it */
+            runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
         return 0;
     }
-    event = meaning_of(run, event);
+    event = runs_meaning_of(run, event);
     if (event == RUN_STOPPED)
-        words = explain_stop(run);
+        words = runs_explain_stop(run);
     else if (event != RUN_BROKE)
         reason = "";
     next.stop_wanted = false;
@@ -153,12 +153,11 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
     if (rc < 0)
         return rc;
     if (run->launch)
-        runs_set_deadline(run, LINGER_MS);
+        runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
     return 0;
 }
 
-/* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
-static void end_by_death(struct run *run, char *reason, bool from_outside)
+void runs_end_by_death(struct run *run, char *reason, bool from_outside)
 {
     const char *words = reason ? reason : "";
     char *told = NULL;
@@ -211,23 +210,19 @@ static void judge(struct run *run, const struct launch_end *end)
         reason = explain_death(run, end, &from_outside);
     }
     if (event == RUN_RANK_DIED && !run->row.stop_wanted && !run->pausing) {
-        end_by_death(run, reason, from_outside);
+        runs_end_by_death(run, reason, from_outside);
         return;
     }
-    event = meaning_of(run, event);
+    event = runs_meaning_of(run, event);
     if (event != RUN_BROKE) {
         free(reason);
-        reason = event == RUN_STOPPED ? explain_stop(run) : strdup("");
+        reason = event == RUN_STOPPED ? runs_explain_stop(run) : strdup("");
     }
     runs_end(run, event, reason);
 }
 
-void runs_on_launch_end(void *arg, const struct launch_end *end);
-
-void runs_on_launch_end(void *arg, const struct launch_end *end)
+bool runs_launch_is_over(struct run *run)
 {
-    struct run *run = arg;
-
     run->launch = NULL;
     run->kill_at_ms = 0;
     if (run->report) { /* of a process that has gone: nothing more comes */
@@ -236,14 +231,22 @@ void runs_on_launch_end(void *arg, const struct launch_end *end)
         runs_report_gone(run);
     }
     runs_flush(run, NULL);
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED) {
-        run->end_waits = true; /* only its pid is to be forgotten */
-        run->end_event = RUN_EVENTS;
-        runs_commit_end(run);
-    } else {
+    if (!run_is_final(run->row.state) && run->row.state != RUN_QUEUED) {
         runs_catch_up(run, NULL); /* tried again before the end is committed */
-        judge(run, end);
+        return false;
     }
+    run->end_waits = true; /* only that nothing runs is to be kept */
+    run->end_event = RUN_EVENTS;
+    runs_commit_end(run);
+    return true;
+}
+
+void runs_on_launch_end(void *arg, const struct launch_end *end)
+{
+    struct run *run = arg;
+
+    if (!runs_launch_is_over(run))
+        judge(run, end);
 }
 
 /* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
@@ -289,6 +292,8 @@ static int commit_other_end(struct run *run, struct run_row *next, struct err *e
     next->stop_wanted = false;
     if (run->end_event == RUN_RANK_DIED && uv_now(run->runs->loop) < run->gate_until_ms)
         next->not_before_ms = runs_now_ms() + GATE_PAUSE_MS;
+    if (run->end_event == RUN_RANK_DIED && run->not_before_ms)
+        next->not_before_ms = run->not_before_ms;
     return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);
 }
 
@@ -303,6 +308,7 @@ static int commit_end(struct run *run, struct err *err)
         return rc;
     next = run->row;
     next.pid = 0;
+    next.slurm_job = 0;
     if (run->end_event == RUN_EVENTS)
         return runs_save(run, &next, err);
     return run->end_counts ? commit_restart(run, &next, err) : commit_other_end(run, &next, err);
@@ -320,6 +326,7 @@ void runs_commit_end(struct run *run)
     runs_free_pending(run);
     run->end_waits = false;
     run->end_counts = false;
+    run->not_before_ms = 0;
     free(run->end_reason);
     run->end_reason = NULL;
     runs_arm(run->runs);

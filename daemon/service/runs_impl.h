@@ -4,14 +4,7 @@
 #pragma once
 #include "daemon/service/runs.h"
 
-enum {
-    FLUSH_MS = 20,
-    TICK_MS = 250,
-    LINGER_MS = 5000,
-    GATE_LASTS_MS = 10000,
-    GATE_PAUSE_MS = 50,
-    NOTICES_MAX = 100
-};
+enum { FLUSH_MS = 20, TICK_MS = 250, GATE_LASTS_MS = 10000, GATE_PAUSE_MS = 50, NOTICES_MAX = 100 };
 
 int64_t runs_now_ms(void); /* Unix time */
 
@@ -37,6 +30,11 @@ void runs_changed(struct run *run);
 
 /* Launches what may be launched now. */
 void runs_schedule(struct runs *r);
+/* The same for one of Slurm's (runs_slurm.c): submits it, or follows what was submitted. Its folder is prepared. */
+int runs_start_slurm(struct run *run, struct err *err);
+int runs_adopt_slurm(struct run *run, struct err *err);
+/* slurm_open()'s: tells all runs of Slurm's that its controller is away. arg is the runs. */
+void runs_slurm_away(void *arg, const char *words);
 /* Takes up a run again that an earlier dashd left. */
 int runs_adopt(struct run *run, struct err *err);
 /* Asks a run to stop, by whatever way there is; it is killed if it takes too long. */
@@ -46,6 +44,14 @@ void runs_set_deadline(struct run *run, uint64_t ms);
 /* An end that is committed as soon as the store takes it. Takes over reason. */
 void runs_end(struct run *run, enum run_event event, char *reason);
 void runs_commit_end(struct run *run);
+/* What an end means for the job, who may have been asked to stop. */
+enum run_event runs_meaning_of(const struct run *run, enum run_event event);
+/* "stopped after step 3; ..." Caller frees. */
+char *runs_explain_stop(const struct run *run);
+/* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
+void runs_end_by_death(struct run *run, char *reason, bool from_outside);
+/* What every end of a launch begins with; true where the run has ended before and is quite over now. */
+bool runs_launch_is_over(struct run *run);
 /* A launch_end_fn; arg is the run. */
 void runs_on_launch_end(void *arg, const struct launch_end *end);
 /* Logs a trouble once, however often it is met: retries are many. */

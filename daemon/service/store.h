@@ -9,6 +9,7 @@
  * never written.
  */
 #pragma once
+#include "core/batch.h"
 #include "core/err.h"
 #include "daemon/service/run.h"
 #include <stdint.h>
@@ -35,9 +36,15 @@ struct run_row {
     char *job_yaml;
     bool stop_wanted; /* a cancel is on its way */
 
-    int launch;         /* counts; 0: never started */
-    char token[33];     /* of this launch: its coordinator proves itself with it */
-    long pid;           /* of mpirun; 0: nothing runs */
+    bool slurm;        /* launched by Slurm, else by mpirun here */
+    bool external;     /* somebody else submits its batch script */
+    int64_t slurm_job; /* Slurm's id of it, as far as it is known; 0: none, or not yet */
+
+    int launch;     /* counts; 0: never started */
+    char token[33]; /* of this launch: its coordinator proves itself with it */
+    char mark[BATCH_MARK_LEN +
+              1]; /* of this launch: its processes, or its Slurm job, are known by it. No secret */
+    long pid;     /* of mpirun; 0: nothing runs */
     uint64_t pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later
                            one */
     char boot_id[40];

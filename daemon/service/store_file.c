@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 1 };
+enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 2 };
 
 static const char schema[] =
     "CREATE TABLE jobs ("
@@ -27,7 +27,8 @@ static const char schema[] =
     " launch INTEGER NOT NULL, token TEXT NOT NULL, pid INTEGER NOT NULL,"
     " pid_start INTEGER NOT NULL, boot_id TEXT NOT NULL, log_offset INTEGER NOT NULL,"
     " max_restarts INTEGER NOT NULL, deaths INTEGER NOT NULL, death_step INTEGER NOT NULL,"
-    " death_reason TEXT NOT NULL, not_before_ms INTEGER NOT NULL);"
+    " death_reason TEXT NOT NULL, not_before_ms INTEGER NOT NULL, slurm INTEGER NOT NULL,"
+    " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL);"
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
@@ -177,6 +178,22 @@ static int check_whole(struct store *s, struct err *err)
     return rc;
 }
 
+/* From schema 1, which knew of no Slurm. A job that an older dashd left running is not recognised: its
+ * outcome decides, and a second launch waits for the folder's lock. */
+static int upgrade(struct store *s, struct err *err)
+{
+    char sql[512];
+
+    snprintf(sql, sizeof(sql),
+             "BEGIN; ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
+             "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
+             "ALTER TABLE jobs ADD COLUMN slurm_job INTEGER NOT NULL DEFAULT 0;"
+             "ALTER TABLE jobs ADD COLUMN mark TEXT NOT NULL DEFAULT '';"
+             "PRAGMA user_version=%d; COMMIT;",
+             SCHEMA_VERSION);
+    return run_sql(s, sql, err);
+}
+
 static int check_file(struct store *s, struct err *err)
 {
     long application = 0, version = 0;
@@ -193,13 +210,15 @@ static int check_file(struct store *s, struct err *err)
     if (application != APPLICATION_ID)
         return err_set(err, ERR_INVALID, "%s is no job store of dashd: it was left as it is",
                        s->path);
-    if (version != SCHEMA_VERSION)
+    if (version == 1)
+        rc = upgrade(s, err);
+    else if (version != SCHEMA_VERSION)
         return err_set(
             err, ERR_UNSUPPORTED,
             "%s was written by another version of dashd (schema %ld, this one knows %d): it "
             "was left as it is",
             s->path, version, SCHEMA_VERSION);
-    return check_whole(s, err);
+    return rc < 0 ? rc : check_whole(s, err);
 }
 
 int store_file_open(struct store *s, const char *state, struct err *err)

@@ -126,9 +126,10 @@ class Commands(World):
         self.assertIn("did you mean", text)
         self.assertEqual(len(self.client.ListJobs().jobs), 0)
         self.assertFalse(os.path.exists(self.path("out")))
-        text = self.submit("out", "--set", "parallel.stages=9", "--set", "launcher=slurm", status=1)
+        text = self.submit("out", "--set", "parallel.stages=9", "--set", "launcher=slurm", "--set", "slurm.time=soon",
+                           status=1)
         self.assertIn("stages", text)
-        self.assertIn("slurm", text)
+        self.assertIn("slurm.time wants", text)
         os.mkdir(self.path("full"))
         self.write("full/file", "")
         self.assertIn("is not empty", self.submit("full", status=1))

@@ -110,18 +110,20 @@ static void identity_ignores_what_does_not_change_the_numbers(void **state)
 
 static void every_mistake_is_told_with_its_line(void **state)
 {
-    static const char text[] = "modle: x\n"
-                               "data:\n"
-                               "  max_tokens: 1\n"
-                               "  templat: plain\n"
-                               "lora: {rank: 0, dropout: 1, target_modules: [q_proj, foo]}\n"
-                               "rank: 3\n"
-                               "training: {steps: 2.5, epochs: 1, batch_size: many, seed: -1}\n"
-                               "parallel: {replicas: 3}\n"
-                               "method: dora\n"
-                               "launcher: slurm\n"
-                               "output: x\n"
-                               "output: y\n";
+    static const char text[] =
+        "modle: x\n"
+        "data:\n"
+        "  max_tokens: 1\n"
+        "  templat: plain\n"
+        "lora: {rank: 0, dropout: 1, target_modules: [q_proj, foo]}\n"
+        "rank: 3\n"
+        "training: {steps: 2.5, epochs: 1, batch_size: many, seed: -1}\n"
+        "parallel: {replicas: 3}\n"
+        "method: dora\n"
+        "launcher: slurm\n"
+        "slurm: {time: 1m, nodes: 2-1, mem: much, extra: [-x, --array=1-9, --time=1]}\n"
+        "output: x\n"
+        "output: y\n";
     static const char *const told[] = {
         "job.yaml:1: unknown key modle: did you mean model?",
         "job.yaml:3: data.max_tokens wants a whole number of at least 2",
@@ -135,8 +137,13 @@ static void every_mistake_is_told_with_its_line(void **state)
         "job.yaml:7: training.seed wants a whole number",
         "job.yaml:8: parallel.replicas is 3: it must be a power of two",
         "job.yaml:9: method wants one of lora, lora-dash, not \"dora\"",
-        "job.yaml:10: launcher slurm is not supported yet",
-        "job.yaml:12: output is given twice",
+        "job.yaml:11: slurm.time wants minutes, hours:minutes:seconds",
+        "job.yaml:11: slurm.nodes wants a number of nodes, or a range such as 2-4, not \"2-1\"",
+        "job.yaml:11: slurm.mem wants memory of a node, such as 64G, not \"much\"",
+        "job.yaml:11: slurm.extra wants options of sbatch in their long form",
+        "job.yaml:11: slurm.extra: --array=1-9 is not yours to set",
+        "job.yaml:11: slurm.extra: --time=1 is said by slurm.time",
+        "job.yaml:13: output is given twice",
         "job.yaml: model is missing",
         "job.yaml: data.train is missing",
     };

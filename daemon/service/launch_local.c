@@ -1,7 +1,8 @@
-/* daemon/service/launch.c - see launch.h. */
-#include "daemon/service/launch.h"
+/* daemon/service/launch_local.c - see launch_local.h. */
+#include "daemon/service/launch_local.h"
 #include "core/file.h"
 #include "daemon/service/procs.h"
+#include "proto/contact.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,11 +22,12 @@ enum {
     LOOKS_AT_START = 60 /* before there were any */
 };
 
-struct launch {
+struct local {
+    struct launch base; /* first: a struct launch of this kind is one of these */
     uv_loop_t *loop;
     long pid; /* of mpirun, which leads its session */
     uint64_t start;
-    char mark[64]; /* DASH_TOKEN=...: in the environment of all its processes */
+    char mark[64]; /* DASH_LAUNCH=...: in the environment of all its processes */
     launch_end_fn *on_end;
     void *arg;
     struct launch_end end;
@@ -44,7 +46,7 @@ struct launch {
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct launch *l = handle->data;
+    struct local *l = handle->data;
 
     if (--l->open_handles > 0)
         return;
@@ -53,7 +55,7 @@ static void on_handle_closed(uv_handle_t *handle)
     free(l);
 }
 
-static void close_handle(struct launch *l, uv_handle_t *handle, bool is_open)
+static void close_handle(struct local *l, uv_handle_t *handle, bool is_open)
 {
     if (!is_open)
         return;
@@ -61,10 +63,10 @@ static void close_handle(struct launch *l, uv_handle_t *handle, bool is_open)
     uv_close(handle, on_handle_closed);
 }
 
-void launch_forget(struct launch *l)
+static void forget(struct launch *launch)
 {
-    if (!l)
-        return;
+    struct local *l = (struct local *)launch;
+
     l->open_handles = 2 + l->has_process + l->has_gate + l->has_poll;
     close_handle(l, (uv_handle_t *)&l->process, l->has_process);
     close_handle(l, (uv_handle_t *)&l->gate, l->has_gate);
@@ -74,7 +76,7 @@ void launch_forget(struct launch *l)
 }
 
 /* Kills what is left of the session; true when nothing is. */
-static bool session_is_empty(struct launch *l)
+static bool session_is_empty(struct local *l)
 {
     long pids[64];
     int n = procs_of_session(l->pid, l->mark, NULL, pids, 64), i;
@@ -86,7 +88,7 @@ static bool session_is_empty(struct launch *l)
 
 static void settle(uv_timer_t *timer)
 {
-    struct launch *l = timer->data;
+    struct local *l = timer->data;
     launch_end_fn *on_end = l->on_end;
     struct launch_end end = l->end;
     void *arg = l->arg;
@@ -95,13 +97,13 @@ static void settle(uv_timer_t *timer)
         uv_timer_start(&l->timer, settle, KILL_AGAIN_MS, 0);
         return;
     }
-    launch_forget(l);
+    forget(&l->base);
     on_end(arg, &end);
 }
 
 static void on_exit_of_child(uv_process_t *process, int64_t status, int signal)
 {
-    struct launch *l = process->data;
+    struct local *l = process->data;
 
     l->end.known = true;
     l->end.status = (int)status;
@@ -109,7 +111,7 @@ static void on_exit_of_child(uv_process_t *process, int64_t status, int signal)
     uv_timer_start(&l->timer, settle, 0, 0);
 }
 
-static bool is_running(const struct launch *l)
+static bool is_running(const struct local *l)
 {
     uint64_t start;
 
@@ -118,7 +120,7 @@ static bool is_running(const struct launch *l)
 
 static void look_again(uv_timer_t *timer)
 {
-    struct launch *l = timer->data;
+    struct local *l = timer->data;
 
     if (is_running(l)) {
         uv_timer_start(&l->timer, look_again, POLL_MS, 0);
@@ -131,7 +133,7 @@ static void look_again(uv_timer_t *timer)
 
 static void on_pidfd(uv_poll_t *poll, int status, int events)
 {
-    struct launch *l = poll->data;
+    struct local *l = poll->data;
 
     (void)status;
     (void)events;
@@ -139,17 +141,42 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
     look_again(&l->timer);
 }
 
-static struct launch *make(uv_loop_t *loop, const char *token, launch_end_fn *on_end, void *arg)
+static void stop(struct launch *launch)
 {
-    struct launch *l = calloc(1, sizeof(*l));
+    struct local *l = (struct local *)launch;
+    long pids[4];
+    int n = procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 4), i;
+
+    /* mpirun names the coordinator in its arguments too, but not as one of its first two. */
+    for (i = 0; i < n; i++)
+        kill((pid_t)pids[i], SIGTERM);
+    if (n == 0 && is_running(l))
+        kill((pid_t)l->pid, SIGTERM);
+}
+
+static void kill_all(struct launch *launch)
+{
+    struct local *l = (struct local *)launch;
+
+    if (is_running(l))
+        kill((pid_t)l->pid, SIGKILL);
+    session_is_empty(l);
+}
+
+static const struct launch_ops local_ops = {stop, kill_all, forget, 5000};
+
+static struct local *make(uv_loop_t *loop, const char *mark, launch_end_fn *on_end, void *arg)
+{
+    struct local *l = calloc(1, sizeof(*l));
 
     if (!l)
         return NULL;
+    l->base.ops = &local_ops;
     l->loop = loop;
     l->on_end = on_end;
     l->arg = arg;
     l->pidfd = -1;
-    snprintf(l->mark, sizeof(l->mark), "DASH_TOKEN=%s", token);
+    snprintf(l->mark, sizeof(l->mark), "DASH_LAUNCH=%s", mark);
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
     uv_timer_init(loop, &l->ranks);
@@ -157,7 +184,7 @@ static struct launch *make(uv_loop_t *loop, const char *token, launch_end_fn *on
     return l;
 }
 
-static bool has_ranks(const struct launch *l)
+static bool has_ranks(const struct local *l)
 {
     long pids[1];
 
@@ -167,7 +194,7 @@ static bool has_ranks(const struct launch *l)
 
 static void look_for_ranks(uv_timer_t *timer)
 {
-    struct launch *l = timer->data;
+    struct local *l = timer->data;
 
     if (!is_running(l)) {
         uv_timer_stop(timer);
@@ -180,10 +207,10 @@ static void look_for_ranks(uv_timer_t *timer)
     }
 }
 
-int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *token,
-                 launch_end_fn *on_end, void *arg, struct launch **ret_launch, struct err *err)
+int local_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *mark,
+                launch_end_fn *on_end, void *arg, struct launch **ret_launch, struct err *err)
 {
-    struct launch *l = make(loop, token, on_end, arg);
+    struct local *l = make(loop, mark, on_end, arg);
 
     if (!l)
         return err_nomem(err, sizeof(*l));
@@ -200,7 +227,7 @@ int launch_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, cons
         uv_poll_start(&l->poll, UV_READABLE, on_pidfd);
     else
         uv_timer_start(&l->timer, look_again, 0, 0);
-    *ret_launch = l;
+    *ret_launch = &l->base;
     return 0;
 }
 
@@ -243,7 +270,7 @@ out:
 struct arguments {
     char *argv[ARGS_MAX];
     int n;
-    char coordinator[4096], worker[4096], job[24], workers[24];
+    char coordinator[4096], worker[4096], workers[24];
 };
 
 static void add(struct arguments *a, const char *arg)
@@ -251,26 +278,23 @@ static void add(struct arguments *a, const char *arg)
     a->argv[a->n++] = (char *)arg;
 }
 
-static void make_arguments(const struct launch_spec *spec, struct arguments *a)
+static void make_arguments(const struct local_spec *spec, struct arguments *a)
 {
     static const char *const first[] = {"dashd",     "--gate", "mpirun", "--oversubscribe",
-                                        "--bind-to", "none",   "-x",     "DASH_TOKEN",
+                                        "--bind-to", "none",   "-x",     "DASH_LAUNCH",
                                         "-np",       "1"};
     size_t i;
 
     snprintf(a->coordinator, sizeof(a->coordinator), "%s/dash-coordinator", spec->programs);
     snprintf(a->worker, sizeof(a->worker), "%s/dash-worker", spec->programs);
-    snprintf(a->job, sizeof(a->job), "%ld", spec->job);
     snprintf(a->workers, sizeof(a->workers), "%d", spec->workers);
     for (i = 0; i < sizeof(first) / sizeof(first[0]); i++)
         add(a, first[i]);
     add(a, a->coordinator);
     add(a, "--output");
     add(a, spec->output);
-    add(a, "--job-id");
-    add(a, a->job);
-    add(a, "--server");
-    add(a, spec->server);
+    add(a, "--report");
+    add(a, CONTACT_FILE);
     add(a, ":");
     add(a, "-np");
     add(a, a->workers);
@@ -282,7 +306,7 @@ static void make_arguments(const struct launch_spec *spec, struct arguments *a)
  * send the ranks elsewhere. */
 static bool is_of_another_job(const char *variable)
 {
-    static const char *const starts[] = {"DASH_TOKEN=", "SLURM_", "PMI_", "PMIX_",
+    static const char *const starts[] = {"DASH_LAUNCH=", "SLURM_", "PMI_", "PMIX_",
                                          "OMPI_COMM_WORLD_"};
     size_t i;
 
@@ -293,14 +317,15 @@ static bool is_of_another_job(const char *variable)
 }
 
 /* Our environment with a few settings more. Caller frees the array only. */
-static char **make_environment(const struct launch *l)
+static char **make_environment(const struct local *l)
 {
     static const char *const settings[] = {
+        "OMPI_MCA_orte_base_help_aggregate=0",           /* the words of every rank */
         "OMPI_MCA_btl_vader_single_copy_mechanism=none", /* containers refuse it */
         "OMPI_ALLOW_RUN_AS_ROOT=1",                      /* as root only: the last two */
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
     };
-    int n_settings = geteuid() == 0 ? 3 : 1, n = 0, i;
+    int n_settings = geteuid() == 0 ? 4 : 2, n = 0, i;
     char **env;
 
     while (environ[n])
@@ -317,8 +342,7 @@ static char **make_environment(const struct launch *l)
     return env;
 }
 
-static int spawn(struct launch *l, const struct launch_spec *spec, int log, int lock,
-                 struct err *err)
+static int spawn(struct local *l, const struct local_spec *spec, int log, int lock, struct err *err)
 {
     struct arguments args = {.n = 0};
     uv_stdio_container_t stdio[4] = {
@@ -358,29 +382,29 @@ static int spawn(struct launch *l, const struct launch_spec *spec, int log, int 
     return 0;
 }
 
-int launch_start(uv_loop_t *loop, const struct launch_spec *spec, launch_end_fn *on_end, void *arg,
-                 struct launch **ret_launch, long *ret_pid, uint64_t *ret_start, struct err *err)
+int local_start(uv_loop_t *loop, const struct local_spec *spec, launch_end_fn *on_end, void *arg,
+                struct launch **ret_launch, long *ret_pid, uint64_t *ret_start, struct err *err)
 {
-    struct launch *l = make(loop, spec->token, on_end, arg);
+    struct local *l = make(loop, spec->mark, on_end, arg);
     int log, lock, rc;
 
     if (!l)
         return err_nomem(err, sizeof(*l));
     rc = open_files(spec->output, &log, &lock, err);
     if (rc < 0) {
-        launch_forget(l);
+        forget(&l->base);
         return rc;
     }
     rc = spawn(l, spec, log, lock, err);
     close(log);
     close(lock);
     if (rc < 0) {
-        launch_forget(l);
+        forget(&l->base);
         return rc;
     }
     *ret_pid = l->pid;
     *ret_start = l->start;
-    *ret_launch = l;
+    *ret_launch = &l->base;
     return 0;
 }
 
@@ -390,8 +414,9 @@ static void on_gone_through(uv_write_t *req, int status)
     (void)req;
 }
 
-void launch_go(struct launch *l)
+void local_go(struct launch *launch)
 {
+    struct local *l = (struct local *)launch;
     static char go = GATE_GO;
     uv_buf_t buf = uv_buf_init(&go, 1);
 
@@ -399,7 +424,7 @@ void launch_go(struct launch *l)
     uv_timer_start(&l->ranks, look_for_ranks, RANKS_MS, RANKS_MS);
 }
 
-int launch_gate(char **argv)
+int local_gate(char **argv)
 {
     char byte = 0;
     int null;
@@ -415,23 +440,4 @@ int launch_gate(char **argv)
     fprintf(stderr, "%s cannot be started: %s%s\n", argv[0], strerror(errno),
             errno == ENOENT ? " (on Debian: apt-get install openmpi-bin)" : "");
     return 127;
-}
-
-void launch_stop(struct launch *l)
-{
-    long pids[4];
-    int n = procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 4), i;
-
-    /* mpirun names the coordinator in its arguments too, but not as one of its first two. */
-    for (i = 0; i < n; i++)
-        kill((pid_t)pids[i], SIGTERM);
-    if (n == 0 && is_running(l))
-        kill((pid_t)l->pid, SIGTERM);
-}
-
-void launch_kill(struct launch *l)
-{
-    if (is_running(l))
-        kill((pid_t)l->pid, SIGKILL);
-    session_is_empty(l);
 }

@@ -1,4 +1,4 @@
-/* daemon/service/output_check.h - may a job have this output folder, as far as the disk tells? */
+/* core/output_check.h - may a job have this output folder, as far as the disk tells? */
 #pragma once
 #include "core/job.h"
 

@@ -1,5 +1,5 @@
-/* daemon/service/output_check.c - see output_check.h. */
-#include "daemon/service/output_check.h"
+/* core/output_check.c - see output_check.h. */
+#include "core/output_check.h"
 #include "core/file.h"
 #include <dirent.h>
 #include <errno.h>

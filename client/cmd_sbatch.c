@@ -1,0 +1,258 @@
+/* client/cmd_sbatch.c - dashctl sbatch JOB.YAML: a batch script that trains the job under Slurm by itself.
+ *
+ * Where a dashd answers, it checks the job, keeps it among its own and writes the script (the job then reports to it); else all
+ * of that but the keeping is done here. The script goes to standard output, or with --submit to sbatch.
+ */
+#include "client/job_file.h"
+#include "core/batch.h"
+#include "core/job_check.h"
+#include "core/output_check.h"
+#include "core/paths.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct sbatch {
+    struct job_file file;
+    bool submit;
+    struct job *job; /* as checked */
+    char *script;
+    char id[24]; /* dashd's, or "" */
+};
+
+static const struct argp_option options[] = {
+    {"submit", 's', NULL, 0, "Submit the script with sbatch instead of printing it", 0},
+    {"resume", 'r', NULL, 0,
+     "Go on from the checkpoint in the output folder, which must hold this job", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct sbatch *s = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &s->file;
+        return 0;
+    case 's':
+        s->submit = true;
+        return 0;
+    case 'r':
+        s->file.resume = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int write_script(struct sbatch *s, struct err *err)
+{
+    char mark[BATCH_MARK_LEN + 1], *programs = NULL, *yaml = job_to_yaml(s->job);
+    int rc = yaml ? batch_make_mark(mark, err) : err_nomem(err, 0);
+
+    if (rc == 0)
+        rc = paths_programs(&programs, err);
+    if (rc == 0)
+        rc = batch_prepare(s->job->output, yaml, mark, err);
+    if (rc == 0 && !(s->script = batch_script(s->job, programs, mark)))
+        rc = err_nomem(err, 0);
+    free(programs);
+    free(yaml);
+    return rc;
+}
+
+static int check(struct sbatch *s, struct problems *problems, struct err *err)
+{
+    const struct job_file *f = &s->file;
+    struct job_plan plan = {0};
+    int rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets.items,
+                          f->sets.n, &s->job, &plan, problems, err);
+
+    if (s->job && s->job->output)
+        output_check(s->job, f->resume, problems);
+    if (rc == 0 && problems->n)
+        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    job_plan_free(&plan);
+    return rc;
+}
+
+static int make_here(struct sbatch *s)
+{
+    struct problems problems = {0};
+    struct err err;
+    int rc = check(s, &problems, &err), status = EXIT_OK;
+
+    if (rc == 0)
+        rc = write_script(s, &err);
+    if (rc < 0)
+        status = client_fail_problems(&problems, &err);
+    problems_free(&problems);
+    return status;
+}
+
+static int parse_again(struct sbatch *s, const char *yaml)
+{
+    struct problems problems = {0};
+    struct err err;
+    int rc = job_parse(yaml, NULL, "/", NULL, 0, &s->job, &problems, &err), status = EXIT_OK;
+
+    if (rc < 0)
+        status = client_fail_problems(&problems, &err);
+    problems_free(&problems);
+    return status;
+}
+
+static int ask_dashd(struct client *c, struct sbatch *s)
+{
+    Dash__V1__CreateJobResponse *response = NULL;
+    int status = job_file_create(c, &s->file, &response);
+
+    if (status != 0)
+        return status;
+    snprintf(s->id, sizeof(s->id), "%s", response->job->id);
+    s->script = strdup(response->batch_script);
+    status =
+        s->script ? parse_again(s, response->job->job_yaml) : client_fail_with("out of memory");
+    dash__v1__create_job_response__free_unpacked(response, NULL);
+    return status;
+}
+
+/* In the child. */
+static void become_sbatch(const struct job *job, int script, int out)
+{
+    char *const argv[] = {(char *)"sbatch", (char *)"--parsable", NULL};
+    char **env = batch_environment(job);
+
+    dup2(script, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    if (env)
+        execvpe(argv[0], argv, env);
+    dprintf(STDERR_FILENO, "dashctl: sbatch cannot be started: %s\n", strerror(errno));
+    _exit(127);
+}
+
+static FILE *script_file(const struct sbatch *s)
+{
+    FILE *file = tmpfile();
+
+    if (file && fputs(s->script, file) >= 0 && fflush(file) == 0) {
+        rewind(file);
+        return file;
+    }
+    if (file)
+        fclose(file);
+    return NULL;
+}
+
+/* Reads what the child says, a line, and waits for it. */
+static int wait_for_answer(pid_t pid, int out, char *answer, size_t size)
+{
+    size_t len = 0;
+    ssize_t n;
+    int status = 0;
+
+    while ((n = read(out, answer + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR))
+        len += n > 0 ? (size_t)n : 0;
+    answer[len] = '\0';
+    answer[strcspn(answer, ";\n")] = '\0'; /* "17;cluster" where there are several */
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status == 0 ? EXIT_OK
+                       : client_fail_with("sbatch has not taken the job; the folder is ready for "
+                                          "another try with --resume");
+}
+
+static int submit(const struct sbatch *s, char *answer, size_t size)
+{
+    FILE *file = script_file(s);
+    int out[2], status = EXIT_FAILED;
+    pid_t pid;
+
+    if (!file || pipe(out) < 0) {
+        if (file)
+            fclose(file);
+        return client_fail_with(
+            "the script cannot be handed to sbatch: no temporary file can be made");
+    }
+    pid = fork();
+    if (pid == 0)
+        become_sbatch(s->job, fileno(file), out[1]);
+    fclose(file);
+    close(out[1]);
+    if (pid > 0)
+        status = wait_for_answer(pid, out[0], answer, size);
+    else
+        client_fail_with("no process can be started");
+    close(out[0]);
+    return status;
+}
+
+static void print_json(const struct sbatch *s, const char *slurm_job)
+{
+    json_t *doc = json_pack("{s:s, s:s}", "slurm_job", slurm_job, "output", s->job->output);
+
+    if (doc && s->id[0])
+        json_object_set_new(doc, "id", json_string(s->id));
+    if (doc)
+        json_dumpf(doc, stdout, JSON_COMPACT);
+    puts("");
+    json_decref(doc);
+}
+
+static int deliver(const struct client *c, const struct sbatch *s)
+{
+    char slurm_job[64];
+    int status;
+
+    if (!s->submit) {
+        fputs(s->script, stdout);
+        fprintf(stderr, "the output folder %s is ready: submit the script with sbatch\n",
+                s->job->output);
+    } else if ((status = submit(s, slurm_job, sizeof(slurm_job))) != EXIT_OK) {
+        return status;
+    } else if (c->json) {
+        print_json(s, slurm_job);
+        return EXIT_OK;
+    } else {
+        printf("job %s is Slurm job %s\n  output: %s\n", s->job->name, slurm_job, s->job->output);
+    }
+    if (s->id[0])
+        fprintf(stderr, "it reports to dashd as job %s: `dashctl watch %s` shows how it gets on\n",
+                s->id, s->id);
+    return EXIT_OK;
+}
+
+int cmd_sbatch(struct client *c, int argc, char **argv)
+{
+    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {.options = options,
+                                .parser = parse,
+                                .args_doc = "JOB.YAML",
+                                .doc = "Checks a job and writes a batch script that trains it "
+                                       "under Slurm: it needs no dashd, queues "
+                                       "itself again before its time limit and goes on from its "
+                                       "checkpoint. With a dashd reachable "
+                                       "it also reports there.",
+                                .children = children};
+    static char launcher[] = "launcher=slurm";
+    struct sbatch s = {.file = {.client = c, .batch = true}};
+    int status;
+
+    argp_parse(&parser, argc, argv, 0, NULL, &s);
+    sets_add(&s.file.sets, launcher, NULL);
+    status = job_file_read(&s.file);
+    if (status == 0)
+        status = client_has_dashd(c) ? ask_dashd(c, &s) : make_here(&s);
+    if (status == 0)
+        status = deliver(c, &s);
+    job_file_free(&s.file);
+    job_free(s.job);
+    free(s.script);
+    return status;
+}

@@ -1,0 +1,144 @@
+# shellcheck shell=bash disable=SC2154 # the variables stand in the part above
+# ---- From here on the script is the same for every job. ----
+
+say() { # LEVEL WORDS: a line of the log, as the programs write theirs
+    TZ=UTC printf '%(%Y-%m-%dT%H:%M:%S.000Z)T %s batch: %s\n' -1 "$1" "$2" >&2
+}
+
+cd -- "$output" || exit 1
+if [ "$(cat logs/launch)" != "$mark" ]; then
+    say warn "another submission has taken the place of this one (Slurm job $SLURM_JOB_ID): it ends"
+    exit 0
+fi
+PATH=$programs:$PATH
+
+# What a user has set for other programs is not meant for a worker's threads, nor what Slurm says of this
+# script for the step that it starts.
+unset OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY OPENBLAS_NUM_THREADS GOTO_NUM_THREADS
+unset SLURM_CPUS_PER_TASK SLURM_TRES_PER_TASK SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_DISTRIBUTION
+unset SLURM_EXPORT_ENV SLURM_CPU_BIND SLURM_MPI_TYPE
+export OMPI_MCA_btl_vader_single_copy_mechanism=none # where processes may not read each other's memory
+[ "$UID" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+# A line a rank: the coordinator's node, the first, then a worker each. With room for it, the first has no worker.
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+[ "$workers" -gt 0 ] || workers=$((${#nodes[@]} * per_node))
+first=0
+[ "$workers" -gt $(((${#nodes[@]} - 1) * per_node)) ] || first=1
+{
+    echo "${nodes[0]}"
+    for ((w = 0; w < workers; w++)); do
+        echo "${nodes[first + w / per_node]}"
+    done
+} >logs/hosts || exit 1
+
+# DASH_MPI_START=mpirun: for a cluster that offers pmix but whose pmix does not work.
+if [ "${DASH_MPI_START-srun}" = srun ] && srun --mpi=list 2>&1 | grep -qw pmix; then
+    starter=srun
+else
+    starter=mpirun
+fi
+
+coordinator=(dash-coordinator --output . --report logs/dashd.json)
+start() { # in the background
+    if [ $starter = srun ]; then
+        printf '0 %s\n1-%d dash-worker\n' "${coordinator[*]}" "$workers" >logs/programs
+        SLURM_HOSTFILE=logs/hosts srun --mpi=pmix --ntasks=$((workers + 1)) --distribution=arbitrary \
+            --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog logs/programs </dev/null &
+    else
+        mpirun --hostfile logs/hosts --map-by seq --oversubscribe --bind-to none -x PATH \
+            -np 1 "${coordinator[@]}" : -np "$workers" dash-worker </dev/null &
+    fi
+    launcher=$!
+}
+
+steps() {
+    grep -c . metrics.jsonl 2>/dev/null || true
+}
+
+# Why this run is to end: "limit" (Slurm's time limit is near) or "asked".
+stop=
+launcher=
+on_limit() {
+    [ -z "$stop" ] || return
+    stop=limit
+    say info "the time limit is near: the step is finished, then Slurm queues the job again"
+    [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null
+    # A step that takes too long is given up; it is done again from the checkpoint before it.
+    (sleep $((grace - grace / 4)) && exec scontrol requeue "$SLURM_JOB_ID") &
+}
+on_term() {
+    [ -z "$stop" ] || return
+    stop=asked
+    [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null
+}
+trap on_limit USR1
+trap on_term TERM
+
+wait_for() { # PID: bash's own wait ends at every signal
+    while :; do
+        wait "$1"
+        kill -0 "$1" 2>/dev/null || return 0
+    done
+}
+
+# A limit in which not one step is done would have it queued again for ever.
+requeue() {
+    local before=0 fruitless=0 now
+
+    now=$(steps)
+    [ ! -f logs/requeues ] || read -r before fruitless <logs/requeues
+    fruitless=$((now > before ? 0 : fruitless + 1))
+    echo "$now $fruitless" >logs/requeues
+    if [ "$fruitless" -ge 5 ]; then
+        say error "$fruitless runs in a row have done no step: the time limit (slurm.time) is too short"
+        exit 1
+    fi
+    say info "queued again after step $now"
+    if ! scontrol requeue "$SLURM_JOB_ID"; then
+        say warn "Slurm does not queue this job again: it is submitted anew"
+        sbatch "$0" || exit 1
+    fi
+    exit 3
+}
+
+end_if_told() {
+    case $stop in
+    limit) requeue ;;
+    asked) exit 3 ;;
+    esac
+}
+
+nodes_answer() {
+    timeout 60 srun --nodes=${#nodes[@]} --ntasks=${#nodes[@]} --ntasks-per-node=1 --overlap true
+}
+
+say info "Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST (run $((${SLURM_RESTART_COUNT-0} + 1))): $workers workers, by $starter"
+deaths=0
+reached=$(steps)
+while :; do
+    rm -f outcome.json
+    start
+    wait_for "$launcher"
+    launcher=
+    case $(tr -d ' \n' <outcome.json 2>/dev/null) in
+    *'"how":"adapter_written"'*) exit 0 ;;
+    *'"how":"failed"'*) exit 1 ;;
+    *'"how":"stopped","asked":true'*) exit 3 ;;
+    esac
+    end_if_told
+
+    now=$(steps)
+    [ "$now" -le "$reached" ] || deaths=0
+    reached=$now
+    deaths=$((deaths + 1))
+    if [ $deaths -gt "$max_restarts" ]; then
+        say error "a process has died after step $now; it was the last of $max_restarts restarts without progress"
+        exit 1
+    fi
+    nodes_answer || requeue
+    say warn "a process has died after step $now: restart $deaths of $max_restarts"
+    sleep $((deaths < 6 ? 1 << (deaths - 1) : 60)) &
+    wait_for $!
+    end_if_told
+done

@@ -1,0 +1,179 @@
+/* daemon/service/command.c - see command.h. A command is over when its process has ended and both of its pipes are at
+ * their end, whichever comes last. */
+#include "daemon/service/command.h"
+#include "core/buf.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAID_MOST = 4 << 20, CHUNK = 65536 };
+
+struct command {
+    uv_process_t process;
+    uv_pipe_t in, out, err;
+    uv_timer_t timer;
+    uv_write_t write;
+    struct buf said[2]; /* out, err */
+    char *input;
+    char chunk[CHUNK];
+    command_fn *done;
+    void *arg;
+    int status;
+    int waits_for; /* process and pipes that have not ended */
+    int open_handles;
+};
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct command *c = handle->data;
+
+    if (--c->open_handles > 0)
+        return;
+    buf_free(&c->said[0]);
+    buf_free(&c->said[1]);
+    free(c->input);
+    free(c);
+}
+
+static void close_handle(struct command *c, uv_handle_t *handle)
+{
+    handle->data = c;
+    c->open_handles++;
+    uv_close(handle, on_closed);
+}
+
+static void close_all(struct command *c)
+{
+    c->open_handles = 1; /* so that none of them frees c before all are closing */
+    close_handle(c, (uv_handle_t *)&c->process);
+    if (!uv_is_closing((uv_handle_t *)&c->in))
+        close_handle(c, (uv_handle_t *)&c->in);
+    close_handle(c, (uv_handle_t *)&c->out);
+    close_handle(c, (uv_handle_t *)&c->err);
+    close_handle(c, (uv_handle_t *)&c->timer);
+    c->open_handles--;
+}
+
+static void one_ended(struct command *c)
+{
+    struct command_result result = {.status = c->status};
+
+    if (--c->waits_for > 0)
+        return;
+    result.out = c->said[0].data ? c->said[0].data : "";
+    result.err = c->said[1].data ? c->said[1].data : "";
+    c->done(c->arg, &result);
+    close_all(c);
+}
+
+static void on_exit_of(uv_process_t *process, int64_t status, int signal)
+{
+    struct command *c = process->data;
+
+    c->status = signal ? COMMAND_KILLED : (int)status;
+    one_ended(c);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct command *c = timer->data;
+
+    uv_process_kill(&c->process, SIGKILL);
+}
+
+static void give_chunk(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+    struct command *c = handle->data;
+
+    (void)wanted;
+    *buf = uv_buf_init(c->chunk, CHUNK);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct command *c = stream->data;
+    struct buf *said = &c->said[stream == (uv_stream_t *)&c->err];
+
+    if (n < 0) {
+        uv_read_stop(stream);
+        one_ended(c);
+    } else if (said->len + (size_t)n <= SAID_MOST) {
+        buf_append(said, buf->base, (size_t)n);
+    }
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* one that does not read ends badly by itself */
+    (void)write;
+}
+
+/* The pipe's end goes with its handle: what was written before is still read. */
+static void on_in_shut(uv_shutdown_t *shutdown, int status)
+{
+    (void)status;
+    free(shutdown);
+}
+
+static void feed(struct command *c)
+{
+    uv_buf_t buf = uv_buf_init(c->input, (unsigned int)strlen(c->input));
+    uv_shutdown_t *end = malloc(sizeof(*end));
+
+    uv_write(&c->write, (uv_stream_t *)&c->in, &buf, 1, on_written);
+    if (!end || uv_shutdown(end, (uv_stream_t *)&c->in, on_in_shut) < 0) {
+        free(end);
+        uv_process_kill(&c->process, SIGKILL);
+    }
+}
+
+static int spawn(struct command *c, uv_loop_t *loop, char *const *argv, char **env, struct err *err)
+{
+    uv_stdio_container_t stdio[3] = {
+        {.flags = c->input ? UV_CREATE_PIPE | UV_READABLE_PIPE : UV_IGNORE,
+         .data.stream = (uv_stream_t *)&c->in},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&c->out},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&c->err},
+    };
+    uv_process_options_t options = {.exit_cb = on_exit_of,
+                                    .file = argv[0],
+                                    .args = (char **)argv,
+                                    .env = env,
+                                    .stdio_count = 3,
+                                    .stdio = stdio};
+    int rc;
+
+    uv_pipe_init(loop, &c->in, 0);
+    uv_pipe_init(loop, &c->out, 0);
+    uv_pipe_init(loop, &c->err, 0);
+    uv_timer_init(loop, &c->timer);
+    c->process.data = c->in.data = c->out.data = c->err.data = c->timer.data = c;
+    rc = uv_spawn(loop, &c->process, &options);
+    return rc == 0 ? 0 : err_set(err, ERR_IO, "%s cannot be started: %s", argv[0], uv_strerror(rc));
+}
+
+int command_start(uv_loop_t *loop, char *const *argv, char **env, const char *input, int timeout_ms,
+                  command_fn *done, void *arg, struct err *err)
+{
+    struct command *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c || (input && !(c->input = strdup(input)))) {
+        free(c);
+        return err_nomem(err, sizeof(*c));
+    }
+    c->done = done;
+    c->arg = arg;
+    rc = spawn(c, loop, argv, env, err);
+    if (rc < 0) {
+        close_all(c);
+        return rc;
+    }
+    c->waits_for = 3;
+    uv_timer_start(&c->timer, on_timeout, (uint64_t)timeout_ms, 0);
+    uv_read_start((uv_stream_t *)&c->out, give_chunk, on_read);
+    uv_read_start((uv_stream_t *)&c->err, give_chunk, on_read);
+    if (c->input)
+        feed(c);
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* daemon/service/command.h - a short-lived program whose words are of interest: sbatch, squeue, scancel.
+ *
+ * No shell is involved. What it says is kept up to a limit; one that takes too long is killed and counts as failed.
+ */
+#pragma once
+#include "core/err.h"
+#include <uv.h>
+
+enum { COMMAND_KILLED = -1 };
+
+struct command_result {
+    int status;      /* exit status; COMMAND_KILLED: by a signal, or for taking too long */
+    const char *out; /* its standard output and error, NUL-terminated */
+    const char *err;
+};
+
+typedef void command_fn(void *arg, const struct command_result *result);
+
+/* Starts argv[0], found in PATH, with this environment (NULL: ours) and standard input (NULL: none; copied). done is called once,
+ * later; after a failure it is not. */
+int command_start(uv_loop_t *loop, char *const *argv, char **env, const char *input, int timeout_ms,
+                  command_fn *done, void *arg, struct err *err);

@@ -1,0 +1,361 @@
+/* daemon/service/runs_slurm.c - runs that Slurm launches: what its answers mean for them. See runs.h and slurm.h.
+ *
+ * The batch script (core/batch.h) starts dead processes again and has Slurm queue the job again before its time limit,
+ * so a launch here is the script's life, however often Slurm starts it:
+ *
+ *   in Slurm's queue     STARTING, with Slurm's reason; after it had run: RUN_REQUEUED
+ *   running              STARTING until a report comes, or, unconnected, until metrics.jsonl has a row; then RUNNING
+ *   over                 the outcome in the folder counts. Else, where somebody cancelled it in Slurm: CANCELLED; where Slurm
+ *                        ended it (time limit, preemption, a dead node): submitted again, as after a death from outside
+ *   never got there      to the queue again, or FAILED in Slurm's words
+ */
+#include "daemon/service/runs_impl.h"
+#include "core/log.h"
+#include "daemon/service/outcome.h"
+#include "daemon/service/slurm.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TRY_AGAIN_MS = 30 * 1000 };
+
+/* ---- while it is in Slurm's hands ---- */
+
+/* What the log says of why Slurm took the nodes away, newest last; NULL: nothing. */
+static const char *why_requeued(const char *output, int64_t from)
+{
+    static const struct {
+        const char *said, *words;
+    } reasons[] = {
+        {"the time limit is near", "its time limit was near"},
+        {"DUE TO TIME LIMIT", "it reached its time limit"},
+        {"DUE TO PREEMPTION", "it was preempted by another job"},
+        {"DUE TO NODE FAILURE", "a node failed"},
+        {"DUE TO JOB REQUEUE", "somebody requeued it"},
+    };
+    struct buf log = {0};
+    const char *words = NULL, *latest = NULL;
+    int64_t next;
+    size_t i;
+
+    if (outcome_read_log(output, from, 1 << 20, &log, &next, NULL) < 0 || !log.data)
+        return NULL;
+    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        const char *at = log.data, *last = NULL;
+        while ((at = strstr(at, reasons[i].said)))
+            last = at++;
+        if (last && (!latest || last > latest)) {
+            latest = last;
+            words = reasons[i].words;
+        }
+    }
+    buf_free(&log);
+    return words;
+}
+
+static void tell_requeued(struct run *run)
+{
+    const char *why = why_requeued(run->row.output, run->log_seen);
+    char text[200];
+
+    run->log_seen = outcome_log_size(run->row.output);
+    snprintf(text, sizeof(text), "after step %d Slurm queued the job again: %s", run->steps_done,
+             why ? why : "it does not say why");
+    runs_notice(run, text, NULL);
+}
+
+/* Changes id and reason where they differ, by an event or without. */
+static void update(struct run *run, const struct slurm_row *row, bool requeued, const char *words)
+{
+    struct run_row next = run->row;
+    struct err err;
+    int rc;
+
+    next.slurm_job = row->id;
+    if (run->row.stop_wanted)
+        words = run->row.reason;
+    if (requeued)
+        rc = runs_transit(run, &next, RUN_REQUEUED, words, &err);
+    else if (strcmp(run->row.reason, words) != 0 && (next.reason = strdup(words)))
+        rc = runs_save(run, &next, &err);
+    else if (run->row.slurm_job != row->id)
+        rc = runs_save(run, &next, &err);
+    else
+        return;
+    if (rc < 0) {
+        if (!requeued && next.reason != run->row.reason)
+            free(next.reason);
+        runs_complain(run, "has news from Slurm that cannot be kept", &err);
+    }
+}
+
+/* Rows of the run's folder, where nobody reports. The first one says that it runs. */
+static void read_folder(struct run *run)
+{
+    int before = run->steps_done;
+    struct run_row next;
+
+    if (run->report)
+        return;
+    runs_catch_up(run, NULL);
+    next = run->row;
+    if (run->row.state == RUN_STARTING && run->steps_done > before)
+        runs_transit(run, &next, RUN_FIRST_REPORT, NULL, NULL);
+}
+
+static void on_news(void *arg, const struct slurm_row *row)
+{
+    struct run *run = arg;
+    bool waits = row->state == SLURM_PENDING || row->state == SLURM_PREPARING;
+    char words[300];
+
+    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+        return;
+    read_folder(run);
+    slurm_describe(row, words, sizeof(words));
+    if (waits && run->slurm_ran)
+        tell_requeued(run);
+    update(run, row, waits && run->row.state == RUN_RUNNING, words);
+    run->slurm_ran = row->state == SLURM_RUNNING || (run->slurm_ran && !waits);
+}
+
+/* ---- its end ---- */
+
+static const char *words_of_end(enum slurm_state state)
+{
+    switch (state) {
+    case SLURM_TIMEOUT:
+        return "Slurm ended it at its time limit";
+    case SLURM_PREEMPTED:
+        return "it was preempted by another job";
+    case SLURM_NODE_FAIL:
+        return "a node failed";
+    case SLURM_OUT_OF_MEMORY:
+        return "it needed more memory than Slurm gave it: raise slurm.mem, or use more stages";
+    case SLURM_GONE:
+        return "Slurm no longer knows it, and it left no outcome";
+    case SLURM_COMPLETED:
+        return "its batch script ended, but no adapter was written";
+    default:
+        return "its batch script ended with an error";
+    }
+}
+
+static char *explain(const struct run *run, const struct slurm_end *end)
+{
+    char *line = outcome_telling_line(run->row.output, run->row.log_offset), *words;
+    int rc;
+
+    if (end->row.state == SLURM_FAILED && !line)
+        rc = asprintf(&words,
+                      "Slurm job %lld failed on %s and wrote nothing: is %s on a folder that the "
+                      "nodes share? `dashctl doctor` looks",
+                      (long long)end->row.id, end->row.nodes, run->row.output);
+    else
+        rc = asprintf(&words, "%s (Slurm job %lld)%s%s", words_of_end(end->row.state),
+                      (long long)end->row.id, line ? ": " : "", line ? line : "");
+    free(line);
+    return rc < 0 ? NULL : words;
+}
+
+static bool by_slurm(enum slurm_state state)
+{
+    return state == SLURM_TIMEOUT || state == SLURM_PREEMPTED || state == SLURM_NODE_FAIL ||
+           state == SLURM_OUT_OF_MEMORY || state == SLURM_GONE || state == SLURM_COMPLETED ||
+           state == SLURM_OVER;
+}
+
+static char *explain_cancel(const struct run *run, const struct slurm_end *end)
+{
+    char *words;
+
+    if (asprintf(&words,
+                 "cancelled in Slurm, not here (scancel of job %lld), after step %d; `dashctl "
+                 "resume %ld` goes on from there",
+                 (long long)end->row.id, run->steps_done, run->row.id) < 0)
+        return NULL;
+    return words;
+}
+
+/* Neither an adapter nor a failure in words: Slurm's state decides. */
+static void judge_without_outcome(struct run *run, const struct slurm_end *end)
+{
+    if (run->row.stop_wanted || run->pausing)
+        runs_end(run, runs_meaning_of(run, RUN_RANK_DIED), runs_explain_stop(run));
+    else if (end->row.state == SLURM_CANCELLED)
+        runs_end(run, RUN_STOPPED, explain_cancel(run, end));
+    else if (run->row.external || !by_slurm(end->row.state))
+        runs_end(run, RUN_BROKE, explain(run, end)); /* the script has done what could be done */
+    else
+        runs_end_by_death(run, explain(run, end), end->row.state != SLURM_OUT_OF_MEMORY);
+}
+
+static void end_never(struct run *run, const struct slurm_end *end)
+{
+    char *words = NULL;
+
+    if (run->row.stop_wanted || run->pausing) {
+        runs_end(run, runs_meaning_of(run, RUN_RANK_DIED), runs_explain_stop(run));
+    } else if (!end->may_pass) {
+        if (asprintf(&words, "Slurm does not take the job: %s", end->words) < 0)
+            words = NULL;
+        runs_end(run, RUN_BROKE, words);
+    } else {
+        if (end->words[0] &&
+            asprintf(&words, "Slurm could not be given the job; that is tried again: %s",
+                     end->words) < 0)
+            words = NULL;
+        run->not_before_ms = runs_now_ms() + (end->words[0] ? TRY_AGAIN_MS : 0);
+        runs_end(run, RUN_RANK_DIED, words ? words : strdup(""));
+    }
+}
+
+static void on_end(void *arg, const struct slurm_end *end)
+{
+    struct run *run = arg;
+    enum run_event event;
+    char *reason = NULL;
+
+    if (runs_launch_is_over(run))
+        return;
+    if (end->row.state == SLURM_NEVER) {
+        end_never(run, end);
+    } else if (outcome_read(run->row.output, &event, &reason, NULL) == 0 &&
+               (event == RUN_ADAPTER_WRITTEN || event == RUN_BROKE)) {
+        if (event == RUN_ADAPTER_WRITTEN) {
+            free(reason);
+            reason = strdup("");
+        }
+        runs_end(run, event, reason);
+    } else {
+        free(reason);
+        judge_without_outcome(run, end);
+    }
+}
+
+/* ---- launching ---- */
+
+static struct slurm_spec spec_of(struct run *run)
+{
+    return (struct slurm_spec){
+        .mark = run->row.mark,
+        .output = run->row.output,
+        .external = run->row.external,
+        .id = run->row.slurm_job,
+        .on_news = on_news,
+        .on_end = on_end,
+        .arg = run,
+    };
+}
+
+static int read_job(const struct run *run, struct job **ret_job, struct err *err)
+{
+    struct problems problems = {0};
+    int rc = job_parse(run->row.job_yaml, NULL, "/", NULL, 0, ret_job, &problems, err);
+
+    if (rc < 0 && problems.n)
+        err_set(err, rc, "%s", problems.items[0].text);
+    problems_free(&problems);
+    return rc;
+}
+
+static int submit(struct run *run, const struct job *job, struct err *err)
+{
+    struct slurm_spec spec = spec_of(run);
+    char *script = batch_script(job, run->runs->options.programs, run->row.mark);
+    char **env = batch_environment(job);
+    int rc;
+
+    if (script && env)
+        rc = slurm_submit(run->runs->slurm, &spec, script, env, &run->launch, err);
+    else
+        rc = err_nomem(err, strlen(run->row.job_yaml));
+    free(script);
+    free(env);
+    return rc;
+}
+
+static int follow(struct run *run, struct err *err)
+{
+    struct slurm_spec spec = spec_of(run);
+
+    return slurm_follow(run->runs->slurm, &spec, &run->launch, err);
+}
+
+int runs_start_slurm(struct run *run, struct err *err)
+{
+    struct run_row next = run->row;
+    struct job *job = NULL;
+    int rc;
+
+    run->slurm_ran = false;
+    run->log_seen = run->row.log_offset;
+    if (!run->runs->slurm)
+        return err_set(err, ERR_NOT_FOUND,
+                       "this machine has no sbatch, squeue and scancel in its PATH");
+    if (run->row.external) {
+        next.reason = strdup("waits for its batch script to be submitted");
+        if (next.reason && runs_save(run, &next, NULL) < 0)
+            free(next.reason);
+        return follow(run, err);
+    }
+    rc = read_job(run, &job, err);
+    if (rc == 0)
+        rc = submit(run, job, err);
+    job_free(job);
+    return rc;
+}
+
+int runs_adopt_slurm(struct run *run, struct err *err)
+{
+    const struct run_row *row = &run->row;
+
+    if (row->state != RUN_STARTING && row->state != RUN_RUNNING && !row->slurm_job)
+        return 0;
+    run->slurm_ran = row->state == RUN_RUNNING;
+    run->log_seen = outcome_log_size(row->output);
+    if (!run->runs->slurm) {
+        log_warn(
+            "job %ld is Slurm's, and this machine has no squeue in its PATH: it is not followed",
+            row->id);
+        return 0;
+    }
+    return follow(run, err);
+}
+
+int runs_write_script(struct run *run, char **ret_script, struct err *err)
+{
+    struct job *job = NULL;
+    int rc;
+
+    if (run->row.state != RUN_STARTING)
+        return err_set(err, ERR_STATE, "job %ld is kept, but cannot be prepared: %s", run->row.id,
+                       run->row.reason);
+    rc = read_job(run, &job, err);
+    if (rc < 0)
+        return rc;
+    *ret_script = batch_script(job, run->runs->options.programs, run->row.mark);
+    job_free(job);
+    return *ret_script ? 0 : err_nomem(err, strlen(run->row.job_yaml));
+}
+
+void runs_slurm_away(void *arg, const char *words)
+{
+    struct runs *r = arg;
+    char text[500], when[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    int i;
+
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%SZ", gmtime_r(&now, &utc));
+    if (words)
+        snprintf(text, sizeof(text),
+                 "%s: Slurm's controller does not answer (%s); what runs goes on", when, words);
+    else
+        snprintf(text, sizeof(text), "%s: Slurm's controller answers again", when);
+    log_warn("%s", text);
+    for (i = 0; i < r->n; i++)
+        if (r->items[i]->row.slurm && r->items[i]->launch && !run_is_final(r->items[i]->row.state))
+            runs_notice(r->items[i], text, NULL);
+}

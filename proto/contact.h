@@ -1,0 +1,24 @@
+/* proto/contact.h - where a job's coordinator finds its dashd, and how it proves that it is the job's: a file in the
+ * output folder, which dashd writes before a launch and whenever its addresses change, and the coordinator
+ * reads before it dials.
+ *
+ *   <output>/logs/dashd.json   {"job": "12", "token": "...", "addresses": ["10.1.0.4:40123", ...]}
+ *
+ * The token is the launch's: whoever reads it can report in the job's name, so the file is its owner's alone (mode 0600).
+ */
+#pragma once
+#include "core/err.h"
+
+enum { CONTACT_ADDRESSES = 16 };
+#define CONTACT_FILE "logs/dashd.json"
+
+struct contact {
+    char *job, *token;
+    char *addresses[CONTACT_ADDRESSES]; /* "unix:/path" or "host:port", the likeliest first */
+    int n;
+};
+
+int contact_write(const char *path, const struct contact *c, struct err *err);
+/* On success the caller frees *ret with contact_free(). */
+int contact_read(const char *path, struct contact *ret, struct err *err);
+void contact_free(struct contact *c);
