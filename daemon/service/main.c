@@ -11,7 +11,7 @@
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/health.h"
 #include "daemon/service/launch_local.h"
-#include "daemon/service/reach.h"
+#include "core/reach.h"
 #include "daemon/service/reflection.h"
 #include "daemon/service/slurm.h"
 #include <argp.h>

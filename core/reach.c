@@ -1,5 +1,5 @@
-/* daemon/service/reach.c - see reach.h. */
-#include "daemon/service/reach.h"
+/* core/reach.c - see reach.h. */
+#include "core/reach.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>

@@ -1,4 +1,4 @@
-/* daemon/service/reach.h - the addresses under which coordinators on other nodes may reach this machine. */
+/* core/reach.h - the addresses under which coordinators on other nodes may reach this machine. */
 #pragma once
 #include "core/err.h"
 
