@@ -138,14 +138,16 @@ static void put_name(struct buf *b, const char *name)
     buf_puts(b, "\n");
 }
 
-/* In file names sbatch replaces %j and its like. */
+/* In file names Slurm replaces %j and its like, "%%" by "%"; but in one with a backslash nothing, and a backslash there
+ * stands for the next byte (measured with 22.05). */
 static void put_log(struct buf *b, const char *output)
 {
+    const char special = strchr(output, '\\') ? '\\' : '%';
     struct buf path = {0};
 
     for (; *output; output++) {
-        if (*output == '%')
-            buf_puts(&path, "%");
+        if (*output == special)
+            buf_append(&path, &special, 1);
         buf_append(&path, output, 1);
     }
     buf_puts(&path, "/logs/job.log");
@@ -165,9 +167,10 @@ static void put_nodes(struct buf *b, const struct job *job)
         buf_printf(b, "#SBATCH --nodes=%d\n", least);
     else
         buf_printf(b, "#SBATCH --nodes=%d-%d\n", least, most);
-    buf_printf(b, "#SBATCH --ntasks-per-node=%d\n", job->slurm.workers_per_node);
+    /* One task a node, whatever it will run: of a range, Slurm gives as many as it can only where it need not count tasks. */
     if (job->slurm.cpus_per_task)
-        buf_printf(b, "#SBATCH --cpus-per-task=%d\n", job->slurm.cpus_per_task);
+        buf_printf(b, "#SBATCH --cpus-per-task=%d\n",
+                   job->slurm.cpus_per_task * job->slurm.workers_per_node);
     else
         buf_puts(b, "#SBATCH --exclusive\n"); /* all cores of the nodes */
     if (job->slurm.mem)

@@ -25,12 +25,11 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 [ "$workers" -gt 0 ] || workers=$((${#nodes[@]} * per_node))
 first=0
 [ "$workers" -gt $(((${#nodes[@]} - 1) * per_node)) ] || first=1
-{
-    echo "${nodes[0]}"
-    for ((w = 0; w < workers; w++)); do
-        echo "${nodes[first + w / per_node]}"
-    done
-} >logs/hosts || exit 1
+hosts=("${nodes[0]}")
+for ((w = 0; w < workers; w++)); do
+    hosts+=("${nodes[first + w / per_node]}")
+done
+printf '%s\n' "${hosts[@]}" >logs/hosts || exit 1
 
 # DASH_MPI_START=mpirun: for a cluster that offers pmix but whose pmix does not work.
 if [ "${DASH_MPI_START-srun}" = srun ] && srun --mpi=list 2>&1 | grep -qw pmix; then
@@ -46,14 +45,19 @@ start() { # in the background
         SLURM_HOSTFILE=logs/hosts srun --mpi=pmix --ntasks=$((workers + 1)) --distribution=arbitrary \
             --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog logs/programs </dev/null &
     else
-        mpirun --hostfile logs/hosts --map-by seq --oversubscribe --bind-to none -x PATH \
-            -np 1 "${coordinator[@]}" : -np "$workers" dash-worker </dev/null &
+        mpirun --oversubscribe --bind-to none --map-by node -x PATH \
+            --host "${hosts[0]}:1" -np 1 "${coordinator[@]}" : \
+            --host "$(printf '%s:1,' "${hosts[@]:1}")" -np "$workers" dash-worker </dev/null &
     fi
     launcher=$!
 }
 
-steps() {
-    grep -c . metrics.jsonl 2>/dev/null || true
+# Sets at_step, how many steps are done: without another process, which Slurm's signals would hit as well.
+count_steps() {
+    local rows=()
+
+    [ ! -f metrics.jsonl ] || mapfile -t rows <metrics.jsonl
+    at_step=${#rows[@]}
 }
 
 # Why this run is to end: "limit" (Slurm's time limit is near) or "asked".
@@ -84,17 +88,17 @@ wait_for() { # PID: bash's own wait ends at every signal
 
 # A limit in which not one step is done would have it queued again for ever.
 requeue() {
-    local before=0 fruitless=0 now
+    local before=0 fruitless=0
 
-    now=$(steps)
+    count_steps
     [ ! -f logs/requeues ] || read -r before fruitless <logs/requeues
-    fruitless=$((now > before ? 0 : fruitless + 1))
-    echo "$now $fruitless" >logs/requeues
+    fruitless=$((at_step > before ? 0 : fruitless + 1))
+    echo "$at_step $fruitless" >logs/requeues
     if [ "$fruitless" -ge 5 ]; then
         say error "$fruitless runs in a row have done no step: the time limit (slurm.time) is too short"
         exit 1
     fi
-    say info "queued again after step $now"
+    say info "queued again after step $at_step"
     if ! scontrol requeue "$SLURM_JOB_ID"; then
         say warn "Slurm does not queue this job again: it is submitted anew"
         sbatch "$0" || exit 1
@@ -102,10 +106,30 @@ requeue() {
     exit 3
 }
 
+# What Slurm has said of this run: it writes into this job's log.
+said_by_slurm() {
+    tail -c "+$((begun + 1))" logs/job.log | grep -q "JOB $SLURM_JOB_ID ON .* DUE TO $1"
+}
+
 end_if_told() {
     case $stop in
     limit) requeue ;;
-    asked) exit 3 ;;
+    asked) # where the warning before the time limit did not come
+        if said_by_slurm 'TIME LIMIT'; then requeue; fi
+        exit 3
+        ;;
+    esac
+}
+
+# A job that is preempted goes on in Slurm's queue if it waits to be ended; its ranks are told first.
+wait_if_preempted() {
+    case $(scontrol show job -o "$SLURM_JOB_ID") in
+    *" PreemptTime=2"*)
+        say info "preempted after step $at_step: Slurm ends it and queues it again"
+        sleep 900 &
+        wait_for $!
+        end_if_told
+        ;;
     esac
 }
 
@@ -114,30 +138,35 @@ nodes_answer() {
 }
 
 say info "Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST (run $((${SLURM_RESTART_COUNT-0} + 1))): $workers workers, by $starter"
+begun=$(stat -c %s logs/job.log)
 deaths=0
-reached=$(steps)
+count_steps
+reached=$at_step
 while :; do
     rm -f outcome.json
     start
     wait_for "$launcher"
     launcher=
-    case $(tr -d ' \n' <outcome.json 2>/dev/null) in
+    outcome=
+    [ ! -f outcome.json ] || read -r -d '' outcome <outcome.json || true
+    case ${outcome//[[:space:]]/} in
     *'"how":"adapter_written"'*) exit 0 ;;
     *'"how":"failed"'*) exit 1 ;;
     *'"how":"stopped","asked":true'*) exit 3 ;;
     esac
     end_if_told
+    count_steps
+    wait_if_preempted
 
-    now=$(steps)
-    [ "$now" -le "$reached" ] || deaths=0
-    reached=$now
+    [ "$at_step" -le "$reached" ] || deaths=0
+    reached=$at_step
     deaths=$((deaths + 1))
     if [ $deaths -gt "$max_restarts" ]; then
-        say error "a process has died after step $now; it was the last of $max_restarts restarts without progress"
+        say error "a process has died after step $at_step; it was the last of $max_restarts restarts without progress"
         exit 1
     fi
     nodes_answer || requeue
-    say warn "a process has died after step $now: restart $deaths of $max_restarts"
+    say warn "a process has died after step $at_step: restart $deaths of $max_restarts"
     sleep $((deaths < 6 ? 1 << (deaths - 1) : 60)) &
     wait_for $!
     end_if_told

@@ -149,8 +149,13 @@ static int gather_ready(struct workers *w, char ret_weights[33], struct err *err
 int workers_set_up(struct workers *w, const struct job *job, const char *cache,
                    char ret_weights[33], struct err *err)
 {
-    char *yaml = job_to_yaml(job);
-    int i, rc = yaml ? 0 : err_nomem(err, 0);
+    struct job plain = *job; /* a worker has no use for what was asked of Slurm */
+    char *yaml;
+    int i, rc;
+
+    plain.launcher = LAUNCHER_LOCAL;
+    yaml = job_to_yaml(&plain);
+    rc = yaml ? 0 : err_nomem(err, 0);
 
     for (i = 0; i < count(w) && rc == 0; i++)
         rc = send_setup(w, job, yaml, cache, i / w->stages, i % w->stages, err);

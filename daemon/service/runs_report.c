@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "daemon/service/catch_up.h"
 #include "daemon/service/runs_impl.h"
+#include "daemon/service/slurm.h"
 #include "daemon/service/watch.h"
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static int take_first_report(struct run *run, int resumed_from, int steps_total,
         return rc;
     if (steps_total > 0)
         next.steps_total = steps_total;
+    if (run->row.slurm && run->runs->slurm)
+        slurm_look_soon(run->runs->slurm); /* it knows on which nodes */
     return runs_transit(run, &next, RUN_FIRST_REPORT, run->row.stop_wanted ? NULL : "", err);
 }
 

@@ -22,7 +22,8 @@ enum { TRY_AGAIN_MS = 30 * 1000 };
 
 /* ---- while it is in Slurm's hands ---- */
 
-/* What the log says of why Slurm took the nodes away, newest last; NULL: nothing. */
+/* What the log says, since it last did so, of why Slurm took the nodes away; NULL: nothing. What led to a requeue counts
+ * before the requeue. */
 static const char *why_requeued(const char *output, int64_t from)
 {
     static const struct {
@@ -32,24 +33,19 @@ static const char *why_requeued(const char *output, int64_t from)
         {"DUE TO TIME LIMIT", "it reached its time limit"},
         {"DUE TO PREEMPTION", "it was preempted by another job"},
         {"DUE TO NODE FAILURE", "a node failed"},
+        {"batch: queued again", "a node did not answer"},
         {"DUE TO JOB REQUEUE", "somebody requeued it"},
     };
     struct buf log = {0};
-    const char *words = NULL, *latest = NULL;
+    const char *words = NULL;
     int64_t next;
     size_t i;
 
     if (outcome_read_log(output, from, 1 << 20, &log, &next, NULL) < 0 || !log.data)
         return NULL;
-    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        const char *at = log.data, *last = NULL;
-        while ((at = strstr(at, reasons[i].said)))
-            last = at++;
-        if (last && (!latest || last > latest)) {
-            latest = last;
+    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]) && !words; i++)
+        if (strstr(log.data, reasons[i].said))
             words = reasons[i].words;
-        }
-    }
     buf_free(&log);
     return words;
 }
