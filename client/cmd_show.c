@@ -66,6 +66,8 @@ static void print_job(const Dash__V1__Job *job)
     print_time("created", job->created_ms);
     print_time("started", job->started_ms);
     print_time("finished", job->finished_ms);
+    if (job->slurm_job)
+        printf("%-10s %lld\n", "slurm job", (long long)job->slurm_job);
     printf("%-10s %s\n", "output", job->output);
     if (job->state == DASH__V1__JOB_STATE__SUCCEEDED)
         printf("%-10s %s/adapter\n", "adapter", job->output);

@@ -71,7 +71,8 @@ static void show_notices(struct view *v)
 
 static void show_job(struct view *v, Dash__V1__Job *job)
 {
-    bool changed = !v->job || v->job->state != job->state;
+    bool changed = !v->job || v->job->state != job->state ||
+                   (job->reason[0] && strcmp(v->job->reason, job->reason) != 0);
 
     if (v->job)
         dash__v1__job__free_unpacked(v->job, NULL);

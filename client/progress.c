@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BAR_LEAST = 8, BAR_MOST = 40, PARTS = 6, NAME_MOST = 24 };
+enum { BAR_LEAST = 8, BAR_MOST = 40, PARTS = 6, NAME_MOST = 24, REASON_MOST = 60 };
 
 struct part {
     char text[160];
@@ -74,8 +74,12 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
     } else {
         fill(&parts[1], 9, words_state(job->state));
     }
-    if (job->state == DASH__V1__JOB_STATE__RUNNING)
+    if (job->state == DASH__V1__JOB_STATE__RUNNING) {
         fill(&parts[2], 3, words_phase(job->phase));
+    } else {
+        snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->reason, REASON_MOST), job->reason);
+        fill(&parts[2], 8, text);
+    }
     if (job->last_step) {
         snprintf(text, sizeof(text), "loss %.4f", job->last_step->loss);
         fill(&parts[3], 8, text);

@@ -52,6 +52,7 @@ void message_job(const struct run *run, struct message_job *ret)
     job->output = row->output;
     job->phase = (Dash__V1__Phase)row->phase;
     job->restarts = (uint32_t)row->restarts;
+    job->slurm_job = row->slurm_job;
     job->notices = run->notices;
     job->n_notices = (size_t)run->n_notices;
     job->queue_position = (uint32_t)runs_queue_position(run);
