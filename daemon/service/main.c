@@ -235,7 +235,7 @@ static int listen_all(struct dashd *d, struct err *err)
 static int listen_for_reports(struct dashd *d, struct err *err)
 {
     const char *named = d->options.reports;
-    char any[32];
+    char any[32], *whole;
     int port = 0, rc;
 
     if (named ? strcmp(named, "none") == 0 : !slurm_is_here())
@@ -249,7 +249,12 @@ static int listen_for_reports(struct dashd *d, struct err *err)
     rc = rpc_listen(d->reports, any, &port, err);
     if (rc < 0)
         return rc;
-    return named ? reach_one(named, &d->reach, err) : reach_addresses(port, &d->reach, err);
+    if (!named)
+        return reach_addresses(port, &d->reach, err);
+    whole = address_for_clients(named, port);
+    rc = whole ? reach_one(whole, &d->reach, err) : err_nomem(err, strlen(named));
+    free(whole);
+    return rc;
 }
 
 static int register_all(struct dashd *d, struct err *err)
