@@ -7,7 +7,6 @@ that meets its time limit twice has more steps; it runs beside the others and is
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -85,11 +84,7 @@ class OnSlurm(World):
         return next(job.id for job in self.client.ListJobs().jobs if job.output == self.path(output))
 
     def slurm_job(self, id):
-        """Its number in Slurm, from the words of `show`."""
-        def number():
-            found = re.search(r"job (\d+)", self.get(self.client, id).reason)
-            return found and found.group(1)
-        return wait_for(number, "a Slurm job")
+        return str(wait_for(lambda: self.get(self.client, id).slurm_job, "a Slurm job"))
 
     def succeeds(self, id, name="out", steps=STEPS, deadline=90):
         def ended():
