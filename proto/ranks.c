@@ -83,6 +83,13 @@ static int learn_neighbours(struct ranks *r, enum rank_role role)
     return rc;
 }
 
+static bool fits(enum rank_role mine, int role, int rank)
+{
+    if (mine == RANK_PEER || role == RANK_PEER)
+        return role == (int)mine;
+    return (role == RANK_COORDINATOR) == (rank == 0);
+}
+
 static int check_roles(struct ranks *r, enum rank_role role, struct err *err)
 {
     int mine = role, *roles = calloc((size_t)r->count, sizeof(*roles)), i, rc;
@@ -96,7 +103,7 @@ static int check_roles(struct ranks *r, enum rank_role role, struct err *err)
     }
     rc = 0;
     for (i = 0; i < r->count && rc == 0; i++)
-        if ((roles[i] == RANK_COORDINATOR) != (i == 0))
+        if (!fits(role, roles[i], i))
             rc = err_set(err, ERR_INVALID,
                          "rank %d is the wrong program: rank 0 must be dash-coordinator and all "
                          "others dash-worker",

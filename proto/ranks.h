@@ -10,6 +10,9 @@
  *     RANK_STOP                                    RANK_ERROR       a sentence, instead of any of these
  *   stage s -> s + 1: RANK_ACTIVATION (T, C)       stage s + 1 -> s: RANK_BACKWARD (T, C)
  *
+ * In a probe (worker/probe.h) all ranks are dash-worker, and peers: RANK_PROBED what a rank has found, to rank 0; RANK_ECHO
+ * any bytes from rank 0, and back.
+ *
  * A worker keeps nothing between steps but frozen weights and directions, so that any process can
  * take its place. Sends never block: bytes are copied and sent in the background. Receives wait by
  * polling with a back-off from a yield to a fraction of a millisecond, because Open MPI's own waits
@@ -22,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rank_role { RANK_COORDINATOR, RANK_WORKER };
+enum rank_role { RANK_COORDINATOR, RANK_WORKER, RANK_PEER };
 
 enum rank_tag {
     RANK_SETUP = 1,
@@ -36,6 +39,8 @@ enum rank_tag {
     RANK_ERROR,
     RANK_ACTIVATION,
     RANK_BACKWARD,
+    RANK_PROBED,
+    RANK_ECHO,
 };
 
 enum { RANK_ANY = -1 };
@@ -48,7 +53,7 @@ struct rank_message {
     struct buf body; /* the receiver's: buf_free() */
 };
 
-/* Starts MPI, and checks that rank 0 and only rank 0 is a coordinator. */
+/* Starts MPI, and checks that rank 0 and only rank 0 is a coordinator, or that all are peers. */
 int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret, struct err *err);
 /* Waits until everything sent has left, then ends MPI. */
 void ranks_close(struct ranks *r);

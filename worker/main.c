@@ -1,13 +1,18 @@
-/* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model answering prompts. */
+/* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model answering prompts, or, as `dash-worker
+ * probe`, a look at the nodes. This file is compiled for every CPU of the architecture: it says so where the rest is for another. */
+#include "core/cpu.h"
 #include "core/log.h"
 #include "proto/ranks.h"
 #include "worker/generate.h"
 #include "worker/ops/gemm.h"
+#include "worker/probe.h"
 #include "worker/worker.h"
+#include <argp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* SIGTERM, SIGINT and SIGUSR1 are the coordinator's business: it finishes the step, and for that it needs its workers. */
 static int serve(int argc, char **argv)
@@ -31,10 +36,50 @@ static int serve(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+/* Without it the process would die of SIGILL, sooner or later. */
+static bool cpu_is_right(void)
+{
+    const char *lacking = cpu_lacks(), *node = getenv("SLURMD_NODENAME");
+    char model[128], host[128] = "";
+
+    if (!lacking)
+        return true;
+    cpu_model(model, sizeof(model));
+    if (!node && gethostname(host, sizeof(host) - 1) == 0)
+        node = host;
+    fprintf(stderr,
+            "dash-worker: the CPU of %s (%s) has no %s: built for another CPU: build with "
+            "-DDASH_MARCH=x86-64-v3, or what all nodes have\n",
+            node, model, lacking);
+    return false;
+}
+
+/* A rank is started without arguments: any are a person's. */
+static void answer_person(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .args_doc = "\ngenerate --model PATH [PROMPT...]\nprobe --folder FOLDER",
+        .doc = "A rank of a fine-tuning job, which dashd or a batch script starts by mpirun or "
+               "srun; with `generate` a model "
+               "answers prompts, with `probe` nodes are looked at. `dash-worker generate --help` "
+               "and `dash-worker probe --help` "
+               "tell more.",
+    };
+
+    argp_program_version = "dash-worker " DASH_VERSION;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    if (!cpu_is_right())
+        return EXIT_FAILURE;
     gemm_init();
     if (argc > 1 && strcmp(argv[1], "generate") == 0)
         return generate_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "probe") == 0)
+        return probe_main(argc - 1, argv + 1);
+    answer_person(argc, argv);
     return serve(argc, argv);
 }

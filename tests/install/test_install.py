@@ -89,10 +89,11 @@ class Tree(unittest.TestCase):
 
 class Programs(unittest.TestCase):
     def test_they_start(self):
-        for name in ("dashctl", "dashd", "dash-coordinator"):
+        for name in PROGRAMS:
             self.assertEqual(run(installed("bin", name), "--version"), f"{name} {VERSION}\n")
             self.assertIn("Usage:", run(installed("bin", name), "--help"))
-        self.assertIn("Usage:", run(installed("bin/dash-worker"), "generate", "--help"))
+        for mode in ("generate", "probe"):
+            self.assertIn("Usage:", run(installed("bin/dash-worker"), mode, "--help"))
 
     def test_a_job_runs_from_here_to_its_end(self):
         tiny, output = os.path.join(SOURCE, "tests/golden/tiny"), path("output folder")
@@ -144,8 +145,9 @@ class Pages(unittest.TestCase):
     def test_options(self):
         for name in ("dashd", "dash-coordinator"):
             self.explain_equally(page(f"man1/{name}.1"), run(installed("bin", name), "--help"), name)
-        self.explain_equally(page("man1/dash-worker.1"), run(installed("bin/dash-worker"), "generate", "--help"),
-                             "dash-worker")
+        worker = installed("bin/dash-worker")
+        told = [run(worker, *mode, "--help") for mode in ([], ["generate"], ["probe"])]
+        self.explain_equally(page("man1/dash-worker.1"), "".join(told), "dash-worker")
 
     def test_commands_and_their_options(self):
         text = page("man1/dashctl.1")
