@@ -58,3 +58,4 @@ int cmd_resume(struct client *c, int argc, char **argv);
 int cmd_plan(struct client *c, int argc, char **argv);
 int cmd_sbatch(struct client *c, int argc, char **argv);
 int cmd_generate(struct client *c, int argc, char **argv);
+int cmd_doctor(struct client *c, int argc, char **argv);

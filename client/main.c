@@ -22,6 +22,7 @@ static const struct command {
     {"plan", cmd_plan, "JOB.YAML", "check a job and say what would run"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
+    {"doctor", cmd_doctor, "", "check this site, and say what to mend"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
