@@ -45,9 +45,11 @@ start() { # in the background
         SLURM_HOSTFILE=logs/hosts srun --mpi=pmix --ntasks=$((workers + 1)) --distribution=arbitrary \
             --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog logs/programs </dev/null &
     else
-        mpirun --oversubscribe --bind-to none --map-by node -x PATH \
-            --host "${hosts[0]}:1" -np 1 "${coordinator[@]}" : \
-            --host "$(printf '%s:1,' "${hosts[@]:1}")" -np "$workers" dash-worker </dev/null &
+        local rank ranks=(--host "${hosts[0]}" -np 1 "${coordinator[@]}")
+        for ((rank = 1; rank <= workers; rank++)); do # one by one: mpirun places a group of them as it likes
+            ranks+=(: --host "${hosts[rank]}" -np 1 dash-worker)
+        done
+        mpirun --oversubscribe --bind-to none --mca odls_base_sigkill_timeout 30 -x PATH "${ranks[@]}" </dev/null &
     fi
     launcher=$!
 }
@@ -145,6 +147,7 @@ reached=$at_step
 while :; do
     rm -f outcome.json
     start
+    [ -z "$stop" ] || kill -USR1 "$launcher" 2>/dev/null # a signal that came meanwhile
     wait_for "$launcher"
     launcher=
     outcome=
@@ -165,7 +168,11 @@ while :; do
         say error "a process has died after step $at_step; it was the last of $max_restarts restarts without progress"
         exit 1
     fi
-    nodes_answer || requeue
+    end_if_told
+    nodes_answer || {
+        end_if_told # Slurm's signals end all that runs here
+        requeue
+    }
     say warn "a process has died after step $at_step: restart $deaths of $max_restarts"
     sleep $((deaths < 6 ? 1 << (deaths - 1) : 60)) &
     wait_for $!
