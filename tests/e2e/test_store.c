@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 struct world {
     char folder[64];
@@ -110,6 +111,10 @@ static struct run_row example(void)
         .death_step = 11,
         .death_reason = (char *)"a signal",
         .not_before_ms = 12,
+        .slurm = true,
+        .external = true,
+        .slurm_job = (int64_t)1 << 33,
+        .mark = "0123456789abcdef",
     };
 }
 
@@ -140,6 +145,10 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_true(a->pid_start == b->pid_start);
     assert_string_equal(a->boot_id, b->boot_id);
     assert_int_equal(a->log_offset, b->log_offset);
+    assert_int_equal(a->slurm, b->slurm);
+    assert_int_equal(a->external, b->external);
+    assert_int_equal(a->slurm_job, b->slurm_job);
+    assert_string_equal(a->mark, b->mark);
 }
 
 static void load(struct world *w)
@@ -167,6 +176,34 @@ static void a_job_comes_back_as_it_was_put_in(void **state)
     reopen(w);
     load(w);
     assert_rows_equal(&w->row, &row);
+}
+
+/* The store of version 0.1.0 before it knew Slurm: today's without the four columns. */
+static void a_store_of_schema_1_is_brought_up_to_date(void **state)
+{
+    static const char older[] =
+        "ALTER TABLE jobs DROP COLUMN slurm; ALTER TABLE jobs DROP COLUMN external;"
+        "ALTER TABLE jobs DROP COLUMN slurm_job; ALTER TABLE jobs DROP COLUMN mark;"
+        "PRAGMA user_version=1;";
+    struct world *w = *state;
+    struct run_row row = example();
+    char *path = file_join(w->folder, "jobs.db");
+    sqlite3 *db = NULL;
+
+    assert_int_equal(store_add_run(w->store, &row, NULL), 0);
+    store_close(w->store);
+    w->store = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, older, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(path);
+    reopen(w);
+    load(w);
+    row.slurm = row.external = false;
+    row.slurm_job = 0;
+    row.mark[0] = '\0';
+    assert_rows_equal(&w->row, &row);
+    reopen(w);
 }
 
 static void ids_are_never_given_twice(void **state)
@@ -298,6 +335,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_job_comes_back_as_it_was_put_in),
+        TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(ids_are_never_given_twice),
         TEST(steps_are_read_from_any_number_in_batches),
         TEST(a_loss_that_is_not_finite_is_kept_as_such),
