@@ -19,7 +19,7 @@ struct outgoing {
 };
 
 struct ranks {
-    int index, count, neighbours;
+    int index, count, neighbours, neighbour_index;
     bool beside_coordinator;
     struct outgoing *outgoing;
 };
@@ -77,6 +77,7 @@ static int learn_neighbours(struct ranks *r, enum rank_role role)
     rc = MPI_Comm_split(host, role, r->index, &same);
     if (rc == MPI_SUCCESS) {
         MPI_Comm_size(same, &r->neighbours);
+        MPI_Comm_rank(same, &r->neighbour_index);
         MPI_Comm_free(&same);
     }
     MPI_Comm_free(&host);
@@ -193,6 +194,11 @@ int ranks_count(const struct ranks *r)
 int ranks_neighbours(const struct ranks *r)
 {
     return r->neighbours;
+}
+
+int ranks_neighbour_index(const struct ranks *r)
+{
+    return r->neighbour_index;
 }
 
 bool ranks_beside_coordinator(const struct ranks *r)

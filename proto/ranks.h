@@ -64,6 +64,7 @@ int ranks_index(const struct ranks *r); /* this process's rank */
 int ranks_count(const struct ranks *r);
 /* Ranks of `role` on this host, this one included: threads are shared among them. */
 int ranks_neighbours(const struct ranks *r);
+int ranks_neighbour_index(const struct ranks *r); /* which of them this one is, from 0 */
 
 /* Whether the coordinator is on this host too. */
 bool ranks_beside_coordinator(const struct ranks *r);

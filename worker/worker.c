@@ -6,6 +6,7 @@
 #include "core/trainable.h"
 #include "worker/decompose.h"
 #include "worker/pipeline.h"
+#include "worker/place.h"
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,19 @@ enum {
     CORES_TO_SHARE = 4
 }; /* with fewer than that the coordinator, which mostly sleeps, has none of its own */
 
+static int allowed_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 /* Of this node: those that this process may run on, and where Slurm started it no more than it was given. */
 static int usable_cores(const struct worker *w)
 {
     const char *allotted = getenv("SLURM_CPUS_ON_NODE");
-    int given = allotted ? atoi(allotted) : 0, cores;
-    cpu_set_t set;
+    int given = allotted ? atoi(allotted) : 0, cores = allowed_cores();
 
-    cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     if (given > 0 && given < cores)
         cores = given;
     if (given > 0 && cores >= CORES_TO_SHARE && ranks_beside_coordinator(w->ranks))
@@ -44,12 +50,18 @@ static int usable_cores(const struct worker *w)
     return cores;
 }
 
+/* Its share of the node's cores, on its own socket where that can be. */
 static int choose_threads(const struct worker *w)
 {
-    int share = usable_cores(w) / ranks_neighbours(w->ranks);
+    int share = usable_cores(w) / ranks_neighbours(w->ranks), there;
 
+    if (getenv("SLURM_CPUS_ON_NODE"))
+        place_take(ranks_neighbour_index(w->ranks), ranks_neighbours(w->ranks));
+    there = allowed_cores();
     if (w->setup.threads > 0)
         return w->setup.threads;
+    if (share > there)
+        share = there;
     return share > 0 ? share : 1;
 }
 
