@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2154 # the variables stand in the part above
 # ---- From here on the script is the same for every job. ----
 
 say() { # LEVEL WORDS: a line of the log, as the programs write theirs

@@ -70,7 +70,7 @@ static void plan_stages(const struct job *job, const struct model_config *c,
              job_workers(job) == 1 ? "" : "s");
 }
 
-static void plan_nodes(const struct job *job, struct job_plan *plan)
+static void plan_nodes(const struct job *job, const struct job *shaped, struct job_plan *plan)
 {
     int least, most;
 
@@ -81,6 +81,10 @@ static void plan_nodes(const struct job *job, struct job_plan *plan)
         plan_add(plan,
                  "slurm: %d to %d nodes; the shape is chosen when they are known, here for %d",
                  least, most, most);
+    if (!job_workers(job))
+        plan_add(plan, "shape: %d stage%s x %d replica%s", shaped->stages,
+                 shaped->stages == 1 ? "" : "s", shaped->replicas,
+                 shaped->replicas == 1 ? "" : "s");
 }
 
 /* As it would be with the most nodes that it may have. */
@@ -111,7 +115,7 @@ static int plan_shape(const struct job *job, const struct model_config *c,
     if (!first)
         return err_nomem(err, (size_t)shaped.stages * sizeof(*first));
     if (job->launcher == LAUNCHER_SLURM)
-        plan_nodes(job, plan);
+        plan_nodes(job, &shaped, plan);
     plan_stages(&shaped, c, t, trained, first, plan);
     free(first);
     return 0;

@@ -104,7 +104,7 @@ void output_check(const struct job *job, bool resume, struct problems *problems)
         check_is_this_job(job, problems);
     else if (!empty)
         problems_add(problems, NULL, 0,
-                     "output: %s is not empty: choose another folder, or remove it (`dashctl run "
-                     "--resume` goes on with a job that `dashctl run` began there)",
+                     "output: %s is not empty: choose another folder, or remove it (--resume goes "
+                     "on with a job that was begun there)",
                      job->output);
 }
