@@ -285,9 +285,10 @@ static void on_jobs_left(void *arg)
 {
     struct dashd *d = arg;
 
-    d->stopping = 1 + (d->reports != NULL);
-    rpc_stop(d->rpc, on_rpc_stopped, d);
-    if (d->reports)
+    d->stopping = rpc_is_started(d->rpc) + rpc_is_started(d->reports);
+    if (rpc_is_started(d->rpc))
+        rpc_stop(d->rpc, on_rpc_stopped, d);
+    if (rpc_is_started(d->reports))
         rpc_stop(d->reports, on_rpc_stopped, d);
 }
 
@@ -358,12 +359,12 @@ static int serve(struct dashd *d, struct err *err)
     rc = rpc_start(d->rpc, err);
     if (rc == 0 && d->reports)
         rc = rpc_start(d->reports, err);
-    if (rc < 0)
-        return rc;
-    rc = runs_begin(d->runs, err);
+    if (rc == 0)
+        rc = runs_begin(d->runs, err);
     if (rc < 0) {
         on_jobs_left(d);
-        uv_run(&d->loop, UV_RUN_DEFAULT);
+        if (d->stopping > 0)
+            uv_run(&d->loop, UV_RUN_DEFAULT);
         return rc;
     }
     printf("dashd %s serves %s (state %s, at most %d running job%s)\n", DASH_VERSION, d->served,

@@ -140,6 +140,11 @@ int rpc_start(struct rpc_server *s, struct err *err)
     return 0;
 }
 
+bool rpc_is_started(const struct rpc_server *s)
+{
+    return s && s->started;
+}
+
 static void ask_again(uv_timer_t *timer)
 {
     rpc_keep_asking(timer->data);

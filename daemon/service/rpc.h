@@ -56,6 +56,7 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
  * given), else 0. */
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
+bool rpc_is_started(const struct rpc_server *s); /* NULL: no */
 /* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */
 void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg);
 void rpc_close(struct rpc_server *s); /* NULL-safe; after done, or before rpc_start() */
