@@ -38,20 +38,25 @@ static bool is_bridge(const char *name)
            strncmp(name, "cni", 3) == 0;
 }
 
+static bool text_of(const struct sockaddr *a, char *host, socklen_t size)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+
+    if (a->sa_family == AF_INET)
+        return inet_ntop(AF_INET, &four->sin_addr, host, size) != NULL;
+    return a->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) &&
+           inet_ntop(AF_INET6, &six->sin6_addr, host, size) != NULL;
+}
+
 static void add_interface(struct list *l, const struct ifaddrs *i, int port)
 {
     char host[INET6_ADDRSTRLEN];
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)i->ifa_addr;
-    const struct sockaddr_in *four = (const struct sockaddr_in *)i->ifa_addr;
 
     if (!i->ifa_addr || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP) ||
         is_bridge(i->ifa_name))
         return;
-    if (i->ifa_addr->sa_family == AF_INET &&
-        inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host)))
-        add(l, host, port);
-    else if (i->ifa_addr->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) &&
-             inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host)))
+    if (text_of(i->ifa_addr, host, sizeof(host)))
         add(l, host, port);
 }
 

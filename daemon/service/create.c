@@ -131,17 +131,23 @@ static void answer_create(struct creation *c)
     free(script);
 }
 
+static void check_launcher(struct creation *c)
+{
+    if (c->job->launcher == LAUNCHER_SLURM && !c->plan_only && !c->runs->slurm)
+        problems_add(&c->problems, c->job->file, job_line(c->job, "launcher"),
+                     "launcher is slurm, but the machine of this dashd has no sbatch, squeue and "
+                     "scancel in its PATH");
+}
+
 static void on_validated(uv_work_t *work, int status)
 {
     struct creation *c = work->data;
     const char *output = c->job ? c->job->output : NULL;
 
-    if (output && status == 0)
+    if (output && status == 0) {
         runs_check_output(c->runs, output, &c->problems);
-    if (c->job && c->job->launcher == LAUNCHER_SLURM && !c->plan_only && !c->runs->slurm)
-        problems_add(&c->problems, c->job->file, job_line(c->job, "launcher"),
-                     "launcher is slurm, but the machine of this dashd has no sbatch, squeue and "
-                     "scancel in its PATH");
+        check_launcher(c);
+    }
     if (c->runs->stopping)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
     else if (c->problems.n || c->problems.dropped)

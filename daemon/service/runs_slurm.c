@@ -71,14 +71,12 @@ static void update(struct run *run, const struct slurm_row *row, bool requeued, 
     next.slurm_job = row->id;
     if (run->row.stop_wanted)
         words = run->row.reason;
-    if (requeued)
-        rc = runs_transit(run, &next, RUN_REQUEUED, words, &err);
-    else if (strcmp(run->row.reason, words) != 0 && (next.reason = strdup(words)))
-        rc = runs_save(run, &next, &err);
-    else if (run->row.slurm_job != row->id)
-        rc = runs_save(run, &next, &err);
-    else
+    if (!requeued && strcmp(run->row.reason, words) == 0 && run->row.slurm_job == row->id)
         return;
+    if (!requeued && strcmp(run->row.reason, words) != 0 && !(next.reason = strdup(words)))
+        return; /* the next look has it too */
+    rc = requeued ? runs_transit(run, &next, RUN_REQUEUED, words, &err)
+                  : runs_save(run, &next, &err);
     if (rc < 0) {
         if (!requeued && next.reason != run->row.reason)
             free(next.reason);

@@ -189,10 +189,10 @@ static void arm(struct slurm *s, int ms)
 
 void slurm_look_soon(struct slurm *s)
 {
+    bool waits = uv_is_active((uv_handle_t *)s->timer);
+
     s->pause_ms = SOON_MS;
-    if (!s->looking && uv_timer_get_due_in(s->timer) > SOON_MS)
-        arm(s, SOON_MS);
-    else if (!uv_is_active((uv_handle_t *)s->timer))
+    if (!waits || uv_timer_get_due_in(s->timer) > SOON_MS)
         arm(s, SOON_MS);
 }
 
