@@ -30,6 +30,7 @@ struct doctor {
     char *programs; /* the folder of the programs */
     json_t *findings;
     bool has_problem, was_interrupted;
+    bool is_other_cpu; /* a rank has said so: it will not do better when started otherwise */
 };
 
 /* A line: what was checked, how it stands, and below it what to do (NULL: nothing). With json it is kept for doctor_findings. */
@@ -40,7 +41,9 @@ void doctor_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The last line of a program's words that says something, its "sbatch: error: " left out; at most size - 1 bytes. */
 void doctor_last_words(const char *text, char *ret, size_t size);
-/* "built for another CPU" in words, if a program died of an instruction that its CPU does not know. */
+/* A telling line from the log of ranks and of what started them: a rank's own words, else the first. */
+void doctor_rank_words(const char *log, char *ret, size_t size);
+/* Whether a program died, or would have, of an instruction that its CPU does not know. */
 bool doctor_is_other_cpu(const char *text, int status);
 extern const char doctor_march_remedy[];
 

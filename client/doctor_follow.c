@@ -103,7 +103,7 @@ struct watch {
     double submitted, answered;
     double pending_last;  /* seen */
     double running_first; /* 0: not yet */
-    char told[300];
+    char told[400];
 };
 
 static void tell_news(struct watch *w, const struct doctor_job *job)

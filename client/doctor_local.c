@@ -12,11 +12,9 @@ void doctor_no_findings(struct doctor *d, const char *log, int status, const cha
 {
     char words[600];
 
-    doctor_last_words(log, words, sizeof(words));
+    doctor_rank_words(log, words, sizeof(words));
     if (log && doctor_is_other_cpu(log, status)) {
-        const char *at = strstr(log, "the CPU of ");
-        if (at)
-            snprintf(words, sizeof(words), "%.*s", (int)strcspn(at, "\n"), at);
+        d->is_other_cpu = true;
         doctor_tell(d, "cpu", DOCTOR_PROBLEM, doctor_march_remedy, "built for another CPU: %s",
                     words[0] ? words : "Illegal instruction");
     } else if (status == SUBPROCESS_LATE || status == 124) {
@@ -122,7 +120,7 @@ void doctor_local(struct doctor *d)
     else
         doctor_tell(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module",
                     "there is no mpirun in PATH");
-    if (mpi || (!d->was_interrupted && alone(d, &m, worker)))
+    if (mpi || (!d->was_interrupted && !d->is_other_cpu && alone(d, &m, worker)))
         judge(d, &m, mpi);
     doctor_meeting_end(&m);
     free(worker);

@@ -13,16 +13,27 @@ enum { START_MS = 20 * 1000 };
 const char doctor_march_remedy[] =
     "build again with -DDASH_MARCH=x86-64-v3, or whatever the oldest of the CPUs in use has";
 
+/* What Slurm says after every death, and the rules around mpirun's words, tell nothing. */
+static bool says_something(const char *line, size_t len)
+{
+    return strspn(line, "- \t\r") < len && strncmp(line, "srun: ", 6) != 0 &&
+           !memmem(line, len, " CANCELLED AT ", 14);
+}
+
 void doctor_last_words(const char *text, char *ret, size_t size)
 {
     const char *last = "", *at, *end, *error;
     size_t len = 0;
+    bool said = false;
 
     for (at = text; at && *at; at = *end ? end + 1 : end) {
+        bool says;
         end = at + strcspn(at, "\n");
-        if (end > at) {
+        says = says_something(at, (size_t)(end - at));
+        if (end > at && (says || !said)) {
             last = at;
             len = (size_t)(end - at);
+            said |= says;
         }
     }
     error = memmem(last, len, "error: ", 7);
@@ -33,10 +44,64 @@ void doctor_last_words(const char *text, char *ret, size_t size)
     snprintf(ret, size, "%.*s", (int)(len < size ? len : size - 1), last);
 }
 
+/* dash-worker says who it is, and what to do: both are said here anyway. */
+static void shorten(char *words)
+{
+    static const char own[] = "dash-worker: ";
+    char *rest = strstr(words, ": built for another CPU");
+
+    if (rest)
+        *rest = '\0';
+    if (strncmp(words, own, strlen(own)) == 0)
+        memmove(words, words + strlen(own), strlen(words + strlen(own)) + 1);
+}
+
+/* The first line that says something: what comes after is mostly its consequence. */
+static void first_words(const char *text, char *ret, size_t size)
+{
+    const char *at = text;
+
+    while (at && *at && !says_something(at, strcspn(at, "\n"))) {
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+    }
+    if (at && *at)
+        snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
+    else
+        doctor_last_words(text, ret, size);
+}
+
+/* The beginning of the line of text in which word is; NULL: it is in none. */
+static const char *line_with(const char *text, const char *word)
+{
+    const char *at = strstr(text, word);
+
+    while (at && at > text && at[-1] != '\n')
+        at--;
+    return at;
+}
+
+void doctor_rank_words(const char *log, char *ret, size_t size)
+{
+    const char *own;
+
+    log = log ? log : "";
+    own = line_with(log, "dash-worker: the CPU of ");
+    if (!own)
+        own = line_with(log, "llegal instruction");
+    if (!own)
+        own = line_with(log, "dash-worker: ");
+    if (own)
+        snprintf(ret, size, "%.*s", (int)strcspn(own, "\n"), own);
+    else
+        first_words(log, ret, size);
+    shorten(ret);
+}
+
 bool doctor_is_other_cpu(const char *text, int status)
 {
-    return status == SUBPROCESS_SIGNAL + SIGILL || status == 128 + SIGILL ||
-           strstr(text, "built for another CPU") || strstr(text, "llegal instruction");
+    return status == SUBPROCESS_SIGNAL + SIGILL || strstr(text, "built for another CPU") ||
+           strstr(text, "llegal instruction");
 }
 
 /* Why a program that was started did not do well. */
@@ -44,7 +109,7 @@ static void say_end(const struct subprocess_said *said, char *ret, size_t size)
 {
     char words[500];
 
-    doctor_last_words(said->err[0] ? said->err : said->out, words, sizeof(words));
+    doctor_rank_words(said->err[0] ? said->err : said->out, words, sizeof(words));
     if (words[0])
         snprintf(ret, size, "%s", words);
     else if (said->status >= SUBPROCESS_SIGNAL)

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { PROBED_MS = 45 * 1000, ECHO_MS = 20 * 1000 };
+enum { PROBED_MS = 45 * 1000, ECHO_MS = 5 * 1000 };
 enum { PINGS = 200, PING_BYTES = 8, LOADS = 16, LOAD_BYTES = 4 << 20 };
 
-static const double load_seconds = 1;
+static const double load_seconds = 1, load_seconds_in_all = 20;
 
 enum { KEY_FOLDER = 1, KEY_WORD, KEY_ADDRESS, KEY_ONE_MACHINE, KEY_ALONE };
 
@@ -93,14 +93,17 @@ static int echo(struct ranks *ranks, struct err *err)
 
 /* ---- rank 0 ---- */
 
-/* Seconds that one message and its return take on average, at most `most` of them and not for much longer than load_seconds; negative: no
+/* Seconds that one message and its return take on average, at most `most` of them and not for much longer than `seconds`; negative: no
  * answer. */
 static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t len, int most)
 {
+    double seconds = load_seconds_in_all / ranks_count(ranks);
     double start = now_s();
     int n = 0;
 
-    while (n < most && now_s() - start < load_seconds) {
+    if (seconds > load_seconds)
+        seconds = load_seconds;
+    while (n == 0 || (n < most && now_s() - start < seconds)) {
         struct rank_message m;
         struct err ignored;
         bool got = false;

@@ -87,6 +87,10 @@ class Machine(Doctor):
         self.tool("mpirun", "#!/bin/sh\necho 'no such plugin: xyz' >&2\nexit 3\n")
         self.assertIn("(status 3): no such plugin: xyz", self.problem(self.findings(status=1), "mpi"))
 
+    def test_mpiruns_own_statuses_are_no_signals(self):
+        self.tool("mpirun", "#!/bin/sh\necho ------- >&2\necho 'cannot access the program' >&2\nexit 132\n")
+        self.assertIn("(status 132): cannot access the program", self.problem(self.findings(status=1), "mpi"))
+
     def test_wrong_options(self):
         for arguments in (["--nodes", "0"], ["--nodes", "two"], ["--timeout", "-1"], ["--cpus-per-task", "1x"], ["here"],
                           ["--no-such-option"], ["--output", "xml"]):
