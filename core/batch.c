@@ -58,7 +58,7 @@ int batch_prepare(const char *output, const char *job_yaml, const char *mark, st
     if (rc == 0)
         rc = forget(output, "outcome.json", err);
     if (rc == 0)
-        rc = forget(output, "logs/requeues", err);
+        rc = forget(output, "logs/runs", err);
     return rc == 0 ? keep(output, "logs/launch", mark, err) : rc;
 }
 
@@ -70,19 +70,23 @@ static bool starts_with(const char *text, const char *start)
 /* sbatch lets a variable win over an #SBATCH line. A user's default stays one where the job file says nothing. */
 static bool is_wanted(const char *variable, const struct job *job)
 {
-    const struct job_slurm *s = &job->slurm;
+    static const char *const unwanted[] = {"SLURM_", "SQUEUE_", "SCANCEL_",
+                                           "PMI_",   "PMIX_",   "OMPI_COMM_WORLD_"};
+    size_t i;
 
-    if (starts_with(variable, "SLURM_"))
-        return starts_with(variable, "SLURM_CONF=");
+    if (starts_with(variable, "SLURM_CONF="))
+        return true;
+    for (i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)
+        if (starts_with(variable, unwanted[i]))
+            return false;
     if (!starts_with(variable, "SBATCH_"))
-        return !starts_with(variable, "PMI_") && !starts_with(variable, "PMIX_") &&
-               !starts_with(variable, "OMPI_COMM_WORLD_");
-    return (starts_with(variable, "SBATCH_ACCOUNT=") && !s->account) ||
-           (starts_with(variable, "SBATCH_PARTITION=") && !s->partition) ||
-           (starts_with(variable, "SBATCH_QOS=") && !s->qos) ||
-           (starts_with(variable, "SBATCH_TIMELIMIT=") && !s->time) ||
-           (starts_with(variable, "SBATCH_CONSTRAINT=") && !s->constraint) ||
-           starts_with(variable, "SBATCH_RESERVATION=");
+        return true;
+    return job && ((starts_with(variable, "SBATCH_ACCOUNT=") && !job->slurm.account) ||
+                   (starts_with(variable, "SBATCH_PARTITION=") && !job->slurm.partition) ||
+                   (starts_with(variable, "SBATCH_QOS=") && !job->slurm.qos) ||
+                   (starts_with(variable, "SBATCH_TIMELIMIT=") && !job->slurm.time) ||
+                   (starts_with(variable, "SBATCH_CONSTRAINT=") && !job->slurm.constraint) ||
+                   starts_with(variable, "SBATCH_RESERVATION="));
 }
 
 char **batch_environment(const struct job *job)

@@ -6,6 +6,7 @@
  *
  *   <output>/job.yaml      the job with all its defaults
  *   <output>/logs/job.log  what Slurm, the script and the programs say
+ *   <output>/logs/runs     how far the last run came, and how many came no further
  *   <output>/logs/launch   the mark of the newest submission: an older script that finds another there ends
  *
  * The mark is also the Slurm job's comment, "dash:<mark>": dashd finds its jobs by it.
@@ -24,7 +25,7 @@ int batch_make_mark(char ret_mark[BATCH_MARK_LEN + 1], struct err *err);
 int batch_prepare(const char *output, const char *job_yaml, const char *mark, struct err *err);
 
 /* The environment in which the script is to be submitted: this process's, without what would speak for another Slurm job or
- * against what the script says. Caller frees the array only; NULL for lack of memory. */
+ * against what the script says. job NULL: that in which Slurm is asked. Caller frees the array only; NULL for lack of memory. */
 char **batch_environment(const struct job *job);
 
 /* The script. programs: absolute path of the folder of dash-coordinator and dash-worker, on the nodes. Caller frees; NULL

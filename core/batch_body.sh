@@ -61,62 +61,104 @@ count_steps() {
     at_step=${#rows[@]}
 }
 
-# Why this run is to end: "limit" (Slurm's time limit is near) or "asked".
+# Why this run is to end: "limit" (Slurm's time limit is near) or "asked". Slurm itself sends TERM when it ends a job, to this
+# script and to all that it runs; dashd sends it to the script alone.
 stop=
+termed=
 launcher=
+reserve= # of the time before the limit: a step that outlives it is given up
 on_limit() {
     [ -z "$stop" ] || return
     stop=limit
     say info "the time limit is near: the step is finished, then Slurm queues the job again"
     [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null
-    # A step that takes too long is given up; it is done again from the checkpoint before it.
-    (sleep $((grace - grace / 4)) && exec scontrol requeue "$SLURM_JOB_ID") &
+    sleep $((grace - grace / 4)) &
+    reserve=$!
 }
 on_term() {
+    termed=yes
     [ -z "$stop" ] || return
     stop=asked
     [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null
 }
+on_exit() {
+    [ -z "$reserve" ] || kill "$reserve" 2>/dev/null
+}
 trap on_limit USR1
 trap on_term TERM
+trap on_exit EXIT
 
-wait_for() { # PID: bash's own wait ends at every signal
-    while :; do
-        wait "$1"
-        kill -0 "$1" 2>/dev/null || return 0
+# Waits for a process: bash's own wait ends at every signal. Fails if the reserve is used up before.
+wait_for() {
+    while kill -0 "$1" 2>/dev/null; do
+        # shellcheck disable=SC2086 # one or none
+        wait -n "$1" $reserve
+        [ -z "$reserve" ] || kill -0 "$reserve" 2>/dev/null || return 1
     done
 }
 
-# A limit in which not one step is done would have it queued again for ever.
-requeue() {
-    local before=0 fruitless=0
-
-    count_steps
-    [ ! -f logs/requeues ] || read -r before fruitless <logs/requeues
-    fruitless=$((at_step > before ? 0 : fruitless + 1))
-    echo "$at_step $fruitless" >logs/requeues
-    if [ "$fruitless" -ge 5 ]; then
-        say error "$fruitless runs in a row have done no step: the time limit (slurm.time) is too short"
-        exit 1
-    fi
-    say info "queued again after step $at_step"
-    if ! scontrol requeue "$SLURM_JOB_ID"; then
-        say warn "Slurm does not queue this job again: it is submitted anew"
-        sbatch "$0" || exit 1
-    fi
-    exit 3
+pause() { # SECONDS
+    sleep "$1" &
+    wait "$!" # a signal is as good a reason to go on
 }
 
-# What Slurm has said of this run: it writes into this job's log.
-said_by_slurm() {
-    tail -c "+$((begun + 1))" logs/job.log | grep -q "JOB $SLURM_JOB_ID ON .* DUE TO $1"
+# Sets info, what Slurm says of this job. A question is lost with the TERM that ends a job, so it is asked again.
+ask_slurm() {
+    local tries
+
+    for tries in 1 2 3; do
+        info=$(scontrol show job -o "$SLURM_JOB_ID" 2>/dev/null)
+        [ -z "$info" ] || return 0
+        [ "$tries" = 3 ] || pause 1
+    done
+    return 1
+}
+
+# Somebody else has decided: Slurm starts it again by itself, or it was cancelled.
+end_if_decided() {
+    local restarts=${info#* Restarts=}
+
+    restarts=${restarts%% *}
+    [ "${restarts:-0}" -le "${SLURM_RESTART_COUNT-0}" ] || exit 3
+    case $info in
+    *" JobState=RUNNING "*) [ -z "$termed" ] || exit 3 ;; # dashd's
+    *" Reason=TimeLimit "*) ;;
+    *) exit 3 ;;
+    esac
+}
+
+requeue() {
+    local said
+
+    say info "to be queued again after step $at_step"
+    while :; do
+        if ask_slurm; then
+            end_if_decided
+            said=$(scontrol requeue "$SLURM_JOB_ID" 2>&1) && exit 3
+            case $said in
+            *disabled* | *denied* | *"not permitted"*)
+                say warn "Slurm does not queue this job again ($said): it is submitted anew"
+                sbatch "$0" && exit 3
+                exit 1
+                ;;
+            esac
+        else
+            said="its controller does not answer"
+        fi
+        say warn "Slurm does not queue the job again yet: $said"
+        pause 5
+    done
 }
 
 end_if_told() {
+    count_steps
     case $stop in
     limit) requeue ;;
-    asked) # where the warning before the time limit did not come
-        if said_by_slurm 'TIME LIMIT'; then requeue; fi
+    asked) # by dashd or scancel; or by the time limit, where the warning before it did not come
+        ask_slurm
+        case $info in
+        *" Reason=TimeLimit "*) requeue ;;
+        esac
         exit 3
         ;;
     esac
@@ -124,7 +166,8 @@ end_if_told() {
 
 # A job that is preempted goes on in Slurm's queue if it waits to be ended; its ranks are told first.
 wait_if_preempted() {
-    case $(scontrol show job -o "$SLURM_JOB_ID") in
+    ask_slurm
+    case $info in
     *" PreemptTime=2"*)
         say info "preempted after step $at_step: Slurm ends it and queues it again"
         sleep 900 &
@@ -138,16 +181,30 @@ nodes_answer() {
     timeout 60 srun --nodes=${#nodes[@]} --ntasks=${#nodes[@]} --ntasks-per-node=1 --overlap true
 }
 
-say info "Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST (run $((${SLURM_RESTART_COUNT-0} + 1))): $workers workers, by $starter"
-begun=$(stat -c %s logs/job.log)
-deaths=0
+# Runs in which not one step is done would follow one another for ever.
 count_steps
+before=-1
+fruitless=0
+[ ! -f logs/runs ] || read -r before fruitless <logs/runs
+fruitless=$((at_step > before ? 0 : fruitless + 1))
+echo "$at_step $fruitless" >logs/runs
+say info "Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST (run $((${SLURM_RESTART_COUNT-0} + 1))): $workers workers, by $starter"
+if [ $fruitless -ge 10 ]; then
+    say error "$fruitless runs in a row have done no step: each was ended before (is slurm.time too short?)"
+    exit 1
+fi
+
+deaths=0
 reached=$at_step
 while :; do
     rm -f outcome.json
     start
     [ -z "$stop" ] || kill -USR1 "$launcher" 2>/dev/null # a signal that came meanwhile
-    wait_for "$launcher"
+    wait_for "$launcher" || {
+        count_steps
+        say warn "the step takes longer than the time before the limit: it is given up, and done again"
+        requeue
+    }
     launcher=
     outcome=
     [ ! -f outcome.json ] || read -r -d '' outcome <outcome.json || true
@@ -157,7 +214,6 @@ while :; do
     *'"how":"stopped","asked":true'*) exit 3 ;;
     esac
     end_if_told
-    count_steps
     wait_if_preempted
 
     [ "$at_step" -le "$reached" ] || deaths=0
@@ -170,10 +226,10 @@ while :; do
     end_if_told
     nodes_answer || {
         end_if_told # Slurm's signals end all that runs here
+        say warn "not all nodes answer"
         requeue
     }
     say warn "a process has died after step $at_step: restart $deaths of $max_restarts"
-    sleep $((deaths < 6 ? 1 << (deaths - 1) : 60)) &
-    wait_for $!
+    pause $((deaths < 6 ? 1 << (deaths - 1) : 60))
     end_if_told
 done

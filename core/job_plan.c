@@ -87,16 +87,19 @@ static void plan_nodes(const struct job *job, const struct job *shaped, struct j
                  shaped->replicas == 1 ? "" : "s");
 }
 
-/* As it would be with the most nodes that it may have. */
+/* As it would be with the most nodes that it may have and can use. */
 static int choose_shape(struct job *job, const struct model_config *c, const struct trainable *t,
                         const struct shape_limits *limits, struct err *err)
 {
-    int least, most;
+    int least, most, rc;
 
     if (job_workers(job))
         return 0;
     job_slurm_nodes(job, &least, &most);
-    return shape_choose(job, c, t, limits, most * job->slurm.workers_per_node, err);
+    do
+        rc = shape_choose(job, c, t, limits, most * job->slurm.workers_per_node, err);
+    while (rc == ERR_INVALID && --most >= least);
+    return rc;
 }
 
 static int plan_shape(const struct job *job, const struct model_config *c,

@@ -42,6 +42,8 @@ void job_slurm_nodes(const struct job *job, int *ret_least, int *ret_most)
         *ret_least = *ret_most = nodes_needed(job);
 }
 
+enum { TIME_PART_MOST = 1000000 };
+
 /* Up to 4 numbers, taken apart by ':' and, after the first, '-'. */
 static int split_time(const char *text, long parts[4], bool *ret_days)
 {
@@ -50,7 +52,9 @@ static int split_time(const char *text, long parts[4], bool *ret_days)
 
     *ret_days = false;
     while (n < 4 && isdigit((unsigned char)*text)) {
-        parts[n++] = strtol(text, &end, 10);
+        parts[n] = strtol(text, &end, 10);
+        if (parts[n++] > TIME_PART_MOST)
+            return 0;
         if (!*end)
             return n;
         if (*end == '-' && n == 1)
@@ -129,7 +133,8 @@ static void complain(const struct job *job, const char *key, struct problems *pr
                  value);
 }
 
-/* What the batch script sets by itself, or what would start a job more than once. */
+/* What the batch script sets by itself, or what would start a job more than once or not at all. sbatch takes a
+ * beginning of an option for the whole. */
 static const char *owner_of(const char *option)
 {
     static const struct {
@@ -137,11 +142,13 @@ static const char *owner_of(const char *option)
     } taken[] = {
         {"--account", "slurm.account"},
         {"--array", NULL},
+        {"--clusters", NULL},
         {"--comment", NULL},
         {"--constraint", "slurm.constraint"},
         {"--cpus-per-task", "slurm.cpus_per_task"},
         {"--error", NULL},
         {"--export", NULL},
+        {"--hold", NULL},
         {"--job-name", "name"},
         {"--mem", "slurm.mem"},
         {"--no-requeue", NULL},
@@ -150,17 +157,20 @@ static const char *owner_of(const char *option)
         {"--ntasks-per-node", "slurm.workers_per_node"},
         {"--open-mode", NULL},
         {"--output", NULL},
+        {"--parsable", NULL},
         {"--partition", "slurm.partition"},
         {"--qos", "slurm.qos"},
         {"--requeue", NULL},
         {"--signal", "slurm.grace_seconds"},
+        {"--test-only", NULL},
         {"--time", "slurm.time"},
+        {"--wait", NULL},
         {"--wrap", NULL},
     };
     size_t len = strcspn(option, "="), i;
 
     for (i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-        if (strlen(taken[i].option) == len && strncmp(taken[i].option, option, len) == 0)
+        if (strncmp(taken[i].option, option, len) == 0)
             return taken[i].owner ? taken[i].owner : "";
     return NULL;
 }
@@ -170,7 +180,8 @@ static void check_extra(const struct job *job, const char *option, struct proble
     const char *owner = owner_of(option);
     int line = job_line(job, "slurm.extra");
 
-    if (strncmp(option, "--", 2) != 0 || has_control(option))
+    if (strncmp(option, "--", 2) != 0 || !isalpha((unsigned char)option[2]) ||
+        strcspn(option, " #\"'\\") < strcspn(option, "=") || has_control(option))
         complain(job, "slurm.extra", problems,
                  "options of sbatch in their long form, such as \"--exclusive\"", option);
     else if (owner && *owner)

@@ -123,16 +123,26 @@ static unsigned long resident_bytes(void)
     return pages * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
-static int set_up(struct worker *w, struct err *err)
+/* Waits for the setup. Sets *ret_needed to false where the job is over and there was none: it had workers enough. */
+static int receive_setup(struct worker *w, bool *ret_needed, struct err *err)
 {
     struct rank_message m;
-    struct rank_ready ready = {0};
-    int rc = ranks_receive(w->ranks, 0, RANK_SETUP, &m, err);
+    int rc = ranks_receive(w->ranks, 0, RANK_ANY, &m, err);
 
     if (rc < 0)
         return rc;
-    rc = read_setup(w, &m.body, err);
+    *ret_needed = m.tag != RANK_STOP;
+    if (*ret_needed)
+        rc = read_setup(w, &m.body, err);
     buf_free(&m.body);
+    return rc;
+}
+
+static int set_up(struct worker *w, struct err *err)
+{
+    struct rank_ready ready = {0};
+    int rc = 0;
+
     if (rc == 0)
         rc = team_open(choose_threads(w), &w->team, err);
     if (rc == 0)
@@ -317,9 +327,12 @@ int worker_serve(struct ranks *ranks, struct err *err)
     struct rank_message m;
     struct err ignored;
     bool got;
-    int rc = set_up(&w, err);
+    bool needed = false;
+    int rc = receive_setup(&w, &needed, err);
 
-    if (rc == 0)
+    if (rc == 0 && needed)
+        rc = set_up(&w, err);
+    if (rc == 0 && needed)
         rc = serve_commands(&w, err);
     if (rc < 0) {
         ranks_send(ranks, 0, RANK_ERROR, err->text, strlen(err->text), &ignored);

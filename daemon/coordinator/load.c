@@ -1,6 +1,7 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
 #include "daemon/coordinator/load.h"
 #include "core/file.h"
+#include "core/job_slurm.h"
 #include "core/shape.h"
 #include "core/tokenizer.h"
 #include <stdlib.h>
@@ -128,13 +129,21 @@ int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
     struct shape_limits limits = {.trained = loaded_trained_fraction(l),
                                   .worker_bytes = worker_bytes(l->job)};
     long i;
+    int rc;
 
     if (l->job->stages && l->job->replicas)
-        return 0;
+        return job_workers(l->job) == workers
+                   ? 0
+                   : err_set(err, ERR_INVALID,
+                             "the job wants %d workers (stages x replicas) but %d were started",
+                             job_workers(l->job), workers);
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;
     limits.micro_batches =
         shape_micro_batches((long)(tokens / (double)l->train.n * l->job->batch_size),
                             l->job->micro_batch_tokens, l->job->batch_size);
-    return shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers, err);
+    do
+        rc = shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers, err);
+    while (rc == ERR_INVALID && --workers > 0);
+    return rc;
 }

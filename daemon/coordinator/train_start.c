@@ -1,5 +1,6 @@
 /* daemon/coordinator/train_start.c - what happens before the first step; see train.h. */
 #include "core/file.h"
+#include "core/job_slurm.h"
 #include "core/log.h"
 #include "daemon/coordinator/train_impl.h"
 #include <stdio.h>
@@ -32,12 +33,16 @@ static char *cache_folder(void)
     return NULL;
 }
 
-static int set_up_workers(struct train *t, struct err *err)
+static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = cache_folder();
     double start = train_now();
-    int rc = loaded_choose_shape(&t->loaded, ranks_count(t->ranks) - 1, err);
+    int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
 
+    if (rc == 0 && job_workers(job_of(t)) < started)
+        buf_printf(notices,
+                   "%d of %d workers are idle: the job cannot be shared out among all of them\n",
+                   started - job_workers(job_of(t)), started);
     if (rc == 0)
         rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
                           &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
@@ -47,8 +52,8 @@ static int set_up_workers(struct train *t, struct err *err)
     if (rc == 0)
         log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
                  "%.0f MB in all",
-                 ranks_count(t->ranks) - 1, job_of(t)->stages, job_of(t)->replicas,
-                 t->workers.threads, train_now() - start, (double)t->workers.resident_bytes / 1e6);
+                 job_workers(job_of(t)), job_of(t)->stages, job_of(t)->replicas, t->workers.threads,
+                 train_now() - start, (double)t->workers.resident_bytes / 1e6);
     return rc;
 }
 
@@ -127,7 +132,7 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);
-        rc = set_up_workers(t, err);
+        rc = set_up_workers(t, &notices, err);
     }
     if (rc == 0)
         rc = load_or_init(t, &notices, err);

@@ -34,10 +34,6 @@ int workers_open(struct workers *w, struct ranks *ranks, const struct job *job,
 
     *w = (struct workers){
         .ranks = ranks, .stages = job->stages, .replicas = job->replicas, .layout = layout};
-    if (ranks_count(ranks) != 1 + count(w))
-        return err_set(err, ERR_INVALID,
-                       "the job wants %d workers (stages x replicas) but %d were started", count(w),
-                       ranks_count(ranks) - 1);
     w->first_layer = calloc((size_t)w->stages + 1, sizeof(*w->first_layer));
     w->begin = calloc((size_t)w->stages + 1, sizeof(*w->begin));
     w->trees = calloc((size_t)w->stages, sizeof(*w->trees));
@@ -367,6 +363,6 @@ void workers_stop(struct workers *w)
     struct err ignored;
     int i;
 
-    for (i = 0; i < count(w); i++)
-        ranks_send(w->ranks, 1 + i, RANK_STOP, "", 0, &ignored);
+    for (i = 1; w->ranks && i < ranks_count(w->ranks); i++)
+        ranks_send(w->ranks, i, RANK_STOP, "", 0, &ignored);
 }

@@ -13,7 +13,7 @@
 
 struct workers {
     struct ranks *ranks;
-    int stages, replicas;
+    int stages, replicas; /* ranks beyond these are idle until the end */
     int *first_layer; /* (stages + 1), owned */
     size_t *begin;    /* (stages + 1): slices of the trained vector, owned */
     const struct trainable *layout;

@@ -1,25 +1,30 @@
 /* daemon/service/command.c - see command.h. A command is over when its process has ended and both of its pipes are at
- * their end, whichever comes last. */
+ * their end, whichever comes last. It leads a process group, which is killed as a whole when it takes too long; a pipe that
+ * somebody holds open even then is given up a second later. */
 #include "daemon/service/command.h"
 #include "core/buf.h"
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAID_MOST = 4 << 20, CHUNK = 65536 };
+enum { SAID_MOST = 4 << 20, CHUNK = 65536, GIVE_UP_MS = 1000 };
 
 struct command {
+    struct command *next, **prev; /* in its group */
     uv_process_t process;
     uv_pipe_t in, out, err;
     uv_timer_t timer;
     uv_write_t write;
     struct buf said[2]; /* out, err */
     char *input;
+    pid_t pid;
     char chunk[CHUNK];
     command_fn *done;
     void *arg;
     int status;
-    int waits_for; /* process and pipes that have not ended */
+    bool ended, out_ended, err_ended, told;
+    bool too_long;
     int open_handles;
 };
 
@@ -44,6 +49,10 @@ static void close_handle(struct command *c, uv_handle_t *handle)
 
 static void close_all(struct command *c)
 {
+    if (c->prev)
+        *c->prev = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
     c->open_handles = 1; /* so that none of them frees c before all are closing */
     close_handle(c, (uv_handle_t *)&c->process);
     if (!uv_is_closing((uv_handle_t *)&c->in))
@@ -54,12 +63,13 @@ static void close_all(struct command *c)
     c->open_handles--;
 }
 
-static void one_ended(struct command *c)
+static void tell_if_over(struct command *c)
 {
-    struct command_result result = {.status = c->status};
+    struct command_result result = {.status = c->too_long ? COMMAND_KILLED : c->status};
 
-    if (--c->waits_for > 0)
+    if (c->told || !c->ended || !c->out_ended || !c->err_ended)
         return;
+    c->told = true;
     result.out = c->said[0].data ? c->said[0].data : "";
     result.err = c->said[1].data ? c->said[1].data : "";
     c->done(c->arg, &result);
@@ -71,14 +81,27 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     struct command *c = process->data;
 
     c->status = signal ? COMMAND_KILLED : (int)status;
-    one_ended(c);
+    c->ended = true;
+    tell_if_over(c);
+}
+
+static void on_given_up(uv_timer_t *timer)
+{
+    struct command *c = timer->data;
+
+    c->out_ended = c->err_ended = true;
+    tell_if_over(c);
 }
 
 static void on_timeout(uv_timer_t *timer)
 {
     struct command *c = timer->data;
 
-    uv_process_kill(&c->process, SIGKILL);
+    c->too_long = true;
+    kill(
+        -c->pid,
+        SIGKILL); /* the group may have others than its leader, and keeps its number while it has */
+    uv_timer_start(&c->timer, on_given_up, GIVE_UP_MS, 0);
 }
 
 static void give_chunk(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
@@ -96,7 +119,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
     if (n < 0) {
         uv_read_stop(stream);
-        one_ended(c);
+        *(stream == (uv_stream_t *)&c->out ? &c->out_ended : &c->err_ended) = true;
+        tell_if_over(c);
     } else if (said->len + (size_t)n <= SAID_MOST) {
         buf_append(said, buf->base, (size_t)n);
     }
@@ -123,7 +147,7 @@ static void feed(struct command *c)
     uv_write(&c->write, (uv_stream_t *)&c->in, &buf, 1, on_written);
     if (!end || uv_shutdown(end, (uv_stream_t *)&c->in, on_in_shut) < 0) {
         free(end);
-        uv_process_kill(&c->process, SIGKILL);
+        kill(-c->pid, SIGKILL);
     }
 }
 
@@ -136,6 +160,7 @@ static int spawn(struct command *c, uv_loop_t *loop, char *const *argv, char **e
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&c->err},
     };
     uv_process_options_t options = {.exit_cb = on_exit_of,
+                                    .flags = UV_PROCESS_DETACHED,
                                     .file = argv[0],
                                     .args = (char **)argv,
                                     .env = env,
@@ -149,11 +174,25 @@ static int spawn(struct command *c, uv_loop_t *loop, char *const *argv, char **e
     uv_timer_init(loop, &c->timer);
     c->process.data = c->in.data = c->out.data = c->err.data = c->timer.data = c;
     rc = uv_spawn(loop, &c->process, &options);
+    c->pid = uv_process_get_pid(&c->process);
     return rc == 0 ? 0 : err_set(err, ERR_IO, "%s cannot be started: %s", argv[0], uv_strerror(rc));
 }
 
-int command_start(uv_loop_t *loop, char *const *argv, char **env, const char *input, int timeout_ms,
-                  command_fn *done, void *arg, struct err *err)
+void command_abandon(struct command_group *group)
+{
+    struct command *c, *next;
+
+    for (c = group->first; c; c = next) {
+        next = c->next;
+        c->told = true;
+        if (!c->input)
+            kill(-c->pid, SIGKILL);
+        close_all(c);
+    }
+}
+
+int command_start(struct command_group *group, char *const *argv, char **env, const char *input,
+                  int timeout_ms, command_fn *done, void *arg, struct err *err)
 {
     struct command *c = calloc(1, sizeof(*c));
     int rc;
@@ -164,12 +203,16 @@ int command_start(uv_loop_t *loop, char *const *argv, char **env, const char *in
     }
     c->done = done;
     c->arg = arg;
-    rc = spawn(c, loop, argv, env, err);
+    rc = spawn(c, group->loop, argv, env, err);
     if (rc < 0) {
         close_all(c);
         return rc;
     }
-    c->waits_for = 3;
+    c->next = group->first;
+    c->prev = &group->first;
+    if (c->next)
+        c->next->prev = &c->next;
+    group->first = c;
     uv_timer_start(&c->timer, on_timeout, (uint64_t)timeout_ms, 0);
     uv_read_start((uv_stream_t *)&c->out, give_chunk, on_read);
     uv_read_start((uv_stream_t *)&c->err, give_chunk, on_read);

@@ -14,9 +14,19 @@ struct command_result {
     const char *err;
 };
 
+/* Commands under way, of one owner; zero-initialised. */
+struct command_group {
+    uv_loop_t *loop;
+    struct command *first;
+};
+
 typedef void command_fn(void *arg, const struct command_result *result);
 
 /* Starts argv[0], found in PATH, with this environment (NULL: ours) and standard input (NULL: none; copied). done is called once,
  * later; after a failure it is not. */
-int command_start(uv_loop_t *loop, char *const *argv, char **env, const char *input, int timeout_ms,
-                  command_fn *done, void *arg, struct err *err);
+int command_start(struct command_group *group, char *const *argv, char **env, const char *input,
+                  int timeout_ms, command_fn *done, void *arg, struct err *err);
+
+/* Forgets all of the group: nothing more is told. Those without input are killed; one that was given some, and may have
+ * done its work with it, goes on. */
+void command_abandon(struct command_group *group);

@@ -331,7 +331,8 @@ void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *ar
         runs_flush(run, NULL);
         if (!run->launch)
             continue;
-        if (!stop_jobs) {
+        if (!stop_jobs || run->row.external || (again && run->row.slurm)) {
+            /* somebody else's to stop; and Slurm may not answer for long */
             launch_forget(run->launch);
             run->launch = NULL;
             run->kill_at_ms = 0;

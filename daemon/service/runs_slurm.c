@@ -33,7 +33,7 @@ static const char *why_requeued(const char *output, int64_t from)
         {"DUE TO TIME LIMIT", "it reached its time limit"},
         {"DUE TO PREEMPTION", "it was preempted by another job"},
         {"DUE TO NODE FAILURE", "a node failed"},
-        {"batch: queued again", "a node did not answer"},
+        {"batch: not all nodes answer", "a node did not answer"},
         {"DUE TO JOB REQUEUE", "somebody requeued it"},
     };
     struct buf log = {0};
@@ -160,6 +160,24 @@ static bool by_slurm(enum slurm_state state)
            state == SLURM_OVER;
 }
 
+/* The script has said what could not be done, or could not even say something: another would fare no better. Else
+ * somebody has killed it. */
+static bool has_given_up(const struct run *run)
+{
+    struct buf log = {0};
+    int64_t size = outcome_log_size(run->row.output), next;
+    int64_t from = size - (1 << 20) > run->row.log_offset ? size - (1 << 20) : run->row.log_offset;
+    bool given_up;
+
+    if (size <= run->row.log_offset)
+        return true;
+    if (outcome_read_log(run->row.output, from, 1 << 20, &log, &next, NULL) < 0 || !log.data)
+        return false;
+    given_up = strstr(log.data, " error batch: ") != NULL;
+    buf_free(&log);
+    return given_up;
+}
+
 static char *explain_cancel(const struct run *run, const struct slurm_end *end)
 {
     char *words;
@@ -179,8 +197,8 @@ static void judge_without_outcome(struct run *run, const struct slurm_end *end)
         runs_end(run, runs_meaning_of(run, RUN_RANK_DIED), runs_explain_stop(run));
     else if (end->row.state == SLURM_CANCELLED)
         runs_end(run, RUN_STOPPED, explain_cancel(run, end));
-    else if (run->row.external || !by_slurm(end->row.state))
-        runs_end(run, RUN_BROKE, explain(run, end)); /* the script has done what could be done */
+    else if (run->row.external || (!by_slurm(end->row.state) && has_given_up(run)))
+        runs_end(run, RUN_BROKE, explain(run, end));
     else
         runs_end_by_death(run, explain(run, end), end->row.state != SLURM_OUT_OF_MEMORY);
 }

@@ -34,7 +34,7 @@ struct slurm_job {
     unsigned long sent_at;  /* looks begun when it was: an older one says nothing of it */
     int missing;            /* looks one after the other that did not show it */
     bool stop_wanted;       /* as soon as its id is known */
-    bool forgotten;         /* while sbatch runs */
+    bool forgotten;         /* while sbatch runs: freed when it has ended */
     char refusal[500];
     slurm_news_fn *on_news;
     slurm_end_fn *on_end;
@@ -42,14 +42,14 @@ struct slurm_job {
 };
 
 struct slurm {
-    uv_loop_t *loop;
+    char **env;               /* of squeue and scancel; the strings are environ's */
     uv_timer_t *timer, *send; /* the next look; submissions that wait */
     struct slurm_job *jobs;
     int poll_ms, pause_ms;
     unsigned long looks; /* begun */
     bool looking, away;
-    int sending, commands; /* under way */
-    bool closed;
+    int sending; /* submissions under way */
+    struct command_group commands;
     void (*on_away)(void *arg, const char *words);
     void *away_arg;
 };
@@ -79,12 +79,13 @@ static void remove_job(struct slurm_job *j)
 
     while (*link && *link != j)
         link = &(*link)->next;
+    if (j->stage == SENDING) {
+        j->forgotten = true;
+        return;
+    }
     if (*link)
         *link = j->next;
-    if (j->stage == SENDING)
-        j->forgotten = true; /* on_sent() frees it */
-    else
-        free_job(j);
+    free_job(j);
 }
 
 static void forget(struct launch *launch)
@@ -111,12 +112,6 @@ static void end_unsubmitted(struct slurm_job *j, const char *words, bool may_pas
 
 /* ---- scancel ---- */
 
-static void one_command_less(struct slurm *s)
-{
-    if (--s->commands == 0 && s->closed)
-        free(s);
-}
-
 static void on_cancelled(void *arg, const struct command_result *result)
 {
     struct slurm *s = arg;
@@ -125,9 +120,7 @@ static void on_cancelled(void *arg, const struct command_result *result)
     slurm_words(result->err, words, sizeof(words));
     if (result->status != 0)
         log_warn("scancel: %s", words[0] ? words : "it ended badly");
-    if (!s->closed)
-        slurm_look_soon(s);
-    one_command_less(s);
+    slurm_look_soon(s);
 }
 
 static void cancel(struct slurm_job *j, bool gently)
@@ -138,11 +131,9 @@ static void cancel(struct slurm_job *j, bool gently)
     struct err err;
 
     snprintf(id, sizeof(id), "%lld", (long long)j->id);
-    if (command_start(j->slurm->loop, gently ? gentle : whole, NULL, NULL, TIMEOUT_MS, on_cancelled,
-                      j->slurm, &err) < 0)
+    if (command_start(&j->slurm->commands, gently ? gentle : whole, j->slurm->env, NULL, TIMEOUT_MS,
+                      on_cancelled, j->slurm, &err) < 0)
         log_warn("%s", err.text);
-    else
-        j->slurm->commands++;
 }
 
 /* A script that is submitted later finds that its turn is over. */
@@ -239,7 +230,7 @@ static void take_list(struct slurm *s, const char *list, unsigned long number)
         next = j->next;
         if (j->stage != SENT || j->sent_at >= number)
             continue;
-        if (slurm_find(list, j->mark, &row))
+        if (slurm_find(list, j->mark, j->id, &row))
             found(j, &row);
         else
             not_found(j);
@@ -270,20 +261,17 @@ static void on_list(void *arg, const struct command_result *result)
 {
     struct slurm *s = arg;
 
-    if (!s->closed) {
-        s->looking = false;
-        if (result->status != 0) {
-            tell_away(s, result->err);
-        } else {
-            if (s->away)
-                s->on_away(s->away_arg, NULL);
-            s->away = false;
-            take_list(s, result->out, s->looks);
-        }
-        arm(s, any_missing(s) ? SOON_MS : s->pause_ms);
-        s->pause_ms = s->pause_ms * 3 / 2 < s->poll_ms ? s->pause_ms * 3 / 2 : s->poll_ms;
+    s->looking = false;
+    if (result->status != 0) {
+        tell_away(s, result->err);
+    } else {
+        if (s->away)
+            s->on_away(s->away_arg, NULL);
+        s->away = false;
+        take_list(s, result->out, s->looks);
     }
-    one_command_less(s);
+    arm(s, any_missing(s) ? SOON_MS : s->pause_ms);
+    s->pause_ms = s->pause_ms * 3 / 2 < s->poll_ms ? s->pause_ms * 3 / 2 : s->poll_ms;
 }
 
 static void look(uv_timer_t *timer)
@@ -296,13 +284,12 @@ static void look(uv_timer_t *timer)
 
     snprintf(uid, sizeof(uid), "%ld", (long)geteuid());
     s->looks++;
-    if (command_start(s->loop, argv, NULL, NULL, TIMEOUT_MS, on_list, s, &err) < 0) {
+    if (command_start(&s->commands, argv, s->env, NULL, TIMEOUT_MS, on_list, s, &err) < 0) {
         tell_away(s, err.text);
         uv_timer_start(s->timer, look, (uint64_t)s->poll_ms, 0);
         return;
     }
     s->looking = true;
-    s->commands++;
 }
 
 /* ---- sbatch ---- */
@@ -322,9 +309,12 @@ static void on_sent(void *arg, const struct command_result *result)
     s->sending--;
     j->stage = SENT;
     if (j->forgotten) {
-        free_job(j);
+        remove_job(j);
     } else if (result->status == 0) {
-        now_sent(j); /* squeue will tell its id */
+        j->id = strtoll(result->out, NULL, 10); /* "17" or "17;cluster" */
+        if (j->id && j->stop_wanted)
+            cancel(j, false);
+        now_sent(j);
     } else {
         slurm_words(result->err, j->refusal, sizeof(j->refusal));
         if (slurm_may_pass(result->err) || result->status == COMMAND_KILLED)
@@ -332,9 +322,7 @@ static void on_sent(void *arg, const struct command_result *result)
         else
             end_unsubmitted(j, j->refusal[0] ? j->refusal : "sbatch ended badly", false);
     }
-    if (!s->closed)
-        send_next(s);
-    one_command_less(s);
+    send_next(s);
 }
 
 static void send_one(struct slurm *s, struct slurm_job *j)
@@ -342,13 +330,12 @@ static void send_one(struct slurm *s, struct slurm_job *j)
     char *argv[] = {"sbatch", "--parsable", NULL};
     struct err err;
 
-    if (command_start(s->loop, argv, j->env, j->script, SBATCH_MS, on_sent, j, &err) < 0) {
+    if (command_start(&s->commands, argv, j->env, j->script, SBATCH_MS, on_sent, j, &err) < 0) {
         end_unsubmitted(j, err.text, true);
         return;
     }
     j->stage = SENDING;
     s->sending++;
-    s->commands++;
 }
 
 /* The one that has waited longest is the last of the list. */
@@ -475,16 +462,18 @@ int slurm_open(uv_loop_t *loop, int poll_s, void (*away)(void *arg, const char *
     if (s) {
         s->timer = calloc(1, sizeof(*s->timer));
         s->send = calloc(1, sizeof(*s->send));
+        s->env = batch_environment(NULL);
     }
-    if (!s || !s->timer || !s->send) {
+    if (!s || !s->timer || !s->send || !s->env) {
         if (s) {
             free(s->timer);
             free(s->send);
+            free(s->env);
         }
         free(s);
         return err_nomem(err, sizeof(*s));
     }
-    s->loop = loop;
+    s->commands.loop = loop;
     s->poll_ms = poll_s * 1000;
     s->pause_ms = SOON_MS;
     s->on_away = away;
@@ -503,11 +492,17 @@ static void free_timer(uv_handle_t *handle)
 
 void slurm_close(struct slurm *s)
 {
+    struct slurm_job *j, *next;
+
     if (!s)
         return;
     uv_close((uv_handle_t *)s->timer, free_timer);
     uv_close((uv_handle_t *)s->send, free_timer);
-    s->closed = true;
-    s->commands++;
-    one_command_less(s);
+    command_abandon(&s->commands);
+    for (j = s->jobs; j; j = next) {
+        next = j->next;
+        free_job(j);
+    }
+    free(s->env);
+    free(s);
 }

@@ -89,13 +89,13 @@ static bool is_better(const struct slurm_row *a, const struct slurm_row *b)
     return a->id > b->id;
 }
 
-bool slurm_find(const char *output, const char *mark, struct slurm_row *ret)
+bool slurm_find(const char *output, const char *mark, int64_t id, struct slurm_row *ret)
 {
     struct slurm_row row;
     bool found = false;
 
     for (; output && *output; output = strchr(output, '\n'), output = output ? output + 1 : NULL) {
-        if (!slurm_parse(output, &row) || strcmp(row.mark, mark) != 0)
+        if (!slurm_parse(output, &row) || (strcmp(row.mark, mark) != 0 && row.id != id))
             continue;
         if (!found || is_better(&row, ret))
             *ret = row;

@@ -43,8 +43,9 @@ bool slurm_is_over(enum slurm_state state);
 /* Parses one line; false where it is none. */
 bool slurm_parse(const char *line, struct slurm_row *ret);
 
-/* The row of a mark in squeue's output: one that is not over before one that is, else the newest. False: none. */
-bool slurm_find(const char *output, const char *mark, struct slurm_row *ret);
+/* The row of a job in squeue's output, by its mark or, where a site rewrites comments, its id (0: not known): one that is
+ * not over before one that is, else the newest. False: none. */
+bool slurm_find(const char *output, const char *mark, int64_t id, struct slurm_row *ret);
 
 /* "waits in Slurm's queue as job 17: for nodes to become free (Resources)" */
 void slurm_describe(const struct slurm_row *row, char *text, size_t size);

@@ -150,6 +150,43 @@ class Slurm(World):
             f.write(f"2|PENDING|Resources||{mark}\n")
         self.wait_reason(id, "as job 2: for nodes to become free")
 
+    def test_a_site_that_rewrites_comments_loses_no_job(self):
+        id = self.submit()
+        wait_for(self.jobs, "a submission")
+        self.write("slurm/jobs", "1|RUNNING|None|n1|somebody else's\n")
+        self.wait_reason(id, "on n1, as Slurm job 1")
+        self.assertEqual(len(self.calls("sbatch")), 1)
+
+    def test_a_killed_script_is_submitted_again_and_one_that_gave_up_is_not(self):
+        id = self.submit()
+        self.wait_reason(id, "as job 1")
+        with open(self.path("out/logs/job.log"), "a") as f:
+            f.write("2026-01-01T00:00:00.000Z info batch: Slurm job 1 on n1\n")
+        self.set_job(1, "FAILED")
+        self.wait_reason(id, "as job 2")
+        with open(self.path("out/logs/job.log"), "a") as f:
+            f.write("2026-01-01T00:00:00.000Z error batch: it was the last of 3 restarts\n")
+        self.set_job(2, "FAILED")
+        job = wait_for(lambda: (job := self.get(self.client, id)).state == pb.FAILED and job, "it fails")
+        self.assertIn("batch: it was the last of 3 restarts", job.reason)
+
+    def test_dashd_leaves_what_others_submit_and_ends_though_slurm_is_away(self):
+        self.daemon.stop()
+        self.start("--stop-jobs")
+        external = self.create(self.client, "external", overrides=["launcher=slurm"], batch=True).id
+        id = self.submit()
+        self.wait_reason(id, "as job 1")
+        mark = self.read("external/logs/launch")
+        self.write("slurm/refuse", AWAY)
+        self.daemon.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "dashd ends" in self.daemon_log(), "the first signal")
+        self.daemon.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.daemon.stop(signal.SIGCONT), 0)
+        os.remove(self.path("slurm/refuse"))
+        self.start()
+        self.assertEqual(self.read("external/logs/launch"), mark)
+        self.wait_reason(external, "waits for its batch script to be submitted")
+
     def test_cancel_before_and_after_it_runs(self):
         id = self.submit()
         self.wait_reason(id, "as job 1")

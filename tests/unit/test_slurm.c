@@ -72,6 +72,10 @@ static void nodes_that_do_not_fit_the_workers_are_refused(void **state)
     assert_refused("parallel: {stages: 3}\nslurm: {nodes: 2}\n", "want 3 nodes");
     assert_refused("parallel: {stages: 3}\nslurm: {nodes: 2-4}\n", "slurm.nodes is a range");
     assert_refused("slurm: {time: 2}\n", "nothing would be left to train in");
+    assert_refused("slurm: {extra: [\"--exclusive --array=0-3\"]}\n", "in their long form");
+    assert_refused("slurm: {extra: [\"--x#y\"]}\n", "in their long form");
+    assert_refused("slurm: {extra: [--arr=0-2]}\n", "is not yours to set");
+    assert_refused("slurm: {extra: [--no-req]}\n", "is not yours to set");
     assert_refused("output: \"/a\\nb\"\n", "control character");
 }
 
@@ -261,14 +265,15 @@ static void the_living_job_of_a_mark_is_found_before_a_dead_one(void **state)
     struct slurm_row row;
 
     (void)state;
-    assert_true(slurm_find(list, "0123456789abcdef", &row));
+    assert_true(slurm_find(list, "0123456789abcdef", 0, &row));
     assert_int_equal(row.id, 8);
     assert_int_equal(row.state, SLURM_RUNNING);
     assert_string_equal(row.nodes, "n[2-3]");
-    assert_true(slurm_find(list, "fedcba9876543210", &row));
+    assert_true(slurm_find(list, "fedcba9876543210", 0, &row));
     assert_string_equal(row.reason, "Priority");
-    assert_false(slurm_find(list, "0000000000000000", &row));
-    assert_false(slurm_find("", "0123456789abcdef", &row));
+    assert_false(slurm_find(list, "0000000000000000", 0, &row));
+    assert_true(slurm_find(list, "0000000000000000", 12, &row)); /* a site that rewrites comments */
+    assert_false(slurm_find("", "0123456789abcdef", 7, &row));
 }
 
 static void a_state_of_a_later_slurm_is_an_end_like_others(void **state)
