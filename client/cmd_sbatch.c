@@ -163,9 +163,7 @@ static int wait_for_answer(pid_t pid, int out, char *answer, size_t size)
     answer[strcspn(answer, ";\n")] = '\0'; /* "17;cluster" where there are several */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    return status == 0 ? EXIT_OK
-                       : client_fail_with("sbatch has not taken the job; the folder is ready for "
-                                          "another try with --resume");
+    return status == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 static int submit(const struct sbatch *s, char *answer, size_t size)
@@ -205,17 +203,38 @@ static void print_json(const struct sbatch *s, const char *slurm_job)
     json_decref(doc);
 }
 
-static int deliver(const struct client *c, const struct sbatch *s)
+/* sbatch has said why. dashd is not to wait for a job that does not come. */
+static int give_up(struct client *c, const struct sbatch *s)
+{
+    Dash__V1__CancelJobRequest request = DASH__V1__CANCEL_JOB_REQUEST__INIT;
+    Dash__V1__CancelJobResponse *response = NULL;
+    char text[300];
+
+    if (!s->id[0])
+        return client_fail_with(
+            "sbatch has not taken the job: mend it, and try again with --resume");
+    request.id = (char *)s->id;
+    if (client_call(c, "CancelJob", &request.base, &dash__v1__cancel_job_response__descriptor,
+                    CALL_TIMEOUT_MS, &response) == 0)
+        dash__v1__cancel_job_response__free_unpacked(response, NULL);
+    snprintf(
+        text, sizeof(text),
+        "sbatch has not taken the job, and dashd's job %s is cancelled: `dashctl resume %s --set "
+        "slurm.KEY=VALUE` goes on with it, mended",
+        s->id, s->id);
+    return client_fail_with(text);
+}
+
+static int deliver(struct client *c, const struct sbatch *s)
 {
     char slurm_job[64];
-    int status;
 
     if (!s->submit) {
         fputs(s->script, stdout);
         fprintf(stderr, "the output folder %s is ready: submit the script with sbatch\n",
                 s->job->output);
-    } else if ((status = submit(s, slurm_job, sizeof(slurm_job))) != EXIT_OK) {
-        return status;
+    } else if (submit(s, slurm_job, sizeof(slurm_job)) != EXIT_OK) {
+        return give_up(c, s);
     } else if (c->json) {
         print_json(s, slurm_job);
         return EXIT_OK;

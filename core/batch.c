@@ -59,6 +59,8 @@ int batch_prepare(const char *output, const char *job_yaml, const char *mark, st
         rc = forget(output, "outcome.json", err);
     if (rc == 0)
         rc = forget(output, "logs/runs", err);
+    if (rc == 0)
+        rc = forget(output, "logs/dashd.json", err); /* of an earlier launch */
     return rc == 0 ? keep(output, "logs/launch", mark, err) : rc;
 }
 

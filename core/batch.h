@@ -21,7 +21,7 @@ enum { BATCH_MARK_LEN = 16 };
 /* Makes a mark: 16 hex digits that no other has. */
 int batch_make_mark(char ret_mark[BATCH_MARK_LEN + 1], struct err *err);
 
-/* Makes the folder, job.yaml, logs/ and logs/launch; removes outcome.json of an earlier launch. */
+/* Makes the folder, job.yaml, logs/ and logs/launch; removes what an earlier launch left to be read. */
 int batch_prepare(const char *output, const char *job_yaml, const char *mark, struct err *err);
 
 /* The environment in which the script is to be submitted: this process's, without what would speak for another Slurm job or

@@ -5,10 +5,18 @@ say() { # LEVEL WORDS: a line of the log, as the programs write theirs
 }
 
 cd -- "$output" || exit 1
-if [ "$(cat logs/launch)" != "$mark" ]; then
+end_if_replaced() {
+    local newest=
+
+    read -r newest <logs/launch || [ -n "$newest" ] || {
+        say error "logs/launch cannot be read"
+        exit 1
+    }
+    [ "$newest" != "$mark" ] || return 0
     say warn "another submission has taken the place of this one (Slurm job $SLURM_JOB_ID): it ends"
     exit 0
-fi
+}
+end_if_replaced
 PATH=$programs:$PATH
 
 # What a user has set for other programs is not meant for a worker's threads, nor what Slurm says of this
@@ -28,7 +36,8 @@ hosts=("${nodes[0]}")
 for ((w = 0; w < workers; w++)); do
     hosts+=("${nodes[first + w / per_node]}")
 done
-printf '%s\n' "${hosts[@]}" >logs/hosts || exit 1
+hosts_file=logs/hosts.$SLURM_JOB_ID
+printf '%s\n' "${hosts[@]}" >"$hosts_file" || exit 1
 
 # DASH_MPI_START=mpirun: for a cluster that offers pmix but whose pmix does not work.
 if [ "${DASH_MPI_START-srun}" = srun ] && srun --mpi=list 2>&1 | grep -qw pmix; then
@@ -40,9 +49,9 @@ fi
 coordinator=(dash-coordinator --output . --report logs/dashd.json)
 start() { # in the background
     if [ $starter = srun ]; then
-        printf '0 %s\n1-%d dash-worker\n' "${coordinator[*]}" "$workers" >logs/programs
-        SLURM_HOSTFILE=logs/hosts srun --mpi=pmix --ntasks=$((workers + 1)) --distribution=arbitrary \
-            --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog logs/programs </dev/null &
+        printf '0 %s\n1-%d dash-worker\n' "${coordinator[*]}" "$workers" >"logs/programs.$SLURM_JOB_ID"
+        SLURM_HOSTFILE=$hosts_file srun --mpi=pmix --ntasks=$((workers + 1)) --distribution=arbitrary \
+            --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog "logs/programs.$SLURM_JOB_ID" </dev/null &
     else
         local rank ranks=(--host "${hosts[0]}" -np 1 "${coordinator[@]}")
         for ((rank = 1; rank <= workers; rank++)); do # one by one: mpirun places a group of them as it likes
@@ -82,6 +91,7 @@ on_term() {
     [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null
 }
 on_exit() {
+    rm -f "$hosts_file" "logs/programs.$SLURM_JOB_ID"
     [ -z "$reserve" ] || kill "$reserve" 2>/dev/null
 }
 trap on_limit USR1
@@ -138,6 +148,7 @@ requeue() {
             case $said in
             *disabled* | *denied* | *"not permitted"*)
                 say warn "Slurm does not queue this job again ($said): it is submitted anew"
+                unset SLURM_RESTART_COUNT
                 sbatch "$0" && exit 3
                 exit 1
                 ;;
@@ -197,6 +208,7 @@ fi
 deaths=0
 reached=$at_step
 while :; do
+    end_if_replaced
     rm -f outcome.json
     start
     [ -z "$stop" ] || kill -USR1 "$launcher" 2>/dev/null # a signal that came meanwhile

@@ -124,11 +124,19 @@ static int read_stream(FILE *f, const char *path, char **ret_bytes, size_t *ret_
 
 int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err)
 {
+    return file_read_from(path, 0, ret_bytes, ret_len, err);
+}
+
+int file_read_from(const char *path, long offset, char **ret_bytes, size_t *ret_len,
+                   struct err *err)
+{
     FILE *f = fopen(path, "re");
     int rc;
 
     if (!f)
         return err_errno(err, "%s: cannot be opened", path);
+    if (offset > 0)
+        fseek(f, offset, SEEK_SET); /* what cannot be sought says so when it is read */
     rc = read_stream(f, path, ret_bytes, ret_len, err);
     fclose(f);
     return rc;

@@ -12,6 +12,10 @@ int file_write_secret(const char *path, const void *bytes, size_t len, struct er
 /* The whole file, NUL-terminated; the caller frees *ret_bytes. */
 int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err);
 
+/* The same from an offset on; past the end: nothing. */
+int file_read_from(const char *path, long offset, char **ret_bytes, size_t *ret_len,
+                   struct err *err);
+
 /* mkdir -p, mode 0777 less umask. */
 int file_make_folders(const char *path, struct err *err);
 

@@ -46,6 +46,20 @@ static void check_can_be_made(const char *output, struct problems *problems)
     free(path);
 }
 
+/* The lock that a coordinator holds, wherever it runs (file_lock()). */
+static bool has_coordinator(const char *output)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char *path = file_join(output, "lock");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return locked;
+}
+
 static bool is_running_elsewhere(const char *output)
 {
     char *path = file_join(output, "logs/.lock");
@@ -98,8 +112,9 @@ void output_check(const struct job *job, bool resume, struct problems *problems)
         check_can_be_made(job->output, problems);
     else if (empty < 0)
         problems_add(problems, NULL, 0, "output: %s: %s", job->output, strerror(errno));
-    else if (is_running_elsewhere(job->output))
-        problems_add(problems, NULL, 0, "output: a job of another dashd runs in %s", job->output);
+    else if (is_running_elsewhere(job->output) || has_coordinator(job->output))
+        problems_add(problems, NULL, 0, "output: a job runs in %s: cancel it first, or wait",
+                     job->output);
     else if (resume)
         check_is_this_job(job, problems);
     else if (!empty)

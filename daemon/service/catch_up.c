@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 struct rows {
     struct step_row *items;
@@ -82,8 +82,9 @@ static int add(struct rows *rows, const struct step_row *row, struct err *err)
     return 0;
 }
 
-/* A line without its end is one that was being written. */
-static int read_lines(const char *text, size_t len, int after, struct rows *rows, struct err *err)
+/* A line without its end is one that was being written. *ret_used: bytes of the lines that were taken. */
+static int read_lines(const char *text, size_t len, int after, struct rows *rows, size_t *ret_used,
+                      struct err *err)
 {
     const char *line = text, *end;
     struct step_row row;
@@ -97,22 +98,51 @@ static int read_lines(const char *text, size_t len, int after, struct rows *rows
         else if (row.step > after)
             break;
     }
+    *ret_used = (size_t)(line - text);
     return rc;
 }
 
-int catch_up_read(const char *output, int after, struct step_row **ret_rows, int *ret_n,
-                  struct err *err)
+/* Reads the rows from *offset on and moves it behind the last one taken. *ret_strange: there are lines, and the first is none to
+ * go on with. */
+static int read_from(const char *path, int after, long *offset, struct rows *rows,
+                     bool *ret_strange, struct err *err)
 {
-    char *path = file_join(output, "metrics.jsonl"), *text = NULL;
-    struct rows rows = {0};
-    size_t len = 0;
-    int rc = path ? 0 : err_nomem(err, strlen(output));
+    char *text = NULL;
+    size_t len = 0, used = 0;
+    int rc = file_read_from(path, *offset, &text, &len, err);
 
-    if (rc == 0 && access(path, F_OK) == 0)
-        rc = file_read(path, &text, &len, err);
-    if (rc == 0 && text)
-        rc = read_lines(text, len, after, &rows, err);
+    if (rc == 0)
+        rc = read_lines(text, len, after, rows, &used, err);
+    *ret_strange = rc == 0 && used == 0 && memchr(text, '\n', len);
+    *offset += (long)used;
     free(text);
+    return rc;
+}
+
+static int read_new(const char *path, int after, long *offset, struct rows *rows, struct err *err)
+{
+    struct stat st;
+    bool strange;
+    int rc;
+
+    if (stat(path, &st) < 0)
+        return 0;
+    if (st.st_size < *offset) /* cut, and written anew */
+        *offset = 0;
+    rc = read_from(path, after, offset, rows, &strange, err);
+    if (rc < 0 || !strange || *offset == 0)
+        return rc;
+    *offset = 0; /* written anew beyond where we were */
+    return read_from(path, after, offset, rows, &strange, err);
+}
+
+int catch_up_read(const char *output, int after, long *offset, struct step_row **ret_rows,
+                  int *ret_n, struct err *err)
+{
+    char *path = file_join(output, "metrics.jsonl");
+    struct rows rows = {0};
+    int rc = path ? read_new(path, after, offset, &rows, err) : err_nomem(err, strlen(output));
+
     free(path);
     if (rc < 0) {
         free(rows.items);

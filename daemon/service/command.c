@@ -24,7 +24,7 @@ struct command {
     void *arg;
     int status;
     bool ended, out_ended, err_ended, told;
-    bool too_long;
+    bool too_long, too_much;
     int open_handles;
 };
 
@@ -65,13 +65,17 @@ static void close_all(struct command *c)
 
 static void tell_if_over(struct command *c)
 {
-    struct command_result result = {.status = c->too_long ? COMMAND_KILLED : c->status};
+    struct command_result result = {.status = c->status};
 
     if (c->told || !c->ended || !c->out_ended || !c->err_ended)
         return;
     c->told = true;
     result.out = c->said[0].data ? c->said[0].data : "";
     result.err = c->said[1].data ? c->said[1].data : "";
+    if (c->too_long || c->too_much || c->said[0].failed) {
+        result.status = COMMAND_KILLED;
+        result.err = c->too_long ? "it takes too long" : "it says more than can be kept";
+    }
     c->done(c->arg, &result);
     close_all(c);
 }
@@ -123,6 +127,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         tell_if_over(c);
     } else if (said->len + (size_t)n <= SAID_MOST) {
         buf_append(said, buf->base, (size_t)n);
+    } else {
+        c->too_much = true; /* a part would be taken for the whole */
     }
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/service/outcome.h"
 #include "core/file.h"
 #include "daemon/service/text.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -34,11 +35,14 @@ static int event_of(const char *how, enum run_event *ret_event)
 int outcome_read(const char *output, enum run_event *ret_event, char **ret_reason, struct err *err)
 {
     char *path = file_join(output, "outcome.json"), *reason;
+    DIR *folder = opendir(output); /* NFS then asks the server anew whether the file is there */
     json_t *doc = NULL;
     const char *how, *why;
     json_error_t why_not;
     int rc = 0;
 
+    if (folder)
+        closedir(folder);
     if (!path)
         return err_nomem(err, strlen(output));
     if (access(path, F_OK) < 0) {

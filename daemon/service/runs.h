@@ -50,8 +50,9 @@ struct run {
     bool end_from_outside;
     int64_t not_before_ms; /* of an end after which it is queued again: Unix time; 0: none */
 
-    bool slurm_ran;   /* its Slurm job has been seen running since it last was queued */
-    int64_t log_seen; /* size of its log when Slurm last queued it again */
+    long metrics_read; /* bytes of its metrics.jsonl that are known; see catch_up.h */
+    bool slurm_ran;    /* its Slurm job has been seen running since it last was queued */
+    int64_t log_seen;  /* size of its log when Slurm last queued it again */
 };
 
 struct runs_options {

@@ -31,6 +31,7 @@ static int take_first_report(struct run *run, int resumed_from, int steps_total,
     rc = store_cut_steps(run->runs->store, run->row.id, resumed_from, err);
     if (rc == 0)
         rc = runs_load_steps(run, err);
+    run->metrics_read = 0;
     if (rc < 0)
         return rc;
     if (steps_total > 0)
@@ -180,7 +181,7 @@ int runs_catch_up(struct run *run, struct err *err)
     struct step_row *rows = NULL;
     int n = 0, rc = 0, i;
 
-    if (catch_up_read(run->row.output, run->steps_done, &rows, &n, err) < 0)
+    if (catch_up_read(run->row.output, run->steps_done, &run->metrics_read, &rows, &n, err) < 0)
         return 0; /* what cannot be read cannot be told */
     for (i = 0; rc == 0 && i < n; i++)
         rc = runs_step(run, &rows[i], err);

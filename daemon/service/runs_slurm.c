@@ -146,6 +146,8 @@ static char *explain(const struct run *run, const struct slurm_end *end)
                       "Slurm job %lld failed on %s and wrote nothing: is %s on a folder that the "
                       "nodes share? `dashctl doctor` looks",
                       (long long)end->row.id, end->row.nodes, run->row.output);
+    else if (end->row.state == SLURM_OUT_OF_MEMORY) /* the same words each time: see restart.h */
+        rc = asprintf(&words, "%s", words_of_end(end->row.state));
     else
         rc = asprintf(&words, "%s (Slurm job %lld)%s%s", words_of_end(end->row.state),
                       (long long)end->row.id, line ? ": " : "", line ? line : "");

@@ -94,7 +94,7 @@ class Runs(World):
     def test_two_runs_do_not_share_an_output_folder(self):
         t = self.started()
         text = self.dashctl_run_beside()
-        self.assertIn("another dashd runs in", text)
+        self.assertIn("a job runs in", text)
         self.write("hold", "9999")
         self.assertEqual(t.wait(), 0)
 

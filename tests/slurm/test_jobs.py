@@ -7,6 +7,7 @@ that meets its time limit twice has more steps; it runs beside the others and is
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,15 @@ class OnSlurm(World):
     def slurm_job(self, id):
         return str(wait_for(lambda: self.get(self.client, id).slurm_job, "a Slurm job"))
 
+    def nodes_of_programs(self):
+        found = []
+        for pid in self.job_processes():
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                node = re.search(rb"\0SLURMD_NODENAME=(\w+)", f.read())
+            if program_of(pid).startswith("dash-") and node:
+                found.append((program_of(pid)[:16], node.group(1).decode()))
+        return sorted((("dash-coordinator" if name.startswith("dash-coord") else name), node) for name, node in found)
+
     def succeeds(self, id, name="out", steps=STEPS, deadline=90):
         def ended():
             job = self.get(self.client, id)
@@ -110,14 +120,17 @@ class Jobs(OnSlurm):
     def test_three_workers_on_four_nodes_give_the_local_bits(self):
         id = self.submit(**{"slurm.nodes": 4})
         wait_for(lambda: "on n[1-4], as Slurm job" in self.get(self.client, id).reason, "the nodes, in words")
+        self.assertEqual(self.nodes_of_programs(), [("dash-coordinator", "n1"), ("dash-worker", "n2"),
+                                                    ("dash-worker", "n3"), ("dash-worker", "n4")])
         self.succeeds(id)
-        with open(self.path("out/logs/hosts")) as f:
-            self.assertEqual(f.read().split(), ["n1", "n2", "n3", "n4"])
 
     def test_a_cluster_without_pmix_is_served_by_mpirun(self):
         self.daemon.stop()
         self.start_dashd(DASH_MPI_START="mpirun")
-        id = self.submit()
+        id = self.submit(**{"slurm.nodes": 4})
+        self.wait_step(self.client, id, 2)
+        self.assertEqual(self.nodes_of_programs(), [("dash-coordinator", "n1"), ("dash-worker", "n2"),
+                                                    ("dash-worker", "n3"), ("dash-worker", "n4")])
         self.succeeds(id)
         self.assertIn("by mpirun", self.read("out/logs/job.log"))
 
@@ -271,6 +284,17 @@ class WithoutDaemon(World):
         self.assertIn("another submission has taken the place", self.read("out/logs/job.log"))
         CLUSTER.run("sbatch", "--wait", new)
         self.assertEqual(sha256(self.path("out")), local_sha256())
+
+    def test_what_sbatch_refuses_waits_nowhere(self):
+        daemon = self.dashd("--slurm-poll", "2", programs=None, env=CLUSTER.env)
+        client = daemon.client()
+        refused = ["sbatch", "--submit", JOB, "--set", "slurm.partition=nowhere"]
+        alone = self.dashctl(*refused, *settings(self.path("alone")), env=self.env)
+        self.assertIn("invalid partition specified: nowhere", alone.stderr)
+        self.assertIn("try again with --resume", alone.stderr)
+        there = self.dashctl(*refused, *settings(self.path("there")), env={**self.env, "DASH_SERVER": daemon.address})
+        self.assertIn("dashctl resume 1 --set", there.stderr)
+        self.wait_state(client, "1", pb.CANCELLED)
 
     def test_with_a_dashd_it_reports_there(self):
         daemon = self.dashd("--slurm-poll", "2", programs=None, env=CLUSTER.env)

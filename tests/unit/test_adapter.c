@@ -328,7 +328,7 @@ static void every_form_of_name_that_peft_writes_is_read(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        char names[2][128], *folder;
+        char names[2][160], *folder;
         struct adapter *a;
         for (int k = 0; k < 2; k++)
             snprintf(names[k], sizeof(names[k]), forms[i], "AB"[k]);
