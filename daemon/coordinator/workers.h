@@ -14,8 +14,8 @@
 struct workers {
     struct ranks *ranks;
     int stages, replicas; /* ranks beyond these are idle until the end */
-    int *first_layer; /* (stages + 1), owned */
-    size_t *begin;    /* (stages + 1): slices of the trained vector, owned */
+    int *first_layer;     /* (stages + 1), owned */
+    size_t *begin;        /* (stages + 1): slices of the trained vector, owned */
     const struct trainable *layout;
     struct grad_tree *trees;      /* (stages): sums over replicas, owned */
     struct buf body;              /* of the message being built */
