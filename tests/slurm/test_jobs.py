@@ -47,10 +47,10 @@ def sha256(output):
 class Local:
     """An undisturbed run on this machine, begun before its hash is wanted."""
 
-    def __init__(self, output, steps):
+    def __init__(self, output, steps, **more):
         self.output = output
-        self.process = subprocess.Popen([os.path.join(BIN, "dashctl"), "run", JOB, *settings(output, steps)],
-                                        stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([os.path.join(BIN, "dashctl"), "run", JOB, *settings(output, steps, **more)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def sha256(self):
         if self.process.wait(200):
@@ -218,11 +218,12 @@ class Jobs(OnSlurm):
         self.succeeds(id)
 
     def test_twenty_jobs_at_once(self):
-        ids = [self.submit(f"out{i}", steps=6, **{"parallel.stages": 1, "training.batch_size": 8, "dash.prelaunch_steps": 2})
-               for i in range(20)]
+        small = {"parallel.stages": 1, "training.batch_size": 8, "dash.prelaunch_steps": 2}
+        ids = [self.submit(f"out{i}", steps=6, **small) for i in range(20)]
+        local = Local(self.path("local"), 6, **small).sha256()
         for id in ids:
             wait_for(lambda: self.get(self.client, id).state == pb.SUCCEEDED, f"job {id}", 90)
-        self.assertEqual(len({sha256(self.path(f"out{i}")) for i in range(20)}), 1)
+        self.assertEqual({sha256(self.path(f"out{i}")) for i in range(20)}, {local})
 
     def test_preempted_it_goes_on_when_the_nodes_are_free_again(self):
         id = self.submit(**{"slurm.partition": "low", "slurm.nodes": 4})
