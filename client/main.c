@@ -1,5 +1,6 @@
 /* client/main.c - dashctl: finds the command and hands it its arguments. */
 #include "client/client.h"
+#include "core/job_keys.h"
 #include "core/paths.h"
 #include <locale.h>
 #include <stdio.h>
@@ -36,38 +37,13 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-/* Levenshtein's distance, of words up to 31 letters. */
-static int distance(const char *a, const char *b)
-{
-    int n = (int)strlen(a), m = (int)strlen(b), i, j, row[32], diagonal, above;
-
-    if (n > 31 || m > 31)
-        return 99;
-    for (j = 0; j <= m; j++)
-        row[j] = j;
-    for (i = 1; i <= n; i++) {
-        diagonal = row[0];
-        row[0] = i;
-        for (j = 1; j <= m; j++) {
-            above = row[j];
-            row[j] = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < row[j])
-                row[j] = above + 1;
-            if (row[j - 1] + 1 < row[j])
-                row[j] = row[j - 1] + 1;
-            diagonal = above;
-        }
-    }
-    return row[m];
-}
-
 static const struct command *nearest_command(const char *name)
 {
     const struct command *nearest = NULL;
     int least = 3, d, i;
 
     for (i = 0; i < N_COMMANDS; i++) {
-        d = distance(name, commands[i].name);
+        d = word_distance(name, commands[i].name);
         if (d < least) {
             least = d;
             nearest = &commands[i];

@@ -67,19 +67,6 @@ out:
     return rc;
 }
 
-int outcome_remove(const char *output, struct err *err)
-{
-    char *path = file_join(output, "outcome.json");
-    int rc = 0;
-
-    if (!path)
-        return err_nomem(err, strlen(output));
-    if (unlink(path) < 0 && errno != ENOENT)
-        rc = err_errno(err, "%s cannot be removed", path);
-    free(path);
-    return rc;
-}
-
 static int open_log(const char *output, int64_t *ret_size)
 {
     char *path = file_join(output, "logs/job.log");

@@ -12,7 +12,6 @@
 
 /* ERR_NOT_FOUND where there is no outcome.json. Caller frees *ret_reason. */
 int outcome_read(const char *output, enum run_event *ret_event, char **ret_reason, struct err *err);
-int outcome_remove(const char *output, struct err *err);
 
 int64_t outcome_log_size(const char *output); /* 0: no log */
 /* Appends bytes [from, from + most) of the log; *ret_next is the offset after them. from < 0: the
