@@ -51,6 +51,7 @@ struct run {
     int64_t not_before_ms; /* of an end after which it is queued again: Unix time; 0: none */
 
     long metrics_read; /* bytes of its metrics.jsonl that are known; see catch_up.h */
+    int late_looks;    /* for an outcome after Slurm has said that it is complete */
     bool slurm_ran;    /* its Slurm job has been seen running since it last was queued */
     int64_t log_seen;  /* size of its log when Slurm last queued it again */
 };

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRY_AGAIN_MS = 30 * 1000 };
+enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10 };
 
 /* ---- while it is in Slurm's hands ---- */
 
@@ -225,13 +225,30 @@ static void end_never(struct run *run, const struct slurm_end *end)
     }
 }
 
+static int follow(struct run *run, struct err *err);
+
+/* A script ends well only with an outcome in the folder; over a network it may take a while until that is seen here. */
+static bool is_late(struct run *run, const struct slurm_end *end)
+{
+    enum run_event event;
+    char *reason = NULL;
+
+    if (end->row.state != SLURM_COMPLETED || run_is_final(run->row.state))
+        return false;
+    if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
+        free(reason);
+        return false;
+    }
+    return run->late_looks++ < LATE_LOOKS && follow(run, NULL) == 0;
+}
+
 static void on_end(void *arg, const struct slurm_end *end)
 {
     struct run *run = arg;
     enum run_event event;
     char *reason = NULL;
 
-    if (runs_launch_is_over(run))
+    if (is_late(run, end) || runs_launch_is_over(run))
         return;
     if (end->row.state == SLURM_NEVER) {
         end_never(run, end);
@@ -304,6 +321,7 @@ int runs_start_slurm(struct run *run, struct err *err)
     int rc;
 
     run->slurm_ran = false;
+    run->late_looks = 0;
     run->log_seen = run->row.log_offset;
     if (!run->runs->slurm)
         return err_set(err, ERR_NOT_FOUND,

@@ -134,6 +134,16 @@ class Slurm(World):
         self.set_job(1, "NODE_FAIL")
         self.wait_state(self.client, id, pb.SUCCEEDED)
 
+    def test_an_outcome_that_is_seen_late_counts(self):
+        id = self.submit()
+        self.wait_reason(id, "as job 1")
+        self.set_job(1, "COMPLETED")
+        looks = len(self.calls("squeue"))
+        wait_for(lambda: len(self.calls("squeue")) > looks + 2, "more looks")
+        self.outcome("adapter_written")
+        self.wait_state(self.client, id, pb.SUCCEEDED)
+        self.assertEqual(len(self.calls("sbatch")), 1)
+
     def test_a_job_that_slurm_forgot_is_judged_by_its_folder(self):
         id = self.submit()
         self.wait_reason(id, "as job 1")
