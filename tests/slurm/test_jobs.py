@@ -53,7 +53,7 @@ class Local:
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def sha256(self):
-        if self.process.wait(200):
+        if self.process.wait(300):
             raise AssertionError("the local run failed")
         return sha256(self.output)
 
@@ -342,7 +342,7 @@ class TimeLimit(OnSlurm):
     def test_it_is_queued_again_before_its_limit_until_its_steps_are_done(self):
         REFERENCES[LONG_STEPS] = Local(self.path("local"), LONG_STEPS)
         id = self.submit(steps=LONG_STEPS, **{"parallel.stages": 1, "slurm.time": 1, "slurm.grace_seconds": 50})
-        job = self.succeeds(id, steps=LONG_STEPS, deadline=200)
+        job = self.succeeds(id, steps=LONG_STEPS, deadline=300)
         self.assertGreaterEqual(len([n for n in job.notices if "its time limit was near" in n]), 2)
         self.assertIn("(run 3)", self.read("out/logs/job.log"))
 
