@@ -11,11 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct argp_option options[] = {
-    {"resume", 'r', NULL, 0, "Go on from the checkpoint in the job's output folder", 0},
-    {0},
-};
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct job_file *f = state->input;
@@ -24,9 +19,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = f;
-        return 0;
-    case 'r':
-        f->resume = true;
         return 0;
     case ARGP_KEY_END:
         if (f->client->server_was_named)
@@ -135,9 +127,8 @@ static int run_with(struct client *c, const struct job_file *f, struct private_d
 
 int cmd_run(struct client *c, int argc, char **argv)
 {
-    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp_child children[] = {{&job_file_resume_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {
-        .options = options,
         .parser = parse,
         .args_doc = "JOB.YAML",
         .doc = "Trains here and now, with a dashd of its own. The exit status is 0 when the "

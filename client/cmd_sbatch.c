@@ -26,8 +26,6 @@ struct sbatch {
 
 static const struct argp_option options[] = {
     {"submit", 's', NULL, 0, "Submit the script with sbatch instead of printing it", 0},
-    {"resume", 'r', NULL, 0,
-     "Go on from the checkpoint in the output folder, which must hold this job", 0},
     {0},
 };
 
@@ -42,9 +40,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 's':
         s->submit = true;
-        return 0;
-    case 'r':
-        s->file.resume = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -249,7 +244,7 @@ static int deliver(struct client *c, const struct sbatch *s)
 
 int cmd_sbatch(struct client *c, int argc, char **argv)
 {
-    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp_child children[] = {{&job_file_resume_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {.options = options,
                                 .parser = parse,
                                 .args_doc = "JOB.YAML",

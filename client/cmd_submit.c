@@ -11,8 +11,6 @@ struct submit {
 
 static const struct argp_option options[] = {
     {"watch", 'w', NULL, 0, "Then watch it, as `dashctl watch` does", 0},
-    {"resume", 'r', NULL, 0,
-     "Go on from the checkpoint in the output folder, which must hold this job", 0},
     {0},
 };
 
@@ -27,9 +25,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'w':
         s->watch = true;
-        return 0;
-    case 'r':
-        s->file.resume = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -54,7 +49,7 @@ static void tell(const struct client *c, const struct submit *s,
 
 int cmd_submit(struct client *c, int argc, char **argv)
 {
-    const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+    const struct argp_child children[] = {{&job_file_resume_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {
         .options = options,
         .parser = parse,

@@ -42,6 +42,33 @@ static const struct argp_child file_children[] = {{&client_argp, 0, NULL, 0}, {0
 const struct argp job_file_argp = {
     .options = file_options, .parser = parse_file, .children = file_children};
 
+static const struct argp_option resume_options[] = {
+    {"resume", 'r', NULL, 0,
+     "Go on from the checkpoint in the output folder, which must hold this job", 0},
+    {0},
+};
+
+static error_t parse_resume(int key, char *arg, struct argp_state *state)
+{
+    struct job_file *f = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = f;
+        return 0;
+    case 'r':
+        f->resume = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child resume_children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
+const struct argp job_file_resume_argp = {
+    .options = resume_options, .parser = parse_resume, .children = resume_children};
+
 static int read_stdin(struct job_file *f)
 {
     struct buf text = {0};

@@ -15,6 +15,8 @@ struct job_file {
 
 /* JOB.YAML, --set, --server and --output. Its input is a struct job_file. */
 extern const struct argp job_file_argp;
+/* The same and --resume. */
+extern const struct argp job_file_resume_argp;
 
 /* Reads the file that was named. Prints words and returns EXIT_FAILED where it cannot. */
 int job_file_read(struct job_file *f);
