@@ -126,9 +126,10 @@ ask_slurm() {
 
 # Somebody else has decided: Slurm starts it again by itself, or it was cancelled.
 end_if_decided() {
-    local restarts=${info#* Restarts=}
+    local restarts=0
 
-    restarts=${restarts%% *}
+    [[ $info != *" Restarts="* ]] || restarts=${info#* Restarts=}
+    restarts=${restarts%%[!0-9]*}
     [ "${restarts:-0}" -le "${SLURM_RESTART_COUNT-0}" ] || exit 3
     case $info in
     *" JobState=RUNNING "*) [ -z "$termed" ] || exit 3 ;; # dashd's
