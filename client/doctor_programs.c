@@ -48,12 +48,15 @@ void doctor_last_words(const char *text, char *ret, size_t size)
 static void shorten(char *words)
 {
     static const char own[] = "dash-worker: ";
+    const size_t skip = sizeof(own) - 1;
     char *rest = strstr(words, ": built for another CPU");
+    size_t len;
 
     if (rest)
         *rest = '\0';
-    if (strncmp(words, own, strlen(own)) == 0)
-        memmove(words, words + strlen(own), strlen(words + strlen(own)) + 1);
+    len = strlen(words);
+    if (len >= skip && memcmp(words, own, skip) == 0)
+        memmove(words, words + skip, len - skip + 1);
 }
 
 /* The first line that says something: what comes after is mostly its consequence. */
