@@ -166,7 +166,7 @@ int cmd_doctor(struct client *c, int argc, char **argv)
     folder = realpath(d.folder, NULL);
     if (folder) /* where it is not there, doctor_meeting_make() says so */
         d.folder = folder;
-    d.local |= !subprocess_exists("sbatch");
+    d.local |= !paths_has_program("sbatch");
     d.findings = json_array();
     status = d.findings ? examine(&d) : client_fail_with("out of memory");
     json_decref(d.findings);

@@ -4,17 +4,18 @@
  * of that but the keeping is done here. The script goes to standard output, or with --submit to sbatch.
  */
 #include "client/job_file.h"
+#include "client/subprocess.h"
 #include "core/batch.h"
 #include "core/job_check.h"
 #include "core/output_check.h"
 #include "core/paths.h"
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+enum { SBATCH_TIMEOUT_MS = 120 * 1000 };
 
 struct sbatch {
     struct job_file file;
@@ -118,72 +119,52 @@ static int ask_dashd(struct client *c, struct sbatch *s)
     return status;
 }
 
-/* In the child. */
-static void become_sbatch(const struct job *job, int script, int out)
+/* The script in a file, whose name replaces the XXXXXX of path. */
+static int write_temporary(const char *script, char *path, struct err *err)
 {
-    char *const argv[] = {(char *)"sbatch", (char *)"--parsable", NULL};
-    char **env = batch_environment(job);
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    bool written = file && fputs(script, file) >= 0;
 
-    dup2(script, STDIN_FILENO);
-    dup2(out, STDOUT_FILENO);
-    if (env)
-        execvpe(argv[0], argv, env);
-    dprintf(STDERR_FILENO, "dashctl: sbatch cannot be started: %s\n", strerror(errno));
-    _exit(127);
+    if (file && fclose(file) == 0 && written)
+        return 0;
+    err_errno(err, "the script cannot be handed to sbatch: %s", path);
+    if (fd >= 0)
+        unlink(path);
+    return ERR_IO;
 }
 
-static FILE *script_file(const struct sbatch *s)
+/* sbatch keeps a copy of the script. Its answer is a line: "17", or "17;cluster" where there are several. */
+static int run_sbatch(const struct sbatch *s, const char *path, char *answer, size_t size,
+                      struct err *err)
 {
-    FILE *file = tmpfile();
+    const char *const argv[] = {"sbatch", "--parsable", path, NULL};
+    char **env = batch_environment(s->job);
+    const struct subprocess p = {.argv = argv, .env = env, .timeout_ms = SBATCH_TIMEOUT_MS};
+    struct subprocess_said said;
+    int rc = env ? subprocess_run(&p, &said, err) : err_nomem(err, 0);
 
-    if (file && fputs(s->script, file) >= 0 && fflush(file) == 0) {
-        rewind(file);
-        return file;
-    }
-    if (file)
-        fclose(file);
-    return NULL;
+    free(env);
+    if (rc < 0)
+        return rc;
+    fputs(said.err, stderr);
+    snprintf(answer, size, "%.*s", (int)strcspn(said.out, ";\n"), said.out);
+    if (said.status != 0)
+        rc = err_set(err, ERR_PEER, "sbatch has not taken the job");
+    subprocess_free(&said);
+    return rc;
 }
 
-/* Reads what the child says, a line, and waits for it. */
-static int wait_for_answer(pid_t pid, int out, char *answer, size_t size)
+static int submit(const struct sbatch *s, char *answer, size_t size, struct err *err)
 {
-    size_t len = 0;
-    ssize_t n;
-    int status = 0;
+    char path[] = "/tmp/dash-sbatch-XXXXXX";
+    int rc = write_temporary(s->script, path, err);
 
-    while ((n = read(out, answer + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR))
-        len += n > 0 ? (size_t)n : 0;
-    answer[len] = '\0';
-    answer[strcspn(answer, ";\n")] = '\0'; /* "17;cluster" where there are several */
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status == 0 ? EXIT_OK : EXIT_FAILED;
-}
-
-static int submit(const struct sbatch *s, char *answer, size_t size)
-{
-    FILE *file = script_file(s);
-    int out[2], status = EXIT_FAILED;
-    pid_t pid;
-
-    if (!file || pipe(out) < 0) {
-        if (file)
-            fclose(file);
-        return client_fail_with(
-            "the script cannot be handed to sbatch: no temporary file can be made");
-    }
-    pid = fork();
-    if (pid == 0)
-        become_sbatch(s->job, fileno(file), out[1]);
-    fclose(file);
-    close(out[1]);
-    if (pid > 0)
-        status = wait_for_answer(pid, out[0], answer, size);
-    else
-        client_fail_with("no process can be started");
-    close(out[0]);
-    return status;
+    if (rc < 0)
+        return rc;
+    rc = run_sbatch(s, path, answer, size, err);
+    unlink(path);
+    return rc;
 }
 
 static void print_json(const struct sbatch *s, const char *slurm_job)
@@ -198,38 +179,40 @@ static void print_json(const struct sbatch *s, const char *slurm_job)
     json_decref(doc);
 }
 
-/* sbatch has said why. dashd is not to wait for a job that does not come. */
-static int give_up(struct client *c, const struct sbatch *s)
+/* dashd is not to wait for a job that does not come. */
+static int give_up(struct client *c, const struct sbatch *s, const struct err *why)
 {
     Dash__V1__CancelJobRequest request = DASH__V1__CANCEL_JOB_REQUEST__INIT;
     Dash__V1__CancelJobResponse *response = NULL;
-    char text[300];
+    struct err err;
 
-    if (!s->id[0])
-        return client_fail_with(
-            "sbatch has not taken the job: mend it, and try again with --resume");
+    if (!s->id[0]) {
+        err_set(&err, ERR_PEER, "%.900s: mend it, and try again with --resume", why->text);
+        return client_fail(&err);
+    }
     request.id = (char *)s->id;
     if (client_call(c, "CancelJob", &request.base, &dash__v1__cancel_job_response__descriptor,
                     CALL_TIMEOUT_MS, &response) == 0)
         dash__v1__cancel_job_response__free_unpacked(response, NULL);
-    snprintf(
-        text, sizeof(text),
-        "sbatch has not taken the job, and dashd's job %s is cancelled: `dashctl resume %s --set "
-        "slurm.KEY=VALUE` goes on with it, mended",
-        s->id, s->id);
-    return client_fail_with(text);
+    err_set(
+        &err, ERR_PEER,
+        "%.800s, and dashd's job %s is cancelled: `dashctl resume %s --set slurm.KEY=VALUE` goes "
+        "on with it, mended",
+        why->text, s->id, s->id);
+    return client_fail(&err);
 }
 
 static int deliver(struct client *c, const struct sbatch *s)
 {
     char slurm_job[64];
+    struct err err;
 
     if (!s->submit) {
         fputs(s->script, stdout);
         fprintf(stderr, "the output folder %s is ready: submit the script with sbatch\n",
                 s->job->output);
-    } else if (submit(s, slurm_job, sizeof(slurm_job)) != EXIT_OK) {
-        return give_up(c, s);
+    } else if (submit(s, slurm_job, sizeof(slurm_job), &err) < 0) {
+        return give_up(c, s, &err);
     } else if (c->json) {
         print_json(s, slurm_job);
         return EXIT_OK;

@@ -1,5 +1,6 @@
 /* client/doctor_local.c - see doctor.h: this machine, as `dashctl run` and a dashd without Slurm use it. */
 #include "client/doctor.h"
+#include "core/paths.h"
 #include "core/file.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,7 @@ void doctor_local(struct doctor *d)
         return;
     }
     set_environment();
-    if (subprocess_exists("mpirun"))
+    if (paths_has_program("mpirun"))
         mpi = by_mpirun(d, &m, worker);
     else
         doctor_tell(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module",

@@ -1,5 +1,6 @@
 /* client/doctor_slurm.c - see doctor.h: does Slurm answer, how does it start ranks, and one job that looks at nodes. */
 #include "client/doctor.h"
+#include "core/paths.h"
 #include "client/doctor_job.h"
 #include "core/file.h"
 #include <stdio.h>
@@ -55,7 +56,7 @@ static bool offers_pmix(void)
 
 static void check_starter(struct doctor *d)
 {
-    bool pmix = offers_pmix(), mpirun = subprocess_exists("mpirun");
+    bool pmix = offers_pmix(), mpirun = paths_has_program("mpirun");
 
     if (pmix)
         doctor_tell(d, "starter", DOCTOR_OK, NULL, "srun offers pmix");

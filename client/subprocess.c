@@ -189,17 +189,3 @@ void subprocess_free(struct subprocess_said *said)
     free(said->err);
     said->out = said->err = NULL;
 }
-
-bool subprocess_exists(const char *name)
-{
-    const char *path = getenv("PATH"), *end;
-
-    for (; path; path = *end ? end + 1 : NULL) {
-        char file[4096];
-        end = path + strcspn(path, ":");
-        snprintf(file, sizeof(file), "%.*s/%s", (int)(end - path), path, name);
-        if (access(file, X_OK) == 0)
-            return true;
-    }
-    return false;
-}

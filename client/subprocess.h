@@ -21,6 +21,3 @@ struct subprocess_said {
 /* On success the caller frees *ret_said with subprocess_free(). Fails where the program cannot be started. */
 int subprocess_run(const struct subprocess *p, struct subprocess_said *ret_said, struct err *err);
 void subprocess_free(struct subprocess_said *said);
-
-/* Whether PATH holds a program of this name. */
-bool subprocess_exists(const char *name);

@@ -4,24 +4,17 @@
 #include "core/batch_body.h"
 #include "core/file.h"
 #include "core/job_slurm.h"
+#include "core/random.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 int batch_make_mark(char ret_mark[BATCH_MARK_LEN + 1], struct err *err)
 {
-    unsigned char bytes[BATCH_MARK_LEN / 2];
-    size_t i;
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return err_errno(err, "no random numbers");
-    for (i = 0; i < sizeof(bytes); i++)
-        snprintf(ret_mark + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
+    return random_hex(ret_mark, BATCH_MARK_LEN / 2, err);
 }
 
 static int forget(const char *output, const char *name, struct err *err)

@@ -109,3 +109,19 @@ int paths_sibling(const char *name, char **ret_path, struct err *err)
     *ret_path = path;
     return 0;
 }
+
+bool paths_has_program(const char *program)
+{
+    const char *path = getenv("PATH");
+    char *copy = path ? strdup(path) : NULL, *rest, *folder;
+    bool found = false;
+
+    for (folder = copy ? strtok_r(copy, ":", &rest) : NULL; folder && !found;
+         folder = strtok_r(NULL, ":", &rest)) {
+        char *file = file_join(folder, program);
+        found = file && access(file, X_OK) == 0;
+        free(file);
+    }
+    free(copy);
+    return found;
+}

@@ -1,6 +1,7 @@
 /* core/paths.h - where dashd and dashctl meet when nobody says otherwise. */
 #pragma once
 #include "core/err.h"
+#include <stdbool.h>
 
 /* The state folder: $XDG_STATE_HOME/dash, else ~/.local/state/dash. Caller frees *ret_path. */
 int paths_state(char **ret_path, struct err *err);
@@ -14,3 +15,6 @@ int paths_programs(char **ret_path, struct err *err);
 
 /* `name` in the folder of the running executable. Caller frees *ret_path. */
 int paths_sibling(const char *name, char **ret_path, struct err *err);
+
+/* Whether PATH holds a program of this name. */
+bool paths_has_program(const char *name);

@@ -12,6 +12,7 @@
 #include "daemon/service/runs_impl.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/random.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
@@ -22,20 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
-
-static int make_token(char token[33], struct err *err)
-{
-    unsigned char bytes[16];
-    size_t i;
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        return err_errno(err, "no random numbers");
-    for (i = 0; i < sizeof(bytes); i++)
-        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
-    return 0;
-}
 
 /* Where the coordinator finds this dashd; again whenever that may have changed. */
 static int write_contact(const struct run *run, struct err *err)
@@ -79,7 +67,7 @@ static int commit_starting(struct run *run, struct err *err)
     next.phase = 0;
     run->pausing = false;
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
-    rc = make_token(next.token, err);
+    rc = random_hex(next.token, sizeof(next.token) / 2, err);
     if (rc == 0)
         rc = batch_make_mark(next.mark, err);
     if (rc == 0)

@@ -3,6 +3,7 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/paths.h"
 #include "daemon/service/command.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,7 +138,7 @@ static void cancel(struct slurm_job *j, bool gently)
 }
 
 /* A script that is submitted later finds that its turn is over. */
-static void take_its_turn(const struct slurm_job *j)
+static void withdraw(const struct slurm_job *j)
 {
     char *path = file_join(j->output, "logs/launch");
     struct err err;
@@ -155,7 +156,7 @@ static void stop(struct launch *launch)
     if (j->id)
         cancel(j, j->state == SLURM_RUNNING);
     else if (j->external || j->stage == WAITS)
-        take_its_turn(j);
+        withdraw(j);
     slurm_look_soon(j->slurm);
 }
 
@@ -433,25 +434,10 @@ int slurm_follow(struct slurm *s, const struct slurm_spec *spec, struct launch *
     return 0;
 }
 
-static bool is_in_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char *copy = path ? strdup(path) : NULL, *rest, *folder;
-    bool found = false;
-
-    for (folder = copy ? strtok_r(copy, ":", &rest) : NULL; folder && !found;
-         folder = strtok_r(NULL, ":", &rest)) {
-        char *file = file_join(folder, program);
-        found = file && access(file, X_OK) == 0;
-        free(file);
-    }
-    free(copy);
-    return found;
-}
-
 bool slurm_is_here(void)
 {
-    return is_in_path("sbatch") && is_in_path("squeue") && is_in_path("scancel");
+    return paths_has_program("sbatch") && paths_has_program("squeue") &&
+           paths_has_program("scancel");
 }
 
 int slurm_open(uv_loop_t *loop, int poll_s, void (*away)(void *arg, const char *words), void *arg,

@@ -1,0 +1,17 @@
+/* core/random.c - see random.h. */
+#include "core/random.h"
+#include <stdio.h>
+#include <sys/random.h>
+
+int random_hex(char *ret_hex, size_t n_bytes, struct err *err)
+{
+    unsigned char byte;
+    size_t i;
+
+    for (i = 0; i < n_bytes; i++) {
+        if (getrandom(&byte, 1, 0) != 1)
+            return err_errno(err, "no random numbers");
+        snprintf(ret_hex + 2 * i, 3, "%02x", byte);
+    }
+    return 0;
+}
