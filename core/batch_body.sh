@@ -4,12 +4,35 @@ say() { # LEVEL WORDS: a line of the log, as the programs write theirs
     TZ=UTC printf '%(%Y-%m-%dT%H:%M:%S.000Z)T %s batch: %s\n' -1 "$1" "$2" >&2
 }
 
+# Bash evaluates a word in arithmetic as an expression, which may hold a command: whatever comes from a file or from the
+# environment is checked to be a number before it is used as one.
+is_number() { # WORD
+    [[ $1 =~ ^(0|[1-9][0-9]{0,8})$ ]]
+}
+is_number "${SLURM_RESTART_COUNT-0}" || unset SLURM_RESTART_COUNT
+
 cd -- "$output" || exit 1
+# The folder's owner, and whoever can write there, decides what runs here.
+case $(stat -L -c '%u %A' .) in
+"$EUID d"???????[!w]*) ;;
+*)
+    say error "the output folder belongs to another user or can be written by everybody: the job does not start"
+    exit 1
+    ;;
+esac
+make_private() { # FOLDER
+    [ -e "$1" ] || mkdir -m 700 -- "$1"
+    [ -d "$1" ] && [ -O "$1" ] && [ "$(stat -c %u -- "$1")" = "$EUID" ] && chmod 700 -- "$1" && return
+    say error "$output/$1 is not a folder of this user: remove it"
+    exit 1
+}
+make_private logs
+make_private checkpoint
 end_if_replaced() {
     local newest=
 
-    read -r newest <logs/launch || [ -n "$newest" ] || {
-        say error "logs/launch cannot be read"
+    [ -f logs/launch ] && read -r -n 100 newest <logs/launch || [ -n "$newest" ] || {
+        say error "$output/logs/launch cannot be read"
         exit 1
     }
     [ "$newest" != "$mark" ] || return 0
@@ -130,7 +153,8 @@ end_if_decided() {
 
     [[ $info != *" Restarts="* ]] || restarts=${info#* Restarts=}
     restarts=${restarts%%[!0-9]*}
-    [ "${restarts:-0}" -le "${SLURM_RESTART_COUNT-0}" ] || exit 3
+    is_number "${restarts:=0}" || restarts=0
+    [ "$restarts" -le "${SLURM_RESTART_COUNT-0}" ] || exit 3
     case $info in
     *" JobState=RUNNING "*) [ -z "$termed" ] || exit 3 ;; # dashd's
     *" Reason=TimeLimit "*) ;;
@@ -197,7 +221,14 @@ nodes_answer() {
 count_steps
 before=-1
 fruitless=0
-[ ! -f logs/runs ] || read -r before fruitless <logs/runs
+if [ -f logs/runs ]; then
+    read -r -n 100 before fruitless rest <logs/runs
+    if ! is_number "$before" || ! is_number "$fruitless" || [ -n "$rest" ]; then
+        say warn "$output/logs/runs is not what this script writes: ignored"
+        before=-1
+        fruitless=0
+    fi
+fi
 fruitless=$((at_step > before ? 0 : fruitless + 1))
 echo "$at_step $fruitless" >logs/runs
 say info "Slurm job $SLURM_JOB_ID on $SLURM_JOB_NODELIST (run $((${SLURM_RESTART_COUNT-0} + 1))): $workers workers, by $starter"
@@ -220,7 +251,7 @@ while :; do
     }
     launcher=
     outcome=
-    [ ! -f outcome.json ] || read -r -d '' outcome <outcome.json || true
+    [ ! -f outcome.json ] || read -r -d '' -n 65536 outcome <outcome.json || true
     case ${outcome//[[:space:]]/} in
     *'"how":"adapter_written"'*) exit 0 ;;
     *'"how":"failed"'*) exit 1 ;;
