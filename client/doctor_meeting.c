@@ -76,7 +76,7 @@ char *doctor_meeting_read(const struct doctor_meeting *m, const char *name)
     struct err ignored;
     size_t len;
 
-    if (!path || file_read(path, &text, &len, &ignored) < 0)
+    if (!path || file_read(path, FILE_SMALL_MAX, &text, &len, &ignored) < 0)
         text = NULL;
     free(path);
     return text;

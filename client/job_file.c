@@ -1,8 +1,8 @@
 /* client/job_file.c - see job_file.h. */
 #include "client/job_file.h"
 #include "client/sets.h"
-#include "core/buf.h"
 #include "core/file.h"
+#include "core/job.h"
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -69,17 +69,29 @@ static const struct argp_child resume_children[] = {{&job_file_argp, 0, NULL, 0}
 const struct argp job_file_resume_argp = {
     .options = resume_options, .parser = parse_resume, .children = resume_children};
 
+static int check_text(const struct job_file *f, size_t len)
+{
+    struct err err;
+
+    if (strlen(f->text) == len)
+        return 0;
+    err_set(&err, ERR_INVALID, "%s is not a text file: it holds a NUL byte", f->path);
+    return client_fail(&err);
+}
+
 static int read_stdin(struct job_file *f)
 {
-    struct buf text = {0};
-    char bytes[4096];
-    size_t n;
+    struct err err;
+    size_t len;
 
-    while ((n = fread(bytes, 1, sizeof(bytes), stdin)) > 0)
-        buf_append(&text, bytes, n);
-    f->text = buf_take(&text);
+    if (file_read_stream(STDIN_FILENO, "standard input", JOB_FILE_MAX, &f->text, &len, &err) < 0)
+        return client_fail(&err);
     f->directory = getcwd(NULL, 0);
-    return f->text && f->directory ? 0 : client_fail_with("standard input cannot be read");
+    if (!f->directory) {
+        err_errno(&err, "the current folder cannot be found");
+        return client_fail(&err);
+    }
+    return check_text(f, len);
 }
 
 int job_file_read(struct job_file *f)
@@ -94,14 +106,10 @@ int job_file_read(struct job_file *f)
         err_errno(&err, "%s", f->path);
         return client_fail(&err);
     }
-    if (file_read(absolute, &f->text, &len, &err) < 0)
+    if (file_read(absolute, JOB_FILE_MAX, &f->text, &len, &err) < 0)
         return client_fail(&err);
-    if (strlen(f->text) != len) {
-        err_set(&err, ERR_INVALID, "%s is no text", f->path);
-        return client_fail(&err);
-    }
     f->directory = strdup(dirname(absolute));
-    return f->directory ? 0 : client_fail_with("out of memory");
+    return f->directory ? check_text(f, len) : client_fail_with("out of memory");
 }
 
 void job_file_free(struct job_file *f)

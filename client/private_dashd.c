@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FOLDERS_OPEN = 16, TMPDIR_MOST = 70 };
+enum { FOLDERS_OPEN = 16, TMPDIR_MOST = 70, LOG_MAX = 64 << 20 };
 
 /* In the child. Only what is safe between fork and exec of a process with one thread. */
 static void become_dashd(const char *program, const struct private_dashd *d, int out, int log,
@@ -50,7 +50,7 @@ static int wait_until_it_serves(struct private_dashd *d, int out, const char *lo
         return 0;
     waitpid(d->pid, NULL, 0);
     d->pid = 0;
-    if (file_read(log_path, &log, &len, NULL) == 0 && len && log[len - 1] == '\n')
+    if (file_read(log_path, LOG_MAX, &log, &len, NULL) == 0 && len && log[len - 1] == '\n')
         log[len - 1] = '\0';
     err_set(err, ERR_PEER, "a private dashd did not start: %s", log ? log : "it says nothing");
     free(log);
@@ -123,7 +123,7 @@ void private_dashd_explain(const struct private_dashd *d)
     size_t len;
 
     snprintf(path, sizeof(path), "%s/dashd.log", d->folder);
-    if (file_read(path, &log, &len, NULL) == 0)
+    if (file_read(path, LOG_MAX, &log, &len, NULL) == 0)
         fprintf(stderr, "the dashd of this run has ended; it said:\n%s", log);
     free(log);
 }

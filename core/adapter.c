@@ -97,7 +97,7 @@ static int read_config(const struct reading *r, struct err *err)
 
     if (!path)
         return err_nomem(err, strlen(r->folder));
-    rc = file_read(path, &bytes, &len, err);
+    rc = file_read(path, FILE_SMALL_MAX, &bytes, &len, err);
     if (rc < 0)
         goto done;
     root = json_loadb(bytes, len, 0, &why);

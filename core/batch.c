@@ -25,7 +25,7 @@ static int forget(const char *output, const char *name, struct err *err)
     if (!path)
         return err_nomem(err, strlen(output));
     if (unlink(path) < 0 && errno != ENOENT)
-        rc = err_errno(err, "%s cannot be removed", path);
+        rc = err_errno(err, "%s: cannot be removed", path);
     free(path);
     return rc;
 }
@@ -43,7 +43,7 @@ static int keep(const char *output, const char *name, const char *text, struct e
 int batch_prepare(const char *output, const char *job_yaml, const char *mark, struct err *err)
 {
     char *logs = file_join(output, "logs");
-    int rc = logs ? file_make_folders(logs, err) : err_nomem(err, strlen(output));
+    int rc = logs ? file_make_private_folder(logs, err) : err_nomem(err, strlen(output));
 
     free(logs);
     if (rc == 0)

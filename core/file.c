@@ -1,16 +1,27 @@
-/* core/file.c - see file.h. The order is what makes it durable: the data reaches the disk before
- * the name points at it, and the name's folder is synced before success is reported. */
+/* core/file.c - see file.h.
+ *
+ * Writing: the data reaches the disk before the name points at it, and the name's folder is synced
+ * before success is reported. The temporary file has a random name and must be new (O_EXCL), so
+ * that nobody can have put a link there.
+ *
+ * Reading: O_NONBLOCK, so that a FIFO does not block open(), then fstat(), so that only regular
+ * files are read, and a limit, which holds even if the file grows meanwhile.
+ */
 #include "core/file.h"
+#include "core/random.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET = 0600 };
+/* X.0123456789abcdef.tmp */
+enum { SECRET = 0600, RANDOM_BYTES = 8, SUFFIX_LEN = 1 + 2 * RANDOM_BYTES + 4 };
 
 static int write_all(int fd, const char *bytes, size_t len)
 {
@@ -42,36 +53,47 @@ static int sync_folder_of(const char *path, struct err *err)
     return rc;
 }
 
-static int write_and_sync(const char *path, mode_t mode, const void *bytes, size_t len,
+static int write_and_sync(int fd, const char *path, const void *bytes, size_t len, struct err *err)
+{
+    int rc = 0;
+
+    if (write_all(fd, bytes, len) < 0 || fsync(fd) < 0)
+        rc = err_errno(err, "%s: cannot be written", path);
+    if (close(fd) < 0 && rc == 0)
+        rc = err_errno(err, "%s: cannot be written", path);
+    return rc;
+}
+
+/* Opens a new file beside path. Caller frees *ret_name. */
+static int open_temporary(const char *path, mode_t mode, char **ret_name, int *ret_fd,
                           struct err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    char digits[2 * RANDOM_BYTES + 1], *name = NULL;
+    int rc = random_hex(digits, RANDOM_BYTES, err), fd;
 
-    if (fd < 0)
-        return err_errno(err, "%s: cannot be created", path);
-    if (mode == SECRET && fchmod(fd, mode) < 0) { /* it may be there from before */
-        int rc = err_errno(err, "%s: cannot be made private", path);
-        close(fd);
+    if (rc < 0)
+        return rc;
+    if (asprintf(&name, "%s.%s.tmp", path, digits) < 0)
+        return err_nomem(err, strlen(path));
+    fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) {
+        rc = err_errno(err, "%s: cannot be created", name);
+        free(name);
         return rc;
     }
-    if (write_all(fd, bytes, len) < 0 || fsync(fd) < 0) {
-        int rc = err_errno(err, "%s: cannot be written", path);
-        close(fd);
-        return rc;
-    }
-    if (close(fd) < 0)
-        return err_errno(err, "%s: cannot be written", path);
+    *ret_name = name;
+    *ret_fd = fd;
     return 0;
 }
 
 static int replace(const char *path, mode_t mode, const void *bytes, size_t len, struct err *err)
 {
     char *tmp = NULL;
-    int rc;
+    int fd = -1, rc = open_temporary(path, mode, &tmp, &fd, err);
 
-    if (asprintf(&tmp, "%s.tmp", path) < 0)
-        return err_nomem(err, strlen(path));
-    rc = write_and_sync(tmp, mode, bytes, len, err);
+    if (rc < 0)
+        return rc;
+    rc = write_and_sync(fd, path, bytes, len, err);
     if (rc == 0 && rename(tmp, path) < 0)
         rc = err_errno(err, "%s: cannot be renamed into place", path);
     if (rc < 0)
@@ -92,19 +114,90 @@ int file_write_secret(const char *path, const void *bytes, size_t len, struct er
     return replace(path, SECRET, bytes, len, err);
 }
 
-static int read_stream(FILE *f, const char *path, char **ret_bytes, size_t *ret_len,
-                       struct err *err)
+static bool is_temporary(const char *name)
 {
-    size_t cap = 4096, len = 0, n;
+    size_t len = strlen(name);
+    const char *suffix = name + len - SUFFIX_LEN;
+
+    return len > SUFFIX_LEN && suffix[0] == '.' &&
+           strspn(suffix + 1, "0123456789abcdef") == 2 * RANDOM_BYTES &&
+           strcmp(suffix + SUFFIX_LEN - 4, ".tmp") == 0;
+}
+
+void file_remove_temporaries(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (is_temporary(entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+}
+
+static int open_regular(const char *path, int flags, int *ret_fd, int64_t *ret_size,
+                        struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags), rc = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return err_errno(err, "%s: cannot be opened", path);
+    if (fstat(fd, &st) < 0)
+        rc = err_errno(err, "%s: cannot be examined", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", path);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    *ret_size = st.st_size;
+    return 0;
+}
+
+int file_open(const char *path, int *ret_fd, int64_t *ret_size, struct err *err)
+{
+    return open_regular(path, 0, ret_fd, ret_size, err);
+}
+
+int file_open_no_link(const char *path, int *ret_fd, int64_t *ret_size, struct err *err)
+{
+    return open_regular(path, O_NOFOLLOW, ret_fd, ret_size, err);
+}
+
+/* offset -1: from where the descriptor stands. */
+static ssize_t read_once(int fd, int64_t offset, char *to, size_t len)
+{
+    ssize_t n;
+
+    do
+        n = offset < 0 ? read(fd, to, len) : pread(fd, to, len, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* A file's size may be 0 where it has contents (/proc), or change: it is read until its end. */
+static int read_until(int fd, int64_t offset, const char *name, size_t max, char **ret_bytes,
+                      size_t *ret_len, struct err *err)
+{
+    size_t cap = max < 4096 ? max : 4096, len = 0;
     char *bytes = malloc(cap + 1), *bigger;
+    ssize_t n = 1;
 
     if (!bytes)
         return err_nomem(err, cap);
-    while ((n = fread(bytes + len, 1, cap - len, f)) > 0) {
-        len += n;
-        if (len < cap)
+    while (n > 0 && len < max) {
+        n = read_once(fd, offset < 0 ? -1 : offset + (int64_t)len, bytes + len, cap - len);
+        if (n < 0) {
+            free(bytes);
+            return err_errno(err, "%s: cannot be read", name);
+        }
+        len += (size_t)n;
+        if (len < cap || cap == max)
             continue;
-        cap *= 2;
+        cap = cap > max / 2 ? max : 2 * cap;
         bigger = realloc(bytes, cap + 1);
         if (!bigger) {
             free(bytes);
@@ -112,34 +205,67 @@ static int read_stream(FILE *f, const char *path, char **ret_bytes, size_t *ret_
         }
         bytes = bigger;
     }
-    if (ferror(f)) {
-        free(bytes);
-        return err_errno(err, "%s: cannot be read", path);
-    }
     bytes[len] = '\0';
     *ret_bytes = bytes;
     *ret_len = len;
     return 0;
 }
 
-int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err)
+int file_read_at(int fd, int64_t offset, const char *name, size_t max, char **ret_bytes,
+                 size_t *ret_len, struct err *err)
 {
-    return file_read_from(path, 0, ret_bytes, ret_len, err);
+    return read_until(fd, offset, name, max, ret_bytes, ret_len, err);
 }
 
-int file_read_from(const char *path, long offset, char **ret_bytes, size_t *ret_len,
-                   struct err *err)
+static int too_large(const char *name, size_t max, struct err *err)
 {
-    FILE *f = fopen(path, "re");
-    int rc;
+    return err_set(err, ERR_INVALID, "%s: has more than %zu bytes, the most that are read", name,
+                   max);
+}
 
-    if (!f)
-        return err_errno(err, "%s: cannot be opened", path);
-    if (offset > 0)
-        fseek(f, offset, SEEK_SET); /* what cannot be sought says so when it is read */
-    rc = read_stream(f, path, ret_bytes, ret_len, err);
-    fclose(f);
+int file_read_stream(int fd, const char *name, size_t max, char **ret_bytes, size_t *ret_len,
+                     struct err *err)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+    int rc = read_until(fd, -1, name, max + 1, &bytes, &len, err);
+
+    if (rc < 0)
+        return rc;
+    if (len > max) {
+        free(bytes);
+        return too_large(name, max, err);
+    }
+    *ret_bytes = bytes;
+    *ret_len = len;
+    return 0;
+}
+
+static int read_whole(const char *path, int flags, size_t max, char **ret_bytes, size_t *ret_len,
+                      struct err *err)
+{
+    int64_t size = 0;
+    int fd = -1, rc = open_regular(path, flags, &fd, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (size > (int64_t)max)
+        rc = too_large(path, max, err);
+    else
+        rc = file_read_stream(fd, path, max, ret_bytes, ret_len, err);
+    close(fd);
     return rc;
+}
+
+int file_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len, struct err *err)
+{
+    return read_whole(path, 0, max, ret_bytes, ret_len, err);
+}
+
+int file_read_no_link(const char *path, size_t max, char **ret_bytes, size_t *ret_len,
+                      struct err *err)
+{
+    return read_whole(path, O_NOFOLLOW, max, ret_bytes, ret_len, err);
 }
 
 int file_make_folders(const char *path, struct err *err)
@@ -154,14 +280,58 @@ int file_make_folders(const char *path, struct err *err)
         if (end != '/' && end != '\0')
             continue;
         *at = '\0';
-        if (mkdir(copy, 0777) < 0 && errno != EEXIST)
-            rc = err_errno(err, "%s: the folder cannot be made", copy);
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+            rc = err_errno(err, "%s: the folder cannot be created", copy);
         *at = end;
         if (end == '\0')
             break;
     }
     free(copy);
     return rc;
+}
+
+/* ERR_INVALID where the file is another user's, who could do as he likes with it. */
+static int check_owner(const struct stat *st, const char *path, struct err *err)
+{
+    if (st->st_uid == geteuid())
+        return 0;
+    return err_set(err, ERR_INVALID, "%s: belongs to another user (uid %ld): remove it", path,
+                   (long)st->st_uid);
+}
+
+/* The link's owner decides where it points, so both must be this user's. */
+static int check_folder(const char *path, struct err *err)
+{
+    struct stat st;
+    int rc;
+
+    if (lstat(path, &st) < 0)
+        return err_errno(err, "%s: cannot be examined", path);
+    rc = check_owner(&st, path, err);
+    if (rc == 0 && stat(path, &st) < 0)
+        return err_errno(err, "%s: cannot be examined", path);
+    if (rc == 0)
+        rc = check_owner(&st, path, err);
+    if (rc == 0 && !S_ISDIR(st.st_mode))
+        rc = err_set(err, ERR_INVALID, "%s: is not a folder", path);
+    if (rc == 0 && (st.st_mode & 07777) != 0700 && chmod(path, 0700) < 0)
+        rc = err_errno(err, "%s: cannot be made private", path);
+    return rc;
+}
+
+int file_make_private_folder(const char *path, struct err *err)
+{
+    char *copy = strdup(path);
+    int rc = copy ? file_make_folders(dirname(copy), err) : err_nomem(err, strlen(path));
+
+    free(copy);
+    if (rc < 0)
+        return rc;
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return err_errno(err, "%s: the folder cannot be created", path);
+    return check_folder(path, err);
 }
 
 char *file_join(const char *a, const char *b)
@@ -177,13 +347,35 @@ char *file_join(const char *a, const char *b)
 
 enum { LOCK_POLL_MS = 50 };
 
-int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err)
+int file_open_lock(const char *path, int *ret_fd, struct err *err)
 {
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), rc = 0;
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600), rc = 0;
+    struct stat st;
 
     if (fd < 0)
         return err_errno(err, "%s: cannot be opened", path);
+    if (fstat(fd, &st) < 0)
+        rc = err_errno(err, "%s: cannot be examined", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", path);
+    if (rc == 0)
+        rc = check_owner(&st, path, err);
+    if (rc == 0 && (st.st_mode & 077) && fchmod(fd, 0600) < 0)
+        rc = err_errno(err, "%s: cannot be made private", path);
+    if (rc < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return rc;
+}
+
+int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = -1, rc = file_open_lock(path, &fd, err);
+
+    if (rc < 0)
+        return rc;
     while (rc == 0 && fcntl(fd, F_OFD_SETLK, &whole) < 0) {
         if (errno == EINTR)
             continue;

@@ -1,27 +1,58 @@
-/* core/file.h - files written so that a crash leaves the old or the new, never a mixture. */
+/* core/file.h - files written so that a crash leaves the old or the new, never a mixture, and read
+ * so that what lies in a folder of several users can neither block nor exhaust the reader.
+ */
 #pragma once
 #include "core/err.h"
 #include <stddef.h>
+#include <stdint.h>
 
-/* Writes path by temporary file, fsync, rename, fsync of the folder. */
+/* Writes path by temporary file, fsync, rename, fsync of the folder. The temporary file is a new
+ * one: a symbolic link is never followed. */
 int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err);
 
 /* The same, readable and writable by its owner alone from the first byte on. */
 int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err);
 
-/* The whole file, NUL-terminated; the caller frees *ret_bytes. */
-int file_read(const char *path, char **ret_bytes, size_t *ret_len, struct err *err);
+/* Removes the temporary files of writers that died in this folder. Only for a folder with one
+ * writer, which calls it before it writes. */
+void file_remove_temporaries(const char *folder);
 
-/* The same from an offset on; past the end: nothing. */
-int file_read_from(const char *path, long offset, char **ret_bytes, size_t *ret_len,
-                   struct err *err);
+enum { FILE_SMALL_MAX = 1 << 20 }; /* bytes of a description, a marker, a state */
 
-/* mkdir -p, mode 0777 less umask. */
+/* Opens a regular file for reading; *ret_size is its size. ERR_INVALID where it is something else,
+ * such as a FIFO, which is not waited for. */
+int file_open(const char *path, int *ret_fd, int64_t *ret_size, struct err *err);
+/* The same for a file in a folder that others may write: a symbolic link is refused too. */
+int file_open_no_link(const char *path, int *ret_fd, int64_t *ret_size, struct err *err);
+
+/* A whole regular file of at most max bytes (less than SIZE_MAX / 2), NUL-terminated; the caller
+ * frees *ret_bytes. Errors as file_open()'s; ERR_INVALID where it is larger. */
+int file_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len, struct err *err);
+int file_read_no_link(const char *path, size_t max, char **ret_bytes, size_t *ret_len,
+                      struct err *err);
+
+/* What comes through a pipe or a terminal until its end, at most max bytes; name is for messages. */
+int file_read_stream(int fd, const char *name, size_t max, char **ret_bytes, size_t *ret_len,
+                     struct err *err);
+
+/* At most max bytes of an open file from an offset on; past the end: nothing. */
+int file_read_at(int fd, int64_t offset, const char *name, size_t max, char **ret_bytes,
+                 size_t *ret_len, struct err *err);
+
+/* mkdir -p, mode 0755 less umask: what is made here is never writable by others. */
 int file_make_folders(const char *path, struct err *err);
+
+/* The same for a folder that nobody but this user may enter (0700), whether it is new or not.
+ * ERR_INVALID where it exists and is not this user's. */
+int file_make_private_folder(const char *path, struct err *err);
 
 /* "a/b": caller frees; NULL for lack of memory. b alone where it is absolute or a is NULL. */
 char *file_join(const char *a, const char *b);
 
-/* Takes the lock of a file, which is made if it is not there, for as long as the process lives or until *ret_fd is closed. Waits
- * at most wait_ms; ERR_STATE when another process keeps it. Works on NFS (POSIX locks). */
+/* Opens a lock file, made if it is not there, that only its owner can open, and so only its owner
+ * can lock. ERR_INVALID where it is not this user's. */
+int file_open_lock(const char *path, int *ret_fd, struct err *err);
+
+/* Opens and locks a file for as long as the process lives or until *ret_fd is closed. Waits at most
+ * wait_ms; ERR_STATE when another process holds the lock. Works on NFS (POSIX locks). */
 int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err);

@@ -8,12 +8,15 @@
 #include "core/file.h"
 #include "core/job_keys.h"
 #include "core/job_slurm.h"
+#include "core/utf8.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
+
+enum { NAME_BYTES_MAX = 128 };
 
 struct reader {
     struct job *job;
@@ -488,9 +491,21 @@ static void check_required(struct job *job, struct problems *problems)
     }
 }
 
+static void check_name(const struct job *job, struct problems *problems)
+{
+    int line = job_line(job, "name");
+
+    if (job->name && strlen(job->name) > NAME_BYTES_MAX)
+        problems_add(problems, job->file, line, "name must have at most %d bytes", NAME_BYTES_MAX);
+    if (job->name && !utf8_is_printable(job->name, UTF8_ONE_LINE))
+        problems_add(problems, job->file, line,
+                     "name must not have line breaks or other control characters");
+}
+
 static void check_together(struct job *job, struct problems *problems)
 {
     check_required(job, problems);
+    check_name(job, problems);
     if (job->steps && job->epochs > 0)
         problems_add(problems, job->file, job_line(job, "training.epochs"),
                      "training.steps and training.epochs are both given: keep one");
@@ -510,6 +525,19 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+/* A name stands in tables and logs: what would act on a terminal is spelled out. */
+static char *default_name(const char *output)
+{
+    struct buf name = {0};
+    char *text;
+
+    utf8_escape(base_name(output), UTF8_ONE_LINE, &name);
+    text = buf_take(&name);
+    if (text)
+        text[utf8_fit(text, NAME_BYTES_MAX)] = '\0';
+    return text;
+}
+
 static void fill_in(struct job *job)
 {
     size_t len = job->output ? strlen(job->output) : 0;
@@ -517,7 +545,7 @@ static void fill_in(struct job *job)
     while (len > 1 && job->output[len - 1] == '/')
         job->output[--len] = '\0';
     if (!job->name && job->output)
-        job->name = strdup(base_name(job->output));
+        job->name = default_name(job->output);
     if (!job->steps && job->epochs == 0)
         job->steps = 300;
     if (job->method == METHOD_LORA)

@@ -111,6 +111,8 @@ struct job {
     int *lines; /* line of each key in it, 0: a default or an override; see job_line() */
 };
 
+enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
+
 /* The line of a key ("lora.rank") in the job file, for messages; 0 where it has none. */
 int job_line(const struct job *job, const char *path);
 

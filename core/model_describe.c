@@ -232,7 +232,7 @@ int model_describe_json(const char *path, struct model_config *ret_config,
     size_t len;
     json_t *root;
 
-    if (file_read(path, &bytes, &len, &failed) < 0) {
+    if (file_read(path, FILE_SMALL_MAX, &bytes, &len, &failed) < 0) {
         problems_add(problems, NULL, 0, "%s", failed.text);
         return err_set(err, ERR_INVALID, "%s", failed.text);
     }

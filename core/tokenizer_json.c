@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { TOKENIZER_MAX = 256 << 20 }; /* bytes of a tokenizer.json */
+
 static const char *type_of(const json_t *component)
 {
     const char *type = json_string_value(json_object_get(component, "type"));
@@ -354,7 +356,7 @@ static int read_beside(struct tokenizer *t, const char *path, struct err *err)
     if (!t->adds_bos)
         t->bos = configured_id(t, config, "bos_token", t->bos);
     if (rc == 0 && access(jinja_path, F_OK) == 0)
-        rc = file_read(jinja_path, &t->chat_template, &len, err);
+        rc = file_read(jinja_path, FILE_SMALL_MAX, &t->chat_template, &len, err);
     else if (rc == 0 && configured_template(config) &&
              !(t->chat_template = strdup(configured_template(config))))
         rc = err_nomem(err, strlen(configured_template(config)));
@@ -403,7 +405,7 @@ int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokeniz
     json_t *root;
     char *bytes;
     size_t len;
-    int rc = file_read(path, &bytes, &len, err);
+    int rc = file_read(path, TOKENIZER_MAX, &bytes, &len, err);
 
     if (rc < 0)
         return rc;

@@ -1,14 +1,15 @@
-/* daemon/service/text.c - see text.h. */
-#include "daemon/service/text.h"
+/* core/utf8.c - see utf8.h. One decoder (RFC 3629: nothing over-long, no surrogates) serves all. */
+#include "core/utf8.h"
+#include <stdint.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at p, of at most n bytes; 0: it is none; -1: it may be one that is
- * cut. */
-static int utf8_length(const unsigned char *p, size_t n)
+/* Length of the UTF-8 character at p, of at most n bytes, and its code; 0: it is none; -1: it may
+ * be one that is cut. */
+static int decode(const unsigned char *p, size_t n, uint32_t *ret_code)
 {
-    static const unsigned int least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     int len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
-    unsigned int code = len > 1 ? p[0] & (0x7fu >> len) : p[0];
+    uint32_t code = len > 1 ? p[0] & (0x7fu >> len) : p[0];
     int i;
 
     for (i = 1; i < len; i++) {
@@ -21,15 +22,17 @@ static int utf8_length(const unsigned char *p, size_t n)
     if (len == 0 || code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ||
         code == 0)
         return 0;
+    *ret_code = code;
     return len;
 }
 
-void text_make_utf8(char *text, size_t len)
+void utf8_make_valid(char *text, size_t len)
 {
+    uint32_t code;
     size_t at = 0;
 
     while (at < len) {
-        int n = utf8_length((const unsigned char *)text + at, len - at);
+        int n = decode((const unsigned char *)text + at, len - at, &code);
         if (n <= 0) {
             text[at] = '?';
             n = 1;
@@ -38,24 +41,82 @@ void text_make_utf8(char *text, size_t len)
     }
 }
 
-size_t text_cut_bytes(const char *text, size_t len)
+size_t utf8_cut_bytes(const char *text, size_t len)
 {
+    uint32_t code;
     size_t back;
 
     for (back = 1; back <= 3 && back <= len; back++)
         if (((unsigned char)text[len - back] & 0xc0) == 0xc0)
-            return utf8_length((const unsigned char *)text + len - back, back) < 0 ? back : 0;
+            return decode((const unsigned char *)text + len - back, back, &code) < 0 ? back : 0;
     return 0;
 }
 
-bool text_is_utf8(const char *text)
+size_t utf8_fit(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max);
+
+    return len - utf8_cut_bytes(text, len);
+}
+
+bool utf8_is_valid(const char *text)
 {
     size_t len = strlen(text), at = 0;
+    uint32_t code;
     int n;
 
     for (; at < len; at += (size_t)n) {
-        n = utf8_length((const unsigned char *)text + at, len - at);
+        n = decode((const unsigned char *)text + at, len - at, &code);
         if (n <= 0)
+            return false;
+    }
+    return true;
+}
+
+/* C0, DEL and C1 controls act on terminals; the others break lines or change their order. */
+static bool acts(uint32_t code, enum utf8_lines lines)
+{
+    if (lines == UTF8_KEEP_LINES && (code == '\n' || code == '\t'))
+        return false;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+}
+
+/* Bytes of the next character that need no escape; 0: *ret_len bytes at text do. */
+static size_t plain(const char *text, enum utf8_lines lines, uint32_t *ret_code, size_t *ret_len)
+{
+    int n = decode((const unsigned char *)text, strnlen(text, 4), ret_code);
+
+    *ret_len = n > 0 ? (size_t)n : 1;
+    if (n <= 0)
+        *ret_code = (unsigned char)text[0];
+    return n > 0 && !acts(*ret_code, lines) ? (size_t)n : 0;
+}
+
+void utf8_escape(const char *text, enum utf8_lines lines, struct buf *out)
+{
+    uint32_t code;
+    size_t len;
+
+    while (*text) {
+        size_t n = plain(text, lines, &code, &len);
+        if (n > 0)
+            buf_append(out, text, n);
+        else
+            buf_printf(out, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
+        text += n > 0 ? n : len;
+    }
+}
+
+bool utf8_is_printable(const char *text, enum utf8_lines lines)
+{
+    uint32_t code;
+    size_t len, n;
+
+    for (; *text; text += n) {
+        n = plain(text, lines, &code, &len);
+        if (n == 0)
             return false;
     }
     return true;

@@ -1,10 +1,22 @@
-/* daemon/service/text.h - UTF-8, which strings of protobuf must be whatever programs write. */
+/* core/utf8.h - UTF-8: what is valid, and text from outside made safe to print. */
 #pragma once
+#include "core/buf.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-bool text_is_utf8(const char *text);
+bool utf8_is_valid(const char *text);
 /* Replaces bytes that are not UTF-8 by '?', in place. */
-void text_make_utf8(char *text, size_t len);
+void utf8_make_valid(char *text, size_t len);
 /* Bytes at the end that begin a character whose rest is not there: 0 to 3. */
-size_t text_cut_bytes(const char *text, size_t len);
+size_t utf8_cut_bytes(const char *text, size_t len);
+/* The longest beginning of at most max bytes that ends with a whole character. */
+size_t utf8_fit(const char *text, size_t max);
+
+enum utf8_lines { UTF8_ONE_LINE, UTF8_KEEP_LINES };
+
+/* Appends text with everything that would act on a terminal or a log spelled out: control
+ * characters as \x1b, those that reorder or break lines as \u202e, bytes that are not UTF-8 as
+ * \xff. UTF8_KEEP_LINES leaves newlines and tabs as they are. */
+void utf8_escape(const char *text, enum utf8_lines lines, struct buf *out);
+/* True where utf8_escape() would change nothing. */
+bool utf8_is_printable(const char *text, enum utf8_lines lines);

@@ -1,7 +1,7 @@
 /* proto/contact.c - see contact.h. */
 #include "proto/contact.h"
 #include "core/file.h"
-#include <jansson.h>
+#include "core/json_file.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,14 +53,13 @@ static int take(const json_t *doc, struct contact *c)
 int contact_read(const char *path, struct contact *ret, struct err *err)
 {
     struct contact c = {0};
-    json_error_t why;
-    json_t *doc = json_load_file(path, 0, &why);
-    int rc = 0;
+    json_t *doc;
+    int rc = json_file_read_no_link(path, FILE_SMALL_MAX, &doc, err);
 
-    if (!doc)
-        return err_set(err, ERR_NOT_FOUND, "%s: %s", path, why.text);
+    if (rc < 0)
+        return rc;
     if (take(doc, &c) < 0)
-        rc = err_set(err, ERR_INVALID, "%s does not tell job, token and addresses", path);
+        rc = err_set(err, ERR_INVALID, "%s lacks the job, the token or an address", path);
     json_decref(doc);
     if (rc < 0)
         contact_free(&c);

@@ -214,7 +214,7 @@ static int take_message(struct stream *s, ProtobufCMessage **ret_message, struct
         s->read_done = true; /* asked again it says the same */
         return rc;
     }
-    rc = wire_unpack(s->incoming, s->reply_type, ret_message, err);
+    rc = wire_unpack(s->incoming, s->reply_type, 0, ret_message, err);
     grpc_byte_buffer_destroy(s->incoming);
     s->incoming = NULL;
     return rc < 0 ? rc : STREAM_MESSAGE;

@@ -2,6 +2,8 @@
 #include "proto/wire.h"
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/log.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 static void print_nothing(gpr_log_func_args *args)
@@ -30,9 +32,34 @@ int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, st
     return 0;
 }
 
-int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+/* What one message may take while it is unpacked. */
+struct budget {
+    size_t left;
+    bool spent;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+    struct budget *b = data;
+
+    b->spent = b->spent || size > b->left;
+    if (b->spent)
+        return NULL;
+    b->left -= size;
+    return malloc(size);
+}
+
+static void budget_free(void *data, void *pointer)
+{
+    (void)data;
+    free(pointer);
+}
+
+int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, size_t max_memory,
                 ProtobufCMessage **ret_message, struct err *err)
 {
+    struct budget budget = {max_memory ? max_memory : SIZE_MAX, false};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     grpc_byte_buffer_reader reader;
     ProtobufCMessage *message;
     grpc_slice slice;
@@ -41,11 +68,13 @@ int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type
         return err_set(err, ERR_PEER, "a %s could not be read", type->short_name);
     slice = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
-    message = protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice),
+    message = protobuf_c_message_unpack(type, &allocator, GRPC_SLICE_LENGTH(slice),
                                         GRPC_SLICE_START_PTR(slice));
     grpc_slice_unref(slice);
+    if (!message && budget.spent)
+        return err_set(err, ERR_NOMEM, "the %s has too many fields", type->name);
     if (!message)
-        return err_set(err, ERR_PEER, "the bytes received are no %s", type->name);
+        return err_set(err, ERR_PEER, "the bytes received are not a valid %s", type->name);
     *ret_message = message;
     return 0;
 }

@@ -13,6 +13,7 @@ void wire_quiet(void);
 
 /* Caller destroys the buffer. */
 int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
-/* ERR_PEER when the bytes are no such message. */
-int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type,
+/* ERR_PEER when the bytes are not such a message; ERR_NOMEM when it would take more than max_memory
+ * bytes (0: no limit), as a few bytes can become many fields. */
+int wire_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, size_t max_memory,
                 ProtobufCMessage **ret_message, struct err *err);

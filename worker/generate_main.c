@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct prompt {
     char *text;
@@ -42,6 +43,7 @@ enum {
     KEY_OUTPUT,
     KEY_THREADS,
     KEY_LIMIT,
+    PROMPTS_MAX = 256 << 20 /* bytes of a file of prompts */
 };
 
 static const struct argp_option options[] = {
@@ -200,10 +202,14 @@ static int add_line(struct request *r, const char *line)
 
 static int read_prompts(struct request *r, struct err *err)
 {
-    const char *path = strcmp(r->prompts_file, "-") == 0 ? "/dev/stdin" : r->prompts_file;
     char *text = NULL, *at, *end;
     size_t len;
-    int rc = file_read(path, &text, &len, err);
+    int rc;
+
+    if (strcmp(r->prompts_file, "-") == 0)
+        rc = file_read_stream(STDIN_FILENO, "standard input", PROMPTS_MAX, &text, &len, err);
+    else
+        rc = file_read(r->prompts_file, PROMPTS_MAX, &text, &len, err);
 
     for (at = text; rc == 0 && *at; at = end) {
         end = at + strcspn(at, "\n");

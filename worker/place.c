@@ -39,7 +39,7 @@ static int read_package(int cpu)
     int package = -1;
 
     snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/physical_package_id", cpu);
-    if (file_read(path, &text, &len, NULL) == 0)
+    if (file_read(path, FILE_SMALL_MAX, &text, &len, NULL) == 0)
         package = atoi(text);
     free(text);
     return package;

@@ -24,7 +24,7 @@ static int read_job(const char *output, struct job **ret, struct err *err)
     char *path = file_join(output, "job.yaml"), *text = NULL;
     struct problems problems = {0};
     size_t len;
-    int rc = path ? file_read(path, &text, &len, err) : err_nomem(err, 0);
+    int rc = path ? file_read_no_link(path, JOB_FILE_MAX, &text, &len, err) : err_nomem(err, 0);
 
     if (rc == 0)
         rc = refuse(job_parse(text, path, output, NULL, 0, ret, &problems, err), &problems, err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const char *const phases[] = {"", "prelaunch", "identification", "dash", "lora", "export"};
+enum { METRICS_MAX = 1 << 30 }; /* bytes of metrics.jsonl */
 enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
 
 const char *phase_name(int phase)
@@ -75,7 +76,7 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct repor
     int n = 0, rc = m.path && rows ? 0 : err_nomem(err, (size_t)step * sizeof(*rows));
 
     if (rc == 0 && access(m.path, F_OK) == 0)
-        rc = file_read(m.path, &text, &len, err);
+        rc = file_read_no_link(m.path, METRICS_MAX, &text, &len, err);
     if (rc == 0 && text)
         kept = keep_rows(text, len, step, rows, &n);
     free(text);

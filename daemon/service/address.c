@@ -2,6 +2,8 @@
 #include "daemon/service/address.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +41,8 @@ static int check_unix(const char *path, struct err *err)
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : err_errno(err, "%s cannot be looked at", path);
     if (!S_ISSOCK(st.st_mode))
-        return err_set(err, ERR_INVALID, "%s is there and is no socket: name another with --listen",
-                       path);
+        return err_set(err, ERR_INVALID,
+                       "%s exists but is not a socket: name another with --listen", path);
     if (answers(&at))
         return err_set(err, ERR_STATE, "unix:%s: a dashd answers there already", path);
     if (unlink(path) < 0)
@@ -57,7 +59,7 @@ static int split(const char *address, char *host, size_t size, int *ret_port, st
 
     if (!colon || colon == address)
         return err_set(err, ERR_INVALID,
-                       "'%s' is no address: write unix:/path/to/socket or host:port", address);
+                       "'%s' is not an address: write unix:/path/to/socket or host:port", address);
     port = strtol(colon + 1, &end, 10);
     if (end == colon + 1 || *end || port < 0 || port > 65535)
         return err_set(err, ERR_INVALID, "'%s': the port must be a number from 0 to 65535",
@@ -91,23 +93,177 @@ int address_check(const char *address, bool insecure_tcp, struct err *err)
     if (address_is_unix(address))
         return check_unix(address + 5, err);
     rc = split(address, host, sizeof(host), &port, err);
-    if (rc < 0)
+    if (rc < 0 || insecure_tcp)
         return rc;
-    if (!insecure_tcp && !is_loopback(host))
-        return err_set(
-            err, ERR_INVALID,
-            "%s: TCP has no authentication yet: whoever reaches the port runs jobs as you. "
-            "Listen on a unix socket or on 127.0.0.1, or say --insecure-tcp if the network is "
-            "yours alone",
-            address);
+    if (is_loopback(host))
+        return err_set(err, ERR_INVALID,
+                       "%s: TCP has no authentication yet: every user of this machine could run "
+                       "jobs as you. Listen on a unix socket, or give --insecure-tcp if you are "
+                       "its only user",
+                       address);
+    return err_set(err, ERR_INVALID,
+                   "%s: TCP has no authentication yet: whoever reaches the port runs jobs as you. "
+                   "Listen on a unix socket, or give --insecure-tcp if the network is yours alone",
+                   address);
+}
+
+static int look_up(const char *host, struct addrinfo **ret, struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int rc = getaddrinfo(host, NULL, &hints, ret);
+
+    return rc == 0 ? 0 : err_set(err, ERR_INVALID, "%s: %s", host, gai_strerror(rc));
+}
+
+static bool is_literal(const char *host)
+{
+    unsigned char bytes[16];
+
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+static bool leads_here(const struct sockaddr *a)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+
+    return a->sa_family == AF_INET ? ntohl(four->sin_addr.s_addr) >> 24 == 127
+                                   : IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+int address_check_reach(const char *address, struct err *err)
+{
+    struct addrinfo *found = NULL, *at;
+    bool here = true;
+    char host[256];
+    int port, rc = split(address, host, sizeof(host), &port, err);
+
+    if (rc < 0 || is_literal(host) || strcmp(host, "localhost") == 0)
+        return rc;
+    rc = look_up(host, &found, err);
+    for (at = found; at; at = at->ai_next)
+        here = here && leads_here(at->ai_addr);
+    if (found)
+        freeaddrinfo(found);
+    if (rc == 0 && here)
+        rc = err_set(err, ERR_INVALID,
+                     "%s leads to this machine's loopback address, where no other node can reach "
+                     "it: name an address of the cluster's network",
+                     host);
+    return rc;
+}
+
+static int bind_unix(const char *path, int *ret_fd, struct err *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return err_errno(err, "cannot open a socket");
+    strncpy(at.sun_path, path, sizeof(at.sun_path) - 1);
+    /* Linux gives the file the socket's own mode. */
+    if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+        chmod(path, 0600) < 0) {
+        err_errno(err, "cannot bind");
+        close(fd);
+        return ERR_IO;
+    }
+    *ret_fd = fd;
     return 0;
 }
 
-int address_port(const char *address, int *ret_port, struct err *err)
+static void set_port(struct sockaddr *a, int port)
+{
+    if (a->sa_family == AF_INET)
+        ((struct sockaddr_in *)a)->sin_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in6 *)a)->sin6_port = htons((uint16_t)port);
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t size = sizeof(a);
+
+    if (getsockname(fd, (struct sockaddr *)&a, &size) < 0)
+        return 0;
+    return ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port
+                                        : ((struct sockaddr_in6 *)&a)->sin6_port);
+}
+
+/* -1 with errno. "[::]" takes IPv4 too. */
+static int bind_one(const struct addrinfo *a, int port)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, why;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a->ai_addr;
+    int six_only = a->ai_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (a->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &six_only, sizeof(six_only));
+    set_port(a->ai_addr, port);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0)
+        return fd;
+    why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static bool is_absent(int error)
+{
+    return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+}
+
+static int bind_tcp(const char *host, int port, int *fds, int *ret_n, int *ret_port,
+                    struct err *err)
+{
+    struct addrinfo *found = NULL, *at;
+    int rc = look_up(host, &found, err), n = 0, fd, why = EADDRNOTAVAIL;
+
+    for (at = found; rc == 0 && at && n < ADDRESS_SOCKETS_MAX; at = at->ai_next) {
+        fd = bind_one(at, port);
+        if (fd >= 0) {
+            fds[n++] = fd;
+            port = port_of(fd);
+            continue;
+        }
+        why = errno;
+        if (!is_absent(errno))
+            rc = err_errno(err, "cannot bind");
+    }
+    if (found)
+        freeaddrinfo(found);
+    errno = why;
+    if (rc == 0 && n == 0)
+        rc = err_errno(err, "cannot bind");
+    while (rc < 0 && n > 0)
+        close(fds[--n]);
+    if (rc == 0) {
+        *ret_n = n;
+        *ret_port = port;
+    }
+    return rc;
+}
+
+int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret_n, int *ret_port,
+                 struct err *err)
 {
     char host[256];
+    int port, rc;
 
-    return split(address, host, sizeof(host), ret_port, err);
+    if (address_is_unix(address)) {
+        rc = bind_unix(address + 5, &ret_fds[0], err);
+        if (rc == 0) {
+            *ret_n = 1;
+            *ret_port = 0;
+        }
+        return rc;
+    }
+    rc = split(address, host, sizeof(host), &port, err);
+    return rc < 0 ? rc : bind_tcp(host, port, ret_fds, ret_n, ret_port, err);
 }
 
 char *address_for_clients(const char *address, int port)

@@ -1,17 +1,26 @@
 /* daemon/service/address.h - what dashd may listen on.
  *
  *   unix:/path   a socket for its owner alone; a stale one is replaced, a live one is refused
- *   host:port    nobody is asked who he is: loopback only, unless insecure_tcp says otherwise
+ *   host:port    whoever reaches the port, other users of this machine too, can do what the owner
+ *                can: only where insecure_tcp says so
  */
 #pragma once
 #include "core/err.h"
 #include <stdbool.h>
 
 int address_check(const char *address, bool insecure_tcp, struct err *err);
+bool address_is_unix(const char *address);
+
+enum { ADDRESS_SOCKETS_MAX = 8 };
+/* Makes sockets bound to the address: one, or one for each address that a host's name has.
+ * *ret_port is their TCP port, also where 0 was asked for. On failure none is left open. */
+int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret_n, int *ret_port,
+                 struct err *err);
+
+/* ERR_INVALID where a name leads to nothing but this machine itself: no other could reach it. An
+ * address, or "localhost", is what its user wants. */
+int address_check_reach(const char *address, struct err *err);
+
 /* The address by which a job on this machine reaches the listener: another host for "any", the port
  * that was given for port 0. Caller frees; NULL for lack of memory. */
 char *address_for_clients(const char *address, int port);
-bool address_is_unix(const char *address);
-
-/* The port of "host:port". */
-int address_port(const char *address, int *ret_port, struct err *err);

@@ -7,7 +7,8 @@
 #pragma once
 #include "daemon/service/store.h"
 
-/* The rows after step `after`, without a gap, as far as they can be read: *ret_rows is the caller's. No file: none. *offset, 0 at
- * first, is how far the file has been read: what was read before is not read again, unless the file was written anew. */
-int catch_up_read(const char *output, int after, long *offset, struct step_row **ret_rows,
-                  int *ret_n, struct err *err);
+/* The rows of the steps (after, last], without a gap, as far as they can be read: *ret_rows is the
+ * caller's. No file: none. *offset, 0 at first, is how far the file has been read: what was read
+ * before is not read again, unless the file was written anew. */
+int catch_up_read(const char *output, int after, int last, int64_t *offset,
+                  struct step_row **ret_rows, int *ret_n, struct err *err);

@@ -3,6 +3,7 @@
  * somebody holds open even then is given up a second later. */
 #include "daemon/service/command.h"
 #include "core/buf.h"
+#include "daemon/service/descriptors.h"
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ struct command {
     char chunk[CHUNK];
     command_fn *done;
     void *arg;
-    int status;
+    int status, signal;
     bool ended, out_ended, err_ended, told;
     bool too_long, too_much;
     int open_handles;
@@ -65,7 +66,8 @@ static void close_all(struct command *c)
 
 static void tell_if_over(struct command *c)
 {
-    struct command_result result = {.status = c->status};
+    struct command_result result = {
+        .status = c->status, .signal = c->signal, .too_long = c->too_long};
 
     if (c->told || !c->ended || !c->out_ended || !c->err_ended)
         return;
@@ -85,6 +87,7 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     struct command *c = process->data;
 
     c->status = signal ? COMMAND_KILLED : (int)status;
+    c->signal = signal;
     c->ended = true;
     tell_if_over(c);
 }
@@ -179,22 +182,32 @@ static int spawn(struct command *c, uv_loop_t *loop, char *const *argv, char **e
     uv_pipe_init(loop, &c->err, 0);
     uv_timer_init(loop, &c->timer);
     c->process.data = c->in.data = c->out.data = c->err.data = c->timer.data = c;
-    rc = uv_spawn(loop, &c->process, &options);
+    rc = descriptors_spawn(loop, &c->process, &options);
     c->pid = uv_process_get_pid(&c->process);
     return rc == 0 ? 0 : err_set(err, ERR_IO, "%s cannot be started: %s", argv[0], uv_strerror(rc));
 }
 
-void command_abandon(struct command_group *group)
+static void forget_all(struct command_group *group, bool with_input)
 {
     struct command *c, *next;
 
     for (c = group->first; c; c = next) {
         next = c->next;
         c->told = true;
-        if (!c->input)
+        if (!c->input || with_input)
             kill(-c->pid, SIGKILL);
         close_all(c);
     }
+}
+
+void command_abandon(struct command_group *group)
+{
+    forget_all(group, false);
+}
+
+void command_kill(struct command_group *group)
+{
+    forget_all(group, true);
 }
 
 int command_start(struct command_group *group, char *const *argv, char **env, const char *input,

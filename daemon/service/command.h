@@ -4,12 +4,15 @@
  */
 #pragma once
 #include "core/err.h"
+#include <stdbool.h>
 #include <uv.h>
 
 enum { COMMAND_KILLED = -1 };
 
 struct command_result {
-    int status;      /* exit status; COMMAND_KILLED: by a signal, or for taking too long */
+    int status; /* exit status; COMMAND_KILLED: by a signal, or for taking too long */
+    int signal; /* that ended it, or 0 */
+    bool too_long;
     const char *out; /* its standard output and error, NUL-terminated */
     const char *err;
 };
@@ -30,3 +33,5 @@ int command_start(struct command_group *group, char *const *argv, char **env, co
 /* Forgets all of the group: nothing more is told. Those without input are killed; one that was given some, and may have
  * done its work with it, goes on. */
 void command_abandon(struct command_group *group);
+/* Kills all of the group, with what they have started, and forgets them. */
+void command_kill(struct command_group *group);

@@ -2,9 +2,11 @@
  * Hello. */
 #include "daemon/service/coordination.h"
 #include "daemon/service/runs_impl.h"
-#include "daemon/service/text.h"
+#include "core/utf8.h"
 #include "proto/dash.pb-c.h"
 #include <string.h>
+
+enum { REASON_BYTES_MAX = 4096 };
 
 static const char out_of_memory[] = "dashd is out of memory";
 
@@ -57,12 +59,18 @@ static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
         return;
     }
     rpc_set_data(call, run);
+    rpc_prove(call);
     if (!send_welcome(call, run->steps_done)) {
         drop(call, RPC_UNAVAILABLE, out_of_memory);
         return;
     }
     if (run->row.stop_wanted || run->pausing)
         runs_ask_to_stop(run);
+}
+
+static bool is_phase(int phase)
+{
+    return protobuf_c_enum_descriptor_get_value(&dash__v1__phase__descriptor, phase) != NULL;
 }
 
 static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
@@ -81,6 +89,8 @@ static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
 
     if (row.step <= 0)
         return err_set(err, ERR_INVALID, "steps count from 1");
+    if (row.tokens < 0 || row.trained_tokens < 0 || !(row.seconds >= 0) || !is_phase(row.phase))
+        return err_set(err, ERR_INVALID, "step %d has an impossible number", row.step);
     return runs_step(run, &row, err);
 }
 
@@ -104,9 +114,11 @@ static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__En
         event = RUN_RANK_DIED;
         break;
     default:
-        return err_set(err, ERR_INVALID, "an end must say how it came");
+        return err_set(err, ERR_INVALID, "Ended.how is required");
     }
-    text_make_utf8(m->reason, strlen(m->reason));
+    utf8_make_valid(m->reason, strlen(m->reason));
+    if (strlen(m->reason) > REASON_BYTES_MAX)
+        m->reason[utf8_fit(m->reason, REASON_BYTES_MAX)] = '\0';
     rc = runs_ended(run, event, m->reason, err);
     if (rc == 0 && !send_goodbye(call))
         rc = err_set(err, ERR_NOMEM, "%s", out_of_memory);
@@ -120,9 +132,11 @@ static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__C
     case DASH__V1__COORDINATOR_REPORT__REPORT_STEP:
         return take_step(run, m->step, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
+        if (!is_phase((int)m->phase->phase))
+            return err_set(err, ERR_INVALID, "there is no such phase");
         return runs_phase(run, (int)m->phase->phase, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
-        text_make_utf8(m->notice->text, strlen(m->notice->text));
+        utf8_make_valid(m->notice->text, strlen(m->notice->text));
         return runs_notice(run, m->notice->text, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
         return take_ended(call, run, m->ended, err);

@@ -8,7 +8,12 @@
 #include "daemon/service/watch.h"
 #include <stdlib.h>
 
-enum { LOG_BYTES = 64 * 1024, LOG_BYTES_MOST = 4 * 1024 * 1024 };
+enum {
+    LOG_BYTES = 64 * 1024,
+    LOG_BYTES_MOST = 4 * 1024 * 1024,
+    JOB_BYTES = 4 << 20,
+    STATES_MAX = 64
+};
 
 /* Answers the call itself where there is no such job. */
 static struct run *find(struct rpc_call *call, const char *id)
@@ -43,14 +48,16 @@ static void on_get(struct rpc_call *call, const ProtobufCMessage *message)
     free(tail);
 }
 
-static bool is_wanted(const Dash__V1__ListJobsRequest *m, enum run_state state)
+/* A bit for each state that is asked for. */
+static unsigned int wanted_states(const Dash__V1__ListJobsRequest *m)
 {
+    unsigned int wanted = 0;
     size_t i;
 
     for (i = 0; i < m->n_states; i++)
-        if ((int)m->states[i] == (int)state)
-            return true;
-    return m->n_states == 0;
+        if ((int)m->states[i] > 0 && (int)m->states[i] < (int)RUN_STATES)
+            wanted |= 1u << m->states[i];
+    return m->n_states ? wanted : ~0u;
 }
 
 static void on_list(struct rpc_call *call, const ProtobufCMessage *message)
@@ -58,13 +65,20 @@ static void on_list(struct rpc_call *call, const ProtobufCMessage *message)
     const Dash__V1__ListJobsRequest *m = (const Dash__V1__ListJobsRequest *)message;
     Dash__V1__ListJobsResponse response = DASH__V1__LIST_JOBS_RESPONSE__INIT;
     struct runs *runs = rpc_service(call);
-    struct message_job *jobs = calloc((size_t)runs->n + 1, sizeof(*jobs));
-    Dash__V1__Job **pointers = calloc((size_t)runs->n + 1, sizeof(Dash__V1__Job *));
+    struct message_job *jobs;
+    Dash__V1__Job **pointers;
+    unsigned int wanted = wanted_states(m);
     size_t n = 0;
     int i;
 
+    if (m->n_states > STATES_MAX) {
+        rpc_finish(call, RPC_INVALID_ARGUMENT, "states: there are fewer than these");
+        return;
+    }
+    jobs = calloc((size_t)runs->n + 1, sizeof(*jobs));
+    pointers = calloc((size_t)runs->n + 1, sizeof(Dash__V1__Job *));
     for (i = runs->n - 1; jobs && pointers && i >= 0; i--) {
-        if (!is_wanted(m, runs->items[i]->row.state))
+        if (!(wanted & 1u << runs->items[i]->row.state))
             continue;
         message_job(runs->items[i], &jobs[n]);
         pointers[n] = &jobs[n].job;
@@ -152,11 +166,15 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
 {
     static const struct rpc_method methods[] = {
         {.path = "/dash.v1.FineTuning/CreateJob",
+         .max_bytes = JOB_BYTES,
          .request_type = &dash__v1__create_job_request__descriptor,
-         .on_message = create_on_create},
+         .on_message = create_on_create,
+         .on_gone = create_on_gone},
         {.path = "/dash.v1.FineTuning/PlanJob",
+         .max_bytes = JOB_BYTES,
          .request_type = &dash__v1__plan_job_request__descriptor,
-         .on_message = create_on_plan},
+         .on_message = create_on_plan,
+         .on_gone = create_on_gone},
         {.path = "/dash.v1.FineTuning/GetJob",
          .request_type = &dash__v1__get_job_request__descriptor,
          .on_message = on_get},
@@ -168,7 +186,8 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
          .on_message = on_cancel},
         {.path = "/dash.v1.FineTuning/ResumeJob",
          .request_type = &dash__v1__resume_job_request__descriptor,
-         .on_message = resume_on_resume},
+         .on_message = resume_on_resume,
+         .on_gone = resume_on_gone},
         {.path = "/dash.v1.FineTuning/GetLogs",
          .request_type = &dash__v1__get_logs_request__descriptor,
          .on_message = on_logs},

@@ -1,6 +1,7 @@
 /* daemon/service/launch_local.c - see launch_local.h. */
 #include "daemon/service/launch_local.h"
 #include "core/file.h"
+#include "daemon/service/descriptors.h"
 #include "daemon/service/procs.h"
 #include "proto/contact.h"
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -231,40 +233,54 @@ int local_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const
     return 0;
 }
 
-/* The folder's log, appended to, and its lock, which mpirun holds as long as it lives: no two
- * launches, of whatever dashd, share an output folder. */
+/* What mpirun and all ranks write, launch after launch. */
+static int open_log(const char *path, int *ret_fd, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return err_errno(err, "%s: cannot be opened", path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(err, ERR_INVALID, "%s: is not a regular file", path);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* mpirun holds the folder's lock as long as it lives: no two launches, of whatever dashd, share an
+ * output folder. */
+static int take_lock(const char *path, const char *output, int *ret_fd, struct err *err)
+{
+    int fd = -1, rc = file_open_lock(path, &fd, err);
+
+    if (rc < 0)
+        return rc;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(fd);
+        return err_set(err, ERR_STATE, "a job of another dashd runs in %s", output);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 static int open_files(const char *output, int *ret_log, int *ret_lock, struct err *err)
 {
     char *log = file_join(output, "logs/job.log"), *lock = file_join(output, "logs/.lock");
-    int log_fd = -1, lock_fd = -1, rc = 0;
+    int log_fd = -1, rc;
 
-    if (!log || !lock) {
-        rc = err_nomem(err, strlen(output));
-        goto out;
+    rc = log && lock ? open_log(log, &log_fd, err) : err_nomem(err, strlen(output));
+    if (rc == 0) {
+        rc = take_lock(lock, output, ret_lock, err);
+        if (rc == 0)
+            *ret_log = log_fd;
+        else
+            close(log_fd);
     }
-    log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (log_fd < 0) {
-        rc = err_errno(err, "%s cannot be opened", log);
-        goto out;
-    }
-    lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock_fd < 0)
-        rc = err_errno(err, "%s cannot be opened", lock);
-    else if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        rc = err_set(err, ERR_STATE, "a job of another dashd runs in %s", output);
-out:
     free(log);
     free(lock);
-    if (rc < 0) {
-        if (log_fd >= 0)
-            close(log_fd);
-        if (lock_fd >= 0)
-            close(lock_fd);
-        return rc;
-    }
-    *ret_log = log_fd;
-    *ret_lock = lock_fd;
-    return 0;
+    return rc;
 }
 
 struct arguments {
@@ -369,7 +385,7 @@ static int spawn(struct local *l, const struct local_spec *spec, int log, int lo
     uv_pipe_init(l->loop, &l->gate, 0);
     l->has_gate = true;
     l->process.data = l;
-    rc = uv_spawn(l->loop, &l->process, &options);
+    rc = descriptors_spawn(l->loop, &l->process, &options);
     l->has_process = true; /* its handle is there to be closed, spawned or not */
     free(options.env);
     if (rc < 0)
@@ -386,7 +402,7 @@ int local_start(uv_loop_t *loop, const struct local_spec *spec, launch_end_fn *o
                 struct launch **ret_launch, long *ret_pid, uint64_t *ret_start, struct err *err)
 {
     struct local *l = make(loop, spec->mark, on_end, arg);
-    int log, lock, rc;
+    int log = -1, lock = -1, rc;
 
     if (!l)
         return err_nomem(err, sizeof(*l));

@@ -8,6 +8,7 @@
 #include "core/paths.h"
 #include "daemon/service/address.h"
 #include "daemon/service/coordination.h"
+#include "daemon/service/descriptors.h"
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/health.h"
 #include "daemon/service/launch_local.h"
@@ -34,7 +35,9 @@ enum {
     OPTION_RESTART_DELAY,
     OPTION_INSECURE_TCP,
     OPTION_REPORTS,
-    OPTION_SLURM_POLL
+    OPTION_SLURM_POLL,
+    OPTION_CHECK_MEMORY,
+    OPTION_CHECK_TIME
 };
 
 struct options {
@@ -44,6 +47,7 @@ struct options {
     int n_listen;
     const char *reports; /* "none", an address, or NULL: any */
     int max_running, stop_grace_s, restart_delay_ms, slurm_poll_s;
+    struct check_limits check;
     bool stop_jobs, insecure_tcp;
 };
 
@@ -87,18 +91,21 @@ static const struct argp_option option_list[] = {
      "death without progress (default: 1000)",
      0},
     {"insecure-tcp", OPTION_INSECURE_TCP, NULL, 0,
-     "Listen on TCP addresses that others can reach: there "
-     "is no authentication",
+     "Listen on TCP addresses, loopback included: there is no authentication, so every user who "
+     "reaches the port can run jobs as you",
      0},
     {"reports", OPTION_REPORTS, "ADDRESS", 0,
-     "host:port under which coordinators on Slurm's nodes reach this dashd, which listens on that "
-     "port for them and "
-     "for nothing else; they prove themselves by a token. none: they are not heard, and their "
-     "folders are read "
-     "(default: a free port, where there is Slurm)",
+     "host:port at which coordinators on Slurm's nodes reach this dashd; it listens on this "
+     "address alone, and answers no other call than theirs, which need a token. none: it does not "
+     "listen, and reads their output folders (default: a free port of all addresses, where there "
+     "is Slurm)",
      0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
-     "At most so long between two looks at Slurm's queue, one for all jobs (default: 30)", 0},
+     "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
+    {"check-memory", OPTION_CHECK_MEMORY, "MB", 0,
+     "Memory that the check of a submitted job may use (default: a quarter of the machine's)", 0},
+    {"check-time", OPTION_CHECK_TIME, "SECONDS", 0,
+     "How long the check of a submitted job may take (default: 600)", 0},
     {0},
 };
 
@@ -162,6 +169,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");
         break;
+    case OPTION_CHECK_MEMORY:
+        o->check.memory_mb = parse_count(state, arg, "--check-memory");
+        break;
+    case OPTION_CHECK_TIME:
+        o->check.seconds = parse_count(state, arg, "--check-time");
+        break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
@@ -174,8 +187,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp parser = {
     .options = option_list,
     .parser = parse_option,
-    .doc = "Runs fine-tuning jobs: queues them, launches them and tells how they do.\vdashctl "
-           "talks to it.",
+    .doc = "Runs fine-tuning jobs: queues them, launches them and reports their progress.\v"
+           "dashctl is its client.",
 };
 
 static int fill_options(struct options *o, struct err *err)
@@ -203,6 +216,26 @@ static int fill_options(struct options *o, struct err *err)
     return rc;
 }
 
+enum { JOB_MESSAGE_BYTES = 4 << 20, REPORT_BYTES = 64 << 10 };
+
+/* Clients are this user's own programs. */
+static const struct rpc_limits client_limits = {
+    .connections = {.connections = 256, .connections_of_peer = 128},
+    .calls_of_connection = 256,
+    .message_bytes = JOB_MESSAGE_BYTES,
+    .memory_bytes = 128 << 20,
+    .idle_ms = 300000,
+};
+
+/* Anybody on the cluster's network can dial; a coordinator has one call. */
+static const struct rpc_limits report_limits = {
+    .connections = {.connections = 512, .connections_of_peer = 64, .asks_for_proof = true},
+    .calls_of_connection = 4,
+    .message_bytes = REPORT_BYTES,
+    .memory_bytes = 32 << 20,
+    .idle_ms = 20000,
+};
+
 static int listen_all(struct dashd *d, struct err *err)
 {
     int port = 0, rc, i;
@@ -213,16 +246,13 @@ static int listen_all(struct dashd *d, struct err *err)
         rc = address_check(address, d->options.insecure_tcp, err);
         if (rc == 0)
             rc = rpc_listen(d->rpc, address, &port, err);
-        if (rc == 0 && address_is_unix(address) && chmod(address + strlen("unix:"), 0600) < 0)
-            rc = err_errno(err, "%s cannot be made private", address);
         if (rc < 0)
             return rc;
         served = address_for_clients(address, port);
         if (!served)
             return err_nomem(err, strlen(address));
         if (!address_is_unix(address))
-            log_warn("%s asks nobody who he is: every user of this machine can run jobs as you",
-                     served);
+            log_warn("%s has no authentication: whoever reaches it can run jobs as you", served);
         if (i == 0)
             d->served = served;
         else
@@ -235,18 +265,17 @@ static int listen_all(struct dashd *d, struct err *err)
 static int listen_for_reports(struct dashd *d, struct err *err)
 {
     const char *named = d->options.reports;
-    char any[32], *whole;
-    int port = 0, rc;
+    int port = 0, rc = 0;
+    char *whole;
 
     if (named ? strcmp(named, "none") == 0 : !slurm_is_here())
         return 0;
-    if (named && (rc = address_port(named, &port, err)) < 0)
-        return rc;
-    rc = rpc_open(&d->loop, &d->reports, err);
-    if (rc < 0)
-        return rc;
-    snprintf(any, sizeof(any), "0.0.0.0:%d", port);
-    rc = rpc_listen(d->reports, any, &port, err);
+    if (named)
+        rc = address_check_reach(named, err);
+    if (rc == 0)
+        rc = rpc_open(&d->loop, &report_limits, &d->reports, err);
+    if (rc == 0)
+        rc = rpc_listen(d->reports, named ? named : "0.0.0.0:0", &port, err);
     if (rc < 0)
         return rc;
     if (!named)
@@ -328,7 +357,7 @@ static int open_private(struct dashd *d, struct err *err)
     if (rc == 0)
         rc = store_open(d->options.state, &d->store, err);
     if (rc == 0)
-        rc = rpc_open(&d->loop, &d->rpc, err);
+        rc = rpc_open(&d->loop, &client_limits, &d->rpc, err);
     if (rc == 0)
         rc = listen_all(d, err);
     if (rc == 0)
@@ -343,6 +372,7 @@ static int open_private(struct dashd *d, struct err *err)
     options.max_running = d->options.max_running;
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
+    options.check = d->options.check;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);
 }
 
@@ -396,18 +426,23 @@ static void close_all(struct dashd *d)
 
 int main(int argc, char **argv)
 {
-    struct dashd d = {
-        .options = {
-            .max_running = 1, .stop_grace_s = 60, .restart_delay_ms = 1000, .slurm_poll_s = 30}};
+    struct dashd d = {.options = {.max_running = 1,
+                                  .stop_grace_s = 60,
+                                  .restart_delay_ms = 1000,
+                                  .slurm_poll_s = 30,
+                                  .check = {.seconds = 600}}};
     struct err err;
     int rc;
 
     if (argc > 2 && strcmp(argv[1], "--gate") == 0)
         return local_gate(argv + 2);
+    if (argc > 1 && strcmp(argv[1], "--check") == 0)
+        return check_process(argc - 2, argv + 2);
     argp_program_version = "dashd " DASH_VERSION;
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &d.options);
     log_init("dashd", LOG_INFO);
+    descriptors_raise();
     uv_loop_init(&d.loop);
     rc = serve(&d, &err);
     if (rc < 0)

@@ -1,17 +1,16 @@
-/* daemon/service/outcome.c - see outcome.h. */
+/* daemon/service/outcome.c - see outcome.h. The folder may be one that others can write: nothing in
+ * it is waited for, followed elsewhere or read without a limit. */
 #include "daemon/service/outcome.h"
 #include "core/file.h"
-#include "daemon/service/text.h"
+#include "core/json_file.h"
+#include "core/utf8.h"
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TAIL_BYTES = 4096, TAIL_LINES = 20, TELLING_BYTES = 64 * 1024 };
+enum { REASON_MAX = 4096, TAIL_BYTES = 4096, TAIL_LINES = 20, TELLING_BYTES = 64 * 1024 };
 
 static int event_of(const char *how, enum run_event *ret_event)
 {
@@ -32,57 +31,52 @@ static int event_of(const char *how, enum run_event *ret_event)
     return ERR_INVALID;
 }
 
+static int read_document(const char *path, enum run_event *ret_event, char **ret_reason,
+                         struct err *err)
+{
+    const char *why;
+    json_t *doc;
+    int rc = json_file_read_no_link(path, FILE_SMALL_MAX, &doc, err);
+
+    if (rc < 0)
+        return rc;
+    why = json_string_value(json_object_get(doc, "reason"));
+    if (event_of(json_string_value(json_object_get(doc, "how")), ret_event) < 0)
+        rc = err_set(err, ERR_INVALID, "%s does not say how the job ended", path);
+    else if (!(*ret_reason = strndup(why ? why : "", utf8_fit(why ? why : "", REASON_MAX))))
+        rc = err_nomem(err, REASON_MAX);
+    json_decref(doc);
+    return rc;
+}
+
 int outcome_read(const char *output, enum run_event *ret_event, char **ret_reason, struct err *err)
 {
-    char *path = file_join(output, "outcome.json"), *reason;
+    char *path = file_join(output, "outcome.json");
     DIR *folder = opendir(output); /* NFS then asks the server anew whether the file is there */
-    json_t *doc = NULL;
-    const char *how, *why;
-    json_error_t why_not;
-    int rc = 0;
+    struct stat st;
+    int rc;
 
     if (folder)
         closedir(folder);
     if (!path)
         return err_nomem(err, strlen(output));
-    if (access(path, F_OK) < 0) {
-        rc = err_set(err, ERR_NOT_FOUND, "%s: there is none", path);
-        goto out;
-    }
-    doc = json_load_file(path, 0, &why_not);
-    how = json_string_value(json_object_get(doc, "how"));
-    why = json_string_value(json_object_get(doc, "reason"));
-    if (event_of(how, ret_event) < 0) {
-        rc = err_set(err, ERR_INVALID, "%s tells no outcome", path);
-        goto out;
-    }
-    reason = strdup(why ? why : "");
-    if (reason)
-        *ret_reason = reason;
+    if (lstat(path, &st) < 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
     else
-        rc = err_nomem(err, 1);
-out:
-    json_decref(doc);
+        rc = read_document(path, ret_event, ret_reason, err);
     free(path);
     return rc;
 }
 
+/* -1: there is no log that can be read. */
 static int open_log(const char *output, int64_t *ret_size)
 {
     char *path = file_join(output, "logs/job.log");
-    struct stat st;
-    int fd;
+    int fd = -1;
 
-    if (!path)
-        return -1;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (path && file_open_no_link(path, &fd, ret_size, NULL) < 0)
+        fd = -1;
     free(path);
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-        close(fd);
-        return -1;
-    }
-    if (fd >= 0)
-        *ret_size = st.st_size;
     return fd;
 }
 
@@ -96,53 +90,29 @@ int64_t outcome_log_size(const char *output)
     return size;
 }
 
-static ssize_t read_at(int fd, char *to, size_t len, int64_t from)
-{
-    size_t got = 0;
-    ssize_t n;
-
-    while (got < len && (n = pread(fd, to + got, len - got, (off_t)from + (off_t)got)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-}
-
 int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *out,
                      int64_t *ret_next, struct err *err)
 {
     int64_t size = 0, begin = from;
     char *bytes, *line;
-    ssize_t got;
-    size_t skip = 0, cut;
-    int fd = open_log(output, &size);
+    size_t got = 0, skip = 0, cut;
+    int fd = open_log(output, &size), rc;
 
     *ret_next = from < 0 ? 0 : from;
     if (fd < 0)
         return 0;
     if (from < 0)
         begin = size > (int64_t)most ? size - (int64_t)most : 0;
-    bytes = malloc(most + 1);
-    if (!bytes) {
-        close(fd);
-        return err_nomem(err, most);
-    }
-    got = read_at(fd, bytes, most, begin);
+    rc = file_read_at(fd, begin, "the job's log", most, &bytes, &got, err);
     close(fd);
-    if (got < 0) {
-        free(bytes);
-        return err_errno(err, "the log of %s cannot be read", output);
-    }
-    bytes[got] = '\0';
-    if (from < 0 && begin > 0 && (line = memchr(bytes, '\n', (size_t)got)))
+    if (rc < 0)
+        return rc;
+    if (from < 0 && begin > 0 && (line = memchr(bytes, '\n', got)))
         skip = (size_t)(line + 1 - bytes);
-    cut = text_cut_bytes(bytes, (size_t)got);
-    text_make_utf8(bytes, (size_t)got - cut);
-    buf_append(out, bytes + skip, (size_t)got - cut - skip);
-    *ret_next = begin + got - (int64_t)cut;
+    cut = utf8_cut_bytes(bytes, got);
+    utf8_make_valid(bytes, got - cut);
+    buf_append(out, bytes + skip, got - cut - skip);
+    *ret_next = begin + (int64_t)got - (int64_t)cut;
     free(bytes);
     return 0;
 }

@@ -72,7 +72,7 @@ int procs_boot_id(char ret_id[40], struct err *err)
     size_t len;
     int rc;
 
-    rc = file_read("/proc/sys/kernel/random/boot_id", &text, &len, err);
+    rc = file_read("/proc/sys/kernel/random/boot_id", FILE_SMALL_MAX, &text, &len, err);
     if (rc < 0)
         return rc;
     text[strcspn(text, "\n")] = '\0';

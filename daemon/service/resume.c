@@ -1,7 +1,9 @@
-/* daemon/service/resume.c - see resume.h. */
+/* daemon/service/resume.c - see resume.h. A reshape lives until its call is answered or its client
+ * has gone. */
 #include "daemon/service/resume.h"
-#include "core/job_check.h"
+#include "core/job.h"
 #include "core/job_slurm.h"
+#include "daemon/service/check.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
@@ -9,71 +11,11 @@
 #include <string.h>
 
 struct reshape {
-    uv_work_t work;
-    struct rpc_call *call; /* lives until it is answered; so do the overrides */
+    struct rpc_call *call; /* whose request has the id */
     struct runs *runs;
+    struct check *check;
     const char *id;
-    const char *const *sets;
-    int n_sets;
-    char *before; /* the job as it was */
-
-    struct run_shape shape;
-    struct problems problems;
-    int rc;
-    struct err err;
 };
-
-static void free_reshape(struct reshape *r)
-{
-    problems_free(&r->problems);
-    free(r->shape.job_yaml);
-    free(r->before);
-    free(r);
-}
-
-static bool is_same_job(const struct job *a, const struct job *b)
-{
-    char of_a[33], of_b[33];
-
-    job_identity(a, of_a);
-    job_identity(b, of_b);
-    return strcmp(of_a, of_b) == 0 && strcmp(a->output, b->output) == 0;
-}
-
-static int compare(struct reshape *r, const struct job *now)
-{
-    struct job *old = NULL;
-    int rc = job_parse(r->before, NULL, "/", NULL, 0, &old, &r->problems, &r->err);
-
-    if (rc == 0 && !is_same_job(old, now))
-        rc = err_set(&r->err, ERR_INVALID,
-                     "that would be another job: a resume can change parallel, launcher, slurm, "
-                     "max_restarts and "
-                     "training.eval_every, not what decides the numbers or the output folder");
-    job_free(old);
-    return rc;
-}
-
-/* On a thread of the pool. */
-static void validate(uv_work_t *work)
-{
-    struct reshape *r = work->data;
-    struct job_plan plan = {0};
-    struct job *now = NULL;
-
-    r->rc =
-        job_validate(r->before, NULL, "/", r->sets, r->n_sets, &now, &plan, &r->problems, &r->err);
-    if (r->rc == 0)
-        r->rc = compare(r, now);
-    if (r->rc == 0) {
-        r->shape = (struct run_shape){job_to_yaml(now), job_workers(now), now->max_restarts,
-                                      now->launcher == LAUNCHER_SLURM};
-        if (!r->shape.job_yaml)
-            r->rc = err_nomem(&r->err, strlen(r->before));
-    }
-    job_plan_free(&plan);
-    job_free(now);
-}
 
 static void answer(struct rpc_call *call, struct run *run)
 {
@@ -85,58 +27,83 @@ static void answer(struct rpc_call *call, struct run *run)
     rpc_reply(call, &response.base);
 }
 
-static void refuse(struct reshape *r)
+static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
 {
-    char *text = r->problems.n ? problems_text(&r->problems) : NULL;
+    struct problems problems = {0};
+    struct job *job = NULL;
+    int rc = job_parse(yaml, NULL, "/", NULL, 0, &job, &problems, err);
 
-    if (text)
-        rpc_finish(r->call, RPC_INVALID_ARGUMENT, text);
-    else
-        rpc_fail(r->call, &r->err);
-    free(text);
+    problems_free(&problems);
+    if (rc < 0)
+        return rc;
+    *ret = (struct run_shape){strdup(yaml), job_workers(job), job->max_restarts,
+                              job->launcher == LAUNCHER_SLURM};
+    job_free(job);
+    return ret->job_yaml ? 0 : err_nomem(err, strlen(yaml));
 }
 
 /* The job may have been resumed by another call meanwhile: runs_resume() looks again. */
-static void on_validated(uv_work_t *work, int status)
+static void on_checked(void *arg, const struct check_result *result)
 {
-    struct reshape *r = work->data;
+    struct reshape *r = arg;
+    struct run_shape shape = {0};
     struct run *run = NULL;
+    struct err err;
+    int rc;
 
-    (void)status;
-    if (r->rc == 0)
-        r->rc = runs_find(r->runs, r->id, &run, &r->err);
-    if (r->rc == 0)
-        r->rc = runs_resume(run, &r->shape, &r->err);
-    if (r->rc < 0) {
-        refuse(r);
+    if (result->code == ERR_INVALID) {
+        rpc_finish(r->call, RPC_INVALID_ARGUMENT, result->error);
+        free(r);
+        return;
+    }
+    rc = result->code < 0 ? err_set(&err, result->code, "%s", result->error)
+                          : make_shape(result->yaml, &shape, &err);
+    if (rc == 0)
+        rc = runs_find(r->runs, r->id, &run, &err);
+    if (rc == 0)
+        rc = runs_resume(run, &shape, &err);
+    if (rc < 0) {
+        free(shape.job_yaml);
+        rpc_fail(r->call, &err);
     } else {
-        r->shape.job_yaml = NULL;
         answer(r->call, run);
     }
-    free_reshape(r);
+    free(r);
+}
+
+void resume_on_gone(struct rpc_call *call)
+{
+    struct reshape *r = rpc_data(call);
+
+    if (r)
+        check_cancel(r->check);
+    free(r);
+    rpc_set_data(call, NULL);
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
 }
 
 static void start_reshape(struct rpc_call *call, const Dash__V1__ResumeJobRequest *m,
                           const struct run *run)
 {
     struct reshape *r = calloc(1, sizeof(*r));
+    const struct check_request request = {.text = run->row.job_yaml,
+                                          .directory = "/",
+                                          .sets = (const char *const *)m->overrides,
+                                          .n_sets = (int)m->n_overrides,
+                                          .has_slurm = run->runs->slurm != NULL,
+                                          .before = run->row.job_yaml};
+    struct err err;
 
-    if (r)
-        r->before = strdup(run->row.job_yaml);
-    if (!r || !r->before) {
-        free(r);
+    if (!r) {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
         return;
     }
-    r->call = call;
-    r->runs = run->runs;
-    r->id = m->id;
-    r->sets = (const char *const *)m->overrides;
-    r->n_sets = (int)m->n_overrides;
-    r->work.data = r;
-    if (uv_queue_work(run->runs->loop, &r->work, validate, on_validated) < 0) {
-        rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
-        free_reshape(r);
+    *r = (struct reshape){.call = call, .runs = run->runs, .id = m->id};
+    rpc_set_data(call, r);
+    if (check_start(run->runs->checker, &request, on_checked, r, &r->check, &err) < 0) {
+        rpc_set_data(call, NULL);
+        rpc_fail(call, &err);
+        free(r);
     }
 }
 

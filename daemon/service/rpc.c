@@ -1,6 +1,8 @@
-/* daemon/service/rpc.c - see rpc.h: the server, its thread, its start and its end. */
+/* daemon/service/rpc.c - see rpc.h: the server, its thread, its start and its end. listener.c
+ * accepts; gRPC gets connected sockets. */
 #include "daemon/service/rpc_impl.h"
 #include "proto/wire.h"
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@ enum {
     LINGER_MS = 50,
     ASK_AGAIN_MS = 100,
     LINGERS_MOST = 40,
-    MESSAGE_BYTES = 16 << 20
+    LATE_EVERY_MS = 1000
 };
 
 static void drain_thread(void *arg)
@@ -60,30 +62,57 @@ static grpc_arg int_arg(const char *key, int value)
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
-static grpc_server *create(void)
+static grpc_server *create(const struct rpc_limits *limits)
 {
+    grpc_resource_quota *quota = grpc_resource_quota_create(NULL);
     grpc_arg args[] = {
-        int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0), /* a port that is taken is refused */
-        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_BYTES),
+        int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, limits->message_bytes),
+        int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits->calls_of_connection),
+        int_arg(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits->idle_ms),
         int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS), /* finds clients whose machine is gone */
+        int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0), /* windows stay small */
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {quota, grpc_resource_quota_arg_vtable()}},
     };
     grpc_channel_args all = {sizeof(args) / sizeof(args[0]), args};
+    grpc_server *server;
 
-    return grpc_server_create(&all, NULL);
+    grpc_resource_quota_resize(quota, (size_t)limits->memory_bytes);
+    server = grpc_server_create(&all, NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
 }
 
-int rpc_open(uv_loop_t *loop, struct rpc_server **ret_server, struct err *err)
+static void hand_over(void *arg, int fd)
+{
+    struct rpc_server *s = arg;
+
+    grpc_server_add_channel_from_fd(s->server, fd, s->credentials);
+}
+
+int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, struct rpc_server **ret_server,
+             struct err *err)
 {
     struct rpc_server *s = calloc(1, sizeof(*s));
+    int rc;
 
     if (!s)
         return err_nomem(err, sizeof(*s));
+    rc = listener_open(loop, &limits->connections, hand_over, s, &s->listener, err);
+    if (rc < 0) {
+        free(s);
+        return rc;
+    }
     s->loop = loop;
+    s->limits = *limits;
     s->last = &s->first;
     pthread_mutex_init(&s->lock, NULL);
     wire_quiet();
     grpc_init();
-    s->server = create();
+    s->server = create(limits);
+    s->credentials = grpc_insecure_server_credentials_create();
     s->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(s->server, s->queue, NULL);
     *ret_server = s;
@@ -107,37 +136,44 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
 
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err)
 {
-    grpc_server_credentials *none = grpc_insecure_server_credentials_create();
-    int port = grpc_server_add_http2_port(s->server, address, none);
+    return listener_add(s->listener, address, ret_port, err);
+}
 
-    grpc_server_credentials_release(none);
-    if (port <= 0)
-        return err_set(err, ERR_IO, "%s cannot be listened on: it is in use, or not allowed",
-                       address);
-    *ret_port = strncmp(address, "unix:", 5) == 0 ? 0 : port;
+static void on_late(uv_timer_t *timer)
+{
+    rpc_end_late(timer->data);
+}
+
+static int make_handles(struct rpc_server *s, struct err *err)
+{
+    s->arrived = calloc(1, sizeof(*s->arrived));
+    s->linger = calloc(1, sizeof(*s->linger));
+    s->late = calloc(1, sizeof(*s->late));
+    if (!s->arrived || !s->linger || !s->late)
+        return err_nomem(err, sizeof(*s->arrived) + 2 * sizeof(*s->linger));
+    uv_async_init(s->loop, s->arrived, take_arrived);
+    uv_timer_init(s->loop, s->linger);
+    uv_timer_init(s->loop, s->late);
+    s->arrived->data = s->linger->data = s->late->data = s;
     return 0;
 }
 
 int rpc_start(struct rpc_server *s, struct err *err)
 {
-    int rc;
+    int rc = make_handles(s, err);
 
-    s->arrived = calloc(1, sizeof(*s->arrived));
-    s->linger = calloc(1, sizeof(*s->linger));
-    if (!s->arrived || !s->linger)
-        return err_nomem(err, sizeof(*s->arrived) + sizeof(*s->linger));
-    uv_async_init(s->loop, s->arrived, take_arrived);
-    uv_timer_init(s->loop, s->linger);
-    s->arrived->data = s->linger->data = s;
+    if (rc < 0)
+        return rc;
     grpc_server_start(s->server);
     rc = rpc_ask_for_call(s, err);
     if (rc < 0)
         return rc;
     rc = uv_thread_create(&s->thread, drain_thread, s);
     if (rc < 0)
-        return err_set(err, ERR_IO, "no thread can be started: %s", uv_strerror(rc));
+        return err_set(err, ERR_IO, "cannot start a thread: %s", uv_strerror(rc));
     s->started = true;
-    return 0;
+    uv_timer_start(s->late, on_late, LATE_EVERY_MS, LATE_EVERY_MS);
+    return listener_start(s->listener, err);
 }
 
 bool rpc_is_started(const struct rpc_server *s)
@@ -178,6 +214,8 @@ void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg)
     struct rpc_call *c, *next;
 
     s->stopping = true;
+    listener_stop(s->listener);
+    uv_timer_stop(s->late);
     s->on_stopped = done;
     s->on_stopped_arg = arg;
     s->stopped = (struct op){.done = on_server_stopped, .owner = s};
@@ -245,6 +283,9 @@ void rpc_close(struct rpc_server *s)
     }
     close_or_free((uv_handle_t *)s->arrived);
     close_or_free((uv_handle_t *)s->linger);
+    close_or_free((uv_handle_t *)s->late);
+    listener_close(s->listener);
+    grpc_server_credentials_release(s->credentials);
     grpc_completion_queue_destroy(s->queue);
     grpc_shutdown();
     pthread_mutex_destroy(&s->lock);

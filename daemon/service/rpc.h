@@ -10,12 +10,16 @@
  * (nothing is sent then). A handler without on_gone() just answers some time; answers to a client
  * that has gone are dropped.
  *
+ * What strangers can cost is bounded: connections (listener.h), calls a connection, bytes a message,
+ * the time until a request has arrived whole, and the memory of all of it.
+ *
  * Messages go out one at a time. A handler that has more to say than fits a few messages sends a
  * batch and goes on in on_writable(): so a client that reads slowly holds up nobody and costs no
  * memory.
  */
 #pragma once
 #include "core/err.h"
+#include "daemon/service/listener.h"
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <uv.h>
@@ -26,6 +30,7 @@ struct rpc_call;
 enum rpc_status { /* gRPC's numbers */
                   RPC_OK = 0,
                   RPC_INVALID_ARGUMENT = 3,
+                  RPC_DEADLINE_EXCEEDED = 4,
                   RPC_NOT_FOUND = 5,
                   RPC_PERMISSION_DENIED = 7,
                   RPC_RESOURCE_EXHAUSTED = 8,
@@ -40,6 +45,7 @@ struct rpc_method {
     const char *path; /* "/dash.v1.FineTuning/GetJob" */
     const ProtobufCMessageDescriptor *request_type;
     bool client_streams;
+    int max_bytes; /* of a message; 0: RPC_MESSAGE_BYTES */
     /* m lives as long as the call, or until the callback returns where the client streams. */
     void (*on_message)(struct rpc_call *call, const ProtobufCMessage *m);
     void (*on_client_done)(
@@ -48,7 +54,18 @@ struct rpc_method {
     void (*on_gone)(struct rpc_call *call);     /* may be NULL */
 };
 
-int rpc_open(uv_loop_t *loop, struct rpc_server **ret_server, struct err *err);
+enum { RPC_MESSAGE_BYTES = 1 << 20 };
+
+struct rpc_limits {
+    struct listener_limits connections; /* asks_for_proof: calls must be proved (rpc_prove()) */
+    int calls_of_connection;
+    int message_bytes; /* of any method */
+    int memory_bytes;  /* for what is on its way in */
+    int idle_ms;       /* a connection without a call is closed after it */
+};
+
+int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, struct rpc_server **ret_server,
+             struct err *err);
 /* Methods must outlive the server; service is what rpc_service() gives their handlers. */
 int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int n, void *service,
                     struct err *err);
@@ -56,6 +73,9 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
  * given), else 0. */
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
+/* The call has shown that it is of somebody known: neither it nor its connection is ended to make
+ * room, or for lateness. */
+void rpc_prove(struct rpc_call *call);
 bool rpc_is_started(const struct rpc_server *s); /* NULL: no */
 /* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */
 void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg);

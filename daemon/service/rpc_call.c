@@ -5,10 +5,12 @@
  */
 #include "daemon/service/rpc_impl.h"
 #include "proto/wire.h"
+#include <grpc/support/alloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DETAIL_BYTES = 6000 };
+enum { DETAIL_BYTES = 6000, UNPACK_BYTES = 1 << 20, REQUEST_MS = 20000, PROOF_MS = 10000 };
 
 /* Operations on a call that is over are refused by gRPC; then the op is done at once, in vain. */
 static bool start(struct rpc_call *c, const grpc_op *ops, size_t n, struct op *op)
@@ -109,6 +111,8 @@ static void on_closed(struct op *op)
     struct rpc_call *c = op->owner;
 
     c->is_closed = true;
+    listener_call_closed(c->server->listener, c->connection, c->cancelled && !c->finished);
+    c->connection = NULL;
     if (c->cancelled && !c->finished)
         rpc_tell_gone(c);
     else
@@ -152,20 +156,34 @@ static void on_status_sent(struct op *op)
     advance(c);
 }
 
+static int check_size(const struct rpc_call *c, struct err *err)
+{
+    size_t max = c->slot.method->max_bytes ? (size_t)c->slot.method->max_bytes : RPC_MESSAGE_BYTES;
+    size_t len = grpc_byte_buffer_length(c->incoming);
+
+    if (len <= max)
+        return 0;
+    return err_set(err, ERR_NOMEM, "the request has %zu bytes; %zu is the most for this method",
+                   len, max);
+}
+
 static void give_message(struct rpc_call *c)
 {
     ProtobufCMessage *m = NULL;
     struct err err;
-    int rc;
+    int rc = check_size(c, &err);
 
-    rc = wire_unpack(c->incoming, c->slot.method->request_type, &m, &err);
+    if (rc == 0)
+        rc = wire_unpack(c->incoming, c->slot.method->request_type,
+                         UNPACK_BYTES + 4 * grpc_byte_buffer_length(c->incoming), &m, &err);
     grpc_byte_buffer_destroy(c->incoming);
     c->incoming = NULL;
     if (rc < 0) {
         if (c->seen)
             rpc_tell_gone(c);
         if (!c->finished)
-            rpc_finish(c, RPC_INVALID_ARGUMENT, err.text);
+            rpc_finish(c, rc == ERR_NOMEM ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT,
+                       err.text);
         return;
     }
     c->seen = true;
@@ -215,11 +233,57 @@ static bool find_method(struct rpc_call *c)
     return false;
 }
 
+/* gRPC calls the peer of a connection that was handed to it by its descriptor: "fd:17". */
+static struct connection *find_connection(struct rpc_call *c)
+{
+    char *peer = grpc_call_get_peer(c->call);
+    struct connection *found = NULL;
+    int fd;
+
+    if (peer && sscanf(peer, "fd:%d", &fd) == 1)
+        found = listener_call_opened(c->server->listener, fd);
+    gpr_free(peer);
+    return found;
+}
+
+static bool is_late(const struct rpc_call *c)
+{
+    uint64_t age = uv_now(c->server->loop) - c->arrived_ms;
+
+    if (c->finished || c->gone)
+        return false;
+    return (!c->seen && age > REQUEST_MS) ||
+           (c->server->limits.connections.asks_for_proof && !c->proved && age > PROOF_MS);
+}
+
+void rpc_end_late(struct rpc_server *s)
+{
+    struct rpc_call *c, *next;
+
+    for (c = s->calls; c; c = next) {
+        next = c->next;
+        if (!is_late(c))
+            continue;
+        if (c->seen)
+            rpc_tell_gone(c); /* which ends it */
+        else
+            rpc_finish(c, RPC_DEADLINE_EXCEEDED, "the request did not arrive in time");
+    }
+}
+
+void rpc_prove(struct rpc_call *call)
+{
+    call->proved = true;
+    listener_prove(call->server->listener, call->connection);
+}
+
 static void begin(struct rpc_call *c)
 {
     grpc_op close = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     static const struct rpc_method none = {0};
 
+    c->arrived_ms = uv_now(c->server->loop);
+    c->connection = find_connection(c);
     c->prev = &c->server->calls;
     c->next = c->server->calls;
     if (c->next)
@@ -230,6 +294,8 @@ static void begin(struct rpc_call *c)
     if (!start(c, &close, 1, &c->closed)) {
         c->is_closed = true;
         c->cancelled = 1;
+        listener_call_closed(c->server->listener, c->connection, false);
+        c->connection = NULL;
         rpc_finish(c, RPC_UNAVAILABLE, NULL);
     } else if (!find_method(c)) {
         rpc_finish(c, RPC_UNIMPLEMENTED, "dashd has no such method");

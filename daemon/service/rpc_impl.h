@@ -26,6 +26,9 @@ struct method_slot {
 struct rpc_server {
     uv_loop_t *loop;
     grpc_server *server;
+    grpc_server_credentials *credentials;
+    struct rpc_limits limits;
+    struct listener *listener;
     grpc_completion_queue *queue;
     struct method_slot *methods;
     int n_methods;
@@ -39,7 +42,7 @@ struct rpc_server {
     struct rpc_call *calls; /* open */
     bool stopping;
     struct op stopped;
-    uv_timer_t *linger;
+    uv_timer_t *linger, *late; /* late: looks for calls that say nothing */
     int lingers;
     void (*on_stopped)(void *arg);
     void *on_stopped_arg;
@@ -57,6 +60,9 @@ struct rpc_call {
     struct rpc_call *next, **prev;
 
     grpc_call *call;
+    struct connection *connection; /* that it came on, or NULL */
+    uint64_t arrived_ms;           /* loop time */
+    bool proved;
     grpc_call_details details;
     grpc_metadata_array metadata;
     int cancelled;
@@ -84,3 +90,5 @@ int rpc_ask_for_call(struct rpc_server *s, struct err *err);
 void rpc_keep_asking(struct rpc_server *s);
 /* Tells the handler, once, that the client has gone. May free the call. */
 void rpc_tell_gone(struct rpc_call *c);
+/* Ends the calls whose request, or whose proof, is overdue. */
+void rpc_end_late(struct rpc_server *s);

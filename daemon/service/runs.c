@@ -172,7 +172,9 @@ int runs_open(uv_loop_t *loop, struct store *store, const struct runs_options *o
     uv_timer_init(loop, r->flush);
     uv_timer_init(loop, r->tick);
     r->flush->data = r->tick->data = r;
-    rc = procs_boot_id(r->boot_id, err);
+    rc = checker_open(loop, &options->check, &r->checker, err);
+    if (rc == 0)
+        rc = procs_boot_id(r->boot_id, err);
     if (rc == 0 && slurm_is_here())
         rc = slurm_open(loop, options->slurm_poll_s, runs_slurm_away, r, &r->slurm, err);
     if (rc == 0)
@@ -214,6 +216,7 @@ void runs_close(struct runs *r)
         launch_forget(r->items[i]->launch);
         free_run(r->items[i]);
     }
+    checker_close(r->checker);
     slurm_close(r->slurm);
     uv_close((uv_handle_t *)r->flush, free_handle);
     uv_close((uv_handle_t *)r->tick, free_handle);

@@ -13,6 +13,7 @@
 #pragma once
 #include "core/err.h"
 #include "core/problems.h"
+#include "daemon/service/check.h"
 #include "daemon/service/launch.h"
 #include "daemon/service/rpc.h"
 #include "daemon/service/store.h"
@@ -20,6 +21,7 @@
 enum { RUN_RECENT = 10 };
 
 struct slurm;   /* slurm.h */
+struct checker; /* check.h */
 struct watcher; /* watch.h */
 
 struct run {
@@ -50,10 +52,10 @@ struct run {
     bool end_from_outside;
     int64_t not_before_ms; /* of an end after which it is queued again: Unix time; 0: none */
 
-    long metrics_read; /* bytes of its metrics.jsonl that are known; see catch_up.h */
-    int late_looks;    /* for an outcome after Slurm has said that it is complete */
-    bool slurm_ran;    /* its Slurm job has been seen running since it last was queued */
-    int64_t log_seen;  /* size of its log when Slurm last queued it again */
+    int64_t metrics_read; /* bytes of its metrics.jsonl that are known; see catch_up.h */
+    int late_looks;       /* for an outcome after Slurm has said that it is complete */
+    bool slurm_ran;       /* its Slurm job has been seen running since it last was queued */
+    int64_t log_seen;     /* size of its log when Slurm last queued it again */
 };
 
 struct runs_options {
@@ -64,6 +66,7 @@ struct runs_options {
     int slurm_poll_s;     /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */
+    struct check_limits check;
 };
 
 struct runs {
@@ -75,6 +78,7 @@ struct runs {
     int n, cap;
     uv_timer_t *flush, *tick;
     struct slurm *slurm; /* NULL: this machine has no Slurm */
+    struct checker *checker;
     bool stopping;
     char last_complaint[1000];
     void (*on_stopped)(void *arg);

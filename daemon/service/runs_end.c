@@ -309,6 +309,7 @@ static int commit_end(struct run *run, struct err *err)
     next = run->row;
     next.pid = 0;
     next.slurm_job = 0;
+    memset(next.token, 0, sizeof(next.token)); /* of the launch that is over */
     if (run->end_event == RUN_EVENTS)
         return runs_save(run, &next, err);
     return run->end_counts ? commit_restart(run, &next, err) : commit_other_end(run, &next, err);

@@ -4,7 +4,14 @@
 #pragma once
 #include "daemon/service/runs.h"
 
-enum { FLUSH_MS = 20, TICK_MS = 250, GATE_LASTS_MS = 10000, GATE_PAUSE_MS = 50, NOTICES_MAX = 100 };
+enum {
+    FLUSH_MS = 20,
+    TICK_MS = 250,
+    GATE_LASTS_MS = 10000,
+    GATE_PAUSE_MS = 50,
+    NOTICES_MAX = 100,
+    NOTICE_BYTES_MAX = 1000
+};
 
 int64_t runs_now_ms(void); /* Unix time */
 

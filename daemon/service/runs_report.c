@@ -1,5 +1,6 @@
 /* daemon/service/runs_report.c - what coordinators report of their runs. See runs.h. */
 #include "core/log.h"
+#include "core/utf8.h"
 #include "daemon/service/catch_up.h"
 #include "daemon/service/runs_impl.h"
 #include "daemon/service/slurm.h"
@@ -47,12 +48,9 @@ int runs_hello(struct runs *r, const char *id, const char *token, int resumed_fr
     struct run *run = NULL;
     int rc;
 
-    rc = runs_find(r, id, &run, err);
-    if (!run)
-        return rc;
-    if (!is_token(&run->row, token))
-        return err_set(err, ERR_INVALID,
-                       "this is not the coordinator of job %s that dashd launched", id);
+    /* Strangers do not learn which jobs there are; and a token serves as long as its launch. */
+    if (runs_find(r, id, &run, NULL) < 0 || !run->launch || !is_token(&run->row, token))
+        return err_set(err, ERR_INVALID, "no job %.20s with this token runs here", id);
     if (run->row.state == RUN_QUEUED)
         return err_set(err, ERR_STATE, "job %s is in the queue again", id);
     rc = runs_flush(run, err);
@@ -158,6 +156,12 @@ int runs_step(struct run *run, const struct step_row *step, struct err *err)
 
     if (step->step <= last)
         return 0; /* told again after a dial */
+    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+        return err_set(err, ERR_STATE, "job %ld is %s: it takes no further steps", run->row.id,
+                       run_state_name(run->row.state));
+    if (step->step > run->row.steps_total)
+        return err_set(err, ERR_INVALID, "job %ld has %d steps, not %d", run->row.id,
+                       run->row.steps_total, step->step);
     if (run->n_pending == run->cap_pending) {
         int cap = run->cap_pending ? 2 * run->cap_pending : 64;
         pending = realloc(run->pending, (size_t)cap * sizeof(*pending));
@@ -181,7 +185,8 @@ int runs_catch_up(struct run *run, struct err *err)
     struct step_row *rows = NULL;
     int n = 0, rc = 0, i;
 
-    if (catch_up_read(run->row.output, run->steps_done, &run->metrics_read, &rows, &n, err) < 0)
+    if (catch_up_read(run->row.output, run->steps_done, run->row.steps_total, &run->metrics_read,
+                      &rows, &n, err) < 0)
         return 0; /* what cannot be read cannot be told */
     for (i = 0; rc == 0 && i < n; i++)
         rc = runs_step(run, &rows[i], err);
@@ -201,18 +206,23 @@ int runs_phase(struct run *run, int phase, struct err *err)
 
 int runs_notice(struct run *run, const char *text, struct err *err)
 {
+    size_t len = utf8_fit(text, NOTICE_BYTES_MAX);
+    char *fitted;
     int rc, i;
 
     if (run->n_notices >= NOTICES_MAX)
         return 0; /* the log has them all */
     for (i = 0; i < run->n_notices; i++)
-        if (strcmp(run->notices[i], text) == 0)
+        if (strncmp(run->notices[i], text, len) == 0 && !run->notices[i][len])
             return 0;
-    rc = store_add_notice(run->runs->store, run->row.id, text, err);
+    fitted = strndup(text, len);
+    rc =
+        fitted ? store_add_notice(run->runs->store, run->row.id, fitted, err) : err_nomem(err, len);
     if (rc == 0)
-        rc = runs_keep_notice(run, text, err);
+        rc = runs_keep_notice(run, fitted, err);
     if (rc == 0)
         runs_changed(run);
+    free(fitted);
     return rc;
 }
 

@@ -83,13 +83,13 @@ class Client:
 
 
 class Dashd:
-    def __init__(self, world, *options, programs=FAKES, env=None, state="state"):
+    def __init__(self, world, *options, programs=FAKES, env=None, state="state", program=None):
         self.world = world
         self.state = os.path.join(world.folder, state)
         self.socket = os.path.join(self.state, "dashd.sock")
         self.address = "unix:" + self.socket
         self.log = open(os.path.join(world.folder, "dashd.log"), "ab")
-        command = [os.path.join(BIN, "dashd"), "--state", self.state]
+        command = [program or os.path.join(BIN, "dashd"), "--state", self.state]
         if programs:
             command += ["--programs", programs]
         self.process = subprocess.Popen(

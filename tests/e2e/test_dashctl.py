@@ -134,7 +134,7 @@ class Commands(World):
         self.write("full/file", "")
         self.assertIn("is not empty", self.submit("full", status=1))
         self.write("file", "")
-        self.assertIn("is no folder", self.submit("file/out", status=1))
+        self.assertIn("is not a folder", self.submit("file/out", status=1))
         self.assertEqual(len(self.client.ListJobs().jobs), 0)
 
     def test_a_very_long_list_of_problems_arrives_shortened(self):

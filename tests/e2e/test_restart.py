@@ -295,10 +295,10 @@ class States(World):
         self.assertEqual(os.stat(self.path("state/jobs.db")).st_mode & 0o077, 0)
         daemon.client().ListJobs()
 
-    def test_tcp_is_for_loopback_unless_one_insists(self):
-        self.refused_start("--insecure-tcp", "--listen", "0.0.0.0:0")
-        self.refused_start("--insecure-tcp", "--listen", "example.org:50051")
-        daemon = self.dashd("--listen", "127.0.0.1:0")
+    def test_tcp_is_refused_without_insecure_tcp(self):
+        for address in ("0.0.0.0:0", "example.org:50051", "127.0.0.1:0", "localhost:0", "[::1]:0"):
+            self.refused_start("give --insecure-tcp if", "--listen", address)
+        daemon = self.dashd("--listen", "127.0.0.1:0", "--insecure-tcp")
         address = re.search(r"serves (\S+)", daemon.greeting)[1]
         client = Client(address)
         self.addCleanup(client.close)
@@ -306,15 +306,15 @@ class States(World):
         self.wait_state(client, job.id, pb.SUCCEEDED)
 
     def test_a_port_that_is_taken_is_refused(self):
-        daemon = self.dashd("--listen", "127.0.0.1:0", state="other")
-        self.refused_start("cannot be listened on", "--listen", re.search(r"serves (\S+)", daemon.greeting)[1])
+        daemon = self.dashd("--listen", "127.0.0.1:0", "--insecure-tcp", state="other")
+        self.refused_start("cannot bind: Address already in use", "--insecure-tcp", "--listen", re.search(r"serves (\S+)", daemon.greeting)[1])
 
     def test_addresses_that_are_none_are_refused(self):
-        self.refused_start("is no address", "--listen", "nonsense")
+        self.refused_start("is not an address", "--listen", "nonsense")
         self.refused_start("must be absolute", "--listen", "unix:relative")
-        self.refused_start("port must be a number", "--listen", "localhost:many")
+        self.refused_start("port must be a number", "--insecure-tcp", "--listen", "localhost:many")
         self.refused_start("too long", "--listen", "unix:/" + "x" * 200)
-        self.refused_start("is no socket", "--listen", "unix:" + self.write("file", ""))
+        self.refused_start("is not a socket", "--listen", "unix:" + self.write("file", ""))
 
 
 if __name__ == "__main__":

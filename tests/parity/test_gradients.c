@@ -75,7 +75,7 @@ static void open_world(struct world *w)
     size_t len;
 
     *w = (struct world){0};
-    assert_int_equal(file_read(TINY "/job.yaml", &text, &len, &err), 0);
+    assert_int_equal(file_read(TINY "/job.yaml", FILE_SMALL_MAX, &text, &len, &err), 0);
     assert_int_equal(job_parse(text, "job.yaml", TINY, NULL, 0, &w->job, &problems, &err), 0);
     free(text);
     assert_int_equal(model_open(w->job->model, &w->model, &problems, &err), 0);

@@ -72,7 +72,7 @@ static inline void copy_file(const char *from, const char *folder, const char *n
     char *bytes;
     size_t len;
 
-    assert_ok(file_read(from, &bytes, &len, &err), err);
+    assert_ok(file_read(from, 1 << 30, &bytes, &len, &err), err);
     write_file(folder, name, bytes, len);
     free(bytes);
 }

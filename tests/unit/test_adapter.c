@@ -99,8 +99,8 @@ static void written_adapter_reads_back_equal_and_writes_equal_bytes(void **state
     for (int i = 0; i < 2; i++) {
         char *from = file_join(deep, files[i]), *to = file_join(two, files[i]), *x, *y;
         size_t n, m;
-        assert_ok(file_read(from, &x, &n, &err), err);
-        assert_ok(file_read(to, &y, &m, &err), err);
+        assert_ok(file_read(from, 1 << 30, &x, &n, &err), err);
+        assert_ok(file_read(to, 1 << 30, &y, &m, &err), err);
         assert_int_equal(n, m);
         assert_memory_equal(x, y, n);
         free(from);
@@ -349,8 +349,8 @@ static void damaged_adapters_never_crash(void **state)
     struct err err;
 
     (void)state;
-    assert_ok(file_read(INIT "/adapter_model.safetensors", &bytes, &len, &err), err);
-    assert_ok(file_read(INIT "/adapter_config.json", &config, &config_len, &err), err);
+    assert_ok(file_read(INIT "/adapter_model.safetensors", 1 << 30, &bytes, &len, &err), err);
+    assert_ok(file_read(INIT "/adapter_config.json", 1 << 30, &config, &config_len, &err), err);
     for (int i = 0; i < 300; i++) {
         char *one = damaged_copy(bytes, len, 3000, &random);
         char *two = i % 2 ? damaged_copy(config, config_len, config_len, &random) : NULL;

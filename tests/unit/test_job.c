@@ -71,7 +71,7 @@ static void overrides_win_and_take_any_yaml(void **state)
 static void canonical_text_reads_back_as_the_same_job(void **state)
 {
     static const char *const sets[] = {
-        "name='q\"uote\\ and \ttab'",         "training.learning_rate=3.3e-5",
+        "data.eval='/q\"uote\\ and \ttab'",   "training.learning_rate=3.3e-5",
         "training.seed=18446744073709551615", "lora.scaling=rslora",
         "parallel={threads: 3, stages: 2}",   "training.schedule=cosine"};
     struct job *job = parse(SHORT, sets, 6), *again;
@@ -81,7 +81,7 @@ static void canonical_text_reads_back_as_the_same_job(void **state)
     again = parse(text, NULL, 0);
     twice = job_to_yaml(again);
     assert_string_equal(text, twice);
-    assert_string_equal(again->name, "q\"uote\\ and \ttab");
+    assert_string_equal(again->data.eval, "/q\"uote\\ and \ttab");
     assert_true(again->seed == UINT64_MAX && again->learning_rate == 3.3e-5);
     job_identity(job, first);
     job_identity(again, second);
@@ -195,7 +195,7 @@ static char *check_tiny(const char *const *sets, int n)
     size_t len;
     int rc;
 
-    assert_ok(file_read(GOLDEN("tiny/job.yaml"), &text, &len, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/job.yaml"), 1 << 30, &text, &len, &err), err);
     rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, &job, &plan, &problems, &err);
     assert_true(rc == 0 || rc == ERR_INVALID);
     told = problems_text(&problems);

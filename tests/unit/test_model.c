@@ -409,7 +409,7 @@ static void gguf_refused_with(const char *from, const char *to, size_t len, cons
     struct err err;
     size_t size;
 
-    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &size, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), 1 << 30, &bytes, &size, &err), err);
     at = memmem(bytes, size, from, len);
     assert_non_null(at);
     memcpy(at, to, len);
@@ -463,7 +463,7 @@ static char *gguf_with_rope_factors(float value, char **ret_folder)
     struct err err;
     size_t len, infos_end;
 
-    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &len, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), 1 << 30, &bytes, &len, &err), err);
     infos = memmem(bytes, len, first, sizeof(first) - 1);
     last = memmem(bytes, len, "output_norm.weight", 18);
     assert_true(infos && last && last > infos);
@@ -512,8 +512,9 @@ static void damaged_models_never_crash(void **state)
     size_t len, config_len;
 
     (void)state;
-    assert_ok(file_read(GOLDEN("tiny/model.gguf"), &bytes, &len, &err), err);
-    assert_ok(file_read(GOLDEN("tiny/model/config.json"), &config, &config_len, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/model.gguf"), 1 << 30, &bytes, &len, &err), err);
+    assert_ok(file_read(GOLDEN("tiny/model/config.json"), 1 << 30, &config, &config_len, &err),
+              err);
     copy_file(GOLDEN("tiny/model/model.safetensors"), folder, "model.safetensors");
     for (int i = 0; i < 300; i++) {
         char *damaged =

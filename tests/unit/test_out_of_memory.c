@@ -106,7 +106,7 @@ static int copy_adapter(const char *folder, struct result *r, struct err *err)
         char path[4096], *bytes;
         size_t len;
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        rc = file_read(path, &bytes, &len, err);
+        rc = file_read(path, 1 << 30, &bytes, &len, err);
         if (rc == 0) {
             keep(r, bytes, len);
             free(bytes);

@@ -1,0 +1,472 @@
+/* daemon/service/listener.c - see listener.h.
+ *
+ * Each connection has two descriptors of one socket: gRPC's, which gRPC closes when it likes, and a
+ * duplicate, by which the connection can be ended at any time (shutdown(2)). gRPC's has been closed
+ * once its number no longer leads to the same socket; that is looked for at every accept and once a
+ * second.
+ *
+ * A failed accept (no descriptor, no memory) pauses accepting for a moment; connections wait in the
+ * kernel's queue meanwhile. Descriptors are kept in reserve for the store and for jobs.
+ */
+#include "daemon/service/listener.h"
+#include "core/log.h"
+#include "daemon/service/address.h"
+#include "daemon/service/descriptors.h"
+#include "daemon/service/relay.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SOCKETS_MAX = 16,
+    BACKLOG = 128,
+    ACCEPTS_A_TURN = 32,
+    SWEEP_MS = 1000,
+    PAUSE_MS = 250,
+    LOG_EVERY_MS = 60000,
+    RESETS_BURST = 100, /* calls that a connection may reset at once, and then a second */
+    RESETS_A_SECOND = 20,
+};
+
+struct connection {
+    struct connection *next;
+    int fd, grpc_fd; /* ours, and the number of gRPC's */
+    ino_t socket;
+    unsigned char peer[16]; /* the TCP address: of IPv6 the network's half; all 0: unix */
+    bool proved, closed;    /* closed: by gRPC */
+    int calls;              /* open */
+    double resets;          /* less what time has forgiven */
+    uint64_t resets_at_ms;
+};
+
+struct listening {
+    struct listener *listener;
+    uv_poll_t poll;
+    int fd;
+    char *unix_path; /* NULL: TCP */
+};
+
+struct listener {
+    uv_loop_t *loop;
+    struct listener_limits limits;
+    void (*accepted)(void *arg, int fd);
+    void *arg;
+    struct listening sockets[SOCKETS_MAX];
+    int n_sockets, open_handles;
+    bool started, pausing;
+    struct connection *oldest, **newest; /* in the order of their accept */
+    int n;
+    struct relay_group relays; /* where proof is asked for: strangers can connect */
+    uv_timer_t sweep, pause;
+    uint64_t logged_at_ms;
+};
+
+static void on_pollable(uv_poll_t *poll, int status, int events);
+
+int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
+                  void (*accepted)(void *arg, int fd), void *arg, struct listener **ret_listener,
+                  struct err *err)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return err_nomem(err, sizeof(*l));
+    l->loop = loop;
+    l->limits = *limits;
+    l->accepted = accepted;
+    l->arg = arg;
+    l->newest = &l->oldest;
+    l->relays.loop = loop;
+    uv_timer_init(loop, &l->sweep);
+    uv_timer_init(loop, &l->pause);
+    l->sweep.data = l->pause.data = l;
+    *ret_listener = l;
+    return 0;
+}
+
+/* ---- connections ---- */
+
+static void remove_connection(struct listener *l, struct connection *c)
+{
+    struct connection **link = &l->oldest;
+
+    while (*link != c)
+        link = &(*link)->next;
+    *link = c->next;
+    if (l->newest == &c->next)
+        l->newest = link;
+    l->n--;
+    close(c->fd);
+    free(c);
+}
+
+static bool is_open_in_grpc(const struct connection *c)
+{
+    struct stat st;
+
+    return fstat(c->grpc_fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == c->socket;
+}
+
+/* Drops what gRPC has closed, as far as no call refers to it. */
+static void sweep(struct listener *l)
+{
+    struct connection *c, *next;
+
+    for (c = l->oldest; c; c = next) {
+        next = c->next;
+        if (!c->closed && !is_open_in_grpc(c))
+            c->closed = true;
+        if (c->closed && c->calls == 0)
+            remove_connection(l, c);
+    }
+    if (l->n == 0)
+        uv_timer_stop(&l->sweep);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    sweep(timer->data);
+}
+
+/* Both sides see the end of the connection; gRPC then closes it. */
+static void end_connection(struct connection *c)
+{
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+static bool makes_room(const struct listener *l, const struct connection *c)
+{
+    return !c->closed && !c->proved && (l->limits.asks_for_proof || c->calls == 0);
+}
+
+/* Ends the oldest connection that may be ended; of `peer` unless that is NULL. */
+static bool make_room(struct listener *l, const unsigned char *peer)
+{
+    struct connection *c;
+
+    for (c = l->oldest; c; c = c->next) {
+        if (!makes_room(l, c) || (peer && memcmp(c->peer, peer, sizeof(c->peer)) != 0))
+            continue;
+        end_connection(c);
+        c->closed = true; /* no longer counts */
+        return true;
+    }
+    return false;
+}
+
+static int count(const struct listener *l, const unsigned char *peer)
+{
+    const struct connection *c;
+    int n = 0;
+
+    for (c = l->oldest; c; c = c->next)
+        n += !c->closed && (!peer || memcmp(c->peer, peer, sizeof(c->peer)) == 0);
+    return n;
+}
+
+static void log_now_and_then(struct listener *l, const char *what)
+{
+    uint64_t now = uv_now(l->loop);
+
+    if (l->logged_at_ms && now - l->logged_at_ms < LOG_EVERY_MS)
+        return;
+    l->logged_at_ms = now ? now : 1;
+    log_warn("%s (%d connections, %d descriptors at most)", what, count(l, NULL),
+             descriptors_limit());
+}
+
+static bool is_within_limits(struct listener *l, const unsigned char *peer, bool is_tcp)
+{
+    int in_all = l->limits.connections, of_peer = is_tcp ? l->limits.connections_of_peer : 0;
+
+    if (of_peer && count(l, peer) >= of_peer && !make_room(l, peer)) {
+        log_now_and_then(l, "a connection is refused: its peer has too many");
+        return false;
+    }
+    if (in_all && count(l, NULL) >= in_all && !make_room(l, NULL)) {
+        log_now_and_then(l, "a connection is refused: there are too many");
+        return false;
+    }
+    return true;
+}
+
+static void read_peer(const struct sockaddr_storage *a, unsigned char peer[16])
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+
+    memset(peer, 0, 16);
+    if (a->ss_family == AF_INET) {
+        memset(peer + 10, 0xff, 2);
+        memcpy(peer + 12, &four->sin_addr, 4);
+    } else if (a->ss_family == AF_INET6) {
+        memcpy(peer, &six->sin6_addr, IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) ? 16 : 8);
+    }
+}
+
+/* The file's mode keeps others out already. */
+static bool is_this_users(int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 &&
+           (who.uid == geteuid() || who.uid == 0);
+}
+
+static struct connection *add_connection(struct listener *l, int fd, int duplicate,
+                                         const unsigned char *peer)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    struct stat st;
+
+    if (!c || fstat(fd, &st) < 0) {
+        free(c);
+        return NULL;
+    }
+    c->fd = duplicate;
+    c->grpc_fd = fd;
+    c->socket = st.st_ino;
+    memcpy(c->peer, peer, sizeof(c->peer));
+    *l->newest = c;
+    l->newest = &c->next;
+    l->n++;
+    if (!uv_is_active((uv_handle_t *)&l->sweep))
+        uv_timer_start(&l->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    return c;
+}
+
+static bool has_descriptors(struct listener *l, int fd)
+{
+    enum descriptors_room room = descriptors_room(fd, l->limits.asks_for_proof);
+
+    if (room == DESCRIPTORS_ROOM)
+        return true;
+    make_room(l, NULL);
+    log_now_and_then(l, room == DESCRIPTORS_REFUSE
+                            ? "a connection is refused: few descriptors are left"
+                            : "few descriptors are left: idle connections are ended");
+    return room != DESCRIPTORS_REFUSE;
+}
+
+/* Takes over fd. */
+static void admit(struct listener *l, int fd, const struct sockaddr_storage *from, bool is_tcp)
+{
+    unsigned char peer[16];
+    int duplicate = -1, one = 1;
+
+    read_peer(from, peer);
+    sweep(l);
+    if (!has_descriptors(l, fd) || (!is_tcp && !is_this_users(fd)) ||
+        !is_within_limits(l, peer, is_tcp)) {
+        close(fd);
+        return;
+    }
+    if (is_tcp)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (l->limits.asks_for_proof && relay_start(&l->relays, fd, &fd, NULL) < 0)
+        return;
+    duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (duplicate < 0 || !add_connection(l, fd, duplicate, peer)) {
+        if (duplicate >= 0)
+            close(duplicate);
+        close(fd);
+        return;
+    }
+    l->accepted(l->arg, fd);
+}
+
+/* ---- accepting ---- */
+
+static void poll_all(struct listener *l, bool on)
+{
+    int i;
+
+    for (i = 0; i < l->n_sockets; i++)
+        if (on)
+            uv_poll_start(&l->sockets[i].poll, UV_READABLE, on_pollable);
+        else
+            uv_poll_stop(&l->sockets[i].poll);
+}
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct listener *l = timer->data;
+
+    l->pausing = false;
+    poll_all(l, true);
+}
+
+static void pause_accepting(struct listener *l)
+{
+    log_now_and_then(l, "connections cannot be accepted now");
+    make_room(l, NULL);
+    l->pausing = true;
+    poll_all(l, false);
+    uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+static bool is_of_one_connection(int error)
+{
+    return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM ||
+           error == ENETDOWN || error == EHOSTDOWN || error == EHOSTUNREACH ||
+           error == ENETUNREACH || error == ETIMEDOUT;
+}
+
+static void on_pollable(uv_poll_t *poll, int status, int events)
+{
+    struct listening *s = poll->data;
+    struct listener *l = s->listener;
+    int turn, fd;
+
+    (void)status;
+    (void)events;
+    for (turn = 0; turn < ACCEPTS_A_TURN && !l->pausing; turn++) {
+        struct sockaddr_storage from = {0};
+        socklen_t size = sizeof(from);
+        fd = accept4(s->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            admit(l, fd, &from, !s->unix_path);
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return;
+        else if (!is_of_one_connection(errno))
+            pause_accepting(l);
+    }
+}
+
+static int add_socket(struct listener *l, int fd, const char *unix_path, struct err *err)
+{
+    struct listening *s = &l->sockets[l->n_sockets];
+
+    if (listen(fd, BACKLOG) < 0)
+        return err_errno(err, "cannot listen");
+    if (uv_poll_init(l->loop, &s->poll, fd) < 0)
+        return err_set(err, ERR_IO, "cannot poll the socket");
+    s->poll.data = s;
+    s->listener = l;
+    s->fd = fd;
+    s->unix_path = unix_path ? strdup(unix_path) : NULL;
+    l->n_sockets++;
+    return unix_path && !s->unix_path ? err_nomem(err, strlen(unix_path)) : 0;
+}
+
+int listener_add(struct listener *l, const char *address, int *ret_port, struct err *err)
+{
+    int fds[ADDRESS_SOCKETS_MAX], n = 0, i, rc;
+
+    rc = address_bind(address, fds, &n, ret_port, err);
+    for (i = 0; i < n; i++) {
+        if (rc == 0 && l->n_sockets == SOCKETS_MAX)
+            rc = err_set(err, ERR_INVALID, "these are too many sockets");
+        if (rc == 0)
+            rc = add_socket(l, fds[i], address_is_unix(address) ? address + 5 : NULL, err);
+        if (rc < 0 && (l->n_sockets == 0 || l->sockets[l->n_sockets - 1].fd != fds[i]))
+            close(fds[i]);
+    }
+    return rc < 0 ? err_prefix(err, "%s", address) : 0;
+}
+
+int listener_start(struct listener *l, struct err *err)
+{
+    (void)err;
+    l->started = true;
+    poll_all(l, true);
+    return 0;
+}
+
+void listener_stop(struct listener *l)
+{
+    int i;
+
+    uv_timer_stop(&l->pause);
+    for (i = 0; i < l->n_sockets; i++) {
+        struct listening *s = &l->sockets[i];
+        if (s->fd < 0)
+            continue;
+        uv_poll_stop(&s->poll);
+        if (s->unix_path)
+            unlink(s->unix_path);
+        close(s->fd);
+        s->fd = -1;
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *l =
+        handle->type == UV_POLL ? ((struct listening *)handle->data)->listener : handle->data;
+    int i;
+
+    if (--l->open_handles > 0)
+        return;
+    for (i = 0; i < l->n_sockets; i++)
+        free(l->sockets[i].unix_path);
+    free(l);
+}
+
+void listener_close(struct listener *l)
+{
+    int i;
+
+    if (!l)
+        return;
+    listener_stop(l);
+    relay_end_all(&l->relays);
+    while (l->oldest)
+        remove_connection(l, l->oldest);
+    l->open_handles = l->n_sockets + 2;
+    for (i = 0; i < l->n_sockets; i++)
+        uv_close((uv_handle_t *)&l->sockets[i].poll, on_closed);
+    uv_close((uv_handle_t *)&l->sweep, on_closed);
+    uv_close((uv_handle_t *)&l->pause, on_closed);
+}
+
+/* ---- calls ---- */
+
+struct connection *listener_call_opened(struct listener *l, int fd)
+{
+    struct connection *c;
+
+    for (c = l->oldest; c; c = c->next)
+        if (c->grpc_fd == fd && !c->closed) {
+            c->calls++;
+            return c;
+        }
+    return NULL;
+}
+
+static bool resets_too_often(struct listener *l, struct connection *c)
+{
+    uint64_t now = uv_now(l->loop);
+
+    c->resets -= (double)(now - c->resets_at_ms) / 1000 * RESETS_A_SECOND;
+    c->resets = (c->resets > 0 ? c->resets : 0) + 1;
+    c->resets_at_ms = now;
+    return c->resets > RESETS_BURST;
+}
+
+void listener_call_closed(struct listener *l, struct connection *c, bool reset)
+{
+    if (!c)
+        return;
+    c->calls--;
+    if (!reset || c->closed || !resets_too_often(l, c))
+        return;
+    log_now_and_then(l, "a connection is ended: it resets its calls at a high rate");
+    end_connection(c);
+    c->closed = true;
+}
+
+void listener_prove(struct listener *l, struct connection *c)
+{
+    if (!c)
+        return;
+    c->proved = true;
+    relay_prove(&l->relays, c->grpc_fd);
+}

@@ -1,0 +1,49 @@
+/* daemon/service/listener.h - the sockets that dashd listens on and the connections that it has
+ * accepted.
+ *
+ * gRPC 1.51 stops accepting for good once accept() has failed for lack of a descriptor
+ * (CVE-2023-4785), and limits neither connections nor what one peer may do. So dashd accepts
+ * itself, within limits, and hands each connection to gRPC.
+ *
+ * A connection that has not proved who it is (listener_prove()) makes room for a newer one when a
+ * limit is reached, the oldest first; so whoever can prove it is always let in. Where no proof is
+ * asked for, only connections without an open call make room. One that opens calls and resets them
+ * at a high rate is ended. Where proof is asked for, all bytes go through a relay (relay.h) that
+ * counts frames before gRPC meets them.
+ *
+ * All functions run on the loop's thread.
+ */
+#pragma once
+#include "core/err.h"
+#include <stdbool.h>
+#include <uv.h>
+
+struct listener;
+struct connection;
+
+struct listener_limits {
+    int connections;         /* in all; 0: as many as the descriptors allow */
+    int connections_of_peer; /* from one TCP address; 0: no limit */
+    bool asks_for_proof;
+};
+
+/* accepted() takes over fd: a connected socket that does not block. */
+int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
+                  void (*accepted)(void *arg, int fd), void *arg, struct listener **ret_listener,
+                  struct err *err);
+/* Binds and listens: "unix:/path" (for this user alone), "host:port" or "[host]:port". A host that
+ * is an address is bound alone; a name, with every address that it has. *ret_port is the TCP port,
+ * else 0. Nothing is accepted yet. */
+int listener_add(struct listener *l, const char *address, int *ret_port, struct err *err);
+/* Begins to accept. */
+int listener_start(struct listener *l, struct err *err);
+/* Stops accepting; what was accepted goes on. */
+void listener_stop(struct listener *l);
+void listener_close(struct listener *l); /* NULL-safe; ends all connections */
+
+/* A call was opened on the connection whose descriptor, as gRPC names it, is fd. The result is the
+ * call's to give back by listener_call_closed(); NULL where the connection is not known. */
+struct connection *listener_call_opened(struct listener *l, int fd);
+/* reset: the client gave it up before it was answered. c may be NULL. */
+void listener_call_closed(struct listener *l, struct connection *c, bool reset);
+void listener_prove(struct listener *l, struct connection *c); /* c may be NULL */

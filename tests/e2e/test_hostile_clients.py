@@ -1,0 +1,193 @@
+"""dashd under clients that mean it harm: connections, messages and streams without end. Others must not notice."""
+import resource
+import socket
+
+import http2
+from harness import *
+
+REPORT = "/dash.v1.Coordination/Report"
+
+
+def memory_mb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
+
+
+class Reports(World):
+    """The port for coordinators, which anybody on the network can dial."""
+
+    def setUp(self):
+        super().setUp()
+        port = socket.socket()
+        port.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{port.getsockname()[1]}"
+        port.close()
+        self.daemon = self.dashd("--reports", self.address)
+        self.client = self.daemon.client()
+
+    def serves(self):
+        """A client of the unix socket, and a coordinator of the port, are answered."""
+        self.daemon.client().ListJobs()
+        channel = grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        report = channel.stream_stream(REPORT, request_serializer=pb.CoordinatorReport.SerializeToString,
+                                       response_deserializer=pb.CoordinatorCommand.FromString)
+        hello = pb.CoordinatorReport(hello=pb.Hello(job_id="1", token="0" * 32))
+        try:
+            list(report(iter([hello]), timeout=DEADLINE, wait_for_ready=True))
+        except grpc.RpcError as e:
+            self.assertEqual(e.code(), grpc.StatusCode.PERMISSION_DENIED)
+        channel.close()
+
+    def connections(self, n):
+        opened = [http2.connect(self.address) for _ in range(n)]
+        self.addCleanup(lambda: [s.close() for s in opened])
+        return opened
+
+    def test_connections_that_say_nothing_hold_up_nobody(self):
+        opened = self.connections(400)
+        self.serves()
+        for s in opened:
+            s.close()
+        self.serves()
+        wait_for(lambda: len(os.listdir(f"/proc/{self.daemon.process.pid}/fd")) < 60, "descriptors are given back")
+
+    def test_it_listens_on_the_address_that_was_given_alone(self):
+        port = int(self.address.rsplit(":", 1)[1])
+        hexadecimal = f":{port:04X}"
+        with open("/proc/net/tcp") as f:
+            local = [line.split()[1] for line in f if line.split()[1].endswith(hexadecimal) and line.split()[3] == "0A"]
+        self.assertEqual(local, ["0100007F" + hexadecimal])
+
+    def test_messages_that_do_not_end_take_little_memory(self):
+        before = memory_mb(self.daemon.process.pid)
+        for _ in range(3):
+            c = http2.Connection(self.address)
+            self.addCleanup(c.close)
+            for _ in range(10):
+                stream = c.open(REPORT)
+                try:
+                    c.send(stream, b"\0" + (16 << 20).to_bytes(4, "big") + b"x" * 16000)
+                except OSError:
+                    break
+        self.serves()
+        self.assertLess(memory_mb(self.daemon.process.pid), before + 60)
+
+    def test_a_large_message_is_refused(self):
+        channel = grpc.insecure_channel(self.address)
+        self.addCleanup(channel.close)
+        report = channel.stream_stream(REPORT)
+        self.refused(grpc.StatusCode.RESOURCE_EXHAUSTED,
+                     lambda: list(report(iter([b"x" * 100000]), timeout=DEADLINE)))
+
+    def test_a_stream_that_never_says_hello_is_ended(self):
+        c = http2.Connection(self.address)
+        self.addCleanup(c.close)
+        for _ in range(3):
+            c.open(REPORT)
+        wait_for(c.is_closed, "the connection of streams without Hello is closed", deadline=2 * DEADLINE)
+        self.serves()
+
+    def test_streams_that_are_opened_and_reset_end_their_connection(self):
+        before = memory_mb(self.daemon.process.pid)
+        refused = 0
+        for _ in range(20):
+            c = http2.Connection(self.address)
+            try:
+                for _ in range(2500):
+                    c.reset(c.open(REPORT))
+            except OSError:
+                refused += 1
+            c.close()
+        self.serves()
+        self.assertLess(memory_mb(self.daemon.process.pid), before + 100)
+        self.assertGreater(refused, 0)
+
+    def test_an_unknown_job_and_a_wrong_token_are_refused_alike(self):
+        self.create(self.client)
+        channel = grpc.insecure_channel(self.address)
+        self.addCleanup(channel.close)
+        report = channel.stream_stream(REPORT, request_serializer=pb.CoordinatorReport.SerializeToString,
+                                       response_deserializer=pb.CoordinatorCommand.FromString)
+
+        def answer(job):
+            hello = pb.CoordinatorReport(hello=pb.Hello(job_id=job, token="0" * 32))
+            return self.refused(grpc.StatusCode.PERMISSION_DENIED,
+                                lambda: list(report(iter([hello]), timeout=DEADLINE)))
+        self.assertEqual(answer("1"), answer("777").replace("777", "1"))
+
+
+class FewDescriptors(World):
+    def test_1100_connections_with_1024_descriptors_leave_no_port_deaf(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.environ.pop("DASH_SERVER", None)
+        limited = self.path("limited")
+        with open(limited, "w") as f:
+            f.write(f'#!/bin/sh\nulimit -n 1024\nexec {os.path.join(BIN, "dashd")} "$@"\n')
+        os.chmod(limited, 0o755)
+        port = socket.socket()
+        port.bind(("127.0.0.1", 0))
+        reports = f"127.0.0.1:{port.getsockname()[1]}"
+        port.close()
+        daemon = self.dashd("--reports", reports, "--listen", "unix:" + self.path("s"), "--listen", "127.0.0.1:0",
+                            "--insecure-tcp", program=limited)
+        with open(f"/proc/{daemon.process.pid}/net/tcp") as f:
+            listening = [line.split()[1] for line in f if line.split()[3] == "0A"]
+        self.assertTrue(listening)
+        if hard > 4096:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+            self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        opened = [http2.connect(reports) for _ in range(1100)]
+        idle = [http2.connect("unix:" + self.path("s")) for _ in range(300)]
+        client = Client("unix:" + self.path("s"))
+        self.addCleanup(client.close)
+        job = self.create(client)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        for s in opened + idle:
+            s.close()
+        other = Client("unix:" + self.path("s"))
+        self.addCleanup(other.close)
+        self.assertEqual(len(other.ListJobs().jobs), 1)
+        http2.Connection(reports).close()
+
+
+class Clients(World):
+    """Those of the unix socket are the user's own, but programs have faults."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.dashd()
+        self.client = self.daemon.client()
+
+    def raw(self, method):
+        return self.client.channel.unary_unary("/dash.v1.FineTuning/" + method)
+
+    def test_many_states_in_a_list_cost_nothing(self):
+        self.create(self.client)
+        many = bytes([0x0a, 0x80, 0x89, 0x7a]) + b"\x04" * 2000000
+        self.refused(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: self.raw("ListJobs")(many, timeout=DEADLINE))
+        some = pb.ListJobsRequest(states=[pb.SUCCEEDED] * 100000)
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT,
+                     lambda: self.raw("ListJobs")(some.SerializeToString(), timeout=DEADLINE))
+        self.assertEqual(len(self.client.ListJobs(states=[pb.QUEUED, pb.STARTING, pb.RUNNING, pb.SUCCEEDED]).jobs), 1)
+
+    def test_a_message_of_unknown_fields_takes_little_memory(self):
+        before = memory_mb(self.daemon.process.pid)
+        for method, size in (("GetJob", 500000), ("CreateJob", 1900000), ("PlanJob", 1900000)):
+            self.refused(grpc.StatusCode.RESOURCE_EXHAUSTED,
+                         lambda: self.raw(method)(b"\x78\x01" * size, timeout=DEADLINE))
+        self.assertLess(memory_mb(self.daemon.process.pid), before + 60)
+
+    def test_too_many_overrides_are_refused(self):
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, self.client.PlanJob, job_yaml="name: x", directory="/",
+                     overrides=["a=b"] * 10000)
+
+    def test_calls_that_say_nothing_are_ended(self):
+        c = http2.Connection(self.daemon.address)
+        self.addCleanup(c.close)
+        for _ in range(5):
+            c.open("/dash.v1.FineTuning/GetJob")
+        self.client.ListJobs()
+
+
+if __name__ == "__main__":
+    unittest.main()
