@@ -28,7 +28,7 @@ dash: {{prelaunch_steps: 3, directions: 3}}
 training: {{batch_size: 6, steps: {STEPS}, seed: 3}}
 """
 WORKERS = 2
-DEADLINE = 60
+DEADLINE = 60 * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
 HANG = 10  # seconds after which a launch with a killed rank is taken to hang
 
 

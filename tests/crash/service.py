@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-from harness import BIN, FINAL, TINY, Client, grpc, is_alive, pb, wait_for
+from harness import BIN, FINAL, SLOWNESS, TINY, Client, grpc, is_alive, pb, wait_for
 
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 STEPS = 6
@@ -31,7 +31,7 @@ class Service:
     """A state folder and its dashd. Every wait has a deadline; close() ends all that is left."""
 
     def __init__(self, folder, shim, *options, deadline=60):
-        self.folder, self.shim, self.options, self.deadline = folder, shim, options, deadline
+        self.folder, self.shim, self.options, self.deadline = folder, shim, options, deadline * SLOWNESS
         self.cache = os.path.join(os.path.dirname(folder), "spectra")
         self.state = os.path.join(folder, "state")
         self.process = self.client = None

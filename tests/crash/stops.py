@@ -24,7 +24,7 @@ import jobs
 import tensors
 
 STOPPED = 3
-DEADLINE = 60
+DEADLINE = 60 * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
 LONG = """
 lora: {rank: 4, dropout: 0.1}
 dash: {prelaunch_steps: 30, directions: 3}

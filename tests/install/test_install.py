@@ -14,7 +14,7 @@ import types
 import unittest
 
 BUILD, SOURCE, VERSION = (os.environ[name] for name in ("DASH_BUILD", "DASH_SOURCE", "DASH_VERSION"))
-DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "60"))
+DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "60")) * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
 PROGRAMS = "dashctl dashd dash-coordinator dash-worker".split()
 FILES = {
     *(f"bin/{name}" for name in PROGRAMS),

@@ -11,7 +11,8 @@ import time
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/slurm/testcluster")
 NODES = ["n1", "n2", "n3", "n4"]
-DEADLINE = 30
+SLOWNESS = float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
+DEADLINE = 30 * SLOWNESS
 
 
 def why_not():
@@ -39,11 +40,11 @@ def wait_for(condition, what, deadline=DEADLINE):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline} s in vain: {what() if callable(what) else what}")
+            raise AssertionError(f"after {deadline} s still not: {what() if callable(what) else what}")
         time.sleep(0.05)
 
 
-def testcluster(*arguments, deadline=90):
+def testcluster(*arguments, deadline=90 * SLOWNESS):
     """Runs the script, and returns what became of it. What it starts must not hold its output open: that would hang here."""
     return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, timeout=deadline, stdin=subprocess.DEVNULL)
 
@@ -119,7 +120,7 @@ class Cluster:
     def start_controller(self):
         self.script("start-controller")
 
-    def run(self, *command, deadline=60, **more):
+    def run(self, *command, deadline=60 * SLOWNESS, **more):
         """Runs a command against this cluster, and returns what it printed."""
         done = subprocess.run(command, capture_output=True, text=True, timeout=deadline, stdin=subprocess.DEVNULL,
                               env=self.env, **more)

@@ -8,11 +8,11 @@ import sys
 import tempfile
 import unittest
 
-from cluster import SCRIPT, Cluster, skip_unless_possible, wait_for
+from cluster import SCRIPT, SLOWNESS, Cluster, skip_unless_possible, wait_for
 
 DASHCTL = os.path.join(os.environ["DASH_BIN"], "dashctl")
 CLUSTER = None
-DEADLINE = 90
+DEADLINE = 90 * SLOWNESS
 
 
 def setUpModule():
