@@ -1,5 +1,6 @@
 /* client/client.c - see client.h. */
 #include "client/client.h"
+#include "client/printable.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,9 @@ const struct argp client_argp = {.options = common_options, .parser = parse_comm
 
 int client_fail_with(const char *text)
 {
-    fprintf(stderr, strchr(text, '\n') ? "dashctl:\n%s\n" : "dashctl: %s\n", text);
+    fputs(strchr(text, '\n') ? "dashctl:\n" : "dashctl: ", stderr);
+    printable_print(stderr, text);
+    fputc('\n', stderr);
     return EXIT_FAILED;
 }
 
@@ -96,8 +99,11 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
     if (!c->channel && channel_open(c->server, &c->channel, &err) < 0)
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
-    if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0)
+    if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0) {
+        if (!c->json)
+            printable_message(*reply);
         return 0;
+    }
     return channel_error(c->channel)[0] ? client_fail_with(channel_error(c->channel))
                                         : client_fail(&err);
 }

@@ -1,5 +1,6 @@
 /* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to mend. See doctor.h for its parts. */
 #include "client/doctor.h"
+#include "client/printable.h"
 #include "client/interrupt.h"
 #include "core/paths.h"
 #include <stdarg.h>
@@ -107,7 +108,9 @@ void doctor_tell(struct doctor *d, const char *check, enum doctor_verdict verdic
                                         verdicts[verdict], "words", words, "remedy", remedy));
         return;
     }
-    printf("%-8s %s: %s\n", verdicts[verdict], check, words);
+    printf("%-8s %s: ", verdicts[verdict], check);
+    printable_print(stdout, words);
+    putchar('\n');
     if (remedy)
         printf("         %s\n", remedy);
     fflush(stdout);

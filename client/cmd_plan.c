@@ -5,6 +5,7 @@
  */
 #include "client/job_file.h"
 #include "client/json.h"
+#include "client/printable.h"
 #include "core/job_check.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,10 @@ static void print_plan(const struct client *c, Dash__V1__PlanJobResponse *plan)
         json_print(&plan->base, true);
         return;
     }
-    for (i = 0; i < plan->n_lines; i++)
-        puts(plan->lines[i]);
+    for (i = 0; i < plan->n_lines; i++) {
+        printable_print(stdout, plan->lines[i]);
+        putchar('\n');
+    }
 }
 
 static int ask_dashd(struct client *c, const struct job_file *f)

@@ -4,6 +4,7 @@
  * of that but the keeping is done here. The script goes to standard output, or with --submit to sbatch.
  */
 #include "client/job_file.h"
+#include "client/printable.h"
 #include "client/subprocess.h"
 #include "core/batch.h"
 #include "core/job_check.h"
@@ -147,10 +148,10 @@ static int run_sbatch(const struct sbatch *s, const char *path, char *answer, si
     free(env);
     if (rc < 0)
         return rc;
-    fputs(said.err, stderr);
+    printable_print(stderr, said.err);
     snprintf(answer, size, "%.*s", (int)strcspn(said.out, ";\n"), said.out);
     if (said.status != 0)
-        rc = err_set(err, ERR_PEER, "sbatch has not taken the job");
+        rc = err_set(err, ERR_PEER, "sbatch failed");
     subprocess_free(&said);
     return rc;
 }

@@ -35,6 +35,7 @@ static void tell(const struct client *c, const struct submit *s,
                  const Dash__V1__CreateJobResponse *r)
 {
     const Dash__V1__Job *job = r->job;
+    size_t i;
 
     if (c->json && !s->watch)
         json_print(&r->base, true);
@@ -43,8 +44,10 @@ static void tell(const struct client *c, const struct submit *s,
     printf("job %s (%s) is %s\n", job->id, job->name,
            job->queue_position > 1 ? "in the queue" : "accepted");
     if (!s->watch)
-        printf("  dashctl watch %s    shows how it gets on\n", job->id);
+        printf("  dashctl watch %s    follow its progress\n", job->id);
     printf("  output: %s\n", job->output);
+    for (i = 0; !s->watch && i < job->n_notices; i++)
+        printf("  note: %s\n", job->notices[i]);
 }
 
 int cmd_submit(struct client *c, int argc, char **argv)

@@ -2,6 +2,7 @@
 #include "client/follow.h"
 #include "client/interrupt.h"
 #include "client/json.h"
+#include "client/printable.h"
 #include "client/progress.h"
 #include "client/words.h"
 #include <stdio.h>
@@ -146,6 +147,8 @@ static void show_event(struct view *v, Dash__V1__WatchJobResponse *m)
     bool is_job = m->event_case == DASH__V1__WATCH_JOB_RESPONSE__EVENT_JOB;
     bool is_new = is_job || (is_step && (int)m->step->step >= v->next_step);
 
+    if (!v->f->client->json)
+        printable_message(&m->base);
     v->ever_connected = true;
     v->told_away = false;
     if (is_new && v->f->client->json)

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static json_t *object_of(const ProtobufCMessage *m);
 
@@ -113,7 +114,10 @@ void json_print(const ProtobufCMessage *m, bool pretty)
 {
     json_t *object = object_of(m);
 
-    json_dumpf(object, stdout, pretty ? JSON_INDENT(2) : JSON_COMPACT);
+    /* A script takes any text; on a terminal nothing may act. */
+    json_dumpf(object, stdout,
+               (pretty ? JSON_INDENT(2) : JSON_COMPACT) |
+                   (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
     putchar('\n');
     fflush(stdout);
     json_decref(object);

@@ -1,5 +1,6 @@
 /* client/private_dashd.c - see private_dashd.h. */
 #include "client/private_dashd.h"
+#include "client/printable.h"
 #include "core/file.h"
 #include "core/paths.h"
 #include <errno.h>
@@ -124,7 +125,9 @@ void private_dashd_explain(const struct private_dashd *d)
 
     snprintf(path, sizeof(path), "%s/dashd.log", d->folder);
     if (file_read(path, LOG_MAX, &log, &len, NULL) == 0)
-        fprintf(stderr, "the dashd of this run has ended; it said:\n%s", log);
+        fprintf(stderr, "the dashd of this run has ended; its log:\n");
+    if (log)
+        printable_print(stderr, log);
     free(log);
 }
 

@@ -4,6 +4,7 @@
  * line), or from standard input. Where rows carry the expected answer, exact matches are counted.
  */
 #include "core/file.h"
+#include "core/utf8.h"
 #include "core/tokenizer.h"
 #include "core/dataset.h"
 #include "worker/generate.h"
@@ -249,6 +250,17 @@ static bool matches(const struct prompt *p, char *answer)
     return equal;
 }
 
+/* A model may say what would act on a terminal; a file or a pipe gets it as it is. */
+static void print_text(const char *before, const char *text)
+{
+    struct buf safe = {0};
+
+    if (isatty(STDOUT_FILENO))
+        utf8_escape(text, UTF8_KEEP_LINES, &safe);
+    printf("%s%s\n", before, safe.data && !safe.failed ? safe.data : text);
+    buf_free(&safe);
+}
+
 static void print_answer(const struct request *r, const struct prompt *p, const char *answer,
                          int tokens)
 {
@@ -256,8 +268,8 @@ static void print_answer(const struct request *r, const struct prompt *p, const 
 
     if (!r->json) {
         if (r->n > 1)
-            printf("> %s\n", p->text);
-        printf("%s\n", answer);
+            print_text("> ", p->text);
+        print_text("", answer);
         return;
     }
     o = json_pack("{s:s, s:s, s:i, s:s?}", "prompt", p->text, "completion", answer, "tokens",
