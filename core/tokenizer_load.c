@@ -13,13 +13,6 @@ enum { GGUF_NORMAL = 1, GGUF_UNKNOWN = 2, GGUF_CONTROL = 3, GGUF_USER_DEFINED = 
 
 enum pre_family { PRE_GPT2, PRE_SMOLLM, PRE_LLAMA3, PRE_QWEN2 };
 
-static const char llama3_pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char qwen2_pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
 static const struct pre_name {
     const char *name;
     enum pre_family family;
@@ -45,8 +38,8 @@ static int add_steps(struct tokenizer *t, enum pre_family family, struct err *er
     static const char *const patterns[] = {
         [PRE_GPT2] = pretokenizer_gpt2,
         [PRE_SMOLLM] = pretokenizer_gpt2,
-        [PRE_LLAMA3] = llama3_pattern,
-        [PRE_QWEN2] = qwen2_pattern,
+        [PRE_LLAMA3] = pretokenizer_llama3,
+        [PRE_QWEN2] = pretokenizer_qwen2,
     };
     int rc = 0;
 

@@ -573,6 +573,29 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
                  ERR_UNSUPPORTED, "the added token '<m>' is lstrip");
 }
 
+/* Patterns with which a file once crashed its reader, or kept it busy for ever. */
+static void hostile_patterns_are_refused_by_name(void **state)
+{
+    static const char *const patterns[][2] = {
+        {"(?(DEFINE)(?<x>.\\\\K))(?=(?&x))", "the condition '(?(DEFINE)'"},
+        {"(?=.\\\\K)", "the escape '\\K'"},
+        {"||(?R)|(?R)a", "'(?R)'"},
+        {"(*NO_JIT)a", "the verb '(*NO_JIT)'"},
+    };
+    char *value = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        assert_true(asprintf(&value,
+                             "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
+                             "\"pattern\": {\"Regex\": \"%s\"}, \"behavior\": \"Isolated\"}, "
+                             "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}]}",
+                             patterns[i][0]) > 0);
+        refused_with("", "pre_tokenizer", value, ERR_UNSUPPORTED, patterns[i][1]);
+        free(value);
+    }
+}
+
 static void wrong_files_are_refused_in_words(void **state)
 {
     char *folder = new_folder();
@@ -719,6 +742,7 @@ int main(void)
         cmocka_unit_test(files_beside_tell_end_token_and_chat_template),
         cmocka_unit_test(template_processing_asks_for_a_begin_token),
         cmocka_unit_test(what_cannot_be_done_is_refused_by_name),
+        cmocka_unit_test(hostile_patterns_are_refused_by_name),
         cmocka_unit_test(wrong_files_are_refused_in_words),
         cmocka_unit_test(unknown_gguf_tokenizers_are_refused_by_name),
         cmocka_unit_test(damaged_tokenizers_never_crash),
