@@ -6,6 +6,7 @@
 #include "core/dataset.h"
 #include "core/dataset_impl.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static int grow(struct loader *l)
 
     if (l->d->n < l->cap)
         return 0;
+    if (l->cap > LONG_MAX / 4 / (long)sizeof(*examples))
+        return err_nomem(l->err, SIZE_MAX);
     examples = realloc(l->d->examples, (size_t)cap * sizeof(*examples));
     if (!examples)
         return err_nomem(l->err, (size_t)cap * sizeof(*examples));

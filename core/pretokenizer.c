@@ -43,6 +43,7 @@ struct watch {
 /* Owned by a call, one match block a step: steps are nested. */
 struct pretokenizer_scratch {
     struct watch watch;
+    size_t text_len;
     pcre2_match_data **matches;
     int n;
     pcre2_match_context *context;
@@ -52,7 +53,6 @@ struct pretokenizer_scratch {
 struct split { /* what stays the same down the steps */
     const struct pretokenizer *p;
     struct pretokenizer_scratch *s;
-    size_t len; /* of the text */
     piece_fn fn;
     void *context;
     struct err *err;
@@ -237,8 +237,13 @@ static bool has_references(const struct pretokenizer *p)
     return most > 0;
 }
 
-int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_scratch **ret,
-                             struct err *err)
+bool pretokenizer_is_late(struct pretokenizer_scratch *s, size_t work)
+{
+    return is_late(&s->watch, work);
+}
+
+int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len,
+                             struct pretokenizer_scratch **ret, struct err *err)
 {
     struct pretokenizer_scratch *s = calloc(1, sizeof(*s));
 
@@ -258,7 +263,8 @@ int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_s
         pcre2_jit_stack_assign(s->context, NULL, s->stack);
     pcre2_set_heap_limit(s->context, HEAP_KIB_MAX);
     pcre2_set_callout(s->context, has_references(p) ? on_item_or_reference : on_item, &s->watch);
-    s->watch.until_ns = cpu_ns() + TEXT_NS;
+    s->watch.until_ns = cpu_ns() + TEXT_NS + (int64_t)text_len * BYTE_NS;
+    s->text_len = text_len;
     *ret = s;
     return 0;
 fail:
@@ -315,7 +321,8 @@ static int match_failed(const struct split *x, const struct split_step *step, si
         return err_set(x->err, ERR_UNSUPPORTED,
                        "the pre-tokenizer's pattern '%.200s' takes too long: after %.1f seconds it "
                        "had not cut a text of %zu bytes",
-                       step->pattern, TEXT_NS * 1e-9 + (double)x->len * BYTE_NS * 1e-9, x->len);
+                       step->pattern, TEXT_NS * 1e-9 + (double)x->s->text_len * BYTE_NS * 1e-9,
+                       x->s->text_len);
     pcre2_get_error_message(code, (PCRE2_UCHAR *)words, sizeof(words));
     return err_set(x->err, ERR_UNSUPPORTED,
                    "the pre-tokenizer's pattern '%.200s' cannot cut a text of %zu bytes: %s",
@@ -380,8 +387,7 @@ static int run_step(const struct split *x, int i, const char *text, size_t len)
 int pretokenizer_split(const struct pretokenizer *p, struct pretokenizer_scratch *s,
                        const char *text, size_t len, piece_fn fn, void *context, struct err *err)
 {
-    const struct split x = {.p = p, .s = s, .len = len, .fn = fn, .context = context, .err = err};
+    const struct split x = {.p = p, .s = s, .fn = fn, .context = context, .err = err};
 
-    s->watch.until_ns += (int64_t)len * BYTE_NS;
     return len ? run_step(&x, 0, text, len) : 0;
 }

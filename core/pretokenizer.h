@@ -35,8 +35,11 @@ void pretokenizer_free(struct pretokenizer *p);
 /* What one text needs for its calls to pretokenizer_split(), all of them from one thread: memory,
  * and the time that they may take together. NULL-safe free. */
 struct pretokenizer_scratch;
-int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_scratch **ret,
-                             struct err *err);
+int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len,
+                             struct pretokenizer_scratch **ret, struct err *err);
+/* Whether the text has used up its time. To be called in long loops, with the number of small steps
+ * since the last call. */
+bool pretokenizer_is_late(struct pretokenizer_scratch *s, size_t work);
 void pretokenizer_scratch_free(struct pretokenizer_scratch *s);
 
 /* Calls fn for each piece of text (valid UTF-8), in order, none of them empty; stops where it

@@ -12,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    GAP_MAX = 1 << 16
+}; /* a quarter of what the ids may leave out beside the tokens there are */
+
 static const char *type_of(const json_t *component)
 {
     const char *type = json_string_value(json_object_get(component, "type"));
@@ -63,7 +67,8 @@ static int check_model(const json_t *root, struct err *err)
     return 0;
 }
 
-/* The largest id + 1 of vocab and added_tokens; a negative code where one is no id. */
+/* The largest id + 1 of vocab and added_tokens; a negative code where one is no id, or where there
+ * are so few tokens that tables for all ids would be out of proportion. */
 static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct err *err)
 {
     json_int_t most = -1, id;
@@ -87,7 +92,14 @@ static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct 
         most = id > most ? id : most;
     }
     *ret = (int)most + 1;
-    return most < 0 ? err_set(err, ERR_INVALID, "the vocabulary is empty") : 0;
+    if (most < 0)
+        return err_set(err, ERR_INVALID, "the vocabulary is empty");
+    if ((size_t)most / 4 > json_object_size(vocab) + json_array_size(added) + GAP_MAX)
+        return err_set(
+            err, ERR_INVALID,
+            "a token has the id %lld, but there are only %zu tokens: the file is damaged",
+            (long long)most, json_object_size(vocab) + json_array_size(added));
+    return 0;
 }
 
 static int put_vocab(struct tokenizer *t, const json_t *vocab, struct err *err)

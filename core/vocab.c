@@ -5,12 +5,17 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum { EXCERPT_MAX = 80 };
+
 static const uint64_t FREE_MERGE = UINT64_MAX;
 
+/* 0: there are too many. */
 static size_t table_size(size_t n)
 {
     size_t size = 16;
 
+    if (n > VOCAB_MAX)
+        return 0;
     while (size < 2 * n)
         size *= 2;
     return size;
@@ -18,8 +23,14 @@ static size_t table_size(size_t n)
 
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err)
 {
-    size_t slots = table_size((size_t)n), merges = table_size(n_merges);
+    size_t slots = n < 0 ? 0 : table_size((size_t)n), merges = table_size(n_merges);
 
+    *v = (struct vocab){0};
+    if (slots == 0 || merges == 0)
+        return err_set(err, ERR_INVALID,
+                       "the tokenizer has ids up to %d and %zu merges; at most %d of each are "
+                       "possible",
+                       n - 1, n_merges, VOCAB_MAX);
     *v = (struct vocab){.n = n, .slot_mask = slots - 1, .merge_mask = merges - 1};
     v->tokens = calloc((size_t)n + 1, sizeof(*v->tokens));
     v->slots = malloc(slots * sizeof(*v->slots));
@@ -52,15 +63,27 @@ static int32_t *find_slot(const struct vocab *v, const char *text, size_t len)
     }
 }
 
+/* Bytes of a text that a message shows. */
+static int excerpt(size_t len)
+{
+    return len < EXCERPT_MAX ? (int)len : EXCERPT_MAX;
+}
+
 int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err *err)
 {
-    struct vocab_token *t = &v->tokens[id];
+    struct vocab_token *t;
 
+    if (id < 0 || id >= v->n)
+        return err_set(err, ERR_INVALID, "the token '%.*s' has the id %d, which is not below %d",
+                       excerpt(len), text, id, v->n);
+    if (len > VOCAB_TOKEN_MAX)
+        return err_set(err, ERR_INVALID,
+                       "the token of id %d has %zu bytes; at most %d are possible", id, len,
+                       VOCAB_TOKEN_MAX);
+    t = &v->tokens[id];
     if (t->text && (t->len != len || memcmp(t->text, text, len) != 0))
-        return err_set(err, ERR_INVALID, "the tokens '%.80s' and '%.80s' both have the id %d",
-                       t->text, text, id);
-    if (len > UINT32_MAX)
-        return err_set(err, ERR_INVALID, "the token of id %d is too long", id);
+        return err_set(err, ERR_INVALID, "the tokens '%.*s' and '%.*s' both have the id %d",
+                       excerpt(t->len), t->text, excerpt(len), text, id);
     if (!t->text)
         t->text = pool_text(&v->pool, text, len);
     if (!t->text)
@@ -122,8 +145,7 @@ int vocab_put_merge(struct vocab *v, int32_t rank, const char *left, size_t left
 
     if (l < 0 || r < 0 || id < 0)
         return err_set(err, ERR_INVALID, "the merge '%.*s %.*s' is not of tokens that make a token",
-                       (int)(left_len < 80 ? left_len : 80), left,
-                       (int)(right_len < 80 ? right_len : 80), right);
+                       excerpt(left_len), left, excerpt(right_len), right);
     slot = find_merge_slot(v, merge_key(l, r));
     *slot = (struct vocab_merge){.key = merge_key(l, r), .rank = rank, .id = id};
     return 0;

@@ -21,7 +21,7 @@ static void cut_as(const struct pretokenizer *p, const char *text, const char *e
     struct buf b = {0};
     struct err err;
 
-    assert_ok(pretokenizer_scratch_new(p, &s, &err), err);
+    assert_ok(pretokenizer_scratch_new(p, strlen(text), &s, &err), err);
     assert_ok(pretokenizer_split(p, s, text, strlen(text), collect, &b, &err), err);
     assert_string_equal(b.data ? b.data : "", expected);
     buf_free(&b);
@@ -329,7 +329,7 @@ static void every_pattern_stops_in_time(void **state)
         text[cases[i].len - 1] = 'c';
         assert_ok(pretokenizer_add(&p, pattern, cases[i].literal, SPLIT_ISOLATED, false, &err),
                   err);
-        assert_ok(pretokenizer_scratch_new(&p, &s, &err), err);
+        assert_ok(pretokenizer_scratch_new(&p, cases[i].len, &s, &err), err);
         err.text[0] = '\0';
         rc = pretokenizer_split(&p, s, text, cases[i].len, ignore, NULL, &err);
         assert_int_equal(rc, ERR_UNSUPPORTED);
@@ -358,7 +358,7 @@ static void refusal_by_the_caller_stops_the_cutting(void **state)
 
     (void)state;
     add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
-    assert_ok(pretokenizer_scratch_new(&p, &s, &err), err);
+    assert_ok(pretokenizer_scratch_new(&p, 7, &s, &err), err);
     assert_int_equal(pretokenizer_split(&p, s, "a b c d", 7, refuse_second, &n, &err), ERR_STATE);
     assert_int_equal(n, 2);
     pretokenizer_scratch_free(s);
