@@ -2,12 +2,11 @@
  * gguf.c and safetensors.c. Lookup by name is a binary search in an index sorted once at open. */
 #include "core/tensorfile.h"
 #include "core/dequant.h"
+#include "core/input.h"
 #include "core/tensorfile_impl.h"
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static bool starts_with(const struct tensorfile *f, const char *magic)
@@ -19,19 +18,15 @@ static bool starts_with(const struct tensorfile *f, const char *magic)
 
 static int map_file(struct tensorfile *f, struct err *err)
 {
-    struct stat st;
-    int rc = 0, fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    off_t bytes = 0;
+    int fd = -1, rc = input_open(f->path, &fd, &bytes, err);
 
-    if (fd < 0)
-        return err_errno(err, "%s: cannot be opened", f->path);
-    if (fstat(fd, &st) < 0) {
-        rc = err_errno(err, "%s: cannot be looked at", f->path);
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", f->path);
-    } else if (st.st_size == 0) {
+    if (rc < 0)
+        return rc;
+    if (bytes <= 0) {
         rc = err_set(err, ERR_INVALID, "%s: the file is empty", f->path);
     } else {
-        f->len = (size_t)st.st_size;
+        f->len = (size_t)bytes;
         f->map = mmap(NULL, f->len, PROT_READ, MAP_PRIVATE, fd, 0);
         f->bytes = f->map;
         if (f->map == MAP_FAILED) {
