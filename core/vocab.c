@@ -89,7 +89,7 @@ int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err 
     if (!t->text)
         return err_nomem(err, len);
     t->len = (uint32_t)len;
-    *find_slot(v, text, len) = id;
+    *find_slot(v, t->text, len) = id;
     return 0;
 }
 

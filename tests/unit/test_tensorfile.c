@@ -2,6 +2,7 @@
  * damaged is refused. */
 #include "tests/unit/support.h"
 #include "core/tensorfile.h"
+#include <sys/resource.h>
 
 static struct tensorfile *open_golden(const char *path)
 {
@@ -164,7 +165,10 @@ static void arrays_of_every_kind_are_read(void **state)
     struct tensorfile *f;
     struct err err;
     const struct gguf_array *a;
+    const uint8_t *at = NULL;
+    const char *text;
     bool truth = false;
+    size_t len;
 
     (void)state;
     buf_puts(&b, "GGUF");
@@ -184,11 +188,15 @@ static void arrays_of_every_kind_are_read(void **state)
     assert_ok(tensorfile_from_memory(b.data, b.len, "made", &f, &err), err);
     a = tensorfile_kv_array(f, "strings");
     assert_true(a && a->strings && a->n == 2);
-    assert_int_equal(a->text_len[0], 3);
-    assert_memory_equal(a->text[0], "a\0b", 4);
-    assert_string_equal(a->text[1], "");
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    assert_int_equal(len, 3);
+    assert_memory_equal(text, "a\0b", 3);
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    assert_int_equal(len, 0);
+    assert_false(gguf_next_text(a, &at, &text, &len));
     a = tensorfile_kv_array(f, "numbers");
-    assert_true(a && !a->strings && a->n == 2 && a->numbers[0] == -7 && a->numbers[1] == 9);
+    assert_true(a && !a->strings && a->n == 2);
+    assert_true(gguf_number(a, 0) == -7 && gguf_number(a, 1) == 9);
     assert_true(tensorfile_kv_bool(f, "truth", &truth) && truth);
     tensorfile_close(f);
     buf_free(&b);
@@ -273,6 +281,83 @@ static void wrong_gguf_is_refused_in_words(void **state)
     put_array_of_strings(&b, "k");
     put_array_of_strings(&b, "k");
     refused(&b, ERR_INVALID, "the key 'k' appears twice");
+    buf_free(&b);
+}
+
+/* A header of a few bytes over a hole: 8 GiB that are not there. */
+static void sparse_gguf_takes_little_memory(void **state)
+{
+    static const struct {
+        uint64_t tensors, kvs, len;
+        int type, of; /* of the key's value, and, of a list, its values; -1: no key */
+        const char *words;
+    } cases[] = {
+        {0, 1, 1ull << 32, 9, 0, NULL},  /* a list of numbers */
+        {0, 1, 1ull << 29, 9, 12, NULL}, /* of eight bytes each */
+        {0, 1, 1ull << 30, 9, 8, "a list in its header has 1073741824 texts"},
+        {0, 1, 1ull << 32, 8, 0, "holds a NUL byte"},
+        {0, 1ull << 30, 0, -1, 0, "cut off or damaged"},
+        {1ull << 27, 0, 0, -1, 0, "cut off or damaged"},
+        {1 << 20, 0, 0, -1, 0, "a name in the header has 0 bytes"},
+        {0, 1 << 16, 0, -1, 0, "a name in the header has 0 bytes"},
+    };
+    char *folder = new_folder(), *path = file_join(folder, "sparse.gguf");
+    struct tensorfile *f = NULL;
+    struct rusage before, after;
+    struct buf b = {0};
+    struct err err;
+
+    (void)state;
+    getrusage(RUSAGE_SELF, &before);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_gguf(&b, 3, cases[i].tensors, cases[i].kvs);
+        if (cases[i].type >= 0) {
+            put_string(&b, "key", 3);
+            put(&b, (uint64_t)cases[i].type, 4);
+            if (cases[i].type == 9)
+                put(&b, (uint64_t)cases[i].of, 4);
+            put(&b, cases[i].len, 8);
+        }
+        write_file(folder, "sparse.gguf", b.data, b.len);
+        assert_int_equal(truncate(path, 8ll << 30), 0);
+        if (!cases[i].words) {
+            assert_ok(tensorfile_open(path, &f, &err), err);
+            assert_true(gguf_number(tensorfile_kv_array(f, "key"), (int64_t)cases[i].len - 1) == 0);
+            tensorfile_close(f);
+            continue;
+        }
+        assert_int_equal(tensorfile_open(path, &f, &err), ERR_INVALID);
+        assert_contains(err.text, cases[i].words);
+    }
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10);
+    buf_free(&b);
+    free(path);
+    remove_folder(folder);
+}
+
+/* Lengths of texts are read again when they are used, and may have become others. */
+static void texts_that_grew_since_are_not_followed(void **state)
+{
+    const struct gguf_array *a;
+    const uint8_t *at = NULL;
+    const char *text;
+    struct tensorfile *f;
+    struct buf b = {0};
+    struct err err;
+    size_t len;
+
+    (void)state;
+    start_gguf(&b, 3, 0, 1);
+    put_array_of_strings(&b, "strings");
+    assert_ok(tensorfile_from_memory(b.data, b.len, "made", &f, &err), err);
+    a = tensorfile_kv_array(f, "strings");
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    b.data[b.len - 8] = 1;
+    assert_false(gguf_next_text(a, &at, &text, &len));
+    memset(b.data + b.len - 8, 0xff, 8);
+    assert_false(gguf_next_text(a, &at, &text, &len));
+    tensorfile_close(f);
     buf_free(&b);
 }
 
@@ -505,6 +590,8 @@ int main(void)
         cmocka_unit_test(gguf_keys_are_read_with_their_types),
         cmocka_unit_test(arrays_of_every_kind_are_read),
         cmocka_unit_test(wrong_gguf_is_refused_in_words),
+        cmocka_unit_test(sparse_gguf_takes_little_memory),
+        cmocka_unit_test(texts_that_grew_since_are_not_followed),
         cmocka_unit_test(type_number_from_the_future_is_unsupported_not_fatal),
         cmocka_unit_test(wrong_safetensors_is_refused_in_words),
         cmocka_unit_test(files_that_cannot_be_opened_say_why),

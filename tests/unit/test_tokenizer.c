@@ -101,14 +101,20 @@ static json_t *smollm2_json(const struct tensorfile *f)
     const struct gguf_array *merges = tensorfile_kv_array(f, "tokenizer.ggml.merges");
     json_t *root = small_json(), *model = json_object_get(root, "model");
     json_t *vocab = json_object(), *list = json_array(), *added = json_array();
+    const uint8_t *at = NULL;
+    const char *text;
+    size_t len;
 
-    for (int i = 0; i < tokens->n; i++)
-        json_object_set_new(vocab, tokens->text[i], json_integer(i));
-    for (int i = 0; i < merges->n; i++)
-        json_array_append_new(list, json_string(merges->text[i]));
-    for (int i = 0; i < 17; i++)
-        json_array_append_new(
-            added, json_pack("{s:i, s:s, s:b}", "id", i, "content", tokens->text[i], "special", 1));
+    for (int i = 0; gguf_next_text(tokens, &at, &text, &len); i++) {
+        char *key = strndup(text, len);
+        json_object_set_new(vocab, key, json_integer(i));
+        free(key);
+        if (i < 17)
+            json_array_append_new(
+                added, json_pack("{s:i, s:s%, s:b}", "id", i, "content", text, len, "special", 1));
+    }
+    for (at = NULL; gguf_next_text(merges, &at, &text, &len);)
+        json_array_append_new(list, json_stringn(text, len));
     json_object_set_new(model, "vocab", vocab);
     json_object_set_new(model, "merges", list);
     json_object_set_new(root, "added_tokens", added);
