@@ -60,7 +60,8 @@ static int index_names(struct tensorfile *f, struct err *err)
     for (i = 1; i < f->n; i++) {
         const char *name = f->tensors[f->by_name[i]].name;
         if (strcmp(name, f->tensors[f->by_name[i - 1]].name) == 0)
-            return err_set(err, ERR_INVALID, "two tensors have the name '%.200s'", name);
+            return err_set(err, ERR_INVALID, "two tensors have the name '%.200s': a duplicate",
+                           name);
     }
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "core/tokenizer.h"
 #include "core/bpe.h"
 #include "core/tokenizer_impl.h"
+#include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,47 +203,14 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
     return encode_pass(e, pass + 1, text + done, len - done, err);
 }
 
-/* Bytes that a UTF-8 character takes which begins with this one; 0: none does. */
-static size_t utf8_announced(uint8_t first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* Bytes of the UTF-8 character at p, 0 where there is none (RFC 3629: no surrogates, nothing
- * over-long). */
-static size_t utf8_len(const uint8_t *p, size_t len)
-{
-    size_t n = utf8_announced(p[0]);
-
-    if (n > len)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90))
-        return 0;
-    if ((p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static int check_utf8(const char *text, size_t len, struct err *err)
 {
-    const uint8_t *p = (const uint8_t *)text;
-    size_t at = 0, n;
+    size_t valid = utf8_valid(text, len);
 
-    while (at < len) {
-        n = utf8_len(p + at, len - at);
-        if (n == 0)
-            return err_set(err, ERR_INVALID, "the text is not UTF-8: byte 0x%02x at offset %zu",
-                           p[at], at);
-        at += n;
-    }
-    return 0;
+    if (valid == len)
+        return 0;
+    return err_set(err, ERR_INVALID, "the text is not UTF-8: byte 0x%02x at offset %zu",
+                   (uint8_t)text[valid], valid);
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
