@@ -237,13 +237,18 @@ static int load_stream(struct loader *l, FILE *f, off_t bytes)
 
 static int load_file(struct loader *l)
 {
+    size_t words = strlen(l->path);
     struct err failed;
     off_t bytes = 0;
     FILE *f;
     int fd, rc;
 
     if (input_open(l->path, &fd, &bytes, &failed) < 0) {
-        problems_add(l->problems, NULL, 0, "%s", failed.text);
+        if (strncmp(failed.text, l->path, words) == 0) /* the problem names the path itself */
+            words = strspn(failed.text + words, ": ") + words;
+        else
+            words = 0;
+        problems_add(l->problems, words ? l->path : NULL, 0, "%s", failed.text + words);
         l->hopeless = true;
         return 0;
     }

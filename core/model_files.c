@@ -5,11 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { INDEX_BYTES_MAX = 64 << 20, FILES_MAX = 10000 };
+enum { INDEX_BYTES_MAX = 32 << 20, FILES_MAX = 1000 };
 
 /* 1, 0, or a negative code for lack of memory. */
 static int exists(const char *folder, const char *name, struct err *err)
@@ -69,7 +70,7 @@ static int open_indexed(const char *folder, const json_t *map, struct model_file
     json_object_foreach((json_t *)map, tensor, value)
     {
         const char *name = json_string_value(value);
-        if (!name || strchr(name, '/')) {
+        if (!name || strchr(name, '/') || strlen(name) > NAME_MAX) {
             problems_add(problems, folder, 0,
                          "model.safetensors.index.json does not say in which file of the folder "
                          "tensor %.200s is",

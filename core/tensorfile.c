@@ -321,15 +321,15 @@ int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *
 
     if (t->type == TENSOR_UNSUPPORTED)
         return err_set(err, ERR_UNSUPPORTED,
-                       "tensor '%s' has type %s, which this program does not read", t->name,
+                       "tensor '%.200s' has type %.60s, which this program does not read", t->name,
                        t->type_name);
     if (t->type == TENSOR_I32 || t->type == TENSOR_I64)
-        return err_set(err, ERR_INVALID, "tensor '%s' holds integers (%s), not weights", t->name,
-                       t->type_name);
+        return err_set(err, ERR_INVALID, "tensor '%.200s' holds integers (%s), not weights",
+                       t->name, t->type_name);
     if (row < 0 || n_rows < 0 || row > rows || n_rows > rows - row)
         return err_set(err, ERR_INVALID,
-                       "tensor '%s' has %lld rows: rows %lld to %lld were asked for", t->name,
-                       (long long)rows, (long long)row, (long long)(row + n_rows));
+                       "tensor '%.200s' has %lld rows: %lld from row %lld on were asked for",
+                       t->name, (long long)rows, (long long)n_rows, (long long)row);
     l = tensor_layout(t->type);
     dequant(t->type, (const char *)t->data + row * (width / l->block_elements) * l->block_bytes,
             n_rows * width, out);

@@ -99,6 +99,7 @@ static void rows_that_do_not_exist_are_refused(void **state)
     assert_int_equal(tensor_read_f32(t, -1, 1, out, &err), ERR_INVALID);
     assert_int_equal(tensor_read_f32(t, 0, INT64_MAX, out, &err), ERR_INVALID);
     assert_contains(err.text, "has 6 rows");
+    assert_int_equal(tensor_read_f32(t, 1, INT64_MAX, out, &err), ERR_INVALID);
     tensorfile_close(gguf);
 }
 
@@ -524,6 +525,26 @@ static void headers_may_say_more_than_is_needed(void **state)
     buf_free(&b);
 }
 
+/* The end of a sentence says what is wrong, and must not be pushed out by a name. */
+static void long_names_leave_room_for_the_rest(void **state)
+{
+    struct buf b = {0}, header = {0};
+    struct tensorfile *f = NULL;
+    float out[1];
+    struct err err;
+
+    (void)state;
+    buf_printf(&header, "{\"%05000d\":{\"dtype\":\"%05000d\",\"shape\":[],\"data_offsets\":[0,4]}}",
+               0, 0);
+    header_only(&b, header.data, 4);
+    assert_ok(tensorfile_from_memory(b.data, b.len, "made", &f, &err), err);
+    assert_int_equal(tensor_read_f32(tensorfile_at(f, 0), 0, 1, out, &err), ERR_UNSUPPORTED);
+    assert_contains(err.text, "which this program does not read");
+    tensorfile_close(f);
+    buf_free(&header);
+    buf_free(&b);
+}
+
 static void deep_headers_are_refused(void **state)
 {
     enum { DEPTH = 1000000 };
@@ -734,6 +755,7 @@ int main(void)
         cmocka_unit_test(wrong_safetensors_is_refused_in_words),
         cmocka_unit_test(headers_are_read_as_json_strictly),
         cmocka_unit_test(headers_may_say_more_than_is_needed),
+        cmocka_unit_test(long_names_leave_room_for_the_rest),
         cmocka_unit_test(deep_headers_are_refused),
         cmocka_unit_test(large_headers_take_memory_in_proportion),
         cmocka_unit_test(files_that_cannot_be_opened_say_why),
