@@ -309,7 +309,7 @@ static size_t interval(const char *at, const char **ret_low, const char **ret_hi
 static int take_interval(struct scanner *s)
 {
     const char *low = NULL, *high = NULL;
-    size_t n = interval(s->at, &low, &high), size = s->last, last = s->last;
+    size_t n = interval(s->at, &low, &high), size = s->last;
     unsigned long from, to;
 
     if (n == 0) { /* a brace */
@@ -326,9 +326,9 @@ static int take_interval(struct scanner *s)
     buf_puts(s->out, low[0] == ',' ? "{0" : "{");
     buf_append(s->out, low, n - 1);
     s->at += n;
-    if (to > 1 && add_size(s, size * (to - 1)) < 0)
+    if (to > 1 && add_size(s, size * (to - 1)) < 0) /* on top of the one that was counted */
         return ERR_UNSUPPORTED;
-    s->last = to > 1 ? last * to : last;
+    s->last = to > 1 ? size * to : size;
     return 0;
 }
 

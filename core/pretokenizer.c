@@ -89,7 +89,8 @@ static pcre2_compile_context *new_compile_context(void)
         return NULL;
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, PATTERN_DEPTH_MAX);
-    pcre2_set_max_pattern_length(context, 16 * PATTERN_BYTES_MAX); /* \s becomes much longer */
+    pcre2_set_max_pattern_length(context,
+                                 (size_t)16 * PATTERN_BYTES_MAX); /* \s becomes much longer */
     return context;
 }
 
