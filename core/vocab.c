@@ -1,8 +1,10 @@
 /* core/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and are
- * probed linearly. */
+ * probed linearly. Hashes have a random seed: a file cannot be made whose tokens or merges all meet
+ * in one place, which would take the square of their number in time. */
 #include "core/vocab.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
 enum { EXCERPT_MAX = 80 };
@@ -32,6 +34,8 @@ int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err)
                        "possible",
                        n - 1, n_merges, VOCAB_MAX);
     *v = (struct vocab){.n = n, .slot_mask = slots - 1, .merge_mask = merges - 1};
+    if (getrandom(&v->seed, sizeof(v->seed), 0) != (ssize_t)sizeof(v->seed))
+        v->seed = (uintptr_t)v; /* then it can be guessed, which only costs time */
     v->tokens = calloc((size_t)n + 1, sizeof(*v->tokens));
     v->slots = malloc(slots * sizeof(*v->slots));
     v->merges = malloc(merges * sizeof(*v->merges));
@@ -54,7 +58,7 @@ void vocab_free(struct vocab *v)
 /* The slot that holds the text, or the free one where it would go. */
 static int32_t *find_slot(const struct vocab *v, const char *text, size_t len)
 {
-    size_t at = XXH3_64bits(text, len) & v->slot_mask;
+    size_t at = XXH3_64bits_withSeed(text, len, v->seed) & v->slot_mask;
 
     for (;; at = (at + 1) & v->slot_mask) {
         const struct vocab_token *t = &v->tokens[v->slots[at] < 0 ? 0 : v->slots[at]];
@@ -98,15 +102,9 @@ int vocab_find(const struct vocab *v, const char *text, size_t len)
     return *find_slot(v, text, len);
 }
 
-static uint64_t mix(uint64_t key)
-{
-    key *= 0x9e3779b97f4a7c15ull;
-    return key ^ key >> 32;
-}
-
 static struct vocab_merge *find_merge_slot(const struct vocab *v, uint64_t key)
 {
-    size_t at = mix(key) & v->merge_mask;
+    size_t at = XXH3_64bits_withSeed(&key, sizeof(key), v->seed) & v->merge_mask;
 
     while (v->merges[at].key != key && v->merges[at].key != FREE_MERGE)
         at = (at + 1) & v->merge_mask;

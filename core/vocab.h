@@ -29,6 +29,7 @@ struct vocab {
     size_t slot_mask;
     struct vocab_merge *merges; /* open addressing */
     size_t merge_mask;
+    uint64_t seed;         /* of the hashes */
     int32_t byte_ids[256]; /* of the token that is this byte alone, -1: none */
     struct pool pool;
 };

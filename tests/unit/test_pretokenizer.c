@@ -259,6 +259,48 @@ static void refused_with(const char *pattern, bool literal, const char *words)
     pretokenizer_free(&p);
 }
 
+static char *pieces_of(const char *pattern, const char *text, size_t len)
+{
+    struct pretokenizer_scratch *s;
+    struct pretokenizer p = {0};
+    struct buf b = {0};
+    struct err err;
+
+    add(&p, pattern, SPLIT_ISOLATED);
+    assert_ok(pretokenizer_scratch_new(&p, len, &s, &err), err);
+    assert_ok(pretokenizer_split(&p, s, text, len, collect, &b, &err), err);
+    pretokenizer_scratch_free(s);
+    pretokenizer_free(&p);
+    return buf_take(&b);
+}
+
+/* With a comment in it, a pattern is no longer one of the well-known ones, and is watched. */
+static void watched_patterns_cut_as_others_do(void **state)
+{
+    static const char *const patterns[] = {pretokenizer_gpt2, pretokenizer_llama3,
+                                           pretokenizer_qwen2, "\\p{N}{1,3}"};
+    static const char *const parts[] = {"a",     "I'll",     " ", "  ", "\n",
+                                        "12345", "\xc3\xa9", ".", "\r"};
+    enum { PARTS = sizeof(parts) / sizeof(parts[0]), LENGTH = 5000 };
+    uint64_t random = 3;
+    struct buf text = {0};
+
+    (void)state;
+    for (int i = 0; i < LENGTH; i++)
+        buf_puts(&text, parts[next_random(&random) % PARTS]);
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        char *watched = NULL, *one, *two;
+        assert_true(asprintf(&watched, "%s(?#)", patterns[i]) > 0);
+        one = pieces_of(patterns[i], text.data, text.len);
+        two = pieces_of(watched, text.data, text.len);
+        assert_string_equal(one, two);
+        free(watched);
+        free(one);
+        free(two);
+    }
+    buf_free(&text);
+}
+
 static void patterns_steps_and_groups_have_a_limit(void **state)
 {
     enum { LONG = 20000, STEPS = 64 };
@@ -376,6 +418,7 @@ int main(void)
         cmocka_unit_test(patterns_that_pcre_reads_otherwise_are_refused),
         cmocka_unit_test(hostile_patterns_are_refused_by_name),
         cmocka_unit_test(harmless_patterns_cut_as_they_say),
+        cmocka_unit_test(watched_patterns_cut_as_others_do),
         cmocka_unit_test(patterns_steps_and_groups_have_a_limit),
         cmocka_unit_test(every_pattern_stops_in_time),
         cmocka_unit_test(refusal_by_the_caller_stops_the_cutting),
