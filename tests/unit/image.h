@@ -22,7 +22,7 @@ static inline void refused(const struct buf *b, int code, const char *words)
     assert_contains(err.text, "made: ");
 }
 
-/* A safetensors image: this header and so many bytes of zeros. */
+/* A safetensors image: this header, and `data` bytes of zeros. */
 static inline void header_only(struct buf *b, const char *json, size_t data)
 {
     b->len = 0;

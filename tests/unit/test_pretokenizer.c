@@ -259,6 +259,47 @@ static void refused_with(const char *pattern, bool literal, const char *words)
     pretokenizer_free(&p);
 }
 
+/* Of DeepSeek, Mistral's Tekken, o200k, cl100k and Exaone, in part: what they use is supported. */
+static void patterns_of_other_models_are_supported(void **state)
+{
+    static const struct {
+        const char *pattern, *text, *pieces;
+    } cases[] = {
+        {"[!\"#$%&'()*+,\\-./"
+         ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+         "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+         "a [b ]c\n .", "a| [|b| ]|c|\n| ."},
+        {"[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f]+", "a\xe4\xb8\x80\xe4\xb8\x80z",
+         "a|\xe4\xb8\x80\xe4\xb8\x80|z"},
+        {"[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
+         "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| "
+         "?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s+(?!\\S)|\\s+",
+         "HelloWorld it'S 1234", "Hello|World| it'S| |123|4"},
+        {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+?| "
+         "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+",
+         NULL, NULL},
+        {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}| "
+         "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+",
+         "it'S 1234", "it|'S| |123|4"},
+        {"\\p{N}{1,3}(?=(?:\\p{N}{3})*(?!\\p{N}))", "1234567", "1|234|567"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pretokenizer p = {0};
+        struct err err;
+        if (!cases[i].pieces) {
+            assert_int_equal(
+                pretokenizer_add(&p, cases[i].pattern, false, SPLIT_ISOLATED, false, &err),
+                ERR_UNSUPPORTED);
+        } else {
+            add(&p, cases[i].pattern, SPLIT_ISOLATED);
+            cut_as(&p, cases[i].text, cases[i].pieces);
+        }
+        pretokenizer_free(&p);
+    }
+}
+
 static char *pieces_of(const char *pattern, const char *text, size_t len)
 {
     struct pretokenizer_scratch *s;
@@ -418,6 +459,7 @@ int main(void)
         cmocka_unit_test(patterns_that_pcre_reads_otherwise_are_refused),
         cmocka_unit_test(hostile_patterns_are_refused_by_name),
         cmocka_unit_test(harmless_patterns_cut_as_they_say),
+        cmocka_unit_test(patterns_of_other_models_are_supported),
         cmocka_unit_test(watched_patterns_cut_as_others_do),
         cmocka_unit_test(patterns_steps_and_groups_have_a_limit),
         cmocka_unit_test(every_pattern_stops_in_time),
