@@ -6,12 +6,15 @@
  */
 #include "core/adapter.h"
 #include "core/file.h"
+#include "core/json_file.h"
 #include "core/tensorfile.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CONFIG_BYTES_MAX = 16 << 20 };
 
 /* One slot for each map of the model while an adapter is read. */
 struct pair {
@@ -89,25 +92,18 @@ static int check_config(const struct reading *r, const json_t *root, struct err 
 
 static int read_config(const struct reading *r, struct err *err)
 {
-    char *path = file_join(r->folder, "adapter_config.json"), *bytes;
-    json_error_t why;
-    json_t *root;
-    size_t len;
-    int rc;
+    char *path = file_join(r->folder, "adapter_config.json");
+    json_t *root = NULL;
+    int rc, line;
 
     if (!path)
         return err_nomem(err, strlen(r->folder));
-    rc = file_read(path, FILE_SMALL_MAX, &bytes, &len, err);
-    if (rc < 0)
-        goto done;
-    root = json_loadb(bytes, len, 0, &why);
-    free(bytes);
-    if (!root)
-        rc = err_set(err, ERR_INVALID, "%s:%d: is not JSON: %s", path, why.line, why.text);
-    else
+    rc = json_file_read_object(path, CONFIG_BYTES_MAX, &root, &line, err);
+    if (rc < 0 && line > 0)
+        err_prefix(err, "%s:%d: is not JSON", path, line);
+    if (rc == 0)
         rc = check_config(r, root, err);
     json_decref(root);
-done:
     free(path);
     return rc;
 }

@@ -5,18 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const size_t CAP_MAX = (size_t)1 << 40; /* more than any machine gives */
+
 static bool reserve(struct buf *b, size_t more)
 {
     size_t cap = b->cap ? b->cap : 64;
-    char *data;
+    char *data = NULL;
 
     if (b->failed)
         return false;
-    if (more < b->cap && b->len + more < b->cap)
+    if (more < b->cap - b->len) /* cap is 0 or above len */
         return true;
-    while (cap <= b->len + more)
+    while (cap <= CAP_MAX && cap - b->len <= more)
         cap *= 2;
-    data = realloc(b->data, cap);
+    if (cap <= CAP_MAX)
+        data = realloc(b->data, cap);
     if (!data) {
         b->failed = true;
         return false;

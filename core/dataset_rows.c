@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MESSAGES_MAX = 1 << 20 }; /* in a row */
+
 void dataset_fault(struct loader *l, enum row_fault kind, int line, const char *fmt, ...)
 {
     char text[512];
@@ -180,6 +182,11 @@ static int get_messages(struct loader *l, const json_t *row, int line, struct te
     if (!json_is_array(list) || n == 0) {
         dataset_fault(l, FAULT_TYPE, line, "\"messages\" must be a list of messages; it is %s",
                       json_is_array(list) ? "empty" : dataset_type_name(list));
+        return 0;
+    }
+    if (n > MESSAGES_MAX) {
+        dataset_fault(l, FAULT_TYPE, line, "\"messages\" has %zu messages; at most %d are possible",
+                      n, MESSAGES_MAX);
         return 0;
     }
     if (n > l->messages_cap) {

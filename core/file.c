@@ -147,7 +147,8 @@ static int open_regular(const char *path, int flags, int *ret_fd, int64_t *ret_s
     if (fstat(fd, &st) < 0)
         rc = err_errno(err, "%s: cannot be examined", path);
     else if (!S_ISREG(st.st_mode))
-        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", path);
+        rc = err_set(err, ERR_INVALID, "%s: cannot be read: %s, not a regular file", path,
+                     S_ISDIR(st.st_mode) ? "Is a directory" : "it is a pipe or a device");
     if (rc < 0) {
         close(fd);
         return rc;
@@ -219,8 +220,11 @@ int file_read_at(int fd, int64_t offset, const char *name, size_t max, char **re
 
 static int too_large(const char *name, size_t max, struct err *err)
 {
-    return err_set(err, ERR_INVALID, "%s: has more than %zu bytes, the most that are read", name,
-                   max);
+    if (max < 1024)
+        return err_set(err, ERR_INVALID, "%s: is too large: %zu bytes are the most that is read",
+                       name, max);
+    return err_set(err, ERR_INVALID, "%s: the file is too large: %zu KiB are the most that is read",
+                   name, max >> 10);
 }
 
 int file_read_stream(int fd, const char *name, size_t max, char **ret_bytes, size_t *ret_len,

@@ -8,6 +8,8 @@
  *
  * Dims are innermost first. Offsets count from the data, which starts at the next multiple of
  * general.alignment (32 where absent).
+ *
+ * Lists are not copied: a header may claim one of any length over a hole of a sparse file.
  */
 #include "core/dequant.h"
 #include "core/tensorfile_impl.h"
@@ -40,6 +42,11 @@ static const uint8_t value_bytes[VALUE_TYPES] = {
 
 /* Bytes of the smallest entries, which bound the counts that a header may claim. */
 enum { KV_BYTES_MIN = 8 + 4 + 1, INFO_BYTES_MIN = 8 + 4 + 8 + 4 + 8 };
+
+/* What bounds the memory that a header takes, however much of the file is a hole: more than any
+ * file has. Lists of texts hold tokens and merges. */
+enum { KVS_MAX = 1 << 16, TENSORS_MAX = 1 << 20, NAME_BYTES_MAX = 65535 };
+enum { ARRAY_STRINGS_MAX = 1 << 24 };
 
 /* ggml's numbers of tensor types. Sizes of types that we do not read serve to check extents. */
 static const struct ggml_type {
@@ -117,9 +124,8 @@ static int take_u64(struct cursor *c, uint64_t *ret, struct err *err)
     return take(c, ret, sizeof(*ret), err);
 }
 
-/* A NUL-terminated copy in the file's pool. */
-static int take_string(struct tensorfile *f, struct cursor *c, const char **ret, size_t *ret_len,
-                       struct err *err)
+/* A string, where it lies in the file. */
+static int take_string(struct cursor *c, const char **ret, size_t *ret_len, struct err *err)
 {
     uint64_t len;
     int rc = take_u64(c, &len, err);
@@ -128,22 +134,41 @@ static int take_string(struct tensorfile *f, struct cursor *c, const char **ret,
         return rc;
     if (len > left(c))
         return cut_off(c, err);
-    *ret = pool_text(&f->pool, (const char *)c->at, (size_t)len);
-    if (!*ret)
-        return err_nomem(err, (size_t)len);
+    *ret = (const char *)c->at;
     *ret_len = (size_t)len;
     c->at += len;
     return 0;
 }
 
-/* A key or a tensor's name: text that C can hold. */
+/* Text that C can hold, as a NUL-terminated copy in the file's pool. It is looked through for NUL
+ * first: the holes of a sparse file are full of them, and are never copied. */
+static int take_text(struct tensorfile *f, struct cursor *c, const char **ret, size_t *ret_len,
+                     struct err *err)
+{
+    const char *text;
+    size_t len;
+    int rc = take_string(c, &text, &len, err);
+
+    if (rc < 0)
+        return rc;
+    if (memchr(text, '\0', len))
+        return err_set(err, ERR_INVALID, "a name or a text in the header holds a NUL byte");
+    *ret = pool_text(&f->pool, text, len);
+    if (!*ret)
+        return err_nomem(err, len);
+    *ret_len = strlen(*ret); /* of the copy: the file may have changed */
+    return 0;
+}
+
+/* A key or a tensor's name. */
 static int take_name(struct tensorfile *f, struct cursor *c, const char **ret, struct err *err)
 {
     size_t len;
-    int rc = take_string(f, c, ret, &len, err);
+    int rc = take_text(f, c, ret, &len, err);
 
-    if (rc == 0 && (len == 0 || strlen(*ret) != len))
-        rc = err_set(err, ERR_INVALID, "a name in the header is empty or holds a NUL byte");
+    if (rc == 0 && (len == 0 || len > NAME_BYTES_MAX))
+        rc = err_set(err, ERR_INVALID, "a name in the header has %zu bytes; 1 to %d are possible",
+                     len, NAME_BYTES_MAX);
     return rc;
 }
 
@@ -180,46 +205,55 @@ static double number_at(const uint8_t *p, enum value_type type)
 #undef NUMBER_AS
 }
 
-static int take_strings(struct tensorfile *f, struct cursor *c, size_t n, struct gguf_array *a,
-                        struct err *err)
+/* The strings stay where they are: only that they all lie in the file is checked. */
+static int take_strings(struct cursor *c, size_t n, struct gguf_array *a, struct err *err)
 {
-    const char **text;
-    size_t *lens;
+    const char *text;
+    size_t len;
     int rc = 0;
 
-    if (n > left(c) / 8)
-        return cut_off(c, err);
-    text = pool_alloc(&f->pool, n * sizeof(*text));
-    lens = pool_alloc(&f->pool, n * sizeof(*lens));
-    if (!text || !lens)
-        return err_nomem(err, n * sizeof(*text));
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = take_string(f, c, &text[i], &lens[i], err);
+    if (n > ARRAY_STRINGS_MAX)
+        return err_set(err, ERR_INVALID,
+                       "the file is cut off or damaged: a list in its header has %zu texts", n);
     a->strings = true;
-    a->text = text;
-    a->text_len = lens;
+    a->at = c->at;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = take_string(c, &text, &len, err);
+    a->end = c->at;
     return rc;
 }
 
-static int take_numbers(struct tensorfile *f, struct cursor *c, enum value_type type, size_t n,
-                        struct gguf_array *a, struct err *err)
+static int take_numbers(struct cursor *c, enum value_type type, size_t n, struct gguf_array *a,
+                        struct err *err)
 {
     size_t bytes = value_bytes[type];
-    double *numbers;
 
     if (n > left(c) / bytes)
         return cut_off(c, err);
-    numbers = pool_alloc(&f->pool, n * sizeof(*numbers));
-    if (!numbers)
-        return err_nomem(err, n * sizeof(*numbers));
-    for (size_t i = 0; i < n; i++)
-        numbers[i] = number_at(c->at + i * bytes, type);
+    a->at = c->at;
     c->at += n * bytes;
-    a->numbers = numbers;
+    a->end = c->at;
+    a->type = type;
     return 0;
 }
 
-static int take_array(struct tensorfile *f, struct cursor *c, struct file_kv *kv, struct err *err)
+double gguf_number(const struct gguf_array *a, int64_t i)
+{
+    return number_at(a->at + (size_t)i * value_bytes[a->type], a->type);
+}
+
+bool gguf_next_text(const struct gguf_array *a, const uint8_t **at, const char **ret_text,
+                    size_t *ret_len)
+{
+    struct cursor c = {a->at, *at ? *at : a->at, a->end};
+
+    if (take_string(&c, ret_text, ret_len, NULL) < 0)
+        return false;
+    *at = c.at;
+    return true;
+}
+
+static int take_array(struct cursor *c, struct file_kv *kv, struct err *err)
 {
     uint32_t type;
     uint64_t n;
@@ -229,11 +263,11 @@ static int take_array(struct tensorfile *f, struct cursor *c, struct file_kv *kv
         rc = take_u64(c, &n, err);
     if (rc < 0)
         return rc;
-    kv->array.n = (int64_t)n;
+    kv->array = (struct gguf_array){.n = (int64_t)n};
     if (type == VALUE_STRING)
-        return take_strings(f, c, n, &kv->array, err);
+        return take_strings(c, n, &kv->array, err);
     if (type < VALUE_TYPES && value_bytes[type])
-        return take_numbers(f, c, type, n, &kv->array, err);
+        return take_numbers(c, type, n, &kv->array, err);
     return err_set(err, ERR_UNSUPPORTED, "the key '%.200s' is an array of values of type %u",
                    kv->key, type);
 }
@@ -252,11 +286,11 @@ static int take_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, s
         return rc;
     if (type == VALUE_STRING) {
         kv->kind = KV_STRING;
-        return take_string(f, c, &kv->text, &len, err);
+        return take_text(f, c, &kv->text, &len, err);
     }
     if (type == VALUE_ARRAY) {
         kv->kind = KV_ARRAY;
-        return take_array(f, c, kv, err);
+        return take_array(c, kv, err);
     }
     if (type >= VALUE_TYPES)
         return err_set(err, ERR_INVALID, "the key '%.200s' has a value of unknown type %u", kv->key,
@@ -435,7 +469,7 @@ static int take_counts(struct cursor *c, size_t *ret_tensors, size_t *ret_kvs, s
     if (rc < 0)
         return rc;
     if (n_tensors > left(c) / INFO_BYTES_MIN || n_kvs > left(c) / KV_BYTES_MIN ||
-        n_tensors > INT32_MAX || n_kvs > INT32_MAX)
+        n_tensors > TENSORS_MAX || n_kvs > KVS_MAX)
         return err_set(err, ERR_INVALID,
                        "the file is cut off or damaged: its header speaks of %llu tensors and %llu "
                        "keys",

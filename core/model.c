@@ -111,10 +111,11 @@ static const struct tensor *resolve(struct resolver *r, const char *name, int ro
         return NULL;
     }
     if (t->type == TENSOR_UNSUPPORTED || t->type == TENSOR_I32 || t->type == TENSOR_I64) {
-        complain(&r->unreadable, file,
-                 "tensor %s has type %s, which cannot be read: F32, F16, BF16, and in a GGUF Q8_0, "
-                 "Q4_0, Q4_1, Q5_0, Q5_1 and Q2_K to Q6_K can",
-                 name, t->type_name);
+        complain(
+            &r->unreadable, file,
+            "tensor %s has type %.60s, which cannot be read: F32, F16, BF16, and in a GGUF Q8_0, "
+            "Q4_0, Q4_1, Q5_0, Q5_1 and Q2_K to Q6_K can",
+            name, t->type_name);
         return NULL;
     }
     return t;

@@ -5,7 +5,7 @@
  * setting that does not (dropout, initialiser, cache) is not looked at. Defaults are those of
  * transformers' LlamaConfig; what every real config.json states must be stated.
  */
-#include "core/file.h"
+#include "core/json_file.h"
 #include "core/model_impl.h"
 #include <jansson.h>
 #include <math.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FILE_BYTES_MAX = 16 << 20 };
 enum { SIZE_MAX_SANE = 1 << 24, LAYERS_MAX = 4096, HEADS_MAX = 4096 };
 
 struct description { /* what is being read, and where complaints go */
@@ -226,27 +227,20 @@ int model_describe_json(const char *path, struct model_config *ret_config,
     struct description d = {.file = path, .problems = problems};
     struct model_config c = {0};
     int before = problems->n + problems->dropped;
-    json_error_t why;
     struct err failed;
-    char *bytes;
-    size_t len;
-    json_t *root;
+    json_t *root = NULL;
+    int line, rc = json_file_read_object(path, FILE_BYTES_MAX, &root, &line, &failed);
 
-    if (file_read(path, FILE_SMALL_MAX, &bytes, &len, &failed) < 0) {
-        problems_add(problems, NULL, 0, "%s", failed.text);
-        return err_set(err, ERR_INVALID, "%s", failed.text);
-    }
-    root = json_loadb(bytes, len, 0, &why);
-    free(bytes);
-    if (!json_is_object(root))
-        problems_add(problems, path, root ? 1 : why.line, "is not a JSON object: %s",
-                     root ? "it is some other value" : why.text);
+    if (rc < 0)
+        problems_add(problems, line > 0 ? path : NULL, line, "%s%s",
+                     line > 0 ? "is not a JSON object: " : "", failed.text);
     d.root = root;
-    if (json_is_object(root))
+    if (root)
         describe_json(&d, &c);
     json_decref(root);
     if (problems->n + problems->dropped > before)
-        return err_set(err, ERR_INVALID, "%s: the model cannot be used", path);
+        return err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "%s: the model cannot be used",
+                       path);
     *ret_config = c;
     return 0;
 }

@@ -1,17 +1,25 @@
 /* core/model_files.c - which files of a folder hold the weights, and opening them. */
 #include "core/file.h"
+#include "core/json_file.h"
 #include "core/model_impl.h"
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static bool exists(const char *folder, const char *name)
+enum { INDEX_BYTES_MAX = 32 << 20, FILES_MAX = 1000 };
+
+/* 1, 0, or a negative code for lack of memory. */
+static int exists(const char *folder, const char *name, struct err *err)
 {
     char *path = file_join(folder, name);
     bool there = path && access(path, F_OK) == 0;
 
+    if (!path)
+        return err_nomem(err, strlen(folder) + strlen(name) + 2);
     free(path);
     return there;
 }
@@ -28,6 +36,11 @@ static int open_one(const char *folder, const char *name, struct model_files *fi
 
     if (items)
         files->items = items;
+    if (items && path && files->n >= FILES_MAX) {
+        free(path);
+        problems_add(problems, folder, 0, "more than %d files hold the weights", FILES_MAX);
+        return err_set(err, ERR_INVALID, "%s: has too many files", folder);
+    }
     if (!items || !path) {
         free(path);
         return err_nomem(err, sizeof(*items));
@@ -57,7 +70,7 @@ static int open_indexed(const char *folder, const json_t *map, struct model_file
     json_object_foreach((json_t *)map, tensor, value)
     {
         const char *name = json_string_value(value);
-        if (!name || strchr(name, '/')) {
+        if (!name || strchr(name, '/') || strlen(name) > NAME_MAX) {
             problems_add(problems, folder, 0,
                          "model.safetensors.index.json does not say in which file of the folder "
                          "tensor %.200s is",
@@ -81,17 +94,20 @@ static int read_index(const char *folder, struct model_files *files, struct prob
 {
     char *path = file_join(folder, "model.safetensors.index.json");
     const json_t *map;
-    json_error_t why;
-    json_t *root;
-    int rc;
+    json_t *root = NULL;
+    struct err failed;
+    int rc, line;
 
     if (!path)
         return err_nomem(err, strlen(folder));
-    root = json_load_file(path, 0, &why);
+    rc = json_file_read_object(path, INDEX_BYTES_MAX, &root, &line, &failed);
     map = json_object_get(root, "weight_map");
-    if (!json_is_object(map) || json_object_size(map) == 0) {
-        problems_add(problems, path, root ? 0 : why.line, "%s",
-                     root ? "has no weight_map" : why.text);
+    if (rc < 0) {
+        problems_add(problems, line > 0 ? path : NULL, line, "%s%s",
+                     line > 0 ? "is not a JSON object: " : "", failed.text);
+        rc = err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "%s: cannot be used", path);
+    } else if (!json_is_object(map) || json_object_size(map) == 0) {
+        problems_add(problems, path, 0, "has no weight_map");
         rc = err_set(err, ERR_INVALID, "%s: cannot be used", path);
     } else {
         rc = open_indexed(folder, map, files, problems, err);
@@ -112,7 +128,7 @@ static int open_every(const char *folder, struct model_files *files, struct prob
                       struct err *err)
 {
     struct dirent **entries = NULL;
-    int n = scandir(folder, &entries, is_safetensors, alphasort), rc = 0;
+    int n = scandir(folder, &entries, is_safetensors, alphasort), rc = 0, failed = errno;
 
     for (int i = 0; i < n; i++) {
         rc = worse(rc, open_one(folder, entries[i]->d_name, files, problems, err));
@@ -121,9 +137,13 @@ static int open_every(const char *folder, struct model_files *files, struct prob
     free(entries);
     if (n > 0)
         return rc;
+    if (n < 0) {
+        problems_add(problems, folder, 0, "the folder cannot be read: %s", strerror(failed));
+        return err_set(err, failed == ENOMEM ? ERR_NOMEM : ERR_IO, "%s: cannot be read", folder);
+    }
     problems_add(problems, folder, 0, "the folder has no *.safetensors%s",
-                 exists(folder, "pytorch_model.bin") ||
-                         exists(folder, "pytorch_model.bin.index.json")
+                 exists(folder, "pytorch_model.bin", NULL) > 0 ||
+                         exists(folder, "pytorch_model.bin.index.json", NULL) > 0
                      ? ": pytorch_model.bin is never read here, convert it to safetensors"
                      : "");
     return err_set(err, ERR_INVALID, "%s: the folder has no *.safetensors", folder);
@@ -132,11 +152,15 @@ static int open_every(const char *folder, struct model_files *files, struct prob
 int model_files_open(const char *folder, struct model_files *files, struct problems *problems,
                      struct err *err)
 {
-    if (exists(folder, "model.safetensors"))
+    int there = exists(folder, "model.safetensors", err);
+
+    if (there > 0)
         return open_one(folder, "model.safetensors", files, problems, err);
-    if (exists(folder, "model.safetensors.index.json"))
+    if (there == 0)
+        there = exists(folder, "model.safetensors.index.json", err);
+    if (there > 0)
         return read_index(folder, files, problems, err);
-    return open_every(folder, files, problems, err);
+    return there < 0 ? there : open_every(folder, files, problems, err);
 }
 
 void model_files_close(struct model_files *files)

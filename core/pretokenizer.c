@@ -1,23 +1,49 @@
 /* core/pretokenizer.c - see pretokenizer.h. What is a letter or a number is as new as PCRE2's
- * Unicode (14 in Debian 12): characters assigned since are cut otherwise than by a newer library. */
+ * Unicode (14 in Debian 12): characters assigned since are cut otherwise than by a newer library.
+ *
+ * A pattern that comes with a model may take time that grows with the square of a text's length, or
+ * exponentially. PCRE2's own limit is no bound on time: it counts anew from every place where a
+ * match may begin, and its JIT looks at it rarely. So every pattern but the well-known ones is
+ * compiled with a callout before each of its items, and the callout looks at the clock.
+ */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/pretokenizer.h"
-#include "core/buf.h"
+#include "core/pattern.h"
 #include <pcre2.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* A text may take so long, more the longer it is; ordinary patterns take a fiftieth of a
+ * microsecond for a byte. Time of the CPU: neither a busy machine nor a suspended one counts. */
+enum { TEXT_NS = 2000000000, BYTE_NS = 1000 };
+enum { CHECK_AFTER = 4096 };      /* units of work between looks at the clock */
+enum { BYTES_SHIFT = 4 };         /* that many bits: bytes gone over for one unit of work */
+enum { HEAP_KIB_MAX = 64 << 10 }; /* of a match without JIT */
+enum { STEPS_MAX = 64 };          /* steps call each other */
 
 enum step_kind { STEP_SPLIT, STEP_BLANK };
 
 struct split_step {
     enum step_kind kind;
     pcre2_code *code; /* STEP_SPLIT */
+    char *pattern;    /* STEP_SPLIT: as it was given */
     enum split_behaviour behaviour;
     bool invert;
 };
 
+/* Bounds the time that one text takes. */
+struct watch {
+    int64_t until_ns; /* of the thread's CPU time */
+    size_t place;     /* where the last callout was */
+    size_t work;      /* since the last look at the clock */
+};
+
 /* Owned by a call, one match block a step: steps are nested. */
 struct pretokenizer_scratch {
+    struct watch watch;
+    size_t text_len;
     pcre2_match_data **matches;
     int n;
     pcre2_match_context *context;
@@ -34,140 +60,191 @@ struct split { /* what stays the same down the steps */
 
 const char pretokenizer_gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+"
                                  "|\\s+(?!\\S)|\\s+";
+const char pretokenizer_llama3[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const char pretokenizer_qwen2[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/* White space as Unicode and Oniguruma have it; PCRE2's own \s also takes U+180E. */
-#define WHITE_SPACE                                                                                \
-    "\\t-\\r "                                                                                     \
-    "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+/* Patterns of well-known models, for which no text takes longer than its length accounts for. */
+static const char *const known[] = {
+    pretokenizer_gpt2, pretokenizer_llama3, pretokenizer_qwen2, "\\p{N}",
+    "\\p{N}+",         "\\p{N}{1,3}",       "[\\r\\n]",         " ",
+};
 
-static int untranslatable(const char *pattern, const char *what, struct err *err)
+static bool is_known(const char *pattern)
 {
-    return err_set(err, ERR_UNSUPPORTED,
-                   "the pre-tokenizer's pattern '%.200s' has %s, which is not supported", pattern,
-                   what);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i], pattern) == 0)
+            return true;
+    return false;
 }
 
-/* An escape, at[0] being the backslash. Returns how many bytes of the pattern it takes, or a
- * negative code. */
-static int translate_escape(const char *pattern, const char *at, bool in_class, struct buf *out,
-                            struct err *err)
+static pcre2_compile_context *new_compile_context(void)
 {
-    const char *end = at[1] && at[2] == '{' ? strchr(at, '}') : NULL;
-    int len = end ? (int)(end + 1 - at) : 2; /* \p{L} and the like are taken whole */
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 
-    if (at[1] == 's')
-        buf_puts(out, in_class ? WHITE_SPACE : "[" WHITE_SPACE "]");
-    else if (at[1] == 'S' && !in_class)
-        buf_puts(out, "[^" WHITE_SPACE "]");
-    else if (at[1] == 'h' || at[1] == 'H' || at[1] == 'S' || at[1] == '\0')
-        return untranslatable(pattern, "\\h, \\H, \\S in a class or a backslash at its end", err);
-    else
-        buf_append(out, at, (size_t)len);
-    return at[1] == 's' || at[1] == 'S' ? 2 : len;
+    if (!context)
+        return NULL;
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    pcre2_set_parens_nest_limit(context, PATTERN_DEPTH_MAX);
+    pcre2_set_max_pattern_length(context,
+                                 (size_t)16 * PATTERN_BYTES_MAX); /* \s becomes much longer */
+    return context;
 }
 
-/* Rewrites what PCRE2 and Oniguruma take differently; refuses what cannot be rewritten. */
-static int translate(const char *pattern, struct buf *out, struct err *err)
+static int compile_translated(const char *pattern, const struct buf *translated, uint32_t options,
+                              pcre2_code **ret, struct err *err)
 {
-    bool in_class = false;
-    int rc = 0;
+    pcre2_compile_context *context = new_compile_context();
+    char words[128];
+    PCRE2_SIZE where;
+    int why;
 
-    for (const char *at = pattern; *at && rc >= 0; at++) {
-        if (*at == '\\') {
-            rc = translate_escape(pattern, at, in_class, out, err);
-            at += rc > 0 ? rc - 1 : 0;
-            continue;
-        }
-        if (in_class && *at == '[')
-            rc = untranslatable(pattern, "a class in a class", err);
-        else if (in_class && at[0] == '&' && at[1] == '&')
-            rc = untranslatable(pattern, "an intersection of classes", err);
-        else if (!in_class && at[0] == '}' && at[1] == '+')
-            rc = untranslatable(pattern, "'}+'", err);
-        if (*at == '[')
-            in_class = true;
-        else if (*at == ']')
-            in_class = false;
-        buf_append(out, at, 1);
+    if (!context)
+        return err_nomem(err, translated->len);
+    *ret = pcre2_compile((PCRE2_SPTR)(translated->data ? translated->data : ""), translated->len,
+                         options, &why, &where, context);
+    pcre2_compile_context_free(context);
+    if (*ret) {
+        pcre2_jit_compile(*ret, PCRE2_JIT_COMPLETE); /* without JIT it is only slower */
+        return 0;
     }
-    return rc < 0 ? rc : 0;
+    pcre2_get_error_message(why, (PCRE2_UCHAR *)words, sizeof(words));
+    return err_set(err, ERR_UNSUPPORTED, "the pre-tokenizer's pattern '%.200s' cannot be used: %s",
+                   pattern, words);
 }
 
 static int compile(const char *pattern, bool literal, pcre2_code **ret, struct err *err)
 {
-    /* \C could cut a character in two; ^ and $ are of lines in Ruby's syntax. */
-    uint32_t options = literal ? PCRE2_UTF | PCRE2_LITERAL
-                               : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    /* ^ and $ are of lines in Ruby's syntax. */
+    uint32_t options =
+        PCRE2_UTF |
+        (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C);
     struct buf translated = {0};
-    int rc = 0, why;
-    PCRE2_SIZE where;
-    char words[128];
+    int rc = 0;
 
-    if (literal)
+    if (literal && strnlen(pattern, PATTERN_BYTES_MAX + 1) > PATTERN_BYTES_MAX)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "the pre-tokenizer's text '%.200s' has more than %d bytes", pattern,
+                     PATTERN_BYTES_MAX);
+    else if (literal)
         buf_puts(&translated, pattern);
     else
-        rc = translate(pattern, &translated, err);
-    if (rc == 0 && (translated.failed || !context))
+        rc = pattern_translate(pattern, &translated, err);
+    if (rc == 0 && translated.failed)
         rc = err_nomem(err, translated.len);
-    if (rc < 0)
-        goto done;
-    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    *ret = pcre2_compile((PCRE2_SPTR)(translated.data ? translated.data : ""), translated.len,
-                         options, &why, &where, context);
-    if (*ret) {
-        pcre2_jit_compile(*ret, PCRE2_JIT_COMPLETE); /* without JIT it is only slower */
-    } else {
-        pcre2_get_error_message(why, (PCRE2_UCHAR *)words, sizeof(words));
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "the pre-tokenizer's pattern '%.200s' cannot be used: %s", pattern, words);
-    }
-done:
-    pcre2_compile_context_free(context);
+    if (rc == 0 && !is_known(pattern))
+        options |= PCRE2_AUTO_CALLOUT;
+    if (rc == 0)
+        rc = compile_translated(pattern, &translated, options, ret, err);
     buf_free(&translated);
     return rc;
 }
 
-static struct split_step *add_step(struct pretokenizer *p, enum step_kind kind, struct err *err)
+static int add_step(struct pretokenizer *p, enum step_kind kind, struct split_step **ret,
+                    struct err *err)
 {
-    struct split_step *steps = realloc(p->steps, ((size_t)p->n + 1) * sizeof(*steps));
+    struct split_step *steps;
 
-    if (!steps) {
-        err_nomem(err, sizeof(*steps));
-        return NULL;
-    }
+    if (p->n == STEPS_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "the pre-tokenizer has more than %d steps", STEPS_MAX);
+    steps = realloc(p->steps, ((size_t)p->n + 1) * sizeof(*steps));
+    if (!steps)
+        return err_nomem(err, sizeof(*steps));
     p->steps = steps;
     steps[p->n] = (struct split_step){.kind = kind};
-    return &steps[p->n++];
+    *ret = &steps[p->n++];
+    return 0;
 }
 
 int pretokenizer_add(struct pretokenizer *p, const char *pattern, bool literal,
                      enum split_behaviour behaviour, bool invert, struct err *err)
 {
-    struct split_step *step = add_step(p, STEP_SPLIT, err);
+    struct split_step *step = NULL;
+    int rc = add_step(p, STEP_SPLIT, &step, err);
 
-    if (!step)
-        return ERR_NOMEM;
+    if (rc < 0)
+        return rc;
     step->behaviour = behaviour;
     step->invert = invert;
-    return compile(pattern, literal, &step->code, err);
+    rc = compile(pattern, literal, &step->code, err);
+    if (rc == 0 && !(step->pattern = strdup(pattern)))
+        rc = err_nomem(err, strlen(pattern));
+    return rc;
 }
 
 int pretokenizer_add_blank(struct pretokenizer *p, struct err *err)
 {
-    return add_step(p, STEP_BLANK, err) ? 0 : ERR_NOMEM;
+    struct split_step *step;
+
+    return add_step(p, STEP_BLANK, &step, err);
 }
 
 void pretokenizer_free(struct pretokenizer *p)
 {
-    for (int i = 0; i < p->n; i++)
+    for (int i = 0; i < p->n; i++) {
         pcre2_code_free(p->steps[i].code);
+        free(p->steps[i].pattern);
+    }
     free(p->steps);
     *p = (struct pretokenizer){0};
 }
 
-int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_scratch **ret,
-                             struct err *err)
+static int64_t cpu_ns(void)
+{
+    struct timespec t = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool is_late(struct watch *w, size_t work)
+{
+    w->work += work;
+    if (w->work < CHECK_AFTER)
+        return false;
+    w->work = 0;
+    return cpu_ns() > w->until_ns;
+}
+
+/* Called by PCRE2 before each item of a pattern. What was gone over since the last call counts, as
+ * a run of one character is a single item; so does the text where a back reference may be compared
+ * with it. */
+static int on_item(pcre2_callout_block *block, void *data)
+{
+    struct watch *w = data;
+    size_t from = w->place, to = block->current_position, far = to > from ? to - from : from - to;
+
+    w->place = to;
+    return is_late(w, 1 + (far >> BYTES_SHIFT)) ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+static int on_item_or_reference(pcre2_callout_block *block, void *data)
+{
+    struct watch *w = data;
+
+    return is_late(w, 1 + (block->subject_length >> BYTES_SHIFT)) ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+static bool has_references(const struct pretokenizer *p)
+{
+    uint32_t most = 0;
+
+    for (int i = 0; i < p->n && most == 0; i++)
+        if (p->steps[i].code)
+            pcre2_pattern_info(p->steps[i].code, PCRE2_INFO_BACKREFMAX, &most);
+    return most > 0;
+}
+
+bool pretokenizer_is_late(struct pretokenizer_scratch *s, size_t work)
+{
+    return is_late(&s->watch, work);
+}
+
+int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len,
+                             struct pretokenizer_scratch **ret, struct err *err)
 {
     struct pretokenizer_scratch *s = calloc(1, sizeof(*s));
 
@@ -185,6 +262,10 @@ int pretokenizer_scratch_new(const struct pretokenizer *p, struct pretokenizer_s
             goto fail;
     if (s->stack) /* none where PCRE2 has no JIT */
         pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    pcre2_set_heap_limit(s->context, HEAP_KIB_MAX);
+    pcre2_set_callout(s->context, has_references(p) ? on_item_or_reference : on_item, &s->watch);
+    s->watch.until_ns = cpu_ns() + TEXT_NS + (int64_t)text_len * BYTE_NS;
+    s->text_len = text_len;
     *ret = s;
     return 0;
 fail:
@@ -233,34 +314,64 @@ static int part(const struct split *x, int i, const char *text, size_t len, bool
     return run_step(x, i + 1, text, len);
 }
 
-static int match_failed(const struct split *x, int code)
+static int match_failed(const struct split *x, const struct split_step *step, size_t len, int code)
 {
     char words[128];
 
+    if (code == PCRE2_ERROR_CALLOUT)
+        return err_set(x->err, ERR_UNSUPPORTED,
+                       "the pre-tokenizer's pattern '%.200s' takes too long: after %.1f seconds it "
+                       "had not cut a text of %zu bytes",
+                       step->pattern, TEXT_NS * 1e-9 + (double)x->s->text_len * BYTE_NS * 1e-9,
+                       x->s->text_len);
     pcre2_get_error_message(code, (PCRE2_UCHAR *)words, sizeof(words));
-    return err_set(x->err, ERR_INTERNAL, "the pre-tokenizer could not cut a text: %s", words);
+    return err_set(x->err, ERR_UNSUPPORTED,
+                   "the pre-tokenizer's pattern '%.200s' cannot cut a text of %zu bytes: %s",
+                   step->pattern, len, words);
+}
+
+/* Finds the next match at or after *from. 1, with its place in *from and *ret_end; 0: there is
+ * none; or a negative code. */
+static int find(const struct split *x, int i, const char *text, size_t len, size_t *from,
+                size_t *ret_end)
+{
+    const struct split_step *step = &x->p->steps[i];
+    pcre2_match_data *match = x->s->matches[i];
+    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
+    int n = pcre2_match(step->code, (PCRE2_SPTR)text, len, *from,
+                        PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, x->s->context);
+
+    if (n == PCRE2_ERROR_NOMATCH)
+        return 0;
+    if (n < 0)
+        return match_failed(x, step, len, n);
+    if (found[0] < *from || found[1] <= found[0] || found[1] > len)
+        return err_set(x->err, ERR_UNSUPPORTED,
+                       "the pre-tokenizer's pattern '%.200s' found a match from byte %zu to byte "
+                       "%zu, looking from byte %zu on in a text of %zu bytes",
+                       step->pattern, found[0], found[1], *from, len);
+    *from = found[0];
+    *ret_end = found[1];
+    return 1;
 }
 
 static int split_step(const struct split *x, int i, const char *text, size_t len)
 {
-    pcre2_match_data *match = x->s->matches[i];
-    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
-    size_t done = 0;
-    int rc, n;
+    size_t done = 0, start = 0, end = 0;
+    int rc;
 
     while (done < len) {
-        n = pcre2_match(x->p->steps[i].code, (PCRE2_SPTR)text, len, done,
-                        PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match, x->s->context);
-        if (n == PCRE2_ERROR_NOMATCH)
-            break;
-        if (n < 0)
-            return match_failed(x, n);
-        rc = part(x, i, text + done, found[0] - done, false);
+        start = done;
+        rc = find(x, i, text, len, &start, &end);
         if (rc == 0)
-            rc = part(x, i, text + found[0], found[1] - found[0], true);
+            break;
+        if (rc > 0)
+            rc = part(x, i, text + done, start - done, false);
+        if (rc == 0)
+            rc = part(x, i, text + start, end - start, true);
         if (rc < 0)
             return rc;
-        done = found[1];
+        done = end;
     }
     return part(x, i, text + done, len - done, false);
 }

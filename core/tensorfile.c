@@ -2,12 +2,11 @@
  * gguf.c and safetensors.c. Lookup by name is a binary search in an index sorted once at open. */
 #include "core/tensorfile.h"
 #include "core/dequant.h"
+#include "core/file.h"
 #include "core/tensorfile_impl.h"
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static bool starts_with(const struct tensorfile *f, const char *magic)
@@ -19,19 +18,15 @@ static bool starts_with(const struct tensorfile *f, const char *magic)
 
 static int map_file(struct tensorfile *f, struct err *err)
 {
-    struct stat st;
-    int rc = 0, fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    off_t bytes = 0;
+    int fd = -1, rc = file_open(f->path, &fd, &bytes, err);
 
-    if (fd < 0)
-        return err_errno(err, "%s: cannot be opened", f->path);
-    if (fstat(fd, &st) < 0) {
-        rc = err_errno(err, "%s: cannot be looked at", f->path);
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", f->path);
-    } else if (st.st_size == 0) {
+    if (rc < 0)
+        return rc;
+    if (bytes <= 0) {
         rc = err_set(err, ERR_INVALID, "%s: the file is empty", f->path);
     } else {
-        f->len = (size_t)st.st_size;
+        f->len = (size_t)bytes;
         f->map = mmap(NULL, f->len, PROT_READ, MAP_PRIVATE, fd, 0);
         f->bytes = f->map;
         if (f->map == MAP_FAILED) {
@@ -65,7 +60,8 @@ static int index_names(struct tensorfile *f, struct err *err)
     for (i = 1; i < f->n; i++) {
         const char *name = f->tensors[f->by_name[i]].name;
         if (strcmp(name, f->tensors[f->by_name[i - 1]].name) == 0)
-            return err_set(err, ERR_INVALID, "two tensors have the name '%.200s'", name);
+            return err_set(err, ERR_INVALID, "two tensors have the name '%.200s': a duplicate",
+                           name);
     }
     return 0;
 }
@@ -325,15 +321,15 @@ int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *
 
     if (t->type == TENSOR_UNSUPPORTED)
         return err_set(err, ERR_UNSUPPORTED,
-                       "tensor '%s' has type %s, which this program does not read", t->name,
+                       "tensor '%.200s' has type %.60s, which this program does not read", t->name,
                        t->type_name);
     if (t->type == TENSOR_I32 || t->type == TENSOR_I64)
-        return err_set(err, ERR_INVALID, "tensor '%s' holds integers (%s), not weights", t->name,
-                       t->type_name);
+        return err_set(err, ERR_INVALID, "tensor '%.200s' holds integers (%s), not weights",
+                       t->name, t->type_name);
     if (row < 0 || n_rows < 0 || row > rows || n_rows > rows - row)
         return err_set(err, ERR_INVALID,
-                       "tensor '%s' has %lld rows: rows %lld to %lld were asked for", t->name,
-                       (long long)rows, (long long)row, (long long)(row + n_rows));
+                       "tensor '%.200s' has %lld rows: %lld from row %lld on were asked for",
+                       t->name, (long long)rows, (long long)n_rows, (long long)row);
     l = tensor_layout(t->type);
     dequant(t->type, (const char *)t->data + row * (width / l->block_elements) * l->block_bytes,
             n_rows * width, out);

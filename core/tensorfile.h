@@ -75,10 +75,16 @@ int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *
 struct gguf_array {
     int64_t n;
     bool strings;            /* else numbers */
-    const char *const *text; /* n NUL-terminated strings */
-    const size_t *text_len;  /* their lengths: a token may hold NUL */
-    const double *numbers;   /* n numbers */
+    const uint8_t *at, *end; /* the values, in the map */
+    int type;                /* of numbers, as GGUF counts types */
 };
+/* Number i of 0 to n - 1. */
+double gguf_number(const struct gguf_array *a, int64_t i);
+/* The next string: *at is NULL before the first and belongs to this function. It is not terminated
+ * by NUL and may hold NUL. False behind the last, and where the file was changed since it was
+ * opened. */
+bool gguf_next_text(const struct gguf_array *a, const uint8_t **at, const char **ret_text,
+                    size_t *ret_len);
 const char *tensorfile_kv_string(const struct tensorfile *file, const char *key);
 bool tensorfile_kv_number(const struct tensorfile *file, const char *key, double *ret);
 bool tensorfile_kv_bool(const struct tensorfile *file, const char *key, bool *ret);

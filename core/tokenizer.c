@@ -3,8 +3,11 @@
 #include "core/tokenizer.h"
 #include "core/bpe.h"
 #include "core/tokenizer_impl.h"
+#include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
+
+enum { WORK_MAX = 4096 }; /* comparisons between looks at the clock */
 
 int tokenizer_new(int n_ids, size_t n_merges, struct tokenizer **ret, struct err *err)
 {
@@ -48,8 +51,10 @@ int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t le
     t->flags[id] = TOKEN_ADDED | (special ? TOKEN_SPECIAL : 0);
     if (len == 0)
         return 0;
+    if (a->n >= VOCAB_MAX)
+        return err_set(err, ERR_INVALID, "there are more than %d added tokens", VOCAB_MAX);
     if (a->n == a->cap) {
-        int cap = a->cap ? 2 * a->cap : 32;
+        int cap = a->cap ? 2 * a->cap : 32; /* at most 2 * VOCAB_MAX */
         struct added_token *items = realloc(a->items, (size_t)cap * sizeof(*items));
         if (!items)
             return err_nomem(err, (size_t)cap * sizeof(*items));
@@ -128,6 +133,8 @@ static int whole_piece(struct encoding *e, const char *piece, size_t len)
     char *at;
 
     e->spelled.len = 0;
+    if (len > SIZE_MAX / 2)
+        return -1;
     at = buf_grow(&e->spelled, 2 * len);
     if (!at)
         return -1;
@@ -148,11 +155,13 @@ static int encode_piece(void *context, const char *piece, size_t len, struct err
     return bpe_encode(&e->t->vocab, &e->bpe, piece, len, e->out, err);
 }
 
-/* The longest added token at the beginning of text, or NULL. */
+/* The longest added token at the beginning of text, or NULL. Adds to *work what it took. */
 static const struct added_token *added_at(const struct added_tokens *a, const char *text,
-                                          size_t len)
+                                          size_t len, size_t *work)
 {
     uint8_t byte = (uint8_t)text[0];
+
+    *work += 1 + (size_t)(a->first[byte + 1] - a->first[byte]);
 
     for (int i = a->first[byte]; i < a->first[byte + 1]; i++)
         if (a->items[i].len <= len && memcmp(a->items[i].text, text, a->items[i].len) == 0)
@@ -166,7 +175,7 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
                        struct err *err)
 {
     const struct added_tokens *a = &e->t->added[pass];
-    size_t done = 0, at = 0;
+    size_t done = 0, at = 0, work = 0;
     int rc;
 
     if (pass == ADDED_PASSES)
@@ -174,7 +183,11 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
     if (a->n == 0)
         return encode_pass(e, pass + 1, text, len, err);
     while (at < len) {
-        const struct added_token *found = added_at(a, text + at, len - at);
+        const struct added_token *found = added_at(a, text + at, len - at, &work);
+        if (work > WORK_MAX && pretokenizer_is_late(e->pre, work))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "the tokenizer's %d added tokens take too long to find in a text", a->n);
+        work = work > WORK_MAX ? 0 : work;
         if (!found) {
             at++;
             continue;
@@ -190,47 +203,14 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
     return encode_pass(e, pass + 1, text + done, len - done, err);
 }
 
-/* Bytes that a UTF-8 character takes which begins with this one; 0: none does. */
-static size_t utf8_announced(uint8_t first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* Bytes of the UTF-8 character at p, 0 where there is none (RFC 3629: no surrogates, nothing
- * over-long). */
-static size_t utf8_len(const uint8_t *p, size_t len)
-{
-    size_t n = utf8_announced(p[0]);
-
-    if (n > len)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90))
-        return 0;
-    if ((p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static int check_utf8(const char *text, size_t len, struct err *err)
 {
-    const uint8_t *p = (const uint8_t *)text;
-    size_t at = 0, n;
+    size_t valid = utf8_valid(text, len);
 
-    while (at < len) {
-        n = utf8_len(p + at, len - at);
-        if (n == 0)
-            return err_set(err, ERR_INVALID, "the text is not UTF-8: byte 0x%02x at offset %zu",
-                           p[at], at);
-        at += n;
-    }
-    return 0;
+    if (valid == len)
+        return 0;
+    return err_set(err, ERR_INVALID, "the text is not UTF-8: byte 0x%02x at offset %zu",
+                   (uint8_t)text[valid], valid);
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
@@ -240,7 +220,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
     int rc = check_utf8(text, len, err), before = out->n;
 
     if (rc == 0)
-        rc = pretokenizer_scratch_new(&t->pre, &e.pre, err);
+        rc = pretokenizer_scratch_new(&t->pre, len, &e.pre, err);
     if (rc == 0)
         rc = encode_pass(&e, ADDED_FIRST, text, len, err);
     pretokenizer_scratch_free(e.pre);

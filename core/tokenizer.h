@@ -33,8 +33,9 @@ struct token_list { /* zero-initialise; free(ids) */
 int token_list_push(struct token_list *list, int32_t id, struct err *err);
 
 /* Appends the ids of text (len bytes, may hold NUL; invalid UTF-8 is refused). No BOS or EOS is
- * added. A byte that the vocabulary cannot spell is left out, as HF's does. Safe from several
- * threads on one tokenizer. */
+ * added. A byte that the vocabulary cannot spell is left out, as HF's does. A text that the model's
+ * pattern or added tokens make take longer than pretokenizer_split() allows is refused
+ * (ERR_UNSUPPORTED). Safe from several threads on one tokenizer. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
                      struct token_list *out, struct err *err);
 /* Appends the bytes of the ids; special tokens appear as their text unless skip_special. An id that

@@ -6,13 +6,18 @@
  * post-processor adds behind the text.
  */
 #include "core/file.h"
+#include "core/json_file.h"
 #include "core/tokenizer_impl.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKENIZER_MAX = 256 << 20 }; /* bytes of a tokenizer.json */
+enum {
+    GAP_MAX = 1 << 16
+}; /* a quarter of what the ids may leave out beside the tokens there are */
+
+enum { FILE_BYTES_MAX = 64 << 20, BESIDE_BYTES_MAX = 16 << 20 };
 
 static const char *type_of(const json_t *component)
 {
@@ -65,7 +70,8 @@ static int check_model(const json_t *root, struct err *err)
     return 0;
 }
 
-/* The largest id + 1 of vocab and added_tokens; a negative code where one is no id. */
+/* The largest id + 1 of vocab and added_tokens; a negative code where one is no id, or where there
+ * are so few tokens that tables for all ids would be out of proportion. */
 static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct err *err)
 {
     json_int_t most = -1, id;
@@ -89,7 +95,14 @@ static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct 
         most = id > most ? id : most;
     }
     *ret = (int)most + 1;
-    return most < 0 ? err_set(err, ERR_INVALID, "the vocabulary is empty") : 0;
+    if (most < 0)
+        return err_set(err, ERR_INVALID, "the vocabulary is empty");
+    if ((size_t)most / 4 > json_object_size(vocab) + json_array_size(added) + GAP_MAX)
+        return err_set(
+            err, ERR_INVALID,
+            "a token has the id %lld, but there are only %zu tokens: the file is damaged",
+            (long long)most, json_object_size(vocab) + json_array_size(added));
+    return 0;
 }
 
 static int put_vocab(struct tokenizer *t, const json_t *vocab, struct err *err)
@@ -342,21 +355,23 @@ static int read_beside(struct tokenizer *t, const char *path, struct err *err)
     char *config_path = beside(path, "tokenizer_config.json");
     char *jinja_path = beside(path, "chat_template.jinja");
     json_t *config = NULL;
-    json_error_t why;
     size_t len;
-    int rc = 0;
+    int rc = 0, line;
 
     if (!config_path || !jinja_path) {
         rc = err_nomem(err, strlen(path));
         goto done;
     }
-    if (access(config_path, F_OK) == 0 && !(config = json_load_file(config_path, 0, &why)))
-        rc = err_set(err, ERR_INVALID, "%s:%d: %s", config_path, why.line, why.text);
+    if (access(config_path, F_OK) == 0) {
+        rc = json_file_read_object(config_path, BESIDE_BYTES_MAX, &config, &line, err);
+        if (rc < 0 && line > 0)
+            err_prefix(err, "%s:%d: is not a JSON object", config_path, line);
+    }
     t->eos = configured_id(t, config, "eos_token", t->eos);
     if (!t->adds_bos)
         t->bos = configured_id(t, config, "bos_token", t->bos);
     if (rc == 0 && access(jinja_path, F_OK) == 0)
-        rc = file_read(jinja_path, FILE_SMALL_MAX, &t->chat_template, &len, err);
+        rc = file_read(jinja_path, BESIDE_BYTES_MAX, &t->chat_template, &len, err);
     else if (rc == 0 && configured_template(config) &&
              !(t->chat_template = strdup(configured_template(config))))
         rc = err_nomem(err, strlen(configured_template(config)));
@@ -401,24 +416,14 @@ static int from_root(const char *path, const json_t *root, int bos_id, int eos_i
 int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
                         struct err *err)
 {
-    json_error_t why;
-    json_t *root;
-    char *bytes;
-    size_t len;
-    int rc = file_read(path, TOKENIZER_MAX, &bytes, &len, err);
+    json_t *root = NULL;
+    int line, rc = json_file_read_object(path, FILE_BYTES_MAX, &root, &line, err);
 
     if (rc < 0)
-        return rc;
-    root = json_loadb(bytes, len, 0, &why);
-    free(bytes);
-    if (!json_is_object(root)) {
-        rc = err_set(err, ERR_INVALID, "%s:%d: is not a JSON object: %s", path, root ? 1 : why.line,
-                     root ? "it is some other value" : why.text);
-    } else {
-        rc = from_root(path, root, bos_id, eos_id, ret_tokenizer, err);
-        if (rc < 0)
-            err_prefix(err, "%s", path);
-    }
+        return line > 0 ? err_prefix(err, "%s:%d: is not a JSON object", path, line) : rc;
+    rc = from_root(path, root, bos_id, eos_id, ret_tokenizer, err);
+    if (rc < 0)
+        err_prefix(err, "%s", path);
     json_decref(root);
     return rc;
 }

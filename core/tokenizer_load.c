@@ -13,13 +13,6 @@ enum { GGUF_NORMAL = 1, GGUF_UNKNOWN = 2, GGUF_CONTROL = 3, GGUF_USER_DEFINED = 
 
 enum pre_family { PRE_GPT2, PRE_SMOLLM, PRE_LLAMA3, PRE_QWEN2 };
 
-static const char llama3_pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char qwen2_pattern[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
 static const struct pre_name {
     const char *name;
     enum pre_family family;
@@ -45,8 +38,8 @@ static int add_steps(struct tokenizer *t, enum pre_family family, struct err *er
     static const char *const patterns[] = {
         [PRE_GPT2] = pretokenizer_gpt2,
         [PRE_SMOLLM] = pretokenizer_gpt2,
-        [PRE_LLAMA3] = llama3_pattern,
-        [PRE_QWEN2] = qwen2_pattern,
+        [PRE_LLAMA3] = pretokenizer_llama3,
+        [PRE_QWEN2] = pretokenizer_qwen2,
     };
     int rc = 0;
 
@@ -57,34 +50,46 @@ static int add_steps(struct tokenizer *t, enum pre_family family, struct err *er
     return rc;
 }
 
+static int changed(struct err *err)
+{
+    return err_set(err, ERR_INVALID, "the file was changed while it was read");
+}
+
 static int put_tokens(struct tokenizer *t, const struct gguf_array *tokens,
                       const struct gguf_array *types, struct err *err)
 {
+    const uint8_t *at = NULL;
+    const char *text;
+    size_t len;
     int rc = 0;
 
     for (int id = 0; id < (int)tokens->n && rc == 0; id++) {
-        double type = types ? types->numbers[id] : GGUF_NORMAL;
-        const char *text = tokens->text[id];
-        if (type == GGUF_CONTROL || type == GGUF_UNKNOWN || type == GGUF_USER_DEFINED)
-            rc = tokenizer_add_token(t, id, text, tokens->text_len[id], type != GGUF_USER_DEFINED,
-                                     ADDED_FIRST, err);
+        double type = types ? gguf_number(types, id) : GGUF_NORMAL;
+        if (!gguf_next_text(tokens, &at, &text, &len))
+            rc = changed(err);
+        else if (type == GGUF_CONTROL || type == GGUF_UNKNOWN || type == GGUF_USER_DEFINED)
+            rc = tokenizer_add_token(t, id, text, len, type != GGUF_USER_DEFINED, ADDED_FIRST, err);
         else
-            rc = vocab_put(&t->vocab, id, text, tokens->text_len[id], err);
+            rc = vocab_put(&t->vocab, id, text, len, err);
     }
     return rc;
 }
 
 static int put_merges(struct tokenizer *t, const struct gguf_array *merges, struct err *err)
 {
+    const uint8_t *at = NULL;
+    const char *text, *blank;
+    size_t len;
     int rc = 0;
 
     for (int i = 0; i < (int)merges->n && rc == 0; i++) {
-        const char *text = merges->text[i], *end = text + merges->text_len[i];
-        const char *blank = text < end ? memchr(text + 1, ' ', (size_t)(end - text - 1)) : NULL;
+        if (!gguf_next_text(merges, &at, &text, &len))
+            return changed(err);
+        blank = len > 0 ? memchr(text + 1, ' ', len - 1) : NULL;
         if (!blank)
             return err_set(err, ERR_INVALID, "merge %d of the GGUF is not two tokens", i);
         rc = vocab_put_merge(&t->vocab, i, text, (size_t)(blank - text), blank + 1,
-                             (size_t)(end - blank - 1), err);
+                             (size_t)(text + len - blank - 1), err);
     }
     return rc;
 }

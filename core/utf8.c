@@ -19,21 +19,49 @@ static int decode(const unsigned char *p, size_t n, uint32_t *ret_code)
             return 0;
         code = code << 6 | (p[i] & 0x3fu);
     }
-    if (len == 0 || code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ||
-        code == 0)
+    if (len == 0 || code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
         return 0;
     *ret_code = code;
     return len;
 }
 
-void utf8_make_valid(char *text, size_t len)
+size_t utf8_len(const uint8_t *p, size_t len)
 {
     uint32_t code;
+    int n = decode(p, len, &code);
+
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t utf8_valid(const char *text, size_t len)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t at = 0, n;
+
+    while (at < len && (n = utf8_len(p + at, len - at)) > 0)
+        at += n;
+    return at;
+}
+
+size_t utf8_put(uint32_t code, char *out)
+{
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+    for (size_t i = n - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(first[n] | code);
+    return n;
+}
+
+void utf8_make_valid(char *text, size_t len)
+{
+    uint32_t code = 0;
     size_t at = 0;
 
     while (at < len) {
         int n = decode((const unsigned char *)text + at, len - at, &code);
-        if (n <= 0) {
+        if (n <= 0 || code == 0) {
             text[at] = '?';
             n = 1;
         }
@@ -61,16 +89,9 @@ size_t utf8_fit(const char *text, size_t max)
 
 bool utf8_is_valid(const char *text)
 {
-    size_t len = strlen(text), at = 0;
-    uint32_t code;
-    int n;
+    size_t len = strlen(text);
 
-    for (; at < len; at += (size_t)n) {
-        n = decode((const unsigned char *)text + at, len - at, &code);
-        if (n <= 0)
-            return false;
-    }
-    return true;
+    return utf8_valid(text, len) == len;
 }
 
 /* C0, DEL and C1 controls act on terminals; the others break lines or change their order. */

@@ -1,16 +1,23 @@
 /* core/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and are
- * probed linearly. */
+ * probed linearly. Hashes have a random seed: a file cannot be made whose tokens or merges all meet
+ * in one place, which would take the square of their number in time. */
 #include "core/vocab.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <xxhash.h>
+
+enum { EXCERPT_MAX = 80 };
 
 static const uint64_t FREE_MERGE = UINT64_MAX;
 
+/* 0: there are too many. */
 static size_t table_size(size_t n)
 {
     size_t size = 16;
 
+    if (n > VOCAB_MAX)
+        return 0;
     while (size < 2 * n)
         size *= 2;
     return size;
@@ -18,9 +25,17 @@ static size_t table_size(size_t n)
 
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err)
 {
-    size_t slots = table_size((size_t)n), merges = table_size(n_merges);
+    size_t slots = n < 0 ? 0 : table_size((size_t)n), merges = table_size(n_merges);
 
+    *v = (struct vocab){0};
+    if (slots == 0 || merges == 0)
+        return err_set(err, ERR_INVALID,
+                       "the tokenizer has ids up to %d and %zu merges; at most %d of each are "
+                       "possible",
+                       n - 1, n_merges, VOCAB_MAX);
     *v = (struct vocab){.n = n, .slot_mask = slots - 1, .merge_mask = merges - 1};
+    if (getrandom(&v->seed, sizeof(v->seed), 0) != (ssize_t)sizeof(v->seed))
+        v->seed = (uintptr_t)v; /* then it can be guessed, which only costs time */
     v->tokens = calloc((size_t)n + 1, sizeof(*v->tokens));
     v->slots = malloc(slots * sizeof(*v->slots));
     v->merges = malloc(merges * sizeof(*v->merges));
@@ -43,7 +58,7 @@ void vocab_free(struct vocab *v)
 /* The slot that holds the text, or the free one where it would go. */
 static int32_t *find_slot(const struct vocab *v, const char *text, size_t len)
 {
-    size_t at = XXH3_64bits(text, len) & v->slot_mask;
+    size_t at = XXH3_64bits_withSeed(text, len, v->seed) & v->slot_mask;
 
     for (;; at = (at + 1) & v->slot_mask) {
         const struct vocab_token *t = &v->tokens[v->slots[at] < 0 ? 0 : v->slots[at]];
@@ -52,21 +67,33 @@ static int32_t *find_slot(const struct vocab *v, const char *text, size_t len)
     }
 }
 
+/* Bytes of a text that a message shows. */
+static int excerpt(size_t len)
+{
+    return len < EXCERPT_MAX ? (int)len : EXCERPT_MAX;
+}
+
 int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err *err)
 {
-    struct vocab_token *t = &v->tokens[id];
+    struct vocab_token *t;
 
+    if (id < 0 || id >= v->n)
+        return err_set(err, ERR_INVALID, "the token '%.*s' has the id %d, which is not below %d",
+                       excerpt(len), text, id, v->n);
+    if (len > VOCAB_TOKEN_MAX)
+        return err_set(err, ERR_INVALID,
+                       "the token of id %d has %zu bytes; at most %d are possible", id, len,
+                       VOCAB_TOKEN_MAX);
+    t = &v->tokens[id];
     if (t->text && (t->len != len || memcmp(t->text, text, len) != 0))
-        return err_set(err, ERR_INVALID, "the tokens '%.80s' and '%.80s' both have the id %d",
-                       t->text, text, id);
-    if (len > UINT32_MAX)
-        return err_set(err, ERR_INVALID, "the token of id %d is too long", id);
+        return err_set(err, ERR_INVALID, "the tokens '%.*s' and '%.*s' both have the id %d",
+                       excerpt(t->len), t->text, excerpt(len), text, id);
     if (!t->text)
         t->text = pool_text(&v->pool, text, len);
     if (!t->text)
         return err_nomem(err, len);
     t->len = (uint32_t)len;
-    *find_slot(v, text, len) = id;
+    *find_slot(v, t->text, len) = id;
     return 0;
 }
 
@@ -75,15 +102,9 @@ int vocab_find(const struct vocab *v, const char *text, size_t len)
     return *find_slot(v, text, len);
 }
 
-static uint64_t mix(uint64_t key)
-{
-    key *= 0x9e3779b97f4a7c15ull;
-    return key ^ key >> 32;
-}
-
 static struct vocab_merge *find_merge_slot(const struct vocab *v, uint64_t key)
 {
-    size_t at = mix(key) & v->merge_mask;
+    size_t at = XXH3_64bits_withSeed(&key, sizeof(key), v->seed) & v->merge_mask;
 
     while (v->merges[at].key != key && v->merges[at].key != FREE_MERGE)
         at = (at + 1) & v->merge_mask;
@@ -122,8 +143,7 @@ int vocab_put_merge(struct vocab *v, int32_t rank, const char *left, size_t left
 
     if (l < 0 || r < 0 || id < 0)
         return err_set(err, ERR_INVALID, "the merge '%.*s %.*s' is not of tokens that make a token",
-                       (int)(left_len < 80 ? left_len : 80), left,
-                       (int)(right_len < 80 ? right_len : 80), right);
+                       excerpt(left_len), left, excerpt(right_len), right);
     slot = find_merge_slot(v, merge_key(l, r));
     *slot = (struct vocab_merge){.key = merge_key(l, r), .rank = rank, .id = id};
     return 0;

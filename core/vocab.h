@@ -29,17 +29,21 @@ struct vocab {
     size_t slot_mask;
     struct vocab_merge *merges; /* open addressing */
     size_t merge_mask;
+    uint64_t seed;         /* of the hashes */
     int32_t byte_ids[256]; /* of the token that is this byte alone, -1: none */
     struct pool pool;
 };
 
-enum { VOCAB_MAX = 1 << 24 };
+enum {
+    VOCAB_MAX = 1 << 24,      /* ids, and merges */
+    VOCAB_TOKEN_MAX = 1 << 20 /* bytes of a token */
+};
 
-/* Room for ids 0 to n - 1 and n_merges merges. Undone by vocab_free(), on failure too. */
+/* Room for ids 0 to n - 1 and n_merges merges, VOCAB_MAX of each at most (ERR_INVALID). Undone by vocab_free(), on failure too. */
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err);
 void vocab_free(struct vocab *v);
 
-/* Gives id (0 <= id < n) to the text. Refuses an id that another text has; of two ids of one text
+/* Gives id to the text. Refuses an id that is not below n or that another text has; of two ids of one text
  * the later is found. */
 int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err *err);
 /* The id of the text, or -1. */

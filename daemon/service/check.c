@@ -197,6 +197,16 @@ static void explain_death(const struct check *check, const struct command_result
         snprintf(text, size, "the check of the job failed (exit %d): %.400s", r->status, r->err);
 }
 
+static void fail_for_memory(struct check *check, const char *error)
+{
+    char text[600];
+
+    snprintf(text, sizeof(text),
+             "%.400s; the check of a job may use %d MB of memory (dashd --check-memory)", error,
+             check->checker->limits.memory_mb);
+    fail(check, ERR_NOMEM, text);
+}
+
 static const char *text_of(const json_t *doc, const char *key)
 {
     return json_string_value(json_object_get(doc, key));
@@ -222,6 +232,8 @@ static void read_result(struct check *check, const json_t *doc)
         fail(check, ERR_NOMEM, "dashd is out of memory");
     else if (r.code == 0 ? !r.yaml : !r.error)
         fail(check, ERR_INTERNAL, "the check of the job gave no result");
+    else if (r.code == ERR_NOMEM)
+        fail_for_memory(check, r.error);
     else
         finish(check, &r);
     free(texts);

@@ -79,7 +79,7 @@ class Checks(World):
         rows = self.path("rows.jsonl")
         with open(rows, "w") as f:
             f.write("[" + ",".join(['{"input_ids": [1, 2], "labels": [1, 2]}'] * 500000) + "]")
-        self.assertIn("out of memory", self.refusal("data.train=" + rows, daemon=daemon,
+        self.assertIn("--check-memory", self.refusal("data.train=" + rows, daemon=daemon,
                                                     code=grpc.StatusCode.RESOURCE_EXHAUSTED))
         self.assertLess(memory_mb(daemon.process.pid), 120)
 
@@ -135,9 +135,10 @@ class Checks(World):
         wait_for(self.checks_running, "a check runs")
         future.cancel()
         wait_for(lambda: not self.checks_running(), "the check ends with its client")
-        call.future(request)
+        again = call.future(request)
         wait_for(self.checks_running, "a check runs")
         self.assertEqual(self.daemon.stop(), 0)
+        self.assertEqual(again.code(), grpc.StatusCode.UNAVAILABLE)
         wait_for(lambda: not self.checks_running(), "the check ends with dashd")
 
     def test_errors_do_not_quote_files_that_are_not_data(self):

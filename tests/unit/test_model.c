@@ -347,6 +347,7 @@ static void write_shards(const char *folder, const char *first, const char *seco
 static void shards_are_found_with_and_without_an_index(void **state)
 {
     char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
+    char *index = NULL;
     struct model *m;
 
     (void)state;
@@ -364,6 +365,12 @@ static void shards_are_found_with_and_without_an_index(void **state)
     assert_contains(text, "part-3.safetensors: cannot be opened");
     free(text);
     write_text(folder, "model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../x\"}}");
+    text = open_bad(folder);
+    assert_contains(text, "in which file");
+    free(text);
+    assert_true(asprintf(&index, "{\"weight_map\": {\"a\": \"%0300d\"}}", 0) > 0);
+    write_text(folder, "model.safetensors.index.json", index);
+    free(index);
     text = open_bad(folder);
     assert_contains(text, "in which file");
     free(text);

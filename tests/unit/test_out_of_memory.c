@@ -178,7 +178,10 @@ static void bears_every_refusal(work_fn work)
         folder, "data.jsonl",
         "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", "
         "\"content\": \"hello\"}]}\n"
-        "{\"messages\": [{\"role\": \"assistant\", \"content\": \"the 12\"}]}\n");
+        "{\"messages\": [{\"role\": \"assistant\", \"content\": \"the 12\"}], \"longer\": \""
+        "more room is needed for this line than for the first, and where there is none, the first "
+        "must not be taken for the whole file: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        "\"}\n");
     assert_ok(open_small(folder, &shared, &err), err);
     wanted.len = 0;
     assert_ok(work(folder, &wanted, &err), err);

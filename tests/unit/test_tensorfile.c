@@ -1,7 +1,7 @@
 /* tests/unit/test_tensorfile.c - tensor files: what is read is what the reference wrote; what is
  * damaged is refused. */
-#include "tests/unit/support.h"
-#include "core/tensorfile.h"
+#include "tests/unit/image.h"
+#include <sys/resource.h>
 
 static struct tensorfile *open_golden(const char *path)
 {
@@ -98,6 +98,7 @@ static void rows_that_do_not_exist_are_refused(void **state)
     assert_int_equal(tensor_read_f32(t, -1, 1, out, &err), ERR_INVALID);
     assert_int_equal(tensor_read_f32(t, 0, INT64_MAX, out, &err), ERR_INVALID);
     assert_contains(err.text, "has 6 rows");
+    assert_int_equal(tensor_read_f32(t, 1, INT64_MAX, out, &err), ERR_INVALID);
     tensorfile_close(gguf);
 }
 
@@ -137,11 +138,6 @@ static void gguf_keys_are_read_with_their_types(void **state)
 }
 
 /* A GGUF image built by hand. */
-static void put(struct buf *b, uint64_t v, int bytes)
-{
-    buf_append(b, &v, (size_t)bytes);
-}
-
 static void put_string(struct buf *b, const char *text, size_t len)
 {
     put(b, len, 8);
@@ -164,7 +160,10 @@ static void arrays_of_every_kind_are_read(void **state)
     struct tensorfile *f;
     struct err err;
     const struct gguf_array *a;
+    const uint8_t *at = NULL;
+    const char *text;
     bool truth = false;
+    size_t len;
 
     (void)state;
     buf_puts(&b, "GGUF");
@@ -184,25 +183,18 @@ static void arrays_of_every_kind_are_read(void **state)
     assert_ok(tensorfile_from_memory(b.data, b.len, "made", &f, &err), err);
     a = tensorfile_kv_array(f, "strings");
     assert_true(a && a->strings && a->n == 2);
-    assert_int_equal(a->text_len[0], 3);
-    assert_memory_equal(a->text[0], "a\0b", 4);
-    assert_string_equal(a->text[1], "");
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    assert_int_equal(len, 3);
+    assert_memory_equal(text, "a\0b", 3);
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    assert_int_equal(len, 0);
+    assert_false(gguf_next_text(a, &at, &text, &len));
     a = tensorfile_kv_array(f, "numbers");
-    assert_true(a && !a->strings && a->n == 2 && a->numbers[0] == -7 && a->numbers[1] == 9);
+    assert_true(a && !a->strings && a->n == 2);
+    assert_true(gguf_number(a, 0) == -7 && gguf_number(a, 1) == 9);
     assert_true(tensorfile_kv_bool(f, "truth", &truth) && truth);
     tensorfile_close(f);
     buf_free(&b);
-}
-
-static void refused(const struct buf *b, int code, const char *words)
-{
-    struct tensorfile *f = NULL;
-    struct err err;
-
-    assert_int_equal(tensorfile_from_memory(b->data, b->len, "made", &f, &err), code);
-    assert_null(f);
-    assert_contains(err.text, words);
-    assert_contains(err.text, "made: ");
 }
 
 static void start_gguf(struct buf *b, uint32_t version, uint64_t n_tensors, uint64_t n_kvs)
@@ -276,6 +268,101 @@ static void wrong_gguf_is_refused_in_words(void **state)
     buf_free(&b);
 }
 
+/* A header of a few bytes over a hole: 8 GiB that are not there. type: of a key's value, -1 for no
+ * key; of: of a list's values. */
+static void write_sparse(const char *path, uint64_t tensors, uint64_t kvs, int type, int of,
+                         uint64_t len)
+{
+    struct buf b = {0};
+
+    start_gguf(&b, 3, tensors, kvs);
+    if (type >= 0) {
+        put_string(&b, "key", 3);
+        put(&b, (uint64_t)type, 4);
+        if (type == 9)
+            put(&b, (uint64_t)of, 4);
+        put(&b, len, 8);
+    }
+    write_file(NULL, path, b.data, b.len);
+    assert_int_equal(truncate(path, 8ll << 30), 0);
+    buf_free(&b);
+}
+
+/* words NULL: the file has a list of zeros under the key, up to `last`. */
+static void opened_or_refused(const char *path, int64_t last, const char *words)
+{
+    struct tensorfile *f = NULL;
+    struct err err;
+    int rc = tensorfile_open(path, &f, &err);
+
+    if (words) {
+        assert_int_equal(rc, ERR_INVALID);
+        assert_contains(err.text, words);
+        return;
+    }
+    assert_ok(rc, err);
+    assert_true(gguf_number(tensorfile_kv_array(f, "key"), last) == 0);
+    tensorfile_close(f);
+}
+
+static void sparse_gguf_takes_little_memory(void **state)
+{
+    static const struct {
+        uint64_t tensors, kvs;
+        int type, of;
+        uint64_t len;
+        const char *words; /* NULL: it can be read */
+    } cases[] = {
+        {0, 1, 9, 0, 1ull << 32, NULL},  /* a list of numbers */
+        {0, 1, 9, 12, 1ull << 29, NULL}, /* of eight bytes each */
+        {0, 1, 9, 8, 1ull << 30, "a list in its header has 1073741824 texts"},
+        {0, 1, 8, 0, 1ull << 32, "holds a NUL byte"},
+        {0, 1ull << 30, -1, 0, 0, "cut off or damaged"},
+        {1ull << 27, 0, -1, 0, 0, "cut off or damaged"},
+        {1 << 20, 0, -1, 0, 0, "a name in the header has 0 bytes"},
+        {0, 1 << 16, -1, 0, 0, "a name in the header has 0 bytes"},
+    };
+    char *folder = new_folder(), *path = file_join(folder, "sparse.gguf");
+    struct rusage before, after;
+
+    (void)state;
+    getrusage(RUSAGE_SELF, &before);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        write_sparse(path, cases[i].tensors, cases[i].kvs, cases[i].type, cases[i].of,
+                     cases[i].len);
+        opened_or_refused(path, (int64_t)cases[i].len - 1, cases[i].words);
+    }
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10);
+    free(path);
+    remove_folder(folder);
+}
+
+/* Lengths of texts are read again when they are used, and may have become others. */
+static void texts_that_grew_since_are_not_followed(void **state)
+{
+    const struct gguf_array *a;
+    const uint8_t *at = NULL;
+    const char *text;
+    struct tensorfile *f;
+    struct buf b = {0};
+    struct err err;
+    size_t len;
+
+    (void)state;
+    start_gguf(&b, 3, 0, 1);
+    put_array_of_strings(&b, "strings");
+    assert_ok(tensorfile_from_memory(b.data, b.len, "made", &f, &err), err);
+    a = tensorfile_kv_array(f, "strings");
+    assert_true(gguf_next_text(a, &at, &text, &len));
+    b.data[b.len - 8] = 1;
+    assert_false(gguf_next_text(a, &at, &text, &len));
+    memset(b.data + b.len - 8, 0xff, 8);
+    assert_false(gguf_next_text(a, &at, &text, &len));
+    tensorfile_close(f);
+    buf_free(&b);
+}
+
 static void type_number_from_the_future_is_unsupported_not_fatal(void **state)
 {
     struct buf b = {0};
@@ -291,14 +378,6 @@ static void type_number_from_the_future_is_unsupported_not_fatal(void **state)
     assert_string_equal(tensorfile_at(f, 0)->type_name, "number 4711");
     tensorfile_close(f);
     buf_free(&b);
-}
-
-static void header_only(struct buf *b, const char *json, size_t data)
-{
-    b->len = 0;
-    put(b, strlen(json), 8);
-    buf_puts(b, json);
-    memset(buf_grow(b, data), 0, data);
 }
 
 static void wrong_safetensors_is_refused_in_words(void **state)
@@ -505,6 +584,8 @@ int main(void)
         cmocka_unit_test(gguf_keys_are_read_with_their_types),
         cmocka_unit_test(arrays_of_every_kind_are_read),
         cmocka_unit_test(wrong_gguf_is_refused_in_words),
+        cmocka_unit_test(sparse_gguf_takes_little_memory),
+        cmocka_unit_test(texts_that_grew_since_are_not_followed),
         cmocka_unit_test(type_number_from_the_future_is_unsupported_not_fatal),
         cmocka_unit_test(wrong_safetensors_is_refused_in_words),
         cmocka_unit_test(files_that_cannot_be_opened_say_why),

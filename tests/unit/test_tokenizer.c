@@ -101,14 +101,20 @@ static json_t *smollm2_json(const struct tensorfile *f)
     const struct gguf_array *merges = tensorfile_kv_array(f, "tokenizer.ggml.merges");
     json_t *root = small_json(), *model = json_object_get(root, "model");
     json_t *vocab = json_object(), *list = json_array(), *added = json_array();
+    const uint8_t *at = NULL;
+    const char *text;
+    size_t len;
 
-    for (int i = 0; i < tokens->n; i++)
-        json_object_set_new(vocab, tokens->text[i], json_integer(i));
-    for (int i = 0; i < merges->n; i++)
-        json_array_append_new(list, json_string(merges->text[i]));
-    for (int i = 0; i < 17; i++)
-        json_array_append_new(
-            added, json_pack("{s:i, s:s, s:b}", "id", i, "content", tokens->text[i], "special", 1));
+    for (int i = 0; gguf_next_text(tokens, &at, &text, &len); i++) {
+        char *key = strndup(text, len);
+        json_object_set_new(vocab, key, json_integer(i));
+        free(key);
+        if (i < 17)
+            json_array_append_new(
+                added, json_pack("{s:i, s:s%, s:b}", "id", i, "content", text, len, "special", 1));
+    }
+    for (at = NULL; gguf_next_text(merges, &at, &text, &len);)
+        json_array_append_new(list, json_stringn(text, len));
     json_object_set_new(model, "vocab", vocab);
     json_object_set_new(model, "merges", list);
     json_object_set_new(root, "added_tokens", added);
@@ -573,6 +579,29 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
                  ERR_UNSUPPORTED, "the added token '<m>' is lstrip");
 }
 
+/* Patterns with which a file once crashed its reader, or kept it busy for ever. */
+static void hostile_patterns_are_refused_by_name(void **state)
+{
+    static const char *const patterns[][2] = {
+        {"(?(DEFINE)(?<x>.\\\\K))(?=(?&x))", "the condition '(?(DEFINE)'"},
+        {"(?=.\\\\K)", "the escape '\\K'"},
+        {"||(?R)|(?R)a", "'(?R)'"},
+        {"(*NO_JIT)a", "the verb '(*NO_JIT)'"},
+    };
+    char *value = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        assert_true(asprintf(&value,
+                             "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
+                             "\"pattern\": {\"Regex\": \"%s\"}, \"behavior\": \"Isolated\"}, "
+                             "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}]}",
+                             patterns[i][0]) > 0);
+        refused_with("", "pre_tokenizer", value, ERR_UNSUPPORTED, patterns[i][1]);
+        free(value);
+    }
+}
+
 static void wrong_files_are_refused_in_words(void **state)
 {
     char *folder = new_folder();
@@ -719,6 +748,7 @@ int main(void)
         cmocka_unit_test(files_beside_tell_end_token_and_chat_template),
         cmocka_unit_test(template_processing_asks_for_a_begin_token),
         cmocka_unit_test(what_cannot_be_done_is_refused_by_name),
+        cmocka_unit_test(hostile_patterns_are_refused_by_name),
         cmocka_unit_test(wrong_files_are_refused_in_words),
         cmocka_unit_test(unknown_gguf_tokenizers_are_refused_by_name),
         cmocka_unit_test(damaged_tokenizers_never_crash),
