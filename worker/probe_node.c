@@ -47,7 +47,8 @@ static int compare_word(const struct probe *p, struct err *err)
 {
     char *path = file_join(p->folder, "word"), *text = NULL;
     size_t len;
-    int rc = path ? file_read(path, FILE_SMALL_MAX, &text, &len, err) : err_nomem(err, strlen(p->folder));
+    int rc = path ? file_read(path, FILE_SMALL_MAX, &text, &len, err)
+                  : err_nomem(err, strlen(p->folder));
 
     if (rc == 0 && strcmp(text, p->word) != 0)
         rc = err_set(err, ERR_INVALID, "%s is another file of this name", path);

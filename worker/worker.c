@@ -117,7 +117,8 @@ static unsigned long resident_bytes(void)
     struct err ignored;
     unsigned long pages = 0;
 
-    if (file_read("/proc/self/statm", FILE_SMALL_MAX, &text, &len, &ignored) == 0 && strchr(text, ' '))
+    if (file_read("/proc/self/statm", FILE_SMALL_MAX, &text, &len, &ignored) == 0 &&
+        strchr(text, ' '))
         pages = strtoul(strchr(text, ' '), NULL, 10);
     free(text);
     return pages * (unsigned long)sysconf(_SC_PAGESIZE);

@@ -57,7 +57,7 @@ class Runs(World):
     def test_resume_wants_the_same_job(self):
         self.run_job(status=1, FAKE_FAIL_AT="3")
         self.assertIn("holds another job", self.run_job("--resume", "--set", "lora.rank=4", status=1))
-        self.assertIn("nothing to go on with", self.run_job("--resume", "--set", f"output={self.path('new')}", status=1))
+        self.assertIn("nothing to resume", self.run_job("--resume", "--set", f"output={self.path('new')}", status=1))
 
     def started(self, **env):
         self.write("hold", "2")

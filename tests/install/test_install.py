@@ -195,6 +195,13 @@ class Units(unittest.TestCase):
             self.assertNotRegex("\n".join(self.settings(name)),
                                 "PrivateTmp|PrivateDevices|PrivateUsers|DynamicUser|ProtectHome|ProtectSystem=strict")
 
+    def test_units_limit_what_a_fault_can_take_and_are_never_left_down(self):
+        for name in ("user/dashd.service", "system/dashd@.service"):
+            settings = dict(line.split("=", 1) for line in self.settings(name))
+            for key in ("MemoryMax", "TasksMax", "LimitNOFILE"):
+                self.assertIn(key, settings)
+            self.assertEqual((settings["StartLimitIntervalSec"], settings["Restart"]), ("0", "on-failure"))
+
     @needs("systemd-analyze")
     def test_systemd_takes_them(self):
         for name, options in (("user/dashd.service", ["--user"]), ("system/dashd@ann.service", [])):
