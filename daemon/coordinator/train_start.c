@@ -132,6 +132,8 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);
+        t->identity.steps = job_of(t)->steps;
+        t->identity.prelaunch_steps = job_of(t)->prelaunch_steps;
         rc = set_up_workers(t, &notices, err);
     }
     if (rc == 0)
