@@ -300,8 +300,8 @@ static int read_checkpoint(const char *path, const struct trainable *layout, cha
         rc = err_set(err, ERR_INVALID, "%s is not a regular file", path);
     else if (!state_size_is_plausible(layout, (size_t)st.st_size))
         rc = err_set(err, ERR_INVALID,
-                     "%s is damaged: %lld bytes are not the size of a checkpoint "
-                     "of this job",
+                     "%s has %lld bytes, as no checkpoint of this job: it is damaged, or one of "
+                     "another job (its settings differ)",
                      path, (long long)st.st_size);
     else
         rc = read_exactly(fd, path, (size_t)st.st_size, ret, err);
