@@ -82,7 +82,8 @@ int main(int argc, char **argv)
         o.output = output;
     catch_signals();
     if (ranks_open(&argc, &argv, RANK_COORDINATOR, &ranks, &err) < 0) {
-        log_error("%s", err.text);
+        train_refuse(&o, &err);
+        free(output);
         return EXIT_FAILURE;
     }
     if (train_run(ranks, &o, &outcome, &err) < 0)

@@ -47,7 +47,8 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
         rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
                           &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
     if (rc == 0)
-        rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
+        rc = workers_set_up(&t->workers, job_of(t), t->loaded.model, cache, t->identity.weights,
+                            err);
     free(cache);
     if (rc == 0)
         log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
