@@ -510,7 +510,7 @@ static void many_files_do_not_hide_the_newest(void **state)
     close_world(&w);
 }
 
-static void folder_is_for_its_owner_and_errors_of_it_are_told(void **state)
+static void folder_is_for_its_owner_and_its_errors_are_reported(void **state)
 {
     struct world w;
     struct checkpoint *c;
@@ -701,7 +701,7 @@ int main(void)
         cmocka_unit_test(other_names_are_not_checkpoints),
         cmocka_unit_test(what_is_not_a_regular_file_of_the_right_size_is_passed_over),
         cmocka_unit_test(many_files_do_not_hide_the_newest),
-        cmocka_unit_test(folder_is_for_its_owner_and_errors_of_it_are_told),
+        cmocka_unit_test(folder_is_for_its_owner_and_its_errors_are_reported),
         cmocka_unit_test(rows_with_wrong_numbers_end_the_history),
         cmocka_unit_test(row_that_is_written_in_part_is_an_error),
         cmocka_unit_test(every_pass_takes_every_row_that_trains_once),
