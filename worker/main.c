@@ -68,7 +68,8 @@ static void answer_person(int argc, char **argv)
     };
     static char version[100];
 
-    snprintf(version, sizeof(version), "build %s\ndash-worker %s", build_identity, DASH_VERSION);
+    snprintf(version, sizeof(version), "dash-worker build %s\ndash-worker %s", build_identity,
+             DASH_VERSION);
     argp_program_version = version;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, NULL);

@@ -73,8 +73,8 @@ int main(int argc, char **argv)
     struct err err;
 
     log_init("coordinator", LOG_INFO);
-    snprintf(version, sizeof(version), "build %s\ndash-coordinator %s", build_identity,
-             DASH_VERSION);
+    snprintf(version, sizeof(version), "dash-coordinator build %s\ndash-coordinator %s",
+             build_identity, DASH_VERSION);
     argp_program_version = version;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     output = realpath(o.output, NULL);

@@ -95,8 +95,8 @@ class Programs(unittest.TestCase):
             self.assertEqual(said.splitlines()[-1], f"{name} {VERSION}")
             # The ranks of a job must be of one build: they name it.
             if name in ("dash-coordinator", "dash-worker"):
-                self.assertRegex(said, r"\Abuild [0-9a-f]{16}\n")
-                builds.add(said.splitlines()[0])
+                self.assertRegex(said, rf"\A{name} build [0-9a-f]{{16}}\n")
+                builds.add(said.split()[2])
             self.assertIn("Usage:", run(installed("bin", name), "--help"))
         self.assertEqual(len(builds), 1)
         for mode in ("generate", "probe"):
