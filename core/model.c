@@ -323,6 +323,11 @@ const struct model_config *model_config(const struct model *model)
     return &model->config;
 }
 
+const struct model_files *model_open_files(const struct model *model)
+{
+    return &model->files;
+}
+
 const char *model_path(const struct model *model)
 {
     return model->path;

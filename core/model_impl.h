@@ -27,3 +27,6 @@ struct model_files {
 int model_files_open(const char *folder, struct model_files *files, struct problems *problems,
                      struct err *err);
 void model_files_close(struct model_files *files);
+
+/* The files with the weights of an open model. */
+const struct model_files *model_open_files(const struct model *model);

@@ -4,13 +4,16 @@
  * the list is swept at every call, and while waiting.
  */
 #include "proto/ranks.h"
+#include "core/build.h"
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 struct outgoing {
     struct outgoing *next;
@@ -18,8 +21,17 @@ struct outgoing {
     char bytes[];
 };
 
+enum { NODE_MOST = 64, VERSION_MOST = 16 };
+
+/* What each rank says of itself when it starts. */
+struct hello {
+    int32_t role;
+    char version[VERSION_MOST], build[sizeof(build_identity)], node[NODE_MOST];
+};
+
 struct ranks {
     int index, count, neighbours, neighbour_index;
+    struct hello *hellos; /* (count) */
     bool beside_coordinator;
     struct outgoing *outgoing;
 };
@@ -29,6 +41,8 @@ enum {
     SLEEP_FIRST_NS = 5000, /* then sleeps that grow to SLEEP_LAST_NS */
     SLEEP_LAST_NS = 300000,
 };
+
+enum { LAST_WORDS_S = 10 };
 
 struct backoff {
     int polls;
@@ -84,32 +98,93 @@ static int learn_neighbours(struct ranks *r, enum rank_role role)
     return rc;
 }
 
-static bool fits(enum rank_role mine, int role, int rank)
+static bool fits(bool peers, int role, int rank)
 {
-    if (mine == RANK_PEER || role == RANK_PEER)
-        return role == (int)mine;
-    return (role == RANK_COORDINATOR) == (rank == 0);
+    if (peers)
+        return role == RANK_PEER;
+    return role == (rank == 0 ? RANK_COORDINATOR : RANK_WORKER);
 }
 
-static int check_roles(struct ranks *r, enum rank_role role, struct err *err)
+static void say_hello(enum rank_role role, struct hello *h)
 {
-    int mine = role, *roles = calloc((size_t)r->count, sizeof(*roles)), i, rc;
+    const char *node = getenv("SLURMD_NODENAME");
+    char host[NODE_MOST] = "";
 
-    if (!roles)
-        return err_nomem(err, (size_t)r->count * sizeof(*roles));
-    rc = MPI_Allgather(&mine, 1, MPI_INT, roles, 1, MPI_INT, MPI_COMM_WORLD);
-    if (rc != MPI_SUCCESS) {
-        free(roles);
-        return mpi_failed(err, rc, "exchange roles");
+    if (!node && gethostname(host, sizeof(host) - 1) == 0)
+        node = host;
+    *h = (struct hello){.role = role};
+    snprintf(h->version, sizeof(h->version), "%s", DASH_VERSION);
+    snprintf(h->build, sizeof(h->build), "%s", build_identity);
+    snprintf(h->node, sizeof(h->node), "%s", node && *node ? node : "?");
+}
+
+/* Ends each text that came, and leaves only what can be printed in it. */
+static void clean_text(char *text, size_t size)
+{
+    size_t i;
+
+    text[size - 1] = '\0';
+    for (i = 0; text[i]; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            text[i] = '?';
+}
+
+static int exchange_hellos(struct ranks *r, enum rank_role role, struct err *err)
+{
+    struct hello mine;
+    int i, rc;
+
+    r->hellos = calloc((size_t)r->count, sizeof(*r->hellos));
+    if (!r->hellos)
+        return err_nomem(err, (size_t)r->count * sizeof(*r->hellos));
+    say_hello(role, &mine);
+    rc = MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, r->hellos, sizeof(mine), MPI_BYTE,
+                       MPI_COMM_WORLD);
+    if (rc != MPI_SUCCESS)
+        return mpi_failed(err, rc, "exchange roles: are all ranks of the same build of dash?");
+    for (i = 0; i < r->count; i++) {
+        clean_text(r->hellos[i].version, VERSION_MOST);
+        clean_text(r->hellos[i].build, sizeof(build_identity));
+        clean_text(r->hellos[i].node, NODE_MOST);
     }
-    rc = 0;
-    for (i = 0; i < r->count && rc == 0; i++)
-        if (!fits(role, roles[i], i))
-            rc = err_set(err, ERR_INVALID,
-                         "rank %d is the wrong program: rank 0 must be dash-coordinator and all "
-                         "others dash-worker",
-                         i);
-    free(roles);
+    return 0;
+}
+
+/* All ranks come to the same answer, whatever they are themselves. */
+static int check_hellos(const struct ranks *r, struct err *err)
+{
+    const struct hello *first = &r->hellos[0], *h;
+    int i;
+
+    for (i = 0; i < r->count; i++) {
+        h = &r->hellos[i];
+        if (strcmp(h->build, first->build) != 0 || strcmp(h->version, first->version) != 0)
+            return err_set(err, ERR_INVALID,
+                           "rank %d (%s) runs dash %s (build %s), %s %s (build %s): install the "
+                           "same build on every node",
+                           i, h->node, h->version, h->build,
+                           first->role == RANK_COORDINATOR ? "the coordinator" : "rank 0",
+                           first->version, first->build);
+        if (!fits(first->role == RANK_PEER, h->role, i))
+            return err_set(err, ERR_INVALID,
+                           "rank %d (%s) is the wrong program: rank 0 must be dash-coordinator and "
+                           "all others dash-worker",
+                           i, h->node);
+    }
+    return 0;
+}
+
+static int meet(struct ranks *r, enum rank_role role, struct err *err)
+{
+    int rc = exchange_hellos(r, role, err);
+
+    if (rc == 0)
+        rc = check_hellos(r, err);
+    if (rc == 0 && (rc = learn_neighbours(r, role)) != MPI_SUCCESS)
+        rc = mpi_failed(err, rc, "find the ranks of this host");
+    /* The launcher ends the others when one leaves; rank 0 first writes down why. */
+    if (rc == ERR_INVALID && r->index != 0)
+        sleep(LAST_WORDS_S);
     return rc;
 }
 
@@ -130,11 +205,10 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &r->index);
     MPI_Comm_size(MPI_COMM_WORLD, &r->count);
-    rc = check_roles(r, role, err);
-    if (rc == 0 && (rc = learn_neighbours(r, role)) != MPI_SUCCESS)
-        rc = mpi_failed(err, rc, "find the ranks of this host");
+    rc = meet(r, role, err);
     /* MPI_Finalize would wait for the others; a process that leaves without it makes the launcher end them. */
     if (rc < 0) {
+        free(r->hellos);
         free(r);
         return rc;
     }
@@ -171,6 +245,7 @@ void ranks_close(struct ranks *r)
     while (sweep(r) > 0)
         backoff_wait(&wait);
     MPI_Finalize();
+    free(r->hellos);
     free(r);
 }
 
@@ -189,6 +264,16 @@ int ranks_index(const struct ranks *r)
 int ranks_count(const struct ranks *r)
 {
     return r->count;
+}
+
+const char *ranks_node(const struct ranks *r, int rank)
+{
+    return rank >= 0 && rank < r->count ? r->hellos[rank].node : "?";
+}
+
+int ranks_accuse(const struct ranks *r, int rank, struct err *err)
+{
+    return err_prefix(err, "rank %d (node %s) sent a wrong message", rank, ranks_node(r, rank));
 }
 
 int ranks_neighbours(const struct ranks *r)
@@ -247,6 +332,8 @@ static int take(MPI_Message *message, const MPI_Status *status, struct rank_mess
     void *at;
 
     MPI_Get_count(status, MPI_BYTE, &len);
+    if (len < 0)
+        return err_set(err, ERR_PEER, "rank %d sent a message without a length", m.source);
     at = buf_grow(&m.body, (size_t)len);
     if (!at)
         return err_nomem(err, (size_t)len);
@@ -304,14 +391,4 @@ int ranks_receive(struct ranks *r, int from, int tag, struct rank_message *ret, 
     bool got;
 
     return ranks_receive_for(r, from, tag, -1, &got, ret, err);
-}
-
-const void *rank_take(struct rank_cursor *c, size_t len)
-{
-    const void *at = c->at;
-
-    if ((size_t)(c->end - c->at) < len)
-        return NULL;
-    c->at += len;
-    return at;
 }

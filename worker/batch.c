@@ -41,25 +41,18 @@ int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segment
     return 0;
 }
 
-int batch_read(struct rank_cursor *c, struct batch *ret, struct err *err)
+int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *err)
 {
-    const struct rank_micro *m = rank_take(c, sizeof(*m));
-    const int32_t *ids, *targets, *starts, *rows;
+    struct rank_micro_view v;
     struct segments segments;
-    int rc;
+    int rc = rank_micro_read(c, vocab, &v, err);
 
-    if (!m || m->T < 1 || m->n_segments < 1)
-        return err_set(err, ERR_PEER, "a step's message ends before its micro-batches");
-    ids = rank_take(c, (size_t)m->T * sizeof(*ids));
-    targets = rank_take(c, (size_t)m->T * sizeof(*targets));
-    starts = rank_take(c, ((size_t)m->n_segments + 1) * sizeof(*starts));
-    rows = rank_take(c, (size_t)m->n_segments * sizeof(*rows));
-    if (!ids || !targets || !starts || !rows)
-        return err_set(err, ERR_PEER, "a step's message ends within a micro-batch");
-    segments = (struct segments){m->n_segments, starts};
-    rc = batch_make(ids, targets, m->T, segments, rows, ret, err);
+    if (rc < 0)
+        return rc;
+    segments = (struct segments){v.header.n_segments, v.starts};
+    rc = batch_make(v.ids, v.targets, v.header.T, segments, v.rows, ret, err);
     if (rc == 0)
-        ret->index = m->index;
+        ret->index = v.header.index;
     return rc;
 }
 

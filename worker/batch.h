@@ -9,7 +9,7 @@
 #include "worker/ops/attention.h"
 #include <stdint.h>
 
-enum { NO_TARGET = -100 };
+enum { NO_TARGET = RANK_NO_TARGET };
 
 struct batch {
     int index; /* in the step */
@@ -24,8 +24,8 @@ struct batch {
     int n_trained;
 };
 
-/* Reads one micro-batch from a RANK_STEP body, which must outlive it. */
-int batch_read(struct rank_cursor *c, struct batch *ret, struct err *err);
+/* Reads one micro-batch from a RANK_STEP body, which must outlive it; ids and targets are below vocab. */
+int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *err);
 /* From arrays of the caller: ids (T), targets (T), starts (n + 1), rows (n). */
 int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segments segments,
                const int32_t *rows, struct batch *ret, struct err *err);

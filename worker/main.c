@@ -1,5 +1,6 @@
 /* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model answering prompts, or, as `dash-worker
  * probe`, a look at the nodes. This file is compiled for every CPU of the architecture: it says so where the rest is for another. */
+#include "core/build.h"
 #include "core/cpu.h"
 #include "core/log.h"
 #include "proto/ranks.h"
@@ -65,8 +66,11 @@ static void answer_person(int argc, char **argv)
                "and `dash-worker probe --help` "
                "tell more.",
     };
+    static char version[100];
 
-    argp_program_version = "dash-worker " DASH_VERSION;
+    snprintf(version, sizeof(version), "dash-worker build %s\ndash-worker %s", build_identity,
+             DASH_VERSION);
+    argp_program_version = version;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <time.h>
 
 struct step {
-    const struct rank_step *header;
+    struct rank_step header;
     struct batch *batches; /* (n_micro) */
     double *losses;        /* (n_micro); last stage */
     struct stage_pass pass;
@@ -66,9 +66,9 @@ static int receive(struct pipeline *p, struct step *step, int from, enum rank_ta
         return rc;
     if (ret->body.len == activation_bytes(p, batch))
         return 0;
+    err_set(err, ERR_PEER, "%zu bytes for a micro-batch of %d tokens", ret->body.len, batch->T);
     buf_free(&ret->body);
-    return err_set(err, ERR_PEER, "rank %d sent %zu bytes for a micro-batch of %d tokens", from,
-                   ret->body.len, batch->T);
+    return ranks_accuse(p->ranks, from, err);
 }
 
 static int forward(struct pipeline *p, struct step *step, int i, struct err *err)
@@ -86,7 +86,7 @@ static int forward(struct pipeline *p, struct step *step, int i, struct err *err
     buf_free(&in.body);
     if (p->stage->is_last)
         return stage_loss(p->stage, slot, batch,
-                          step->pass.train ? (float)step->header->inv_trained : 0, &step->losses[i],
+                          step->pass.train ? (float)step->header.inv_trained : 0, &step->losses[i],
                           err);
     return ranks_send(p->ranks, p->after, RANK_ACTIVATION, slot->y, activation_bytes(p, batch),
                       err);
@@ -116,7 +116,7 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
 
 static int run_schedule(struct pipeline *p, struct step *step, struct err *err)
 {
-    int n = step->header->n_micro, ahead = p->stages - p->index - 1, i, rc = 0;
+    int n = step->header.n_micro, ahead = p->stages - p->index - 1, i, rc = 0;
 
     if (!step->pass.train)
         ahead = n;
@@ -140,8 +140,8 @@ static int answer(struct pipeline *p, struct step *step, double seconds, struct 
 {
     const float *sum = step->pass.train ? tree_sum(&p->tree) : NULL;
     struct rank_gradients header = {
-        .step = step->header->step,
-        .n_losses = p->stage->is_last ? step->header->n_micro : 0,
+        .step = step->header.step,
+        .n_losses = p->stage->is_last ? step->header.n_micro : 0,
         .n_params = sum ? (uint32_t)p->tree.n : 0,
         .busy_seconds = seconds - step->waited,
     };
@@ -156,28 +156,42 @@ static int answer(struct pipeline *p, struct step *step, double seconds, struct 
     return ranks_send(p->ranks, 0, RANK_GRADIENTS, p->answer.data, p->answer.len, err);
 }
 
-static int read_step(struct pipeline *p, const struct buf *body, struct step *step, struct err *err)
+static int read_batches(struct pipeline *p, struct rank_cursor *c, struct step *step,
+                        struct err *err)
 {
-    struct rank_cursor c = {body->data, body->data + body->len};
-    const float *params;
     int i, rc = 0;
 
-    step->header = rank_take(&c, sizeof(*step->header));
-    if (!step->header)
-        return err_set(err, ERR_PEER, "a step's message is cut off");
-    params = rank_take(&c, step->header->n_params * sizeof(float));
-    if (!params || step->header->n_params != p->tree.n)
-        return err_set(err, ERR_PEER, "a step's message carries %u numbers, not %zu",
-                       step->header->n_params, p->tree.n);
-    stage_load(p->stage, params);
-    step->pass = (struct stage_pass){step->header->step, !step->header->evaluate};
-    step->batches = calloc((size_t)step->header->n_micro + 1, sizeof(*step->batches));
-    step->losses = calloc((size_t)step->header->n_micro + 1, sizeof(*step->losses));
+    for (i = 0; i < step->header.n_micro && rc == 0; i++) {
+        rc = batch_read(c, p->stage->config.vocab, &step->batches[i], err);
+        if (rc == 0 && i > 0 && step->batches[i].index != step->batches[i - 1].index + 1)
+            rc = err_set(err, ERR_PEER, "micro-batch %d after %d", step->batches[i].index,
+                         step->batches[i - 1].index);
+    }
+    return rc < 0 ? rc : rank_end(c, err);
+}
+
+static int read_step(struct pipeline *p, const struct buf *body, struct step *step, struct err *err)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const float *params;
+    struct rank_step header;
+    int rc = rank_step_read(&c, p->tree.n, &header, &params, err);
+
+    if (rc == 0 && header.dash != p->directed)
+        rc = err_set(err, ERR_PEER, "a step %s directions", header.dash ? "with" : "without");
+    if (rc < 0)
+        return ranks_accuse(p->ranks, 0, err);
+    step->batches = calloc((size_t)header.n_micro + 1, sizeof(*step->batches));
+    step->losses = calloc((size_t)header.n_micro + 1, sizeof(*step->losses));
     if (!step->batches || !step->losses)
-        return err_nomem(err, (size_t)step->header->n_micro * sizeof(*step->batches));
-    for (i = 0; i < step->header->n_micro && rc == 0; i++)
-        rc = batch_read(&c, &step->batches[i], err);
-    return rc < 0 ? rc : stage_fit(p->stage, step->batches, step->header->n_micro, err);
+        return err_nomem(err, (size_t)header.n_micro * sizeof(*step->batches));
+    step->header = header;
+    step->pass = (struct stage_pass){header.step, !header.evaluate};
+    rc = read_batches(p, &c, step, err);
+    if (rc < 0)
+        return rc == ERR_PEER ? ranks_accuse(p->ranks, 0, err) : rc;
+    stage_load(p->stage, params);
+    return stage_fit(p->stage, step->batches, header.n_micro, err);
 }
 
 int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
@@ -191,7 +205,7 @@ int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
         rc = run_schedule(p, &step, err);
     if (rc == 0)
         rc = answer(p, &step, now() - start, err);
-    for (i = 0; step.batches && i < step.header->n_micro; i++)
+    for (i = 0; step.batches && i < step.header.n_micro; i++)
         batch_free(&step.batches[i]);
     free(step.batches);
     free(step.losses);

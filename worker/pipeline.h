@@ -19,6 +19,7 @@ struct pipeline {
     int n_slots;
     struct grad_tree tree;
     struct buf answer; /* the body of the last RANK_GRADIENTS */
+    bool directed;     /* the stage has its directions: its steps are of the dash phase */
 };
 
 int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,

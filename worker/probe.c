@@ -93,7 +93,7 @@ static int echo(struct ranks *ranks, struct err *err)
 
 /* ---- rank 0 ---- */
 
-/* Seconds that one message and its return take on average, at most `most` of them and not for much longer than `seconds`; negative: no
+/* Seconds that one message and its return, which must be as long, take on average, at most `most` of them and not for much longer than `seconds`; negative: no
  * answer. */
 static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t len, int most)
 {
@@ -110,7 +110,10 @@ static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t
         if (ranks_send(ranks, rank, RANK_ECHO, bytes, len, &ignored) < 0 ||
             ranks_receive_for(ranks, rank, RANK_ECHO, ECHO_MS, &got, &m, &ignored) < 0 || !got)
             return -1;
+        got = m.body.len == len;
         buf_free(&m.body);
+        if (!got)
+            return -1;
         n++;
     }
     return (now_s() - start) / n;
@@ -134,7 +137,7 @@ static bool measure_messages(struct ranks *ranks, int rank, json_t *found)
     return true;
 }
 
-/* NULL: the rank does not answer. */
+/* NULL: the rank does not answer, or not with what a rank finds. */
 static json_t *receive_found(struct ranks *ranks, int rank, double deadline)
 {
     int left_ms = (int)((deadline - now_s()) * 1000);
@@ -147,9 +150,12 @@ static json_t *receive_found(struct ranks *ranks, int rank, double deadline)
             0 ||
         !got)
         return NULL;
-    found = json_loadb(m.body.data, m.body.len, 0, NULL);
+    found = m.body.data ? json_loadb(m.body.data, m.body.len, 0, NULL) : NULL;
     buf_free(&m.body);
-    return found;
+    if (json_is_object(found) && json_integer_value(json_object_get(found, "rank")) == rank)
+        return found;
+    json_decref(found);
+    return NULL;
 }
 
 /* Asks rank `rank`. Returns whether it answered. */

@@ -39,7 +39,7 @@ struct stage {
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
-/* Reads the weights of layers [first, last). job, trainable and team must outlive the stage. */
+/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers. job, trainable and team must outlive the stage. */
 int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
                int first, int last, struct team *team, struct stage **ret_stage, struct err *err);
 void stage_close(struct stage *s); /* NULL-safe */

@@ -100,9 +100,13 @@ static int load_ends(struct stage *s, const struct model *model, struct err *err
 int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
                int first, int last, struct team *team, struct stage **ret_stage, struct err *err)
 {
-    struct stage *s = calloc(1, sizeof(*s));
-    int rc;
+    int layers = model_config(model)->n_layers, rc;
+    struct stage *s;
 
+    if (first < 0 || first >= last || last > layers)
+        return err_set(err, ERR_INVALID, "%s has %d layers: there are no layers %d to %d in it",
+                       model_path(model), layers, first, last - 1);
+    s = calloc(1, sizeof(*s));
     if (!s)
         return err_nomem(err, sizeof(*s));
     s->team = team;

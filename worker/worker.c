@@ -3,6 +3,7 @@
 #include "worker/worker.h"
 #include "core/file.h"
 #include "core/model.h"
+#include "core/model_identity.h"
 #include "core/trainable.h"
 #include "worker/decompose.h"
 #include "worker/pipeline.h"
@@ -65,42 +66,74 @@ static int choose_threads(const struct worker *w)
     return share > 0 ? share : 1;
 }
 
+/* The coordinator has read this job before: where it cannot be read here, or is for other shards, it was damaged on its way. */
+static int check_job(const struct worker *w, struct err *err)
+{
+    if (w->job->stages == w->setup.stages && w->job->replicas == w->setup.replicas &&
+        w->job->threads == w->setup.threads)
+        return 0;
+    return err_set(err, ERR_PEER, "a job of %d stages x %d replicas to share %d x %d",
+                   w->job->stages, w->job->replicas, w->setup.stages, w->setup.replicas);
+}
+
 static int read_setup(struct worker *w, const struct buf *body, struct err *err)
 {
-    struct rank_cursor c = {body->data, body->data + body->len};
-    const struct rank_setup *setup = rank_take(&c, sizeof(*setup));
     struct problems problems = {0};
-    const char *text, *cache;
-    char *copy;
-    int rc;
+    char *text;
+    int rc = rank_setup_read(body, ranks_index(w->ranks), ranks_count(w->ranks), &w->setup, &text,
+                             &w->cache, err);
 
-    text = setup ? rank_take(&c, setup->job_len) : NULL;
-    cache = setup ? rank_take(&c, setup->cache_len) : NULL;
-    if (!text || !cache)
-        return err_set(err, ERR_PEER, "the setup message is cut off");
-    w->setup = *setup;
-    copy = strndup(text, setup->job_len);
-    if (setup->cache_len)
-        w->cache = strndup(cache, setup->cache_len);
-    if (!copy || (setup->cache_len && !w->cache)) {
-        free(copy);
-        return err_nomem(err, setup->job_len);
+    if (rc == 0) {
+        rc = job_parse(text, NULL, "/", NULL, 0, &w->job, &problems, err);
+        if (rc < 0 && rc != ERR_NOMEM)
+            rc = err_set(err, ERR_PEER, "a job that cannot be read (%s)",
+                         problems.n ? problems.items[0].text : "no reason is known");
+        if (rc == 0)
+            rc = check_job(w, err);
+        problems_free(&problems);
+        free(text);
     }
-    rc = job_parse(copy, NULL, "/", NULL, 0, &w->job, &problems, err);
+    return rc == ERR_PEER ? ranks_accuse(w->ranks, 0, err) : rc;
+}
+
+/* Before a weight is read by the number of its layer. */
+static int check_model(const struct worker *w, const struct model *model, struct err *err)
+{
+    struct model_identity here;
+    char differs[300];
+    int rc = model_identify(model, &here, err);
+
+    if (rc < 0)
+        return rc;
+    if (!model_identity_differs(&here, &w->setup.model, differs, sizeof(differs)))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "the model at %s %s on the coordinator's node: put the same files on every node",
+                   w->job->model, differs);
+}
+
+/* A model that is not there may be there at the next launch; one that is wrong would be met again. */
+static int open_model(const struct worker *w, struct model **ret, struct err *err)
+{
+    struct problems problems = {0};
+    bool there = access(w->job->model, F_OK) == 0;
+    int rc = model_open(w->job->model, ret, &problems, err);
+
+    if (rc < 0 && problems.n > 0)
+        err_set(err, rc, "%s", problems.items[0].text);
+    if (rc < 0)
+        err_prefix(err, "the model at %s cannot be used here", w->job->model);
     problems_free(&problems);
-    free(copy);
-    return rc;
+    return rc == ERR_INVALID && !there ? (err->code = ERR_IO) : rc;
 }
 
 static int open_stage(struct worker *w, struct err *err)
 {
-    struct problems problems = {0};
     struct model *model = NULL;
-    int rc = model_open(w->job->model, &model, &problems, err);
+    int rc = open_model(w, &model, err);
 
-    if (rc < 0 && problems.n > 0)
-        err_set(err, rc, "%s", problems.items[0].text);
-    problems_free(&problems);
+    if (rc == 0)
+        rc = check_model(w, model, err);
     if (rc == 0)
         rc = trainable_layout(w->job, model_config(model), &w->trainable, err);
     if (rc == 0)
@@ -124,6 +157,12 @@ static unsigned long resident_bytes(void)
     return pages * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
+static int unknown_message(const struct worker *w, int tag, struct err *err)
+{
+    err_set(err, ERR_PEER, "its tag is %d", tag);
+    return ranks_accuse(w->ranks, 0, err);
+}
+
 /* Waits for the setup. Sets *ret_needed to false where the job is over and there was none: it had workers enough. */
 static int receive_setup(struct worker *w, bool *ret_needed, struct err *err)
 {
@@ -133,8 +172,10 @@ static int receive_setup(struct worker *w, bool *ret_needed, struct err *err)
     if (rc < 0)
         return rc;
     *ret_needed = m.tag != RANK_STOP;
-    if (*ret_needed)
+    if (m.tag == RANK_SETUP)
         rc = read_setup(w, &m.body, err);
+    else if (*ret_needed)
+        rc = unknown_message(w, m.tag, err);
     buf_free(&m.body);
     return rc;
 }
@@ -228,15 +269,17 @@ static int identify_map(struct worker *w, int i, const float *params, struct buf
 static int identify(struct worker *w, const struct buf *body, struct err *err)
 {
     struct buf out = {0};
-    int i, rc = 0;
+    const float *params;
+    int i, rc = rank_params_read(body, w->pipeline.tree.n, &params, err);
 
-    if (body->len != w->pipeline.tree.n * sizeof(float))
-        return err_set(err, ERR_PEER, "the message that asks for directions has %zu bytes",
-                       body->len);
+    if (rc == 0 && (w->job->directions == 0 || w->pipeline.directed))
+        rc = err_set(err, ERR_PEER, "directions are not to be chosen now");
+    if (rc < 0)
+        return ranks_accuse(w->ranks, 0, err);
     if (!w->decompose)
         rc = start_decomposing(w, err);
     for (i = 0; i < w->n_mine && rc == 0; i++)
-        rc = identify_map(w, i, (const float *)body->data, &out, err);
+        rc = identify_map(w, i, params, &out, err);
     if (rc == 0 && out.failed)
         rc = err_nomem(err, out.cap);
     if (rc == 0)
@@ -247,37 +290,34 @@ static int identify(struct worker *w, const struct buf *body, struct err *err)
 
 static int take_directions(struct worker *w, const struct buf *body, struct err *err)
 {
-    struct rank_cursor c = {body->data, body->data + body->len};
+    struct rank_cursor c = rank_cursor(body);
+    struct rank_directions_view v;
+    int i, rc = 0;
 
+    if (w->job->directions == 0 || w->pipeline.directed)
+        rc = err_set(err, ERR_PEER, "directions are not due");
     decompose_stop(w->decompose);
     w->decompose = NULL;
-    while (c.at < c.end) {
-        const void *at = rank_take(&c, sizeof(struct rank_directions));
-        struct rank_directions d;
-        const float *U, *V;
-        if (!at)
-            return err_set(err, ERR_PEER, "the message with the directions is cut off");
-        memcpy(&d, at, sizeof(d));
-        if (d.map < w->stage->map_first || d.map >= w->stage->map_last ||
-            !rank_take(&c, (size_t)d.k * (sizeof(int32_t) + 2 * sizeof(double))))
-            return err_set(err, ERR_PEER, "the message with the directions is wrong");
-        U = rank_take(&c, (size_t)d.k * (size_t)d.rows * sizeof(float));
-        V = rank_take(&c, (size_t)d.k * (size_t)d.columns * sizeof(float));
-        if (!U || !V)
-            return err_set(err, ERR_PEER, "the message with the directions is cut off");
-        stage_direct(w->stage, d.map, U, V);
+    for (i = w->stage->map_first; i < w->stage->map_last && rc == 0; i++) {
+        rc = rank_directions_read(&c, &w->trainable, i, &v, err);
+        if (rc == 0)
+            stage_direct(w->stage, i, v.U, v.V);
     }
+    if (rc == 0)
+        rc = rank_end(&c, err);
+    if (rc < 0)
+        return ranks_accuse(w->ranks, 0, err);
+    w->pipeline.directed = true;
     return 0;
 }
 
-static int obey(struct worker *w, const struct rank_message *m, struct err *err)
+static int do_command(struct worker *w, const struct rank_message *m, struct err *err)
 {
-    const struct rank_step *step = (const struct rank_step *)m->body.data;
     int rc = 0;
 
     switch (m->tag) {
     case RANK_STEP:
-        if (w->job->directions > 0 && !w->decompose && !step->dash)
+        if (w->job->directions > 0 && !w->decompose && !w->pipeline.directed)
             rc = start_decomposing(w, err);
         return rc < 0 ? rc : pipeline_step(&w->pipeline, &m->body, err);
     case RANK_IDENTIFY:
@@ -285,8 +325,7 @@ static int obey(struct worker *w, const struct rank_message *m, struct err *err)
     case RANK_DIRECTIONS:
         return take_directions(w, &m->body, err);
     default:
-        return err_set(err, ERR_PEER, "rank 0 sent a message that a worker does not know (%d)",
-                       m->tag);
+        return unknown_message(w, m->tag, err);
     }
 }
 
@@ -301,7 +340,7 @@ static int serve_commands(struct worker *w, struct err *err)
             buf_free(&m.body);
             return 0;
         }
-        rc = obey(w, &m, err);
+        rc = do_command(w, &m, err);
         buf_free(&m.body);
         if (rc < 0)
             return rc;
@@ -322,6 +361,18 @@ static void close_worker(struct worker *w)
 
 enum { LAST_WORDS_MS = 20000 };
 
+static void send_error(struct ranks *ranks, const struct err *why)
+{
+    struct rank_error error = {why->code};
+    char body[sizeof(error) + sizeof(why->text)];
+    size_t len = strlen(why->text);
+    struct err ignored;
+
+    memcpy(body, &error, sizeof(error));
+    memcpy(body + sizeof(error), why->text, len);
+    ranks_send(ranks, 0, RANK_ERROR, body, sizeof(error) + len, &ignored);
+}
+
 int worker_serve(struct ranks *ranks, struct err *err)
 {
     struct worker w = {.ranks = ranks};
@@ -336,7 +387,7 @@ int worker_serve(struct ranks *ranks, struct err *err)
     if (rc == 0 && needed)
         rc = serve_commands(&w, err);
     if (rc < 0) {
-        ranks_send(ranks, 0, RANK_ERROR, err->text, strlen(err->text), &ignored);
+        send_error(ranks, err);
         if (ranks_receive_for(ranks, 0, RANK_STOP, LAST_WORDS_MS, &got, &m, &ignored) == 0 && got)
             buf_free(&m.body);
     }

@@ -3,13 +3,17 @@
 #include "daemon/coordinator/checkpoint.h"
 #include "core/file.h"
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEPT = 2, LISTED_MAX = 64 };
+enum { KEPT = 2 };
 
 struct checkpoint {
     char *folder;
@@ -24,8 +28,8 @@ struct checkpoint {
 };
 
 struct listing {
-    int steps[LISTED_MAX]; /* falling */
-    int n;
+    int *steps; /* (n), falling, owned */
+    int n, cap;
 };
 
 static int falling(const void *a, const void *b)
@@ -35,23 +39,6 @@ static int falling(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static void list_checkpoints(const char *folder, struct listing *l)
-{
-    DIR *d = opendir(folder);
-    struct dirent *e;
-
-    l->n = 0;
-    while (d && (e = readdir(d)) && l->n < LISTED_MAX) {
-        int step, used = 0;
-        if (sscanf(e->d_name, "step-%d.checkpoint%n", &step, &used) == 1 && used > 0 &&
-            e->d_name[used] == '\0')
-            l->steps[l->n++] = step;
-    }
-    if (d)
-        closedir(d);
-    qsort(l->steps, (size_t)l->n, sizeof(l->steps[0]), falling);
-}
-
 static char *path_of(const char *folder, int step)
 {
     char *path = NULL;
@@ -59,18 +46,87 @@ static char *path_of(const char *folder, int step)
     return asprintf(&path, "%s/step-%08d.checkpoint", folder, step) < 0 ? NULL : path;
 }
 
-static void remove_old(const char *folder)
+/* The step of a checkpoint's name exactly as path_of() writes it; -1: another file. */
+static int step_of(const char *name)
+{
+    char wanted[40];
+    long step;
+
+    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9')
+        return -1;
+    errno = 0;
+    step = strtol(name + 5, NULL, 10);
+    if (errno || step > INT_MAX)
+        return -1;
+    snprintf(wanted, sizeof(wanted), "step-%08ld.checkpoint", step);
+    return strcmp(name, wanted) == 0 ? (int)step : -1;
+}
+
+static int add_step(struct listing *l, int step, struct err *err)
+{
+    if (l->n == l->cap) {
+        int cap = l->cap ? 2 * l->cap : 16;
+        int *bigger = realloc(l->steps, (size_t)cap * sizeof(*bigger));
+        if (!bigger)
+            return err_nomem(err, (size_t)cap * sizeof(*bigger));
+        l->steps = bigger;
+        l->cap = cap;
+    }
+    l->steps[l->n++] = step;
+    return 0;
+}
+
+/* A folder that is not there yet holds none. The caller frees ret->steps. */
+static int list_checkpoints(const char *folder, struct listing *ret, struct err *err)
+{
+    struct listing l = {0};
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    int rc = 0;
+
+    *ret = l;
+    if (!d)
+        return errno == ENOENT ? 0 : err_errno(err, "%s: the folder cannot be opened", folder);
+    while (rc == 0) {
+        errno = 0;
+        e = readdir(d);
+        if (!e)
+            break;
+        if (step_of(e->d_name) >= 0)
+            rc = add_step(&l, step_of(e->d_name), err);
+    }
+    if (rc == 0 && errno)
+        rc = err_errno(err, "%s: the folder cannot be read", folder);
+    closedir(d);
+    if (rc < 0) {
+        free(l.steps);
+        return rc;
+    }
+    if (l.n > 0)
+        qsort(l.steps, (size_t)l.n, sizeof(l.steps[0]), falling);
+    *ret = l;
+    return 0;
+}
+
+/* Keeps the newest of those up to `step`, which has just been written: a newer one is not of this run. */
+static void remove_old(const char *folder, int step)
 {
     struct listing l;
-    int i;
+    struct err ignored;
+    int i, kept = 0;
 
-    list_checkpoints(folder, &l);
-    for (i = KEPT; i < l.n; i++) {
-        char *path = path_of(folder, l.steps[i]);
+    if (list_checkpoints(folder, &l, &ignored) < 0)
+        return;
+    for (i = 0; i < l.n; i++) {
+        char *path;
+        if (l.steps[i] > step || kept++ < KEPT)
+            continue;
+        path = path_of(folder, l.steps[i]);
         if (path)
             unlink(path);
         free(path);
     }
+    free(l.steps);
 }
 
 static int write_one(const char *folder, int step, const struct buf *bytes, int metrics_fd,
@@ -87,7 +143,7 @@ static int write_one(const char *folder, int step, const struct buf *bytes, int 
         rc = file_write_durably(path, bytes->data, bytes->len, err);
     free(path);
     if (rc == 0)
-        remove_old(folder);
+        remove_old(folder, step);
     return rc;
 }
 
@@ -116,10 +172,11 @@ static void *thread_main(void *arg)
 int checkpoint_open(const char *folder, struct checkpoint **ret, struct err *err)
 {
     struct checkpoint *c;
-    int rc = file_make_folders(folder, err);
+    int rc = file_make_private_folder(folder, err);
 
     if (rc < 0)
         return rc;
+    file_remove_temporaries(folder);
     c = calloc(1, sizeof(*c));
     if (!c)
         return err_nomem(err, sizeof(*c));
@@ -190,6 +247,31 @@ void checkpoint_close(struct checkpoint *c)
     free(c);
 }
 
+/* Neither follows a link nor waits for a pipe, nor reads what is far too long. */
+static int read_checkpoint(const char *path, const struct trainable *layout, char **ret,
+                           size_t *ret_len, struct err *err)
+{
+    int64_t size = 0;
+    int fd = -1, rc = file_open_no_link(path, &fd, &size, err);
+
+    if (rc < 0)
+        return rc;
+    if (!state_size_is_plausible(layout, (size_t)size))
+        rc = err_set(err, ERR_INVALID,
+                     "%s has %lld bytes, as no checkpoint of this job: it is damaged, or one of "
+                     "another job (its settings differ)",
+                     path, (long long)size);
+    else
+        rc = file_read_at(fd, 0, path, (size_t)size, ret, ret_len, err);
+    close(fd);
+    if (rc == 0 && *ret_len < (size_t)size) {
+        free(*ret);
+        *ret = NULL;
+        rc = err_set(err, ERR_IO, "%s: became shorter while it was read", path);
+    }
+    return rc;
+}
+
 static int load_one(const char *folder, int step, struct state *s,
                     const struct state_identity *identity, struct err *err)
 {
@@ -199,9 +281,9 @@ static int load_one(const char *folder, int step, struct state *s,
 
     if (!path)
         return err_nomem(err, strlen(folder));
-    rc = file_read_no_link(path, (size_t)1 << 40, &bytes, &len, err);
+    rc = read_checkpoint(path, s->layout, &bytes, &len, err);
     if (rc == 0)
-        rc = state_decode(s, identity, bytes, len, path, err);
+        rc = state_decode(s, identity, step, bytes, len, path, err);
     free(bytes);
     free(path);
     return rc;
@@ -211,22 +293,21 @@ int checkpoint_load(const char *folder, struct state *s, const struct state_iden
                     bool *ret_found, struct buf *notices, struct err *err)
 {
     struct listing l;
-    int i, rc = 0;
+    int i, rc = list_checkpoints(folder, &l, err);
 
-    list_checkpoints(folder, &l);
+    if (rc < 0)
+        return rc;
     for (i = 0; i < l.n; i++) {
         rc = load_one(folder, l.steps[i], s, identity, err);
-        if (rc == 0) {
-            *ret_found = true;
-            return 0;
-        }
         if (rc != ERR_INVALID && rc != ERR_IO)
-            return rc;
+            break;
         buf_printf(notices, "%s; %s\n", err->text,
                    i + 1 < l.n ? "the checkpoint before it is used" : "no other is left");
     }
-    if (l.n > 0)
+    free(l.steps);
+    if (rc == ERR_INVALID || rc == ERR_IO)
         return err_prefix(err, "no checkpoint in %s can be used; the last one tried", folder);
-    *ret_found = false;
-    return 0;
+    if (rc == 0)
+        *ret_found = l.n > 0;
+    return rc;
 }

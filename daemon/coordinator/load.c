@@ -5,6 +5,7 @@
 #include "core/shape.h"
 #include "core/tokenizer.h"
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Makes one error of all problems. */
@@ -19,6 +20,18 @@ static int refuse(int rc, struct problems *problems, struct err *err)
     return rc;
 }
 
+/* The folder is where this coordinator was told to work, whatever a job.yaml there says. */
+static int keep_output(struct job *job, const char *output, struct err *err)
+{
+    char *copy = strdup(output);
+
+    if (!copy)
+        return err_nomem(err, strlen(output));
+    free(job->output);
+    job->output = copy;
+    return 0;
+}
+
 static int read_job(const char *output, struct job **ret, struct err *err)
 {
     char *path = file_join(output, "job.yaml"), *text = NULL;
@@ -28,6 +41,8 @@ static int read_job(const char *output, struct job **ret, struct err *err)
 
     if (rc == 0)
         rc = refuse(job_parse(text, path, output, NULL, 0, ret, &problems, err), &problems, err);
+    if (rc == 0)
+        rc = keep_output(*ret, output, err);
     free(text);
     free(path);
     return rc;

@@ -1,5 +1,6 @@
 /* daemon/coordinator/main.c - dash-coordinator, rank 0 of a job. Exit codes: 0 the adapter is written, 3 stopped after a
  * checkpoint, 1 failed. SIGTERM, SIGINT and SIGUSR1, which srun and mpirun pass on to all ranks: finish the step, write a checkpoint, end. */
+#include "core/build.h"
 #include "core/log.h"
 #include "daemon/coordinator/train.h"
 #include "proto/ranks.h"
@@ -68,18 +69,21 @@ int main(int argc, char **argv)
     struct train_options o = {.stop = &stop};
     enum train_outcome outcome = TRAIN_DONE;
     struct ranks *ranks = NULL;
-    char *output;
+    char *output, version[100];
     struct err err;
 
     log_init("coordinator", LOG_INFO);
-    argp_program_version = "dash-coordinator " DASH_VERSION;
+    snprintf(version, sizeof(version), "dash-coordinator build %s\ndash-coordinator %s",
+             build_identity, DASH_VERSION);
+    argp_program_version = version;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     output = realpath(o.output, NULL);
     if (output) /* where it is not there, load_job() says so */
         o.output = output;
     catch_signals();
     if (ranks_open(&argc, &argv, RANK_COORDINATOR, &ranks, &err) < 0) {
-        log_error("%s", err.text);
+        train_refuse(&o, &err);
+        free(output);
         return EXIT_FAILURE;
     }
     if (train_run(ranks, &o, &outcome, &err) < 0)

@@ -3,16 +3,21 @@
 #include "core/adapter.h"
 #include "core/buf.h"
 #include "core/file.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <jansson.h>
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const phases[] = {"", "prelaunch", "identification", "dash", "lora", "export"};
-enum { METRICS_MAX = 1 << 30 }; /* bytes of metrics.jsonl */
 enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
+enum { ROW_MOST = 1000 }; /* bytes: metrics_add() writes at most 400 */
 
 const char *phase_name(int phase)
 {
@@ -29,28 +34,48 @@ static int phase_by_name(const char *name)
     return 0;
 }
 
-static bool parse_row(const char *line, size_t len, struct report_step *row)
+/* A finite number from `least` on; sets *wrong where there is none. */
+static double number_of(const json_t *o, const char *key, double least, bool *wrong)
 {
-    json_t *o = json_loadb(line, len, 0, NULL);
+    const json_t *value = json_object_get(o, key);
 
-    if (!o)
-        return false;
-    *row = (struct report_step){
-        .step = (int)json_integer_value(json_object_get(o, "step")),
-        .loss = json_number_value(json_object_get(o, "loss")),
-        .grad_norm = json_number_value(json_object_get(o, "grad_norm")),
-        .learning_rate = json_number_value(json_object_get(o, "learning_rate")),
-        .tokens = (long)json_integer_value(json_object_get(o, "tokens")),
-        .trained_tokens = (long)json_integer_value(json_object_get(o, "trained_tokens")),
-        .seconds = json_number_value(json_object_get(o, "seconds")),
-        .phase = phase_by_name(json_string_value(json_object_get(o, "phase"))),
-        .eval_loss = json_number_value(json_object_get(o, "eval_loss")),
-    };
-    json_decref(o);
-    return true;
+    *wrong |= !json_is_number(value) || !(json_number_value(value) >= least) ||
+              !isfinite(json_number_value(value));
+    return json_number_value(value);
 }
 
-/* Keeps the leading rows 1, 2, ... up to `step`. Returns the length of the text they take. */
+/* The same for an integer from 0 to `most`. */
+static long integer_of(const json_t *o, const char *key, long most, bool *wrong)
+{
+    const json_t *value = json_object_get(o, key);
+    json_int_t n = json_integer_value(value);
+
+    *wrong |= !json_is_integer(value) || n < 0 || n > most;
+    return *wrong ? 0 : (long)n;
+}
+
+static bool parse_row(const char *line, size_t len, struct report_step *row)
+{
+    json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    bool wrong = !json_is_object(o);
+
+    *row = (struct report_step){
+        .step = (int)integer_of(o, "step", INT_MAX, &wrong),
+        .loss = number_of(o, "loss", -DBL_MAX, &wrong),
+        .grad_norm = number_of(o, "grad_norm", 0, &wrong),
+        .learning_rate = number_of(o, "learning_rate", 0, &wrong),
+        .tokens = integer_of(o, "tokens", LONG_MAX, &wrong),
+        .trained_tokens = integer_of(o, "trained_tokens", LONG_MAX, &wrong),
+        .seconds = number_of(o, "seconds", 0, &wrong),
+        .phase = phase_by_name(json_string_value(json_object_get(o, "phase"))),
+    };
+    if (json_object_get(o, "eval_loss"))
+        row->eval_loss = number_of(o, "eval_loss", -DBL_MAX, &wrong);
+    json_decref(o);
+    return !wrong && row->phase > 0 && row->trained_tokens <= row->tokens;
+}
+
+/* Keeps the leading rows 1, 2, ... up to `step`, as long as they are right. Returns the length of the text they take. */
 static size_t keep_rows(const char *text, size_t len, int step, struct report_step *rows, int *n)
 {
     size_t at = 0;
@@ -58,12 +83,26 @@ static size_t keep_rows(const char *text, size_t len, int step, struct report_st
     while (*n < step) {
         const char *end = memchr(text + at, '\n', len - at);
         size_t line = end ? (size_t)(end - (text + at)) : 0;
-        if (!end || !parse_row(text + at, line, &rows[*n]) || rows[*n].step != *n + 1)
+        if (!end || line > ROW_MOST || !parse_row(text + at, line, &rows[*n]) ||
+            rows[*n].step != *n + 1)
             break;
         at += line + 1;
         ++*n;
     }
     return at;
+}
+
+/* What can hold rows of `step` steps; past that there is nothing to keep. */
+static int read_rows(int fd, const char *path, int step, char **ret, size_t *ret_len,
+                     struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_errno(err, "%s: cannot be examined", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_INVALID, "%s is not a regular file: move it away", path);
+    return file_read_at(fd, 0, path, (size_t)step * (ROW_MOST + 1), ret, ret_len, err);
 }
 
 int metrics_open(const char *output, int step, struct metrics *ret, struct report_step **ret_rows,
@@ -75,14 +114,16 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct repor
     size_t len = 0, kept = 0;
     int n = 0, rc = m.path && rows ? 0 : err_nomem(err, (size_t)step * sizeof(*rows));
 
-    if (rc == 0 && access(m.path, F_OK) == 0)
-        rc = file_read_no_link(m.path, METRICS_MAX, &text, &len, err);
-    if (rc == 0 && text)
+    if (rc == 0) {
+        m.fd =
+            open(m.path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        rc = m.fd < 0 ? err_errno(err, "%s: cannot be opened", m.path)
+                      : read_rows(m.fd, m.path, step, &text, &len, err);
+    }
+    if (rc == 0)
         kept = keep_rows(text, len, step, rows, &n);
     free(text);
-    if (rc == 0)
-        m.fd = open(m.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (rc == 0 && (m.fd < 0 || ftruncate(m.fd, (off_t)kept) < 0))
+    if (rc == 0 && ftruncate(m.fd, (off_t)kept) < 0)
         rc = err_errno(err, "%s: cannot be written", m.path);
     if (rc < 0) {
         free(rows);
@@ -95,24 +136,40 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct repor
     return 0;
 }
 
+/* Whole or an error: what a failed one leaves is cut off by the next metrics_open(). */
+static int write_row(const struct metrics *m, const struct buf *row, struct err *err)
+{
+    size_t at = 0;
+
+    while (at < row->len) {
+        ssize_t n = write(m->fd, row->data + at, row->len - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, "%s: cannot be written", m->path);
+        if (n == 0)
+            return err_set(err, ERR_IO, "%s: a row could be written in part only", m->path);
+        at += (size_t)n;
+    }
+    return 0;
+}
+
 int metrics_add(struct metrics *m, const struct report_step *row, struct err *err)
 {
     struct buf b = {0};
-    ssize_t written;
+    int rc;
 
     buf_printf(&b,
                "{\"step\": %d, \"loss\": %.10g, \"grad_norm\": %.10g, \"learning_rate\": %.10g, "
                "\"tokens\": %ld, \"trained_tokens\": %ld, \"seconds\": %.4f, \"phase\": \"%s\"",
                row->step, row->loss, row->grad_norm, row->learning_rate, row->tokens,
                row->trained_tokens, row->seconds, phase_name(row->phase));
-    if (row->eval_loss > 0)
+    if (row->eval_loss > 0 && isfinite(row->eval_loss))
         buf_printf(&b, ", \"eval_loss\": %.10g", row->eval_loss);
     buf_puts(&b, "}\n");
-    if (b.failed)
-        return err_nomem(err, b.cap);
-    written = write(m->fd, b.data, b.len);
+    rc = b.failed ? err_nomem(err, b.cap) : write_row(m, &b, err);
     buf_free(&b);
-    return written < 0 ? err_errno(err, "%s: cannot be written", m->path) : 0;
+    return rc;
 }
 
 void metrics_close(struct metrics *m)

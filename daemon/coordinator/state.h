@@ -36,14 +36,20 @@ int state_init(struct state *s, const struct job *job, const struct model_config
 
 /* What a checkpoint must agree with to be this job's. */
 struct state_identity {
-    char job[33];     /* job_identity() */
-    char data[33];    /* dataset_hash() */
-    char weights[33]; /* sum of the tensors' hashes */
+    char job[33];        /* job_identity() */
+    char data[33];       /* dataset_hash() */
+    char weights[33];    /* sum of the tensors' hashes */
+    int steps;           /* of the job: a checkpoint is of one of 0 to steps */
+    int prelaunch_steps; /* the directions are known from this step on, unless the job has none */
 };
 
-/* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a safetensors image. */
+/* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a safetensors image. ERR_INVALID when
+ * a number is not finite: such a state could not be read back. */
 int state_encode(const struct state *s, const struct state_identity *identity, struct buf *out,
                  struct err *err);
-/* Replaces s. ERR_INVALID when the bytes are damaged, ERR_STATE when they are another job's. `name` is for messages. */
-int state_decode(struct state *s, const struct state_identity *identity, const void *bytes,
-                 size_t len, const char *name, struct err *err);
+/* Replaces s, whose layout it must fit, by the checkpoint of step `step`; on failure s is as before. ERR_INVALID when the
+ * bytes are damaged or a number in them is out of range, ERR_STATE when they are another job's. `name` is for messages. */
+int state_decode(struct state *s, const struct state_identity *identity, int step,
+                 const void *bytes, size_t len, const char *name, struct err *err);
+/* Whether a checkpoint of this layout can have so many bytes. */
+bool state_size_is_plausible(const struct trainable *layout, size_t bytes);

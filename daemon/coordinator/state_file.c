@@ -3,9 +3,12 @@
  *   magic "DASHCKPT", u32 version, u32 zero, u64 length and two u64 of XXH3-128 of the payload; then the payload, a
  *   safetensors image: params, m, v (count), and once identified indices (n, k), delta, sigma (n, k), next_delta (n),
  *   U (sum of rows, k), V (sum of columns, k), maps one after the other.
+ *
+ * The checksum finds damage, not a wrong writer: after it every number is checked too, and only then copied.
  */
 #include "core/tensorfile.h"
 #include "daemon/coordinator/state.h"
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +16,8 @@
 
 static const char magic[8] = {'D', 'A', 'S', 'H', 'C', 'K', 'P', 'T'};
 enum { VERSION = 1 };
+enum { TENSORS_PLAIN = 3, TENSORS_IDENTIFIED = 9 };
+enum { IMAGE_HEADER_MOST = 4096 }; /* bytes of the safetensors header: about 1000 are used */
 
 struct header {
     char magic[8];
@@ -28,9 +33,8 @@ struct joined {
     size_t rows, columns;
 };
 
-static int joined_open(struct joined *j, const struct trainable *t, struct err *err)
+static void joined_size(struct joined *j, const struct trainable *t)
 {
-    size_t n = (size_t)t->n, k = (size_t)t->directions;
     int i;
 
     *j = (struct joined){0};
@@ -38,6 +42,13 @@ static int joined_open(struct joined *j, const struct trainable *t, struct err *
         j->rows += (size_t)t->maps[i].rows;
         j->columns += (size_t)t->maps[i].columns;
     }
+}
+
+static int joined_open(struct joined *j, const struct trainable *t, struct err *err)
+{
+    size_t n = (size_t)t->n, k = (size_t)t->directions;
+
+    joined_size(j, t);
     j->indices = malloc(n * k * sizeof(*j->indices));
     j->delta = malloc(n * k * sizeof(*j->delta));
     j->sigma = malloc(n * k * sizeof(*j->sigma));
@@ -87,17 +98,12 @@ static void copy_chosen(struct joined *j, const struct state *s, bool join)
     }
 }
 
-static int encode_payload(const struct state *s, const struct state_identity *identity,
-                          const struct joined *j, struct buf *out, struct err *err)
+/* The tensors of a checkpoint; j may be without memory where only the shapes matter. */
+static int list_tensors(const struct state *s, const struct joined *j, bool identified,
+                        struct tensor_out ret[TENSORS_IDENTIFIED])
 {
     int64_t count = (int64_t)s->layout->count, n = s->layout->n, k = s->layout->directions;
-    char step[16];
-    const char *metadata[] = {"job",        identity->job,
-                              "data",       identity->data,
-                              "step",       step,
-                              "identified", s->identified ? "yes" : "no",
-                              "weights",    identity->weights};
-    struct tensor_out tensors[] = {
+    const struct tensor_out tensors[TENSORS_IDENTIFIED] = {
         {"params", TENSOR_F32, 1, {count}, s->params},
         {"m", TENSOR_F32, 1, {count}, s->m},
         {"v", TENSOR_F32, 1, {count}, s->v},
@@ -109,8 +115,96 @@ static int encode_payload(const struct state *s, const struct state_identity *id
         {"V", TENSOR_F32, 2, {(int64_t)j->columns, k}, j->V},
     };
 
+    memcpy(ret, tensors, sizeof(tensors));
+    return identified ? TENSORS_IDENTIFIED : TENSORS_PLAIN;
+}
+
+static int encode_payload(const struct state *s, const struct state_identity *identity,
+                          const struct joined *j, struct buf *out, struct err *err)
+{
+    struct tensor_out tensors[TENSORS_IDENTIFIED];
+    int n = list_tensors(s, j, s->identified, tensors);
+    char step[16];
+    const char *metadata[] = {"job",        identity->job,
+                              "data",       identity->data,
+                              "step",       step,
+                              "identified", s->identified ? "yes" : "no",
+                              "weights",    identity->weights};
+
     snprintf(step, sizeof(step), "%d", s->step);
-    return safetensors_encode(tensors, s->identified ? 9 : 3, metadata, 5, out, err);
+    return safetensors_encode(tensors, n, metadata, 5, out, err);
+}
+
+static size_t tensor_bytes(const struct tensor_out *t)
+{
+    size_t bytes = t->type == TENSOR_F64 ? sizeof(double) : sizeof(float);
+    int i;
+
+    for (i = 0; i < t->n_dims; i++)
+        bytes *= (size_t)t->shape[i];
+    return bytes;
+}
+
+bool state_size_is_plausible(const struct trainable *layout, size_t bytes)
+{
+    const struct state s = {.layout = layout};
+    struct tensor_out tensors[TENSORS_IDENTIFIED];
+    struct joined j;
+    size_t least = sizeof(struct header);
+    int i;
+
+    joined_size(&j, layout);
+    list_tensors(&s, &j, true, tensors);
+    for (i = 0; i < TENSORS_IDENTIFIED; i++) {
+        least += tensor_bytes(&tensors[i]);
+        if ((i + 1 == TENSORS_PLAIN || i + 1 == TENSORS_IDENTIFIED) && bytes > least &&
+            bytes <= least + IMAGE_HEADER_MOST)
+            return true;
+    }
+    return false;
+}
+
+/* Whether n numbers, wherever they lie, are finite and at least `least`. */
+static bool floats_are_right(const void *at, size_t n, float least)
+{
+    const char *bytes = at;
+    bool right = true;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, bytes + i * sizeof(x), sizeof(x));
+        right &= x >= least && x <= FLT_MAX;
+    }
+    return right;
+}
+
+static bool doubles_are_right(const void *at, size_t n, double least)
+{
+    const char *bytes = at;
+    bool right = true;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        double x;
+        memcpy(&x, bytes + i * sizeof(x), sizeof(x));
+        right &= x >= least && x <= DBL_MAX;
+    }
+    return right;
+}
+
+/* What is written can be read back: see check_numbers(). */
+static int check_vectors(const struct state *s, struct err *err)
+{
+    size_t n = s->layout->count;
+
+    if (floats_are_right(s->params, n, -FLT_MAX) && floats_are_right(s->m, n, -FLT_MAX) &&
+        floats_are_right(s->v, n, 0))
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "after step %d a trained number or a moment of it is not finite; a lower "
+                   "training.learning_rate or training.clip_norm may help",
+                   s->step);
 }
 
 int state_encode(const struct state *s, const struct state_identity *identity, struct buf *out,
@@ -119,9 +213,9 @@ int state_encode(const struct state *s, const struct state_identity *identity, s
     struct joined j = {0};
     struct header h = {.version = VERSION};
     XXH128_hash_t hash;
-    int rc = 0;
+    int rc = check_vectors(s, err);
 
-    if (s->identified)
+    if (rc == 0 && s->identified)
         rc = joined_open(&j, s->layout, err);
     if (rc == 0 && s->identified)
         copy_chosen(&j, s, true);
@@ -148,15 +242,18 @@ static int check_header(const void *bytes, size_t len, const char *name, struct 
     XXH128_hash_t hash;
 
     if (len < sizeof(h) || memcmp(bytes, magic, sizeof(magic)) != 0)
-        return err_set(err, ERR_INVALID, "%s is no checkpoint of this program", name);
+        return err_set(err, ERR_INVALID, "%s is not a checkpoint of this program", name);
     memcpy(&h, bytes, sizeof(h));
     if (h.version != VERSION)
         return err_set(err, ERR_UNSUPPORTED,
                        "%s has version %u of the checkpoint format; this program reads %d", name,
                        h.version, VERSION);
+    if (h.zero != 0)
+        return err_set(err, ERR_INVALID, "%s is damaged: its header is wrong", name);
     if (h.length != len - sizeof(h))
-        return err_set(err, ERR_INVALID, "%s is cut off: %zu bytes of %zu are there", name, len,
-                       (size_t)h.length + sizeof(h));
+        return err_set(err, ERR_INVALID,
+                       "%s is cut off: its header announces %llu bytes, and %zu follow", name,
+                       (unsigned long long)h.length, len - sizeof(h));
     hash = XXH3_128bits((const char *)bytes + sizeof(h), h.length);
     if (hash.low64 != h.hash[0] || hash.high64 != h.hash[1])
         return err_set(err, ERR_INVALID, "%s is damaged: its checksum is wrong", name);
@@ -183,64 +280,163 @@ static int check_identity(const struct tensorfile *f, const struct state_identit
     return 0;
 }
 
-static int take(const struct tensorfile *f, const char *key, void *out, size_t bytes,
-                const char *name, struct err *err)
+static int wrong(const char *name, const char *what, struct err *err)
 {
-    const struct tensor *t = tensorfile_find(f, key);
+    return err_set(err, ERR_INVALID, "%s is damaged: %s", name, what);
+}
 
-    if (!t || t->bytes != bytes)
-        return err_set(err, ERR_INVALID, "%s lacks a whole tensor %s", name, key);
-    memcpy(out, t->data, bytes);
+/* The step in decimal, as it is written: no sign, no leading zero, nothing else. */
+static bool step_is(const char *text, int step)
+{
+    char wanted[16];
+
+    snprintf(wanted, sizeof(wanted), "%d", step);
+    return text && strcmp(text, wanted) == 0;
+}
+
+/* Sets *ret_identified. */
+static int check_progress(const struct state *s, const struct tensorfile *f,
+                          const struct state_identity *identity, int step, const char *name,
+                          bool *ret_identified, struct err *err)
+{
+    const char *known = tensorfile_metadata(f, "identified");
+    bool identified = s->layout->directions > 0 && step >= identity->prelaunch_steps;
+
+    if (step < 0 || step > identity->steps)
+        return wrong(name, "its step is not one of the job's", err);
+    if (!step_is(tensorfile_metadata(f, "step"), step))
+        return wrong(name, "its step is not the one in its name", err);
+    if (!known || strcmp(known, identified ? "yes" : "no") != 0)
+        return wrong(name, "it has directions before they are chosen, or lacks them after", err);
+    *ret_identified = identified;
     return 0;
 }
 
-static int take_chosen(struct state *s, const struct tensorfile *f, const char *name,
-                       struct err *err)
+static bool tensor_is(const struct tensor *t, const struct tensor_out *wanted)
+{
+    return t && t->type == wanted->type && t->n_dims == wanted->n_dims &&
+           memcmp(t->shape, wanted->shape, (size_t)t->n_dims * sizeof(t->shape[0])) == 0 &&
+           t->bytes == tensor_bytes(wanted);
+}
+
+/* Exactly the tensors that a state of this layout has. */
+static int check_tensors(const struct state *s, const struct tensorfile *f, bool identified,
+                         const char *name, struct err *err)
+{
+    struct tensor_out tensors[TENSORS_IDENTIFIED];
+    struct joined j;
+    int i, n;
+
+    joined_size(&j, s->layout);
+    n = list_tensors(s, &j, identified, tensors);
+    for (i = 0; i < n; i++)
+        if (!tensor_is(tensorfile_find(f, tensors[i].name), &tensors[i]))
+            return err_set(err, ERR_INVALID,
+                           "%s is damaged: tensor %s is missing, or has another type or shape",
+                           name, tensors[i].name);
+    if (tensorfile_count(f) != n)
+        return wrong(name, "it has more tensors than a checkpoint", err);
+    return 0;
+}
+
+static const void *data_of(const struct tensorfile *f, const char *key)
+{
+    return tensorfile_find(f, key)->data;
+}
+
+/* k different numbers of [0, n). */
+static bool indices_are_right(const char *at, int k, int n)
+{
+    int32_t x, y;
+    int i, j;
+
+    for (i = 0; i < k; i++) {
+        memcpy(&x, at + (size_t)i * sizeof(x), sizeof(x));
+        if (x < 0 || x >= n)
+            return false;
+        for (j = 0; j < i; j++) {
+            memcpy(&y, at + (size_t)j * sizeof(y), sizeof(y));
+            if (x == y)
+                return false;
+        }
+    }
+    return true;
+}
+
+static int check_directions(const struct state *s, const struct tensorfile *f, const char *name,
+                            struct err *err)
 {
     size_t n = (size_t)s->layout->n, k = (size_t)s->layout->directions;
+    const char *indices = data_of(f, "indices");
     struct joined j;
-    int rc = joined_open(&j, s->layout, err);
+    size_t i;
 
-    if (rc == 0)
-        rc = take(f, "indices", j.indices, n * k * sizeof(*j.indices), name, err);
-    if (rc == 0)
-        rc = take(f, "delta", j.delta, n * k * sizeof(*j.delta), name, err);
-    if (rc == 0)
-        rc = take(f, "sigma", j.sigma, n * k * sizeof(*j.sigma), name, err);
-    if (rc == 0)
-        rc = take(f, "next_delta", j.next_delta, n * sizeof(*j.next_delta), name, err);
-    if (rc == 0)
-        rc = take(f, "U", j.U, j.rows * k * sizeof(*j.U), name, err);
-    if (rc == 0)
-        rc = take(f, "V", j.V, j.columns * k * sizeof(*j.V), name, err);
-    if (rc == 0)
-        copy_chosen(&j, s, false);
-    joined_close(&j);
-    return rc;
+    joined_size(&j, s->layout);
+    for (i = 0; i < n; i++) {
+        const struct trainable_map *map = &s->layout->maps[i];
+        int smaller = map->rows < map->columns ? map->rows : map->columns;
+        if (!indices_are_right(indices + i * k * sizeof(int32_t), (int)k, smaller))
+            return wrong(name, "an index of a direction is out of range or is there twice", err);
+    }
+    if (!doubles_are_right(data_of(f, "delta"), n * k, 0) ||
+        !doubles_are_right(data_of(f, "sigma"), n * k, 0) ||
+        !doubles_are_right(data_of(f, "next_delta"), n, 0))
+        return wrong(name, "a delta or sigma is negative or not finite", err);
+    if (!floats_are_right(data_of(f, "U"), j.rows * k, -FLT_MAX) ||
+        !floats_are_right(data_of(f, "V"), j.columns * k, -FLT_MAX))
+        return wrong(name, "a number of a direction is not finite", err);
+    return 0;
 }
 
-static int take_all(struct state *s, const struct tensorfile *f, const char *name, struct err *err)
+static int check_numbers(const struct state *s, const struct tensorfile *f, bool identified,
+                         const char *name, struct err *err)
 {
-    size_t bytes = s->layout->count * sizeof(float);
-    const char *step = tensorfile_metadata(f, "step"),
-               *known = tensorfile_metadata(f, "identified");
-    int rc = take(f, "params", s->params, bytes, name, err);
+    size_t n = s->layout->count;
 
-    if (rc == 0)
-        rc = take(f, "m", s->m, bytes, name, err);
-    if (rc == 0)
-        rc = take(f, "v", s->v, bytes, name, err);
-    s->identified = known && strcmp(known, "yes") == 0;
-    if (rc == 0 && s->identified && s->chosen)
-        rc = take_chosen(s, f, name, err);
-    s->step = step ? atoi(step) : 0;
-    return rc;
+    if (!floats_are_right(data_of(f, "params"), n, -FLT_MAX) ||
+        !floats_are_right(data_of(f, "m"), n, -FLT_MAX))
+        return wrong(name, "a trained number or a moment of it is not finite", err);
+    if (!floats_are_right(data_of(f, "v"), n, 0))
+        return wrong(name, "a second moment is negative or not finite", err);
+    return identified ? check_directions(s, f, name, err) : 0;
 }
 
-int state_decode(struct state *s, const struct state_identity *identity, const void *bytes,
-                 size_t len, const char *name, struct err *err)
+static void copy_tensor(const struct tensorfile *f, const char *key, void *out)
+{
+    const struct tensor *t = tensorfile_find(f, key);
+
+    memcpy(out, t->data, t->bytes);
+}
+
+/* All has been checked. */
+static int take_all(struct state *s, const struct tensorfile *f, bool identified, struct err *err)
+{
+    struct joined j = {0};
+    int rc = identified ? joined_open(&j, s->layout, err) : 0;
+
+    if (rc == 0 && identified) {
+        copy_tensor(f, "indices", j.indices);
+        copy_tensor(f, "delta", j.delta);
+        copy_tensor(f, "sigma", j.sigma);
+        copy_tensor(f, "next_delta", j.next_delta);
+        copy_tensor(f, "U", j.U);
+        copy_tensor(f, "V", j.V);
+        copy_chosen(&j, s, false);
+    }
+    joined_close(&j);
+    if (rc < 0)
+        return rc;
+    copy_tensor(f, "params", s->params);
+    copy_tensor(f, "m", s->m);
+    copy_tensor(f, "v", s->v);
+    return 0;
+}
+
+int state_decode(struct state *s, const struct state_identity *identity, int step,
+                 const void *bytes, size_t len, const char *name, struct err *err)
 {
     struct tensorfile *f = NULL;
+    bool identified = false;
     int rc = check_header(bytes, len, name, err);
 
     if (rc < 0)
@@ -250,7 +446,17 @@ int state_decode(struct state *s, const struct state_identity *identity, const v
     if (rc == 0)
         rc = check_identity(f, identity, name, err);
     if (rc == 0)
-        rc = take_all(s, f, name, err);
+        rc = check_progress(s, f, identity, step, name, &identified, err);
+    if (rc == 0)
+        rc = check_tensors(s, f, identified, name, err);
+    if (rc == 0)
+        rc = check_numbers(s, f, identified, name, err);
+    if (rc == 0)
+        rc = take_all(s, f, identified, err);
     tensorfile_close(f);
-    return rc;
+    if (rc < 0)
+        return rc;
+    s->identified = identified;
+    s->step = step;
+    return 0;
 }

@@ -303,3 +303,11 @@ int train_run(struct ranks *ranks, const struct train_options *options,
         *ret_outcome = outcome;
     return rc;
 }
+
+void train_refuse(const struct train_options *options, const struct err *err)
+{
+    struct train t = {.options = options, .metrics = {.fd = -1}, .lock_fd = -1};
+
+    tell_outcome(&t, err->code, TRAIN_DONE, err);
+    close_train(&t);
+}

@@ -23,3 +23,6 @@ enum train_outcome { TRAIN_DONE, TRAIN_STOPPED };
 /* Reports and writes outcome.json whatever happens. */
 int train_run(struct ranks *ranks, const struct train_options *options,
               enum train_outcome *ret_outcome, struct err *err);
+
+/* Reports and writes down that the ranks of this launch do not come together (ranks_open() failed with err). */
+void train_refuse(const struct train_options *options, const struct err *err);

@@ -47,7 +47,8 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
         rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
                           &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
     if (rc == 0)
-        rc = workers_set_up(&t->workers, job_of(t), cache, t->identity.weights, err);
+        rc = workers_set_up(&t->workers, job_of(t), t->loaded.model, cache, t->identity.weights,
+                            err);
     free(cache);
     if (rc == 0)
         log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
@@ -114,6 +115,8 @@ static int lock_output(struct train *t, struct err *err)
 
     if (rc == ERR_STATE)
         err_set(err, rc, "another coordinator still works in %s: end it first", t->options->output);
+    if (rc == 0)
+        file_remove_temporaries(t->options->output);
     free(path);
     return rc;
 }
@@ -132,6 +135,8 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);
+        t->identity.steps = job_of(t)->steps;
+        t->identity.prelaunch_steps = job_of(t)->prelaunch_steps;
         rc = set_up_workers(t, &notices, err);
     }
     if (rc == 0)

@@ -69,29 +69,61 @@ static int send_body(struct workers *w, int rank, enum rank_tag tag, struct err 
     return ranks_send(w->ranks, rank, tag, w->body.data ? w->body.data : "", w->body.len, err);
 }
 
-/* The next answer with this tag, from any worker. */
-static int next_answer(struct workers *w, enum rank_tag tag, struct rank_message *ret,
-                       struct err *err)
+static int rank_failed(const struct workers *w, const struct rank_message *m, struct err *err)
 {
-    int rc = ranks_receive(w->ranks, RANK_ANY, RANK_ANY, ret, err);
+    char text[800];
+    int code = rank_error_read(&m->body, text, sizeof(text));
 
-    if (rc < 0 || ret->tag == (int)tag)
-        return rc;
-    if (ret->tag == RANK_ERROR)
-        rc = err_set(err, ERR_PEER, "worker %d (stage %d): %.*s", ret->source,
-                     stage_of(w, ret->source), (int)ret->body.len,
-                     ret->body.data ? ret->body.data : "");
-    else
-        rc = err_set(err, ERR_PEER, "worker %d answered with message %d where %d was due",
-                     ret->source, ret->tag, tag);
-    buf_free(&ret->body);
-    return rc;
+    return err_set(err, code, "rank %d (%s, stage %d): %s", m->source,
+                   ranks_node(w->ranks, m->source), stage_of(w, m->source), text);
 }
 
-static int send_setup(struct workers *w, const struct job *job, const char *yaml, const char *cache,
-                      int replica, int stage, struct err *err)
+static int check_answer(const struct workers *w, const struct rank_message *m, enum rank_tag tag,
+                        const bool *answered, struct err *err)
+{
+    if (m->source < 1 || m->source > count(w))
+        err_set(err, ERR_PEER, "it has no part in the job (tag %d)", m->tag);
+    else if (m->tag == RANK_ERROR)
+        return rank_failed(w, m, err);
+    else if (m->tag != (int)tag)
+        err_set(err, ERR_PEER, "its tag is %d where %d is due", m->tag, tag);
+    else if (answered[m->source])
+        err_set(err, ERR_PEER, "it has answered before, and others have not");
+    else
+        return 0;
+    return ranks_accuse(w->ranks, m->source, err);
+}
+
+/* The next answer with this tag, from any worker that is not among those that have answered; *answered has a flag for each rank. */
+static int next_answer(struct workers *w, enum rank_tag tag, bool *answered,
+                       struct rank_message *ret, struct err *err)
+{
+    struct rank_message m;
+    int rc = ranks_receive(w->ranks, RANK_ANY, RANK_ANY, &m, err);
+
+    if (rc < 0)
+        return rc;
+    rc = check_answer(w, &m, tag, answered, err);
+    if (rc < 0) {
+        buf_free(&m.body);
+        return rc;
+    }
+    answered[m.source] = true;
+    *ret = m;
+    return 0;
+}
+
+/* A flag for each rank that may answer, by its number; the caller frees it. NULL for lack of memory. */
+static bool *nobody_has_answered(const struct workers *w)
+{
+    return calloc((size_t)count(w) + 1, sizeof(bool));
+}
+
+static int send_setup(struct workers *w, const struct job *job, const struct model_identity *model,
+                      const char *yaml, const char *cache, int replica, int stage, struct err *err)
 {
     struct rank_setup setup = {
+        .model = *model,
         .stage = stage,
         .stages = w->stages,
         .replica = replica,
@@ -110,53 +142,97 @@ static int send_setup(struct workers *w, const struct job *job, const char *yaml
     return send_body(w, rank_of(w, replica, stage), RANK_SETUP, err);
 }
 
-/* Adds up the hashes of one replica's shares; the others' must come to the same. */
+/* Every replica has read the same weights for a stage. */
+static int compare_replicas(const struct workers *w, const struct rank_ready *ready,
+                            struct err *err)
+{
+    int i, stage, first, other;
+
+    for (i = w->stages; i < count(w); i++) {
+        stage = i % w->stages;
+        first = rank_of(w, 0, stage);
+        other = 1 + i;
+        if (memcmp(ready[first].weights_hash, ready[other].weights_hash,
+                   sizeof(ready[first].weights_hash)) != 0)
+            return err_set(err, ERR_INVALID,
+                           "rank %d (%s) and rank %d (%s) read different weights for layers %d to "
+                           "%d: put the same files on every node",
+                           first, ranks_node(w->ranks, first), other, ranks_node(w->ranks, other),
+                           w->first_layer[stage], w->first_layer[stage + 1] - 1);
+    }
+    return 0;
+}
+
+/* Adds up the hashes of the shares of replica 0. */
+static void print_weights(const struct workers *w, const struct rank_ready *ready,
+                          char ret_weights[33])
+{
+    uint64_t sum[2] = {0, 0};
+    int stage;
+
+    for (stage = 0; stage < w->stages; stage++) {
+        sum[0] += ready[rank_of(w, 0, stage)].weights_hash[0];
+        sum[1] += ready[rank_of(w, 0, stage)].weights_hash[1];
+    }
+    snprintf(ret_weights, 33, "%016llx%016llx", (unsigned long long)sum[1],
+             (unsigned long long)sum[0]);
+}
+
 static int gather_ready(struct workers *w, char ret_weights[33], struct err *err)
 {
-    uint64_t(*sums)[2] = calloc((size_t)w->replicas, sizeof(*sums));
-    struct rank_message m;
-    int i, rc = sums ? 0 : err_nomem(err, (size_t)w->replicas * sizeof(*sums));
+    struct rank_ready *ready = calloc((size_t)count(w) + 1, sizeof(*ready));
+    bool *answered = nobody_has_answered(w);
+    int i, rc = ready && answered ? 0 : err_nomem(err, (size_t)count(w) * sizeof(*ready));
 
     for (i = 0; i < count(w) && rc == 0; i++) {
-        const struct rank_ready *ready;
-        rc = next_answer(w, RANK_READY, &m, err);
+        struct rank_message m;
+        rc = next_answer(w, RANK_READY, answered, &m, err);
         if (rc < 0)
             break;
-        ready = (const struct rank_ready *)m.body.data;
-        sums[(m.source - 1) / w->stages][0] += ready->weights_hash[0];
-        sums[(m.source - 1) / w->stages][1] += ready->weights_hash[1];
-        w->resident_bytes += ready->resident_bytes;
-        w->threads += ready->threads;
+        rc = rank_ready_read(&m.body, &ready[m.source], err);
         buf_free(&m.body);
+        if (rc < 0)
+            ranks_accuse(w->ranks, m.source, err);
+        w->resident_bytes += ready[m.source].resident_bytes;
+        w->threads += ready[m.source].threads;
     }
-    for (i = 1; i < w->replicas && rc == 0; i++)
-        if (memcmp(sums[0], sums[i], sizeof(sums[0])) != 0)
-            rc = err_set(err, ERR_INVALID,
-                         "replicas 0 and %d read different weights: is the model the same file on "
-                         "every node?",
-                         i);
     if (rc == 0)
-        snprintf(ret_weights, 33, "%016llx%016llx", (unsigned long long)sums[0][1],
-                 (unsigned long long)sums[0][0]);
-    free(sums);
+        rc = compare_replicas(w, ready, err);
+    if (rc == 0)
+        print_weights(w, ready, ret_weights);
+    free(ready);
+    free(answered);
     return rc;
 }
 
-int workers_set_up(struct workers *w, const struct job *job, const char *cache,
-                   char ret_weights[33], struct err *err)
+int workers_set_up(struct workers *w, const struct job *job, const struct model *model,
+                   const char *cache, char ret_weights[33], struct err *err)
 {
     struct job plain = *job; /* a worker has no use for what was asked of Slurm */
+    struct model_identity identity;
     char *yaml;
-    int i, rc;
+    int i, rc = model_identify(model, &identity, err);
 
+    if (rc < 0)
+        return rc;
     plain.launcher = LAUNCHER_LOCAL;
     yaml = job_to_yaml(&plain);
     rc = yaml ? 0 : err_nomem(err, 0);
 
     for (i = 0; i < count(w) && rc == 0; i++)
-        rc = send_setup(w, job, yaml, cache, i / w->stages, i % w->stages, err);
+        rc = send_setup(w, job, &identity, yaml, cache, i / w->stages, i % w->stages, err);
     free(yaml);
     return rc < 0 ? rc : gather_ready(w, ret_weights, err);
+}
+
+/* Micro-batches of a step that fall to a replica. */
+static int micro_batches_of(const struct workers *w, int n_micro, int replica)
+{
+    int i, n = 0;
+
+    for (i = 0; i < n_micro; i++)
+        n += order_replica(i, n_micro, w->replicas) == replica;
+    return n;
 }
 
 static int send_step(struct workers *w, const struct state *s, const struct packed_step *packed,
@@ -171,33 +247,52 @@ static int send_step(struct workers *w, const struct state *s, const struct pack
     };
     int i;
 
-    for (i = 0; i < packed->n_micro; i++)
-        header.n_micro += order_replica(i, packed->n_micro, w->replicas) == replica;
+    header.n_micro = micro_batches_of(w, packed->n_micro, replica);
     w->body.len = 0;
     buf_append(&w->body, &header, sizeof(header));
-    buf_append(&w->body, s->params + w->begin[stage], header.n_params * sizeof(float));
+    buf_append(&w->body, s->params + w->begin[stage], slice_size(w, stage) * sizeof(float));
     for (i = 0; i < packed->n_micro; i++)
         if (order_replica(i, packed->n_micro, w->replicas) == replica)
             buf_append(&w->body, packed->micro[i].data, packed->micro[i].len);
     return send_body(w, rank_of(w, replica, stage), RANK_STEP, err);
 }
 
-static int check_gradients(const struct workers *w, const struct rank_message *m, int step,
-                           struct err *err)
-{
-    const struct rank_gradients *g = (const struct rank_gradients *)m->body.data;
-    size_t n = slice_size(w, stage_of(w, m->source));
+/* What the workers answer to a step. */
+struct step_answer {
+    struct buf body;
+    const double *losses;
+    const float *gradients; /* of the share; in the body */
+    int n_losses;
+    bool has_gradients;
+};
 
-    if (m->body.len >= sizeof(*g) && g->step == step && (g->n_params == 0 || g->n_params == n) &&
-        m->body.len ==
-            sizeof(*g) + (size_t)g->n_losses * sizeof(double) + g->n_params * sizeof(float))
-        return 0;
-    return err_set(err, ERR_PEER, "worker %d answered step %d with %zu bytes", m->source, step,
-                   m->body.len);
+struct step_due {
+    int step, n_micro;
+    bool evaluate;
+};
+
+static int read_answer(const struct workers *w, struct rank_message *m, const struct step_due *due,
+                       struct step_answer *ret, struct err *err)
+{
+    int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages;
+    int n_micro = micro_batches_of(w, due->n_micro, replica), rc;
+    struct step_answer a = {.body = m->body};
+
+    a.n_losses = stage == w->stages - 1 ? n_micro : 0;
+    a.has_gradients = !due->evaluate && n_micro > 0;
+    rc = rank_gradients_read(&a.body, due->step, a.n_losses,
+                             a.has_gradients ? slice_size(w, stage) : 0, &a.losses, &a.gradients,
+                             err);
+    if (rc < 0) {
+        buf_free(&m->body);
+        return ranks_accuse(w->ranks, m->source, err);
+    }
+    *ret = a;
+    return 0;
 }
 
 /* Sums a stage's gradients over the replicas, and the losses, in an order that does not depend on who came first. */
-static int sum_stage(struct workers *w, const struct rank_message *answers, int stage,
+static int sum_stage(struct workers *w, const struct step_answer *answers, int stage,
                      float *gradient, double *loss, struct err *err)
 {
     struct grad_tree *tree = &w->trees[stage];
@@ -207,21 +302,15 @@ static int sum_stage(struct workers *w, const struct rank_message *answers, int 
 
     tree_begin(tree);
     for (replica = 0; replica < w->replicas; replica++) {
-        const struct buf *body = &answers[rank_of(w, replica, stage)].body;
-        const struct rank_gradients *g = (const struct rank_gradients *)body->data;
-        const double *losses;
-        if (!g)
-            return err_set(err, ERR_PEER, "worker %d has not answered, but another has twice",
-                           rank_of(w, replica, stage));
-        losses = (const double *)(g + 1);
-        for (i = 0; i < g->n_losses; i++)
-            *loss += losses[i];
-        if (g->n_params == 0)
+        const struct step_answer *a = &answers[rank_of(w, replica, stage)];
+        for (i = 0; i < a->n_losses; i++)
+            *loss += a->losses[i];
+        if (!a->has_gradients)
             continue;
         rc = tree_leaf(tree, &leaf, err);
         if (rc < 0)
             return rc;
-        memcpy(leaf, losses + g->n_losses, tree->n * sizeof(float));
+        memcpy(leaf, a->gradients, tree->n * sizeof(float));
         tree_push(tree);
     }
     sum = tree_sum(tree);
@@ -230,20 +319,18 @@ static int sum_stage(struct workers *w, const struct rank_message *answers, int 
     return 0;
 }
 
-static int gather_step(struct workers *w, int step, float *gradient, double *ret_loss,
-                       struct err *err)
+static int gather_step(struct workers *w, const struct step_due *due, float *gradient,
+                       double *ret_loss, struct err *err)
 {
-    struct rank_message *answers = calloc((size_t)count(w) + 1, sizeof(*answers));
-    int i, rc = answers ? 0 : err_nomem(err, (size_t)count(w) * sizeof(*answers));
+    struct step_answer *answers = calloc((size_t)count(w) + 1, sizeof(*answers));
+    bool *answered = nobody_has_answered(w);
+    int i, rc = answers && answered ? 0 : err_nomem(err, (size_t)count(w) * sizeof(*answers));
 
     for (i = 0; i < count(w) && rc == 0; i++) {
         struct rank_message m;
-        rc = next_answer(w, RANK_GRADIENTS, &m, err);
-        if (rc < 0)
-            break;
-        rc = check_gradients(w, &m, step, err);
-        buf_free(&answers[m.source].body);
-        answers[m.source] = m;
+        rc = next_answer(w, RANK_GRADIENTS, answered, &m, err);
+        if (rc == 0)
+            rc = read_answer(w, &m, due, &answers[m.source], err);
     }
     *ret_loss = 0;
     for (i = 0; i < w->stages && rc == 0; i++)
@@ -251,56 +338,60 @@ static int gather_step(struct workers *w, int step, float *gradient, double *ret
     for (i = 0; answers && i <= count(w); i++)
         buf_free(&answers[i].body);
     free(answers);
+    free(answered);
     return rc;
 }
 
 int workers_step(struct workers *w, const struct state *s, const struct packed_step *packed,
                  int step, float *gradient, double *ret_loss, struct err *err)
 {
+    const struct step_due due = {step, packed->n_micro, gradient == NULL};
     int i, rc = 0;
 
     for (i = 0; i < count(w) && rc == 0; i++)
         rc = send_step(w, s, packed, step, gradient == NULL, i / w->stages, i % w->stages, err);
-    return rc < 0 ? rc : gather_step(w, step, gradient, ret_loss, err);
+    return rc < 0 ? rc : gather_step(w, &due, gradient, ret_loss, err);
 }
 
-/* Reads one map's directions into s. */
-static int take_map(struct state *s, struct rank_cursor *c, struct err *err)
+static void take_map(struct state *s, int map, const struct rank_directions_view *v)
 {
-    const void *at = rank_take(c, sizeof(struct rank_directions));
-    size_t k = (size_t)s->layout->directions, rows, columns;
-    const char *arrays;
-    struct rank_directions d;
-    struct chosen *chosen;
+    size_t k = (size_t)s->layout->directions;
+    struct chosen *chosen = &s->chosen[map];
 
-    if (!at)
-        return err_set(err, ERR_PEER, "a worker's directions are cut off");
-    memcpy(&d, at, sizeof(d));
-    if (d.map < 0 || d.map >= s->layout->n || (size_t)d.k != k ||
-        d.rows != s->layout->maps[d.map].rows || d.columns != s->layout->maps[d.map].columns)
-        return err_set(err, ERR_PEER, "a worker sent directions of a map that is not there");
-    rows = (size_t)d.rows;
-    columns = (size_t)d.columns;
-    arrays =
-        rank_take(c, k * (sizeof(int32_t) + 2 * sizeof(double) + (rows + columns) * sizeof(float)));
-    if (!arrays)
-        return err_set(err, ERR_PEER, "a worker's directions are cut off");
-    chosen = &s->chosen[d.map];
-    chosen->next_delta = d.next_delta;
-    memcpy(chosen->indices, arrays, k * sizeof(int32_t));
-    arrays += k * sizeof(int32_t);
-    memcpy(chosen->delta, arrays, k * sizeof(double));
-    arrays += k * sizeof(double);
-    memcpy(chosen->sigma, arrays, k * sizeof(double));
-    arrays += k * sizeof(double);
-    memcpy(chosen->U, arrays, k * rows * sizeof(float));
-    memcpy(chosen->V, arrays + k * rows * sizeof(float), k * columns * sizeof(float));
-    return 0;
+    chosen->next_delta = v->next_delta;
+    memcpy(chosen->indices, v->indices, k * sizeof(*chosen->indices));
+    memcpy(chosen->delta, v->delta, k * sizeof(*chosen->delta));
+    memcpy(chosen->sigma, v->sigma, k * sizeof(*chosen->sigma));
+    memcpy(chosen->U, v->U, k * (size_t)s->layout->maps[map].rows * sizeof(*chosen->U));
+    memcpy(chosen->V, v->V, k * (size_t)s->layout->maps[map].columns * sizeof(*chosen->V));
+}
+
+/* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once, in rising order. */
+static int take_maps(const struct workers *w, const struct rank_message *m, struct state *s,
+                     struct err *err)
+{
+    int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages, i, rc = 0;
+    struct rank_cursor c = rank_cursor(&m->body);
+    struct rank_directions_view v;
+
+    for (i = 0; i < s->layout->n && rc == 0; i++) {
+        int layer = s->layout->maps[i].layer;
+        if (layer < w->first_layer[stage] || layer >= w->first_layer[stage + 1] ||
+            i % w->replicas != replica)
+            continue;
+        rc = rank_directions_read(&c, s->layout, i, &v, err);
+        if (rc == 0)
+            take_map(s, i, &v);
+    }
+    if (rc == 0)
+        rc = rank_end(&c, err);
+    return rc < 0 ? ranks_accuse(w->ranks, m->source, err) : 0;
 }
 
 int workers_identify(struct workers *w, struct state *s, struct err *err)
 {
-    int i, rc = 0, maps = 0;
+    bool *answered = nobody_has_answered(w);
+    int i, rc = answered ? 0 : err_nomem(err, (size_t)count(w));
 
     for (i = 0; i < count(w) && rc == 0; i++) {
         int stage = i % w->stages;
@@ -310,17 +401,13 @@ int workers_identify(struct workers *w, struct state *s, struct err *err)
     }
     for (i = 0; i < count(w) && rc == 0; i++) {
         struct rank_message m;
-        struct rank_cursor c;
-        rc = next_answer(w, RANK_IDENTIFIED, &m, err);
+        rc = next_answer(w, RANK_IDENTIFIED, answered, &m, err);
         if (rc < 0)
             break;
-        c = (struct rank_cursor){m.body.data, m.body.data + m.body.len};
-        for (; rc == 0 && c.at < c.end; maps++)
-            rc = take_map(s, &c, err);
+        rc = take_maps(w, &m, s, err);
         buf_free(&m.body);
     }
-    if (rc == 0 && maps != s->layout->n)
-        rc = err_set(err, ERR_PEER, "directions came for %d modules of %d", maps, s->layout->n);
+    free(answered);
     if (rc == 0)
         s->identified = true;
     return rc;

@@ -89,9 +89,16 @@ class Tree(unittest.TestCase):
 
 class Programs(unittest.TestCase):
     def test_they_start(self):
+        builds = set()
         for name in PROGRAMS:
-            self.assertEqual(run(installed("bin", name), "--version"), f"{name} {VERSION}\n")
+            said = run(installed("bin", name), "--version")
+            self.assertEqual(said.splitlines()[-1], f"{name} {VERSION}")
+            # The ranks of a job must be of one build: they name it.
+            if name in ("dash-coordinator", "dash-worker"):
+                self.assertRegex(said, rf"\A{name} build [0-9a-f]{{16}}\n")
+                builds.add(said.split()[2])
             self.assertIn("Usage:", run(installed("bin", name), "--help"))
+        self.assertEqual(len(builds), 1)
         for mode in ("generate", "probe"):
             self.assertIn("Usage:", run(installed("bin/dash-worker"), mode, "--help"))
 

@@ -1,0 +1,10 @@
+# Writes OUTPUT, the C source of core/build.h's identity: a hash of COMPILED and of the files of SOURCE that LIST names.
+file(STRINGS ${LIST} names)
+set(all "${COMPILED}")
+foreach(name ${names})
+    file(SHA256 ${SOURCE}/${name} hash)
+    string(APPEND all "\n${name} ${hash}")
+endforeach()
+string(SHA256 identity "${all}")
+string(SUBSTRING ${identity} 0 16 identity)
+file(WRITE ${OUTPUT} "#include \"core/build.h\"\n\nconst char build_identity[17] = \"${identity}\";\n")

@@ -1,0 +1,385 @@
+/* proto/rank_bodies.c - see rank_bodies.h. Sizes are computed in size_t from counts that are checked before: no product overflows. */
+#include "proto/rank_bodies.h"
+#include <float.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_MOST = 4096 };
+
+static int wrong(struct err *err, const char *what)
+{
+    return err_set(err, ERR_PEER, "%s", what);
+}
+
+struct rank_cursor rank_cursor(const struct buf *body)
+{
+    static const char nothing[1];
+
+    return body->data ? (struct rank_cursor){body->data, body->data + body->len}
+                      : (struct rank_cursor){nothing, nothing};
+}
+
+const void *rank_take(struct rank_cursor *c, size_t len)
+{
+    const void *at = c->at;
+
+    if ((size_t)(c->end - c->at) < len)
+        return NULL;
+    c->at += len;
+    return at;
+}
+
+int rank_end(const struct rank_cursor *c, struct err *err)
+{
+    if (c->at == c->end)
+        return 0;
+    return err_set(err, ERR_PEER, "%zu bytes are left over", (size_t)(c->end - c->at));
+}
+
+static bool floats_are_finite(const float *x, size_t n)
+{
+    bool finite = true;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        finite &= fabsf(x[i]) <= FLT_MAX;
+    return finite;
+}
+
+/* n doubles, wherever they lie, from 0 on and finite. */
+static bool doubles_are_right(const char *at, size_t n)
+{
+    bool right = true;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        double x;
+        memcpy(&x, at + i * sizeof(x), sizeof(x));
+        right &= x >= 0 && x <= DBL_MAX;
+    }
+    return right;
+}
+
+/* ---- setup ---- */
+
+static int check_place(const struct rank_setup *s, int rank, int count, struct err *err)
+{
+    if (s->stages < 1 || s->stage < 0 || s->stage >= s->stages)
+        return err_set(err, ERR_PEER, "stage %d of %d", s->stage, s->stages);
+    if (s->replicas < 1 || s->replica < 0 || s->replica >= s->replicas)
+        return err_set(err, ERR_PEER, "replica %d of %d", s->replica, s->replicas);
+    if ((int64_t)s->stages * s->replicas >= count)
+        return err_set(err, ERR_PEER, "%d stages x %d replicas for %d workers", s->stages,
+                       s->replicas, count - 1);
+    if (rank != 1 + s->replica * s->stages + s->stage)
+        return err_set(err, ERR_PEER, "stage %d of replica %d, which is not rank %d", s->stage,
+                       s->replica, rank);
+    return 0;
+}
+
+static int check_share(const struct rank_setup *s, struct err *err)
+{
+    int n = s->model.config.n_layers;
+
+    if (s->first_layer < 0 || s->first_layer >= s->last_layer || s->last_layer > n ||
+        (s->first_layer == 0) != (s->stage == 0) ||
+        (s->last_layer == n) != (s->stage == s->stages - 1))
+        return err_set(err, ERR_PEER, "layers %d to %d of %d for stage %d of %d", s->first_layer,
+                       s->last_layer, n, s->stage, s->stages);
+    if (s->threads < 0 || s->threads > THREADS_MOST)
+        return err_set(err, ERR_PEER, "%d threads", s->threads);
+    return 0;
+}
+
+int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
+                    char **ret_job, char **ret_cache, struct err *err)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const void *at = rank_take(&c, sizeof(struct rank_setup));
+    const char *text, *folder;
+    char *job, *cache = NULL;
+    struct rank_setup s;
+    int rc;
+
+    if (!at)
+        return wrong(err, "a setup that is cut off");
+    memcpy(&s, at, sizeof(s));
+    text = rank_take(&c, s.job_len);
+    folder = rank_take(&c, s.cache_len);
+    if (!text || !folder || rank_end(&c, err) < 0)
+        return wrong(err, "a setup whose lengths are wrong");
+    if (s.job_len == 0 || memchr(text, '\0', s.job_len) || memchr(folder, '\0', s.cache_len))
+        return wrong(err, "a setup without a job, or with a NUL in its text");
+    rc = check_place(&s, rank, count, err);
+    if (rc == 0)
+        rc = check_share(&s, err);
+    if (rc < 0)
+        return err_prefix(err, "a setup with");
+    job = strndup(text, s.job_len);
+    if (s.cache_len)
+        cache = strndup(folder, s.cache_len);
+    if (!job || (s.cache_len && !cache)) {
+        free(job);
+        free(cache);
+        return err_nomem(err, s.job_len);
+    }
+    *ret = s;
+    *ret_job = job;
+    *ret_cache = cache;
+    return 0;
+}
+
+int rank_ready_read(const struct buf *body, struct rank_ready *ret, struct err *err)
+{
+    struct rank_ready ready;
+
+    if (body->len != sizeof(ready))
+        return err_set(err, ERR_PEER, "%zu bytes to say that it is ready", body->len);
+    memcpy(&ready, body->data, sizeof(ready));
+    if (ready.threads < 1 || ready.threads > THREADS_MOST)
+        return err_set(err, ERR_PEER, "%d threads", ready.threads);
+    *ret = ready;
+    return 0;
+}
+
+/* ---- step ---- */
+
+int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret,
+                   const float **ret_params, struct err *err)
+{
+    const void *at = rank_take(c, sizeof(struct rank_step));
+    const float *params;
+    struct rank_step s;
+
+    if (!at)
+        return wrong(err, "a step that is cut off");
+    memcpy(&s, at, sizeof(s));
+    if (s.step < 1 || s.dash > 1 || s.evaluate > 1)
+        return err_set(err, ERR_PEER, "step %d with flags %d and %d", s.step, s.dash, s.evaluate);
+    if (!(s.inv_trained > 0 && s.inv_trained <= 1))
+        return err_set(err, ERR_PEER, "a step whose loss has the weight %g", s.inv_trained);
+    if (s.n_params != n_params)
+        return err_set(err, ERR_PEER, "a step with %u parameters, not %zu", s.n_params, n_params);
+    params = rank_take(c, n_params * sizeof(float));
+    if (!params)
+        return wrong(err, "a step that ends within its parameters");
+    if (!floats_are_finite(params, n_params))
+        return wrong(err, "a step with a parameter that is not finite");
+    if (s.n_micro < 0 || (size_t)s.n_micro > (size_t)(c->end - c->at) / sizeof(struct rank_micro))
+        return err_set(err, ERR_PEER, "a step that should hold %d micro-batches", s.n_micro);
+    *ret = s;
+    *ret_params = params;
+    return 0;
+}
+
+static int check_segments(const struct rank_micro_view *v, struct err *err)
+{
+    int i, n = v->header.n_segments;
+
+    if (v->starts[0] != 0 || v->starts[n] != v->header.T)
+        return wrong(err, "segments that do not begin and end with their micro-batch");
+    for (i = 0; i < n; i++) {
+        if (v->starts[i] >= v->starts[i + 1])
+            return wrong(err, "segments of a micro-batch that do not rise");
+        if (v->rows[i] < 0)
+            return err_set(err, ERR_PEER, "row %d of the data", v->rows[i]);
+    }
+    return 0;
+}
+
+static int check_tokens(const struct rank_micro_view *v, int vocab, struct err *err)
+{
+    int i, trained = 0;
+
+    for (i = 0; i < v->header.T; i++) {
+        if (v->ids[i] < 0 || v->ids[i] >= vocab)
+            return err_set(err, ERR_PEER, "token %d where the vocabulary has %d", v->ids[i], vocab);
+        if (v->targets[i] == RANK_NO_TARGET)
+            continue;
+        if (v->targets[i] < 0 || v->targets[i] >= vocab)
+            return err_set(err, ERR_PEER, "target %d where the vocabulary has %d", v->targets[i],
+                           vocab);
+        trained++;
+    }
+    if (trained < 1 || trained != v->header.n_trained)
+        return err_set(err, ERR_PEER, "%d targets in a micro-batch that announces %d", trained,
+                       v->header.n_trained);
+    return 0;
+}
+
+int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *ret, struct err *err)
+{
+    const void *at = rank_take(c, sizeof(struct rank_micro));
+    struct rank_micro_view v;
+    int rc;
+
+    if (!at)
+        return wrong(err, "a step that ends before its micro-batches");
+    memcpy(&v.header, at, sizeof(v.header));
+    if (v.header.index < 0 || v.header.T < 1 || v.header.n_segments < 1 ||
+        v.header.n_segments > v.header.T)
+        return err_set(err, ERR_PEER, "micro-batch %d of %d tokens in %d segments", v.header.index,
+                       v.header.T, v.header.n_segments);
+    v.ids = rank_take(c, (size_t)v.header.T * sizeof(int32_t));
+    v.targets = rank_take(c, (size_t)v.header.T * sizeof(int32_t));
+    v.starts = rank_take(c, ((size_t)v.header.n_segments + 1) * sizeof(int32_t));
+    v.rows = rank_take(c, (size_t)v.header.n_segments * sizeof(int32_t));
+    if (!v.ids || !v.targets || !v.starts || !v.rows)
+        return wrong(err, "a step that ends within a micro-batch");
+    rc = check_segments(&v, err);
+    if (rc == 0)
+        rc = check_tokens(&v, vocab, err);
+    if (rc == 0)
+        *ret = v;
+    return rc;
+}
+
+int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n_params,
+                        const double **ret_losses, const float **ret_gradients, struct err *err)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const void *at = rank_take(&c, sizeof(struct rank_gradients));
+    struct rank_gradients g;
+    const double *losses;
+    const float *gradients;
+
+    if (!at)
+        return wrong(err, "an answer that is cut off");
+    memcpy(&g, at, sizeof(g));
+    if (g.step != step)
+        return err_set(err, ERR_PEER, "an answer to step %d where step %d is due", g.step, step);
+    if (g.n_losses != n_losses || g.n_params != n_params)
+        return err_set(err, ERR_PEER, "%d losses and %u gradients, not %d and %zu", g.n_losses,
+                       g.n_params, n_losses, n_params);
+    if (!isfinite(g.busy_seconds))
+        return wrong(err, "an answer whose time is not a number");
+    losses = rank_take(&c, (size_t)n_losses * sizeof(double));
+    gradients = rank_take(&c, n_params * sizeof(float));
+    if (!losses || !gradients || rank_end(&c, err) < 0)
+        return err_set(err, ERR_PEER, "%zu bytes for %d losses and %zu gradients", body->len,
+                       n_losses, n_params);
+    *ret_losses = losses;
+    *ret_gradients = gradients;
+    return 0;
+}
+
+/* ---- directions ---- */
+
+int rank_params_read(const struct buf *body, size_t n, const float **ret, struct err *err)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const float *params = rank_take(&c, n * sizeof(float));
+
+    if (!params || rank_end(&c, err) < 0)
+        return err_set(err, ERR_PEER, "%zu bytes for %zu parameters", body->len, n);
+    if (!floats_are_finite(params, n))
+        return wrong(err, "a parameter that is not finite");
+    *ret = params;
+    return 0;
+}
+
+/* k different numbers of [0, n). */
+static bool indices_are_right(const char *at, size_t k, int n)
+{
+    int32_t x, y;
+    size_t i, j;
+
+    for (i = 0; i < k; i++) {
+        memcpy(&x, at + i * sizeof(x), sizeof(x));
+        if (x < 0 || x >= n)
+            return false;
+        for (j = 0; j < i; j++) {
+            memcpy(&y, at + j * sizeof(y), sizeof(y));
+            if (x == y)
+                return false;
+        }
+    }
+    return true;
+}
+
+static int check_directions(const struct rank_directions_view *v, const struct trainable_map *map,
+                            size_t k, struct err *err)
+{
+    int smaller = map->rows < map->columns ? map->rows : map->columns;
+
+    if (!indices_are_right(v->indices, k, smaller))
+        return wrong(err, "an index of a direction that is out of range or there twice");
+    if (!doubles_are_right(v->delta, k) || !doubles_are_right(v->sigma, k) ||
+        !(v->next_delta >= 0 && v->next_delta <= DBL_MAX))
+        return wrong(err, "a delta or sigma that is negative or not finite");
+    if (!floats_are_finite(v->U, k * (size_t)map->rows) ||
+        !floats_are_finite(v->V, k * (size_t)map->columns))
+        return wrong(err, "a direction that is not finite");
+    return 0;
+}
+
+int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, int map,
+                         struct rank_directions_view *ret, struct err *err)
+{
+    const struct trainable_map *m = &layout->maps[map];
+    size_t k = (size_t)layout->directions;
+    const void *at = rank_take(c, sizeof(struct rank_directions));
+    struct rank_directions_view v;
+    struct rank_directions d;
+    int rc;
+
+    if (!at)
+        return wrong(err, "directions that are cut off");
+    memcpy(&d, at, sizeof(d));
+    if (d.map != map)
+        return err_set(err, ERR_PEER, "directions of map %d where those of %d are due", d.map, map);
+    if (d.k != layout->directions || d.rows != m->rows || d.columns != m->columns)
+        return err_set(err, ERR_PEER, "%d directions of a %d x %d map, not %d of %d x %d", d.k,
+                       d.rows, d.columns, layout->directions, m->rows, m->columns);
+    v.next_delta = d.next_delta;
+    v.indices = rank_take(c, k * sizeof(int32_t));
+    v.delta = rank_take(c, k * sizeof(double));
+    v.sigma = rank_take(c, k * sizeof(double));
+    v.U = rank_take(c, k * (size_t)m->rows * sizeof(float));
+    v.V = rank_take(c, k * (size_t)m->columns * sizeof(float));
+    if (!v.indices || !v.delta || !v.sigma || !v.U || !v.V)
+        return wrong(err, "directions that are cut off");
+    rc = check_directions(&v, m, k, err);
+    if (rc == 0)
+        *ret = v;
+    return rc;
+}
+
+/* ---- errors ---- */
+
+static bool is_utf8(const char *text, size_t len)
+{
+    json_t *string = json_stringn(text, len);
+    bool is = string != NULL;
+
+    json_decref(string);
+    return is;
+}
+
+int rank_error_read(const struct buf *body, char *ret_text, size_t size)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const void *at = rank_take(&c, sizeof(struct rank_error));
+    struct rank_error e = {ERR_PEER};
+    size_t len, i;
+    bool utf8;
+
+    if (at)
+        memcpy(&e, at, sizeof(e));
+    len = at ? (size_t)(c.end - c.at) : 0;
+    if (len > size - 1)
+        len = size - 1;
+    /* A cut may have left a part of a character. */
+    for (i = 0; len > 0 && i < 3 && !is_utf8(c.at, len) && (c.at[len - 1] & 0x80); i++)
+        len--;
+    utf8 = is_utf8(c.at, len);
+    for (i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)c.at[i];
+        ret_text[i] = byte < ' ' || byte == 0x7f || (byte > 0x7f && !utf8) ? '?' : c.at[i];
+    }
+    ret_text[len] = '\0';
+    return e.code == ERR_INVALID ? ERR_INVALID : ERR_PEER;
+}

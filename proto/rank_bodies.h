@@ -1,0 +1,114 @@
+/* proto/rank_bodies.h - the bodies of the messages between ranks, and their checks.
+ *
+ * A reader checks everything that can be known of a body from itself and from what the caller expects: its exact length, and
+ * every count, index and size in it. It fails with ERR_PEER and words that complete "rank 2 (node n7) sent a wrong
+ * message: ...". Pointers that it gives lie in the body, which must outlive them.
+ */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/model_identity.h"
+#include "core/trainable.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads a body piece by piece; NULL once it is too short. */
+struct rank_cursor {
+    const char *at, *end;
+};
+struct rank_cursor rank_cursor(const struct buf *body);
+const void *rank_take(struct rank_cursor *c, size_t len);
+/* ERR_PEER where something is left over. */
+int rank_end(const struct rank_cursor *c, struct err *err);
+
+struct rank_setup { /* followed by job_len bytes of job YAML and cache_len of the cache's folder */
+    struct model_identity model; /* on the coordinator's node */
+    int stage, stages, replica, replicas;
+    int first_layer, last_layer; /* [first, last) */
+    int threads;                 /* 0: share this host's cores among its workers */
+    uint32_t job_len, cache_len;
+};
+
+/* rank of count: where the message arrived. job and cache are NUL-terminated copies, the caller's; cache is NULL for none. */
+int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
+                    char **ret_job, char **ret_cache, struct err *err);
+
+struct rank_ready {
+    uint64_t weights_hash[2]; /* sum over the share's tensors of their hashes: shares add up */
+    uint64_t resident_bytes;
+    int threads;
+};
+
+int rank_ready_read(const struct buf *body, struct rank_ready *ret, struct err *err);
+
+struct rank_step { /* followed by the share's params (f32), then n_micro micro-batches */
+    int step;
+    int n_micro;      /* of this replica */
+    uint8_t dash;     /* 1: directions are known, c is trained */
+    uint8_t evaluate; /* 1: forward only: losses, no gradient */
+    uint32_t n_params;
+    double inv_trained; /* 1 / trained positions of the whole step */
+};
+
+/* What comes before the micro-batches. n_params: the share's. */
+int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret,
+                   const float **ret_params, struct err *err);
+
+/* One micro-batch: packed segments, one an example, without padding. Followed by int32 ids (T), int32
+ * targets (T; -100: none), int32 starts (n_segments + 1), int32 rows (n_segments: keys of the dropout masks). */
+struct rank_micro {
+    int index; /* in the whole step */
+    int T;
+    int n_segments;
+    int n_trained;
+};
+
+enum { RANK_NO_TARGET = -100 };
+
+struct rank_micro_view {
+    struct rank_micro header;
+    const int32_t *ids, *targets, *starts, *rows;
+};
+
+/* vocab: ids and targets are below it. */
+int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *ret, struct err *err);
+
+struct rank_gradients { /* followed by n_losses doubles (last stage only), then n_params f32 */
+    int step;
+    int n_losses;      /* summed cross entropy of each micro-batch of the replica */
+    uint32_t n_params; /* 0: the replica had no micro-batch */
+    double busy_seconds;
+};
+
+/* Checks a body against what the answer must have. */
+int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n_params,
+                        const double **ret_losses, const float **ret_gradients, struct err *err);
+
+/* n f32 of a share, the whole body: RANK_IDENTIFY. All finite. */
+int rank_params_read(const struct buf *body, size_t n, const float **ret, struct err *err);
+
+/* One map's directions: followed by int32 indices (k), f64 delta (k), f64 sigma (k), f32 U (n, k), f32 V (m, k). A
+ * RANK_IDENTIFIED body has one for each map that the worker decomposes, a RANK_DIRECTIONS body for each map of the share, in
+ * rising order. */
+struct rank_directions {
+    int map; /* in the job's struct trainable */
+    int k, rows, columns;
+    double next_delta; /* the largest that was not chosen */
+};
+
+struct rank_directions_view {
+    double next_delta;
+    const void *indices, *delta, *sigma; /* may be unaligned */
+    const float *U, *V;
+};
+
+/* The directions of map `map`, which must come next. */
+int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, int map,
+                         struct rank_directions_view *ret, struct err *err);
+
+struct rank_error { /* followed by a sentence */
+    int code;       /* ERR_INVALID: the next launch would meet it again */
+};
+
+/* The code, or ERR_PEER; the sentence is cut to the size, and what is not UTF-8 or a control character becomes '?'. */
+int rank_error_read(const struct buf *body, char *ret_text, size_t size);
