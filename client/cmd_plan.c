@@ -56,7 +56,7 @@ static int plan_here(struct client *c, const struct job_file *f)
     struct err err;
 
     rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets.items, f->sets.n,
-                      &job, &plan, &problems, &err);
+                      JOB_OUTPUT_NEW, &job, &plan, &problems, &err);
     if (rc == 0 && !(yaml = job_to_yaml(job)))
         rc = err_nomem(&err, strlen(f->text));
     if (rc < 0) {

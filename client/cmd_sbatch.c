@@ -69,12 +69,13 @@ static int check(struct sbatch *s, struct problems *problems, struct err *err)
     const struct job_file *f = &s->file;
     struct job_plan plan = {0};
     int rc = job_validate(f->text, f->path, f->directory, (const char *const *)f->sets.items,
-                          f->sets.n, &s->job, &plan, problems, err);
+                          f->sets.n, f->resume ? JOB_OUTPUT_RESUMED : JOB_OUTPUT_NEW, &s->job,
+                          &plan, problems, err);
+    char *risk = rc == 0 ? output_risk(s->job) : NULL;
 
-    if (s->job && s->job->output)
-        output_check(s->job, f->resume, problems);
-    if (rc == 0 && problems->n)
-        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    if (risk)
+        fprintf(stderr, "dashctl: warning: %s\n", risk);
+    free(risk);
     job_plan_free(&plan);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "core/adapter.h"
 #include "core/dataset.h"
 #include "core/model.h"
+#include "core/output_check.h"
 #include "core/tokenizer.h"
 #include "core/trainable.h"
 #include <errno.h>
@@ -199,8 +200,8 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
 }
 
 int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
-                 int n_sets, struct job **ret_job, struct job_plan *ret_plan,
-                 struct problems *problems, struct err *err)
+                 int n_sets, enum job_output output, struct job **ret_job,
+                 struct job_plan *ret_plan, struct problems *problems, struct err *err)
 {
     struct job *job;
     int rc = job_read(text, file, directory, sets, n_sets, &job, problems, err);
@@ -208,6 +209,8 @@ int job_validate(const char *text, const char *file, const char *directory, cons
     if (rc < 0)
         return rc;
     rc = job_check(job, problems, ret_plan, err);
+    if (job->output && output != JOB_OUTPUT_ANY)
+        output_check(job, output == JOB_OUTPUT_RESUMED, problems);
     if (rc == 0 && problems->n + problems->dropped > 0) {
         job_plan_free(ret_plan);
         rc = err_set(err, ERR_INVALID, "the job cannot run");

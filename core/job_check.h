@@ -20,11 +20,18 @@ struct job_plan {
 int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
               struct err *err);
 
-/* job_read() and job_check() in one, so that everything wrong is told at once. With ERR_INVALID *ret_job, the caller's,
+enum job_output {
+    JOB_OUTPUT_ANY,    /* not looked at */
+    JOB_OUTPUT_NEW,    /* as output_check() has it for a new job */
+    JOB_OUTPUT_RESUMED /* and for one that is resumed */
+};
+
+/* job_read(), job_check() and output_check() in one, so that everything wrong is reported at once:
+ * what plan, submit, run and sbatch all mean by a check. With ERR_INVALID *ret_job, the caller's,
  * is set as well, as far as it could be read; with other errors it is NULL. */
 int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
-                 int n_sets, struct job **ret_job, struct job_plan *ret_plan,
-                 struct problems *problems, struct err *err);
+                 int n_sets, enum job_output output, struct job **ret_job,
+                 struct job_plan *ret_plan, struct problems *problems, struct err *err);
 void job_plan_free(struct job_plan *plan);
 
 /* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes that it asks for cannot

@@ -245,6 +245,10 @@ static void on_end(void *arg, const struct command_result *result)
     char text[600];
     json_t *doc;
 
+    if (result->no_memory) {
+        fail(check, ERR_NOMEM, "dashd is out of memory");
+        return;
+    }
     if (result->status != 0) {
         explain_death(check, result, text, sizeof(text));
         fail(check, ERR_INVALID, text);

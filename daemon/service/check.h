@@ -3,7 +3,7 @@
  * A check reads whatever files a job names, for as long as it takes. So `dashd --check` does it,
  * within limits of memory, processor time and files and until a deadline; what it meets there
  * (a file that is cut while it is read, memory that runs out) cannot end dashd. The checks
- * themselves are job_validate() and output_check(), as everywhere.
+ * themselves are job_validate(), as everywhere.
  *
  *   dashd -> check   one JSON object on its standard input: the request
  *   check -> dashd   one JSON object on its standard output: the result

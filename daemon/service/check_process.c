@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 32 << 20, FILES_MAX = 1024 };
+enum { REQUEST_MAX = 32 << 20, FILES_MAX = 1024, WRITTEN_MAX = 1 << 20 };
 
 static void set_limit(int what, rlim_t value)
 {
@@ -39,7 +39,8 @@ static void set_limits(long memory_mb, long seconds)
 #endif
     set_limit(RLIMIT_CPU, (rlim_t)seconds);
     set_limit(RLIMIT_NOFILE, FILES_MAX);
-    set_limit(RLIMIT_FSIZE, 0);
+    signal(SIGXFSZ, SIG_IGN);
+    set_limit(RLIMIT_FSIZE, WRITTEN_MAX);
     set_limit(RLIMIT_CORE, 0);
 }
 
@@ -94,15 +95,20 @@ static bool is_true(const json_t *doc, const char *key)
     return json_is_true(json_object_get(doc, key));
 }
 
+static enum job_output output_of(const json_t *request)
+{
+    if (!is_true(request, "new_output"))
+        return JOB_OUTPUT_ANY;
+    return is_true(request, "resume") ? JOB_OUTPUT_RESUMED : JOB_OUTPUT_NEW;
+}
+
 static void check(const json_t *request, const char *const *sets, int n_sets, struct checked *c)
 {
     const char *before = text_of(request, "before");
 
     c->rc = job_validate(text_of(request, "text"), text_of(request, "file"),
-                         text_of(request, "directory"), sets, n_sets, &c->job, &c->plan,
-                         &c->problems, &c->err);
-    if (c->job && c->job->output && is_true(request, "new_output"))
-        output_check(c->job, is_true(request, "resume"), &c->problems);
+                         text_of(request, "directory"), sets, n_sets, output_of(request), &c->job,
+                         &c->plan, &c->problems, &c->err);
     if (c->job)
         check_launcher(c->job, is_true(request, "has_slurm"), &c->problems);
     if (c->rc == 0 && before)

@@ -17,6 +17,7 @@ struct command {
     uv_pipe_t in, out, err;
     uv_timer_t timer;
     uv_write_t write;
+    uv_shutdown_t end;  /* of the input */
     struct buf said[2]; /* out, err */
     char *input;
     pid_t pid;
@@ -66,17 +67,21 @@ static void close_all(struct command *c)
 
 static void tell_if_over(struct command *c)
 {
-    struct command_result result = {
-        .status = c->status, .signal = c->signal, .too_long = c->too_long};
+    struct command_result result = {.status = c->status,
+                                    .signal = c->signal,
+                                    .too_long = c->too_long,
+                                    .no_memory = c->said[0].failed || c->said[1].failed};
 
     if (c->told || !c->ended || !c->out_ended || !c->err_ended)
         return;
     c->told = true;
     result.out = c->said[0].data ? c->said[0].data : "";
     result.err = c->said[1].data ? c->said[1].data : "";
-    if (c->too_long || c->too_much || c->said[0].failed) {
+    if (c->too_long || c->too_much || result.no_memory) {
         result.status = COMMAND_KILLED;
-        result.err = c->too_long ? "it takes too long" : "it says more than can be kept";
+        result.err = c->too_long        ? "it takes too long"
+                     : result.no_memory ? "there is not enough memory for what it printed"
+                                        : "it prints more than is kept";
     }
     c->done(c->arg, &result);
     close_all(c);
@@ -145,19 +150,16 @@ static void on_written(uv_write_t *write, int status)
 static void on_in_shut(uv_shutdown_t *shutdown, int status)
 {
     (void)status;
-    free(shutdown);
+    (void)shutdown;
 }
 
 static void feed(struct command *c)
 {
     uv_buf_t buf = uv_buf_init(c->input, (unsigned int)strlen(c->input));
-    uv_shutdown_t *end = malloc(sizeof(*end));
 
     uv_write(&c->write, (uv_stream_t *)&c->in, &buf, 1, on_written);
-    if (!end || uv_shutdown(end, (uv_stream_t *)&c->in, on_in_shut) < 0) {
-        free(end);
+    if (uv_shutdown(&c->end, (uv_stream_t *)&c->in, on_in_shut) < 0)
         kill(-c->pid, SIGKILL);
-    }
 }
 
 static int spawn(struct command *c, uv_loop_t *loop, char *const *argv, char **env, struct err *err)

@@ -13,6 +13,7 @@ struct command_result {
     int status; /* exit status; COMMAND_KILLED: by a signal, or for taking too long */
     int signal; /* that ended it, or 0 */
     bool too_long;
+    bool no_memory;  /* for what it said */
     const char *out; /* its standard output and error, NUL-terminated */
     const char *err;
 };

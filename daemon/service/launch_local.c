@@ -190,8 +190,9 @@ static bool has_ranks(const struct local *l)
 {
     long pids[1];
 
-    return procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 1) > 0 ||
-           procs_of_session(l->pid, l->mark, "dash-worker", pids, 1) > 0;
+    /* What cannot be found out (-1) does not count as gone. */
+    return procs_of_session(l->pid, l->mark, "dash-coordinator", pids, 1) != 0 ||
+           procs_of_session(l->pid, l->mark, "dash-worker", pids, 1) != 0;
 }
 
 static void look_for_ranks(uv_timer_t *timer)

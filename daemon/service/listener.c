@@ -30,6 +30,7 @@ enum {
     SWEEP_MS = 1000,
     PAUSE_MS = 250,
     LOG_EVERY_MS = 60000,
+    CLOSING_MAX = 128,  /* connections that have ended but for their calls */
     RESETS_BURST = 100, /* calls that a connection may reset at once, and then a second */
     RESETS_A_SECOND = 20,
 };
@@ -60,6 +61,8 @@ struct listener {
     struct listening sockets[SOCKETS_MAX];
     int n_sockets, open_handles;
     bool started, pausing;
+    struct connection *entries;          /* for all that there can be: an accept needs no memory */
+    struct connection *unused;           /* of them */
     struct connection *oldest, **newest; /* in the order of their accept */
     int n;
     struct relay_group relays; /* where proof is asked for: strangers can connect */
@@ -75,8 +78,18 @@ int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
 {
     struct listener *l = calloc(1, sizeof(*l));
 
-    if (!l)
-        return err_nomem(err, sizeof(*l));
+    int n = limits->connections + CLOSING_MAX, i;
+
+    if (l)
+        l->entries = calloc((size_t)n, sizeof(*l->entries));
+    if (!l || !l->entries) {
+        free(l);
+        return err_nomem(err, (size_t)n * sizeof(*l->entries));
+    }
+    for (i = 0; i < n; i++) {
+        l->entries[i].next = l->unused;
+        l->unused = &l->entries[i];
+    }
     l->loop = loop;
     l->limits = *limits;
     l->accepted = accepted;
@@ -103,7 +116,8 @@ static void remove_connection(struct listener *l, struct connection *c)
         l->newest = link;
     l->n--;
     close(c->fd);
-    free(c);
+    c->next = l->unused;
+    l->unused = c;
 }
 
 static bool is_open_in_grpc(const struct connection *c)
@@ -189,7 +203,7 @@ static bool is_within_limits(struct listener *l, const unsigned char *peer, bool
         log_now_and_then(l, "a connection is refused: its peer has too many");
         return false;
     }
-    if (in_all && count(l, NULL) >= in_all && !make_room(l, NULL)) {
+    if (count(l, NULL) >= in_all && !make_room(l, NULL)) {
         log_now_and_then(l, "a connection is refused: there are too many");
         return false;
     }
@@ -223,16 +237,13 @@ static bool is_this_users(int fd)
 static struct connection *add_connection(struct listener *l, int fd, int duplicate,
                                          const unsigned char *peer)
 {
-    struct connection *c = calloc(1, sizeof(*c));
+    struct connection *c = l->unused;
     struct stat st;
 
-    if (!c || fstat(fd, &st) < 0) {
-        free(c);
+    if (!c || fstat(fd, &st) < 0)
         return NULL;
-    }
-    c->fd = duplicate;
-    c->grpc_fd = fd;
-    c->socket = st.st_ino;
+    l->unused = c->next;
+    *c = (struct connection){.fd = duplicate, .grpc_fd = fd, .socket = st.st_ino};
     memcpy(c->peer, peer, sizeof(c->peer));
     *l->newest = c;
     l->newest = &c->next;
@@ -407,6 +418,7 @@ static void on_closed(uv_handle_t *handle)
         return;
     for (i = 0; i < l->n_sockets; i++)
         free(l->sockets[i].unix_path);
+    free(l->entries);
     free(l);
 }
 

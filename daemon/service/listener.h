@@ -22,7 +22,7 @@ struct listener;
 struct connection;
 
 struct listener_limits {
-    int connections;         /* in all; 0: as many as the descriptors allow */
+    int connections;         /* in all */
     int connections_of_peer; /* from one TCP address; 0: no limit */
     bool asks_for_proof;
 };

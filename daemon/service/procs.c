@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,8 +154,8 @@ int procs_of_session(long session, const char *mark, const char *program, long *
     long pid;
 
     if (!proc)
-        return 0;
-    while ((entry = readdir(proc))) {
+        return -1;
+    while ((void)(errno = 0), (entry = readdir(proc))) {
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
         pid = atol(entry->d_name);
@@ -168,6 +169,8 @@ int procs_of_session(long session, const char *mark, const char *program, long *
             pids[n] = pid;
         n++;
     }
+    if (errno)
+        n = -1;
     closedir(proc);
     return n < max ? n : max;
 }

@@ -114,7 +114,7 @@ static void a_part_is_not_taken_for_the_whole(void **state)
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->told, 1);
     assert_int_equal(w->status, COMMAND_KILLED);
-    assert_string_equal(w->err, "it says more than can be kept");
+    assert_string_equal(w->err, "it prints more than is kept");
 }
 
 static void a_program_that_is_not_there_is_told_at_once(void **state)

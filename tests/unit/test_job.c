@@ -196,7 +196,7 @@ static char *check_tiny(const char *const *sets, int n)
     int rc;
 
     assert_ok(file_read(GOLDEN("tiny/job.yaml"), 1 << 30, &text, &len, &err), err);
-    rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, &job, &plan, &problems, &err);
+    rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, JOB_OUTPUT_ANY, &job, &plan, &problems, &err);
     assert_true(rc == 0 || rc == ERR_INVALID);
     told = problems_text(&problems);
     assert_int_equal(rc == 0, problems.n == 0);
