@@ -6,7 +6,7 @@
 #include "client/job_file.h"
 #include "client/json.h"
 #include "client/printable.h"
-#include "core/job_check.h"
+#include "core/job/job_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

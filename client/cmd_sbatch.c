@@ -4,11 +4,12 @@
  * of that but the keeping is done here. The script goes to standard output, or with --submit to sbatch.
  */
 #include "client/job_file.h"
+#include "core/job/job_read.h"
 #include "client/printable.h"
 #include "client/subprocess.h"
-#include "core/batch.h"
-#include "core/job_check.h"
-#include "core/output_check.h"
+#include "core/slurm/script.h"
+#include "core/job/job_check.h"
+#include "core/job/output_check.h"
 #include "core/paths.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -50,14 +51,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static int write_script(struct sbatch *s, struct err *err)
 {
-    char mark[BATCH_MARK_LEN + 1], *programs = NULL, *yaml = job_to_yaml(s->job);
-    int rc = yaml ? batch_make_mark(mark, err) : err_nomem(err, 0);
+    char mark[SCRIPT_MARK_LEN + 1], *programs = NULL, *yaml = job_to_yaml(s->job);
+    int rc = yaml ? script_make_mark(mark, err) : err_nomem(err, 0);
 
     if (rc == 0)
         rc = paths_programs(&programs, err);
     if (rc == 0)
-        rc = batch_prepare(s->job->output, yaml, mark, err);
-    if (rc == 0 && !(s->script = batch_script(s->job, programs, mark)))
+        rc = script_prepare(s->job->output, yaml, mark, err);
+    if (rc == 0 && !(s->script = script_text(s->job, programs, mark)))
         rc = err_nomem(err, 0);
     free(programs);
     free(yaml);
@@ -141,7 +142,7 @@ static int run_sbatch(const struct sbatch *s, const char *path, char *answer, si
                       struct err *err)
 {
     const char *const argv[] = {"sbatch", "--parsable", path, NULL};
-    char **env = batch_environment(s->job);
+    char **env = script_environment(s->job);
     const struct subprocess p = {.argv = argv, .env = env, .timeout_ms = SBATCH_TIMEOUT_MS};
     struct subprocess_said said;
     int rc = env ? subprocess_run(&p, &said, err) : err_nomem(err, 0);

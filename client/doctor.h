@@ -14,7 +14,7 @@
 #pragma once
 #include "client/client.h"
 #include "client/subprocess.h"
-#include "core/batch.h"
+#include "core/slurm/script.h"
 #include <jansson.h>
 #include <sys/types.h>
 
@@ -53,7 +53,7 @@ void doctor_programs(struct doctor *d);
 /* ---- doctor_meeting.c: the folder ---- */
 struct doctor_meeting {
     char *path; /* absolute */
-    char word[BATCH_MARK_LEN + 1];
+    char word[SCRIPT_MARK_LEN + 1];
 };
 /* Made below `parent`. On success the caller calls doctor_meeting_end(). */
 int doctor_meeting_make(const char *parent, struct doctor_meeting *ret, struct err *err);

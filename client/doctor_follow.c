@@ -1,24 +1,16 @@
 /* client/doctor_follow.c - see doctor.h: a job is looked at by squeue once a second, and its folder more often, for the script's last act
  * is seen there before Slurm has cleaned up. Whatever ends the watch before the job has ended cancels the job. */
 #include "client/doctor.h"
+#include "core/clock.h"
 #include "client/interrupt.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LOOK_MS = 200, LOOKS_A_SQUEUE = 5, ANSWER_MS = 30 * 1000 };
 enum { RUN_S = 330, AWAY_S = 180, ENDING_S = 15, SIGHT_S = 6 };
 
 enum look { LOOK_PENDING, LOOK_RUNNING, LOOK_OVER, LOOK_GONE, LOOK_AWAY };
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static enum look look_of(const char *state)
 {
@@ -121,7 +113,7 @@ static void tell_news(struct watch *w, const struct doctor_job *job)
 static void take_look(struct watch *w, struct doctor_job *job)
 {
     enum look now = look(job);
-    double at = now_s();
+    double at = clock_unix_s();
 
     if (now == LOOK_AWAY)
         return;
@@ -152,7 +144,7 @@ static bool will_not_pass(const char *reason)
 static bool must_end(const struct doctor *d, const struct watch *w, const struct doctor_job *job,
                      enum doctor_way *ret_way)
 {
-    double now = now_s();
+    double now = clock_unix_s();
 
     if (interrupt_count() > 0)
         *ret_way = DOCTOR_STOPPED;
@@ -171,20 +163,21 @@ static bool must_end(const struct doctor *d, const struct watch *w, const struct
 /* Lets the script end, so that its folder can be removed, or what it wrote come into sight. */
 static void wait_a_little(const struct doctor_meeting *m, struct watch *w, struct doctor_job *job)
 {
-    double since = now_s();
+    double since = clock_unix_s();
 
-    while (w->now < LOOK_OVER && now_s() - since < ENDING_S && interrupt_count() == 0) {
+    while (w->now < LOOK_OVER && clock_unix_s() - since < ENDING_S && interrupt_count() == 0) {
         interrupt_sleep_ms(LOOK_MS);
         take_look(w, job);
     }
-    while (!doctor_meeting_has(m, "status") && now_s() - since < SIGHT_S && interrupt_count() == 0)
+    while (!doctor_meeting_has(m, "status") && clock_unix_s() - since < SIGHT_S &&
+           interrupt_count() == 0)
         interrupt_sleep_ms(LOOK_MS);
 }
 
 enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meeting *m,
                               struct doctor_job *job)
 {
-    double start = now_s();
+    double start = clock_unix_s();
     struct watch w = {.submitted = start, .answered = start, .pending_last = start};
     enum doctor_way way = DOCTOR_RAN;
     int looks;
@@ -192,7 +185,7 @@ enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meetin
     strcpy(job->state, "PENDING");
     for (looks = 0; w.now < LOOK_OVER && !doctor_meeting_has(m, "status"); looks++) {
         if (must_end(d, &w, job, &way)) {
-            job->pending_s = (int)(now_s() - start);
+            job->pending_s = (int)(clock_unix_s() - start);
             cancel(job);
             return way;
         }
@@ -202,7 +195,7 @@ enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meetin
             interrupt_sleep_ms(LOOK_MS);
     }
     job->started = w.pending_last;
-    job->ended = now_s();
+    job->ended = clock_unix_s();
     wait_a_little(m, &w, job);
     read_exit_code(job);
     return DOCTOR_RAN;

@@ -1,7 +1,7 @@
 /* client/doctor_listen.c - see doctor.h: stands in for dashd, whose port coordinators on other nodes dial. A process of its own
  * answers, so that the probe need not wait for whatever else is done here. */
 #include "client/doctor.h"
-#include "core/reach.h"
+#include "core/host_addresses.h"
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ int doctor_port_open(const char *word, struct doctor_port *ret, struct err *err)
 
     if (fd < 0)
         return err_errno(err, "no TCP port can be opened");
-    rc = reach_addresses(port, &p.addresses, err);
+    rc = host_addresses_all(port, &p.addresses, err);
     if (rc == 0) {
         p.pid = fork();
         if (p.pid == 0)
@@ -76,7 +76,7 @@ int doctor_port_open(const char *word, struct doctor_port *ret, struct err *err)
     }
     close(fd);
     if (rc < 0)
-        reach_free(p.addresses);
+        host_addresses_free(p.addresses);
     else
         *ret = p;
     return rc;
@@ -88,6 +88,6 @@ void doctor_port_close(struct doctor_port *p)
         kill(p->pid, SIGKILL);
         waitpid(p->pid, NULL, 0);
     }
-    reach_free(p->addresses);
+    host_addresses_free(p->addresses);
     *p = (struct doctor_port){0};
 }

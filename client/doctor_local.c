@@ -31,7 +31,7 @@ void doctor_no_findings(struct doctor *d, const char *log, int status, const cha
 static bool run_probe(struct doctor *d, const struct doctor_meeting *m, const char *const *argv)
 {
     const struct job none = {.slurm = {0}};
-    char **env = batch_environment(&none); /* without what would speak for a job around us */
+    char **env = script_environment(&none); /* without what would speak for a job around us */
     const struct subprocess p = {argv, env, PROBE_MS, true};
     struct subprocess_said said;
     struct err err;

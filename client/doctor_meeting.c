@@ -34,7 +34,7 @@ int doctor_meeting_make(const char *parent, struct doctor_meeting *ret, struct e
         free(m.path);
         return rc;
     }
-    rc = batch_make_mark(m.word, err);
+    rc = script_make_mark(m.word, err);
     if (rc == 0)
         rc = doctor_meeting_write(&m, "word", m.word, strlen(m.word), err);
     if (rc < 0)

@@ -129,7 +129,7 @@ static bool submit(struct doctor *d, const struct arguments *a, struct doctor_jo
 {
     const struct job defaults = {
         .slurm = {.partition = (char *)d->partition, .account = (char *)d->account}};
-    char **env = batch_environment(&defaults), words[500];
+    char **env = script_environment(&defaults), words[500];
     const struct subprocess p = {.argv = a->argv, .env = env, .timeout_ms = SUBMIT_MS};
     struct subprocess_said said;
     struct err err;

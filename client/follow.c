@@ -1,5 +1,6 @@
 /* client/follow.c - see follow.h. */
 #include "client/follow.h"
+#include "core/clock.h"
 #include "client/interrupt.h"
 #include "client/json.h"
 #include "client/printable.h"
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 200, BACKOFF_FIRST_MS = 200, BACKOFF_MOST_MS = 5000, COLUMNS = 80 };
@@ -25,14 +25,6 @@ struct view {
     bool line_drawn;
     bool ever_connected, told_away;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void clear_line(struct view *v)
 {
@@ -56,7 +48,8 @@ static void redraw(struct view *v)
 
     if (!v->terminal || !v->job)
         return;
-    progress_line(v->job, terminal_columns() - 1, v->utf8, now() - v->heard_at, line, sizeof(line));
+    progress_line(v->job, terminal_columns() - 1, v->utf8, clock_s() - v->heard_at, line,
+                  sizeof(line));
     printf("\r%s\033[K", line);
     fflush(stdout);
     v->line_drawn = true;
@@ -78,7 +71,7 @@ static void show_job(struct view *v, Dash__V1__Job *job)
     if (v->job)
         dash__v1__job__free_unpacked(v->job, NULL);
     v->job = job;
-    v->heard_at = now();
+    v->heard_at = clock_s();
     if (v->f->client->json)
         return;
     show_notices(v);
@@ -127,7 +120,7 @@ static void apply_step(struct view *v, const Dash__V1__Step *step)
     left = job->steps_total > step->step ? job->steps_total - step->step : 0;
     if (job->tokens_per_second > 0)
         job->eta_seconds = left * (double)step->tokens / job->tokens_per_second;
-    v->heard_at = now();
+    v->heard_at = clock_s();
 }
 
 static void show_step(struct view *v, const Dash__V1__Step *step)

@@ -2,7 +2,7 @@
 #include "client/job_file.h"
 #include "client/sets.h"
 #include "core/file.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* client/main.c - dashctl: finds the command and hands it its arguments. */
 #include "client/client.h"
-#include "core/job_keys.h"
+#include "core/job/job_keys.h"
 #include "core/paths.h"
 #include <locale.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* client/subprocess.c - see subprocess.h. The child leads a process group of its own, by which it is killed, and which a terminal's Ctrl-C
  * passes by. That it could not become the program it says through a third pipe, which exec closes. */
 #include "client/subprocess.h"
+#include "core/clock.h"
 #include "client/interrupt.h"
 #include "core/buf.h"
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { OUT, ERR, FAILURE, PIPES };
@@ -22,14 +22,6 @@ struct child {
     int ends[PIPES]; /* -1: closed */
     struct buf said[PIPES];
 };
-
-static long now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void close_ends(int ends[PIPES])
 {
@@ -127,13 +119,13 @@ static bool all_closed(const struct child *c)
 /* Its end, and then the rest of its words: a grandchild may hold the pipes open, and is not waited for. */
 static int follow(const struct subprocess *p, struct child *c)
 {
-    long end = now_ms() + p->timeout_ms;
+    long end = clock_ms() + p->timeout_ms;
     int waited = 0, interrupts = interrupt_count(), killed = 0;
 
     while (!has_ended(c, &waited)) {
         if (!killed && p->until_interrupt && interrupt_count() > interrupts)
             killed = SUBPROCESS_INTERRUPTED;
-        else if (!killed && now_ms() >= end)
+        else if (!killed && clock_ms() >= end)
             killed = SUBPROCESS_LATE;
         if (killed)
             kill(-c->pid, SIGKILL);
@@ -141,8 +133,8 @@ static int follow(const struct subprocess *p, struct child *c)
         if (all_closed(c))
             interrupt_sleep_ms(5);
     }
-    end = now_ms() + REST_MS;
-    while (!all_closed(c) && now_ms() < end)
+    end = clock_ms() + REST_MS;
+    while (!all_closed(c) && clock_ms() < end)
         listen_for(c, LOOK_MS);
     return killed ? killed : status_of(waited);
 }

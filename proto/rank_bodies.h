@@ -7,8 +7,8 @@
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
-#include "core/model_identity.h"
-#include "core/trainable.h"
+#include "core/model/model_identity.h"
+#include "core/job/trainable.h"
 #include <stddef.h>
 #include <stdint.h>
 

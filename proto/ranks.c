@@ -4,6 +4,7 @@
  * the list is swept at every call, and while waiting.
  */
 #include "proto/ranks.h"
+#include "core/clock.h"
 #include "core/build.h"
 #include <mpi.h>
 #include <sched.h>
@@ -351,18 +352,10 @@ static int take(MPI_Message *message, const MPI_Status *status, struct rank_mess
     return 0;
 }
 
-static long now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int ranks_receive_for(struct ranks *r, int from, int tag, int timeout_ms, bool *ret_got,
                       struct rank_message *ret, struct err *err)
 {
-    long deadline = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+    long deadline = timeout_ms < 0 ? 0 : clock_ms() + timeout_ms;
     struct backoff wait = {0};
     MPI_Message message;
     MPI_Status status;
@@ -379,7 +372,7 @@ int ranks_receive_for(struct ranks *r, int from, int tag, int timeout_ms, bool *
         *ret_got = found;
         if (found)
             return take(&message, &status, ret, err);
-        if (timeout_ms >= 0 && now_ms() >= deadline)
+        if (timeout_ms >= 0 && clock_ms() >= deadline)
             return 0;
         sweep(r);
         backoff_wait(&wait);

@@ -1,6 +1,6 @@
 /* worker/generate.c - see generate.h. */
 #include "worker/generate.h"
-#include "core/adapter.h"
+#include "core/model/adapter.h"
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>

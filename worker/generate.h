@@ -5,7 +5,7 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/tokenizer.h"
+#include "core/text/tokenizer.h"
 #include "worker/stage.h"
 
 enum { GENERATE_GROUP = 16 };

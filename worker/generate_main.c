@@ -5,8 +5,8 @@
  */
 #include "core/file.h"
 #include "core/utf8.h"
-#include "core/tokenizer.h"
-#include "core/dataset.h"
+#include "core/text/tokenizer.h"
+#include "core/text/template.h"
 #include "worker/generate.h"
 #include <argp.h>
 #include <jansson.h>

@@ -8,8 +8,8 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/model.h"
-#include "core/trainable.h"
+#include "core/model/model.h"
+#include "core/job/trainable.h"
 #include "worker/batch.h"
 #include "worker/ops/adapted.h"
 #include "worker/ops/attention.h"

@@ -1,8 +1,8 @@
 /* worker/pipeline.c - see pipeline.h. */
 #include "worker/pipeline.h"
+#include "core/clock.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct step {
     struct rank_step header;
@@ -11,14 +11,6 @@ struct step {
     struct stage_pass pass;
     double waited; /* seconds spent waiting for neighbours */
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,
                   int stages, struct err *err)
@@ -58,10 +50,10 @@ static size_t activation_bytes(const struct pipeline *p, const struct batch *b)
 static int receive(struct pipeline *p, struct step *step, int from, enum rank_tag tag,
                    const struct batch *batch, struct rank_message *ret, struct err *err)
 {
-    double start = now();
+    double start = clock_s();
     int rc = ranks_receive(p->ranks, from, tag, ret, err);
 
-    step->waited += now() - start;
+    step->waited += clock_s() - start;
     if (rc < 0)
         return rc;
     if (ret->body.len == activation_bytes(p, batch))
@@ -197,14 +189,14 @@ static int read_step(struct pipeline *p, const struct buf *body, struct step *st
 int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
 {
     struct step step = {0};
-    double start = now();
+    double start = clock_s();
     int i, rc = read_step(p, body, &step, err);
 
     tree_begin(&p->tree);
     if (rc == 0)
         rc = run_schedule(p, &step, err);
     if (rc == 0)
-        rc = answer(p, &step, now() - start, err);
+        rc = answer(p, &step, clock_s() - start, err);
     for (i = 0; step.batches && i < step.header.n_micro; i++)
         batch_free(&step.batches[i]);
     free(step.batches);

@@ -1,12 +1,12 @@
 /* worker/probe.c - see probe.h: options, and what the ranks say to one another. */
 #include "worker/probe.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "proto/ranks.h"
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PROBED_MS = 45 * 1000, ECHO_MS = 5 * 1000 };
 enum { PINGS = 200, PING_BYTES = 8, LOADS = 16, LOAD_BYTES = 4 << 20 };
@@ -57,14 +57,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* ---- ranks other than 0 ---- */
 
 static int send_found(struct ranks *ranks, json_t *found, struct err *err)
@@ -98,12 +90,12 @@ static int echo(struct ranks *ranks, struct err *err)
 static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t len, int most)
 {
     double seconds = load_seconds_in_all / ranks_count(ranks);
-    double start = now_s();
+    double start = clock_s();
     int n = 0;
 
     if (seconds > load_seconds)
         seconds = load_seconds;
-    while (n == 0 || (n < most && now_s() - start < seconds)) {
+    while (n == 0 || (n < most && clock_s() - start < seconds)) {
         struct rank_message m;
         struct err ignored;
         bool got = false;
@@ -116,7 +108,7 @@ static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t
             return -1;
         n++;
     }
-    return (now_s() - start) / n;
+    return (clock_s() - start) / n;
 }
 
 /* Of each kind the first, which opens connections and touches memory, is not counted. */
@@ -140,7 +132,7 @@ static bool measure_messages(struct ranks *ranks, int rank, json_t *found)
 /* NULL: the rank does not answer, or not with what a rank finds. */
 static json_t *receive_found(struct ranks *ranks, int rank, double deadline)
 {
-    int left_ms = (int)((deadline - now_s()) * 1000);
+    int left_ms = (int)((deadline - clock_s()) * 1000);
     struct rank_message m;
     struct err ignored;
     bool got = false;
@@ -188,7 +180,7 @@ static int write_all(const struct probe *p, json_t *all, struct err *err)
 static int lead(const struct probe *p, struct ranks *ranks, json_t *found, struct err *err)
 {
     json_t *all = json_array();
-    double deadline = now_s() + PROBED_MS / 1000.0;
+    double deadline = clock_s() + PROBED_MS / 1000.0;
     int i, rc, count = ranks ? ranks_count(ranks) : 1, silent = 0;
 
     json_array_append(all, found);

@@ -1,5 +1,6 @@
 /* worker/probe_node.c - see probe.h: what can be learned about a node without other ranks. */
 #include "worker/probe.h"
+#include "core/clock.h"
 #include "core/cpu.h"
 #include "core/file.h"
 #include "worker/team.h"
@@ -31,14 +32,6 @@ static void node_name(char *ret, size_t size)
         snprintf(ret, size, "%s", name);
     else if (gethostname(ret, size - 1) < 0)
         snprintf(ret, size, "unknown");
-}
-
-static double clock_now(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* ---- the folder ---- */
@@ -89,7 +82,7 @@ struct spin {
 static void spin(void *arg, int i, int thread)
 {
     struct spin *s = arg;
-    double end = clock_now(CLOCK_MONOTONIC) + SPIN_MS / 1000.0;
+    double end = clock_s() + SPIN_MS / 1000.0;
 
     (void)i;
     (void)thread;
@@ -97,7 +90,7 @@ static void spin(void *arg, int i, int thread)
         int core = sched_getcpu();
         if (core >= 0 && core < CPU_SETSIZE)
             atomic_store(&s->ran[core], true);
-    } while (clock_now(CLOCK_MONOTONIC) < end);
+    } while (clock_s() < end);
 }
 
 static int count_cores(struct spin *s)
@@ -152,10 +145,10 @@ static int cores_of_threads(int threads)
 
 static void look_at_threads(int threads, json_t *found)
 {
-    double start = clock_now(CLOCK_MONOTONIC), idle = idle_seconds();
+    double start = clock_s(), idle = idle_seconds();
 
     json_object_set_new(found, "ran_on", json_integer(cores_of_threads(threads)));
-    idle = (idle_seconds() - idle) / (clock_now(CLOCK_MONOTONIC) - start);
+    idle = (idle_seconds() - idle) / (clock_s() - start);
     json_object_set_new(found, "idle", json_real(idle));
 }
 
@@ -200,7 +193,7 @@ json_t *probe_node(const struct probe *p, int rank)
     node_name(node, sizeof(node));
     cpu_model(cpu, sizeof(cpu));
     found = json_pack("{s:i, s:s, s:s, s:f}", "rank", rank, "node", node, "cpu", cpu, "clock",
-                      clock_now(CLOCK_REALTIME));
+                      clock_unix_s());
     if (!found)
         return NULL;
     look_at_folder(p, rank, node, found);

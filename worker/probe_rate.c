@@ -7,13 +7,13 @@
  * whatever the rest is compiled for.
  */
 #include "core/cpu.h"
+#include "core/clock.h"
 #include "worker/ops/gemm.h"
 #include "worker/probe.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { M = 512, N = 1536, K = 1536, ROWS_A_THREAD = 128 };
 
@@ -131,14 +131,6 @@ static int physical_cores(int threads)
 
 /* ---- what it gives ---- */
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* GFLOP/s of C (m, N) = A (m, K) . B (N, K)^T, the first product, which touches memory, not counted. */
 static double measure(struct team *team, int m, const float *A, const float *B, float *C)
 {
@@ -147,10 +139,10 @@ static double measure(struct team *team, int m, const float *A, const float *B, 
 
     do {
         if (n == 0)
-            start = now_s();
+            start = clock_s();
         gemm(team, GEMM_NT, m, N, K, 1, (struct matrix){A, K}, (struct matrix){B, K}, 0, C, N);
         n++;
-        s = now_s() - start;
+        s = clock_s() - start;
     } while (n == 0 || s < rate_seconds);
     return 2.0 * m * N * K * n / s / 1e9;
 }

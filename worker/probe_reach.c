@@ -1,13 +1,13 @@
 /* worker/probe_reach.c - see probe.h: all addresses are tried at once, for one that nobody answers costs the whole time. Those that
  * are numbers come first: a name's resolver may take long. */
 #include "worker/probe.h"
+#include "core/clock.h"
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REACH_MS = 2000, WORD_MOST = 64 };
@@ -18,14 +18,6 @@ struct attempt {
     size_t len[PROBE_ADDRESSES];
     int n;
 };
-
-static long now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* "host:port" or "[host]:port"; flags of getaddrinfo() decide whether names are looked up. */
 static struct addrinfo *resolve(const char *address, int flags)
@@ -93,10 +85,10 @@ static bool any_open(const struct attempt *a)
 /* The number of the address that said the word; -1: none. */
 static int wait_for_word(struct attempt *a, const char *word)
 {
-    long end = now_ms() + REACH_MS, left;
+    long end = clock_ms() + REACH_MS, left;
     int i;
 
-    while (any_open(a) && (left = end - now_ms()) > 0) {
+    while (any_open(a) && (left = end - clock_ms()) > 0) {
         if (poll(a->fds, (nfds_t)a->n, (int)left) <= 0)
             continue;
         for (i = 0; i < a->n; i++)

@@ -1,7 +1,7 @@
 /* worker/spectrum.c - see spectrum.h: the decomposition and its cache. */
 #include "worker/spectrum.h"
 #include "core/file.h"
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/job.h"
-#include "core/model.h"
-#include "core/trainable.h"
+#include "core/job/job.h"
+#include "core/model/model.h"
+#include "core/job/trainable.h"
 #include "worker/batch.h"
 #include "worker/layer.h"
 #include "worker/ops/loss.h"

@@ -1,13 +1,14 @@
 /* worker/worker.c - see worker.h, and ranks.h for the messages. What goes wrong is sent to rank 0 as a sentence (RANK_ERROR), which
  * ends the job; the worker then waits to be ended with it. */
 #include "worker/worker.h"
+#include "core/job/job_read.h"
 #include "core/file.h"
-#include "core/model.h"
-#include "core/model_identity.h"
-#include "core/trainable.h"
+#include "core/model/model.h"
+#include "core/model/model_identity.h"
+#include "core/job/trainable.h"
 #include "worker/decompose.h"
 #include "worker/pipeline.h"
-#include "worker/place.h"
+#include "worker/cpu_binding.h"
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static int choose_threads(const struct worker *w)
     int share = usable_cores(w) / ranks_neighbours(w->ranks), there;
 
     if (getenv("SLURM_CPUS_ON_NODE"))
-        place_take(ranks_neighbour_index(w->ranks), ranks_neighbours(w->ranks));
+        cpu_binding_apply(ranks_neighbour_index(w->ranks), ranks_neighbours(w->ranks));
     there = allowed_cores();
     if (w->setup.threads > 0)
         return w->setup.threads;

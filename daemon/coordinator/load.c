@@ -1,9 +1,10 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
 #include "daemon/coordinator/load.h"
+#include "core/job/job_read.h"
 #include "core/file.h"
-#include "core/job_slurm.h"
-#include "core/shape.h"
-#include "core/tokenizer.h"
+#include "core/job/job_slurm.h"
+#include "core/job/parallel_shape.h"
+#include "core/text/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,8 +142,8 @@ static double worker_bytes(const struct job *job)
 int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
 {
     double tokens = 0;
-    struct shape_limits limits = {.trained = loaded_trained_fraction(l),
-                                  .worker_bytes = worker_bytes(l->job)};
+    struct parallel_shape_limits limits = {.trained = loaded_trained_fraction(l),
+                                           .worker_bytes = worker_bytes(l->job)};
     long i;
     int rc;
 
@@ -155,10 +156,11 @@ int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;
     limits.micro_batches =
-        shape_micro_batches((long)(tokens / (double)l->train.n * l->job->batch_size),
-                            l->job->micro_batch_tokens, l->job->batch_size);
+        parallel_shape_micro_batches((long)(tokens / (double)l->train.n * l->job->batch_size),
+                                     l->job->micro_batch_tokens, l->job->batch_size);
     do
-        rc = shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers, err);
+        rc = parallel_shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers,
+                                   err);
     while (rc == ERR_INVALID && --workers > 0);
     return rc;
 }

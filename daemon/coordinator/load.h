@@ -2,11 +2,11 @@
  * (not its weights), the data as token ids. */
 #pragma once
 #include "core/buf.h"
-#include "core/dataset.h"
+#include "core/text/dataset.h"
 #include "core/err.h"
-#include "core/job.h"
-#include "core/model.h"
-#include "core/trainable.h"
+#include "core/job/job.h"
+#include "core/model/model.h"
+#include "core/job/trainable.h"
 
 struct loaded {
     struct job *job;

@@ -5,7 +5,7 @@
  *   schedule  transformers.get_scheduler
  */
 #pragma once
-#include "core/job.h"
+#include "core/job/job.h"
 #include <stddef.h>
 
 /* The learning rate of step `step` (from 1) of `job`. */

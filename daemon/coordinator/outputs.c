@@ -1,6 +1,6 @@
 /* daemon/coordinator/outputs.c - see outputs.h. */
 #include "daemon/coordinator/outputs.h"
-#include "core/adapter.h"
+#include "core/model/adapter.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include <errno.h>

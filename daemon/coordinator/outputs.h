@@ -3,7 +3,7 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "daemon/coordinator/report.h"
 #include "daemon/coordinator/state.h"
 

@@ -1,6 +1,6 @@
 /* daemon/coordinator/state.c - see state.h: making and initialising. The checkpoint's form is in state_file.c. */
 #include "daemon/coordinator/state.h"
-#include "core/adapter.h"
+#include "core/model/adapter.h"
 #include "core/rng.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
 /* daemon/coordinator/state.h - everything that training has made so far, and nothing else: what a checkpoint holds.
  *
- *   params, m, v   one vector each, laid out as core/trainable.h says
+ *   params, m, v   one vector each, laid out as core/job/trainable.h says
  *   step           optimizer steps applied; also the data cursor, since the data order is a function of it
  *   directions     once identified (step >= t): never chosen again
  */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
-#include "core/job.h"
-#include "core/trainable.h"
+#include "core/job/job.h"
+#include "core/job/trainable.h"
 #include <stdbool.h>
 #include <stdint.h>
 

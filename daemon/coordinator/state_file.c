@@ -6,7 +6,7 @@
  *
  * The checksum finds damage, not a wrong writer: after it every number is checked too, and only then copied.
  */
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 #include "daemon/coordinator/state.h"
 #include <float.h>
 #include <stdio.h>

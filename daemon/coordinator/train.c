@@ -1,21 +1,13 @@
 /* daemon/coordinator/train.c - see train.h. */
 #include "core/log.h"
+#include "core/clock.h"
 #include "daemon/coordinator/train_impl.h"
 #include "daemon/coordinator/optimizer.h"
 #include "proto/phase.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-double train_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static const struct job *job_of(const struct train *t)
 {
@@ -98,7 +90,7 @@ static int evaluate(struct train *t, double *ret_loss, struct err *err)
     int rc;
 
     for (first = 0; first < t->eval_order.n; first += t->eval_order.batch_size) {
-        rc = order_pack_rows(&t->eval_order, first, &packed, err);
+        rc = data_order_pack_rows(&t->eval_order, first, &packed, err);
         if (rc < 0)
             return rc;
         rc = workers_step(&t->workers, &t->state, &packed, t->state.step, NULL, &loss, err);
@@ -123,7 +115,7 @@ static bool evaluates_after(const struct train *t, int step)
 
 static int identify(struct train *t, struct err *err)
 {
-    double start = train_now();
+    double start = clock_s();
     int rc;
 
     report_phase(t->report, PHASE_IDENTIFICATION);
@@ -134,7 +126,7 @@ static int identify(struct train *t, struct err *err)
         rc = write_directions(t->options->output, &t->state, err);
     if (rc == 0) {
         log_info("directions of %d modules chosen in %.1f s", t->loaded.layout.n,
-                 train_now() - start);
+                 clock_s() - start);
         report_phase(t->report, PHASE_DASH);
     }
     return rc;
@@ -144,7 +136,7 @@ static int identify(struct train *t, struct err *err)
 static int compute_step(struct train *t, struct report_step *row, struct err *err)
 {
     struct packed_step packed;
-    int step = t->state.step + 1, rc = order_pack_step(&t->order, step, &packed, err);
+    int step = t->state.step + 1, rc = data_order_pack_step(&t->order, step, &packed, err);
     double loss;
 
     if (rc < 0)
@@ -180,12 +172,12 @@ static int save(struct train *t, struct err *err)
 static int one_step(struct train *t, struct err *err)
 {
     struct report_step row;
-    double start = train_now();
+    double start = clock_s();
     int rc = compute_step(t, &row, err);
 
     if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->prelaunch_steps)
         rc = identify(t, err);
-    row.seconds = train_now() - start;
+    row.seconds = clock_s() - start;
     if (rc == 0 && evaluates_after(t, row.step))
         rc = evaluate(t, &row.eval_loss, err);
     /* A step counts as done only once the one before it is safe. */
@@ -276,8 +268,8 @@ static void close_train(struct train *t)
     checkpoint_close(t->checkpoint);
     metrics_close(&t->metrics);
     state_close(&t->state);
-    order_close(&t->order);
-    order_close(&t->eval_order);
+    data_order_close(&t->order);
+    data_order_close(&t->eval_order);
     workers_close(&t->workers);
     loaded_free(&t->loaded);
     buf_free(&t->bytes);

@@ -3,7 +3,7 @@
 #include "core/buf.h"
 #include "daemon/coordinator/checkpoint.h"
 #include "daemon/coordinator/load.h"
-#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/data_order.h"
 #include "daemon/coordinator/outputs.h"
 #include "daemon/coordinator/report.h"
 #include "daemon/coordinator/state.h"
@@ -15,7 +15,7 @@ struct train {
     struct ranks *ranks;
     struct loaded loaded;
     struct workers workers;
-    struct order order, eval_order;
+    struct data_order order, eval_order;
     struct state state;
     struct state_identity identity;
     struct checkpoint *checkpoint;
@@ -25,9 +25,6 @@ struct train {
     float *gradient;  /* (count) */
     struct buf bytes; /* of the checkpoint being built */
 };
-
-/* Seconds of a clock that only goes forward. */
-double train_now(void);
 
 /* Locks the folder, loads, sets the workers up, goes on from a checkpoint or initialises, opens the outputs and the report. What
  * was opened is the caller's to close, also on failure. */

@@ -1,6 +1,7 @@
 /* daemon/coordinator/train_start.c - what happens before the first step; see train.h. */
+#include "core/clock.h"
 #include "core/file.h"
-#include "core/job_slurm.h"
+#include "core/job/job_slurm.h"
 #include "core/log.h"
 #include "daemon/coordinator/train_impl.h"
 #include <stdio.h>
@@ -36,7 +37,7 @@ static char *cache_folder(void)
 static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = cache_folder();
-    double start = train_now();
+    double start = clock_s();
     int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
 
     if (rc == 0 && job_workers(job_of(t)) < started)
@@ -54,7 +55,7 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
         log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
                  "%.0f MB in all",
                  job_workers(job_of(t)), job_of(t)->stages, job_of(t)->replicas, t->workers.threads,
-                 train_now() - start, (double)t->workers.resident_bytes / 1e6);
+                 clock_s() - start, (double)t->workers.resident_bytes / 1e6);
     return rc;
 }
 
@@ -129,9 +130,9 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0)
         rc = load_job(t->options->output, &t->loaded, &notices, err);
     if (rc == 0)
-        rc = order_open(job_of(t), &t->loaded.train, &t->order, err);
+        rc = data_order_open(job_of(t), &t->loaded.train, &t->order, err);
     if (rc == 0 && t->loaded.eval.n > 0)
-        rc = order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
+        rc = data_order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);

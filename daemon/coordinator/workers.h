@@ -5,10 +5,10 @@
  * the same. So does a wrong message, with the rank's name and ERR_PEER: a bit may have flipped on its way.
  */
 #pragma once
-#include "core/job.h"
-#include "core/trainable.h"
+#include "core/job/job.h"
+#include "core/job/trainable.h"
 #include "core/tree.h"
-#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/data_order.h"
 #include "daemon/coordinator/state.h"
 #include "proto/ranks.h"
 

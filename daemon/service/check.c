@@ -220,10 +220,10 @@ static void read_result(struct check *check, const json_t *doc)
                              .error = text_of(doc, "error"),
                              .yaml = text_of(doc, "yaml"),
                              .output = text_of(doc, "output"),
-                             .risk = text_of(doc, "risk"),
-                             .lines = calloc(n + 1, sizeof(char *))};
-    const char **texts = r.lines;
+                             .risk = text_of(doc, "risk")};
+    const char **texts = calloc(n + 1, sizeof(*texts));
 
+    r.lines = texts;
     for (i = 0; texts && i < n; i++) {
         texts[r.n_lines] = json_string_value(json_array_get(lines, i));
         r.n_lines += texts[r.n_lines] != NULL;

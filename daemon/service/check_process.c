@@ -1,9 +1,11 @@
 /* daemon/service/check_process.c - the process that checks one job; see check.h. It changes nothing
  * on disk. Its limits are set before it reads the request. */
 #include "core/file.h"
-#include "core/job_check.h"
+#include "core/job/job_keys.h"
+#include "core/job/job_read.h"
+#include "core/job/job_check.h"
 #include "core/json_file.h"
-#include "core/output_check.h"
+#include "core/job/output_check.h"
 #include "core/utf8.h"
 #include "daemon/service/check.h"
 #include <signal.h>

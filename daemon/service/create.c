@@ -1,8 +1,9 @@
 /* daemon/service/create.c - see create.h. A creation lives until its call is answered or its client
  * has gone, which ends the check as well. */
 #include "daemon/service/create.h"
-#include "core/job.h"
-#include "core/job_slurm.h"
+#include "core/job/job_read.h"
+#include "core/job/job.h"
+#include "core/job/job_slurm.h"
 #include "daemon/service/check.h"
 #include "daemon/service/message.h"
 #include "proto/dash.pb-c.h"

@@ -12,9 +12,10 @@
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/health.h"
 #include "daemon/service/launch_local.h"
-#include "core/reach.h"
+#include "core/host_addresses.h"
 #include "daemon/service/reflection.h"
 #include "daemon/service/slurm.h"
+#include "daemon/service/watch.h"
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -279,9 +280,9 @@ static int listen_for_reports(struct dashd *d, struct err *err)
     if (rc < 0)
         return rc;
     if (!named)
-        return reach_addresses(port, &d->reach, err);
+        return host_addresses_all(port, &d->reach, err);
     whole = address_for_clients(named, port);
-    rc = whole ? reach_one(whole, &d->reach, err) : err_nomem(err, strlen(named));
+    rc = whole ? host_addresses_one(whole, &d->reach, err) : err_nomem(err, strlen(named));
     free(whole);
     return rc;
 }
@@ -373,6 +374,7 @@ static int open_private(struct dashd *d, struct err *err)
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;
+    options.on_change = watch_wake;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);
 }
 
@@ -410,7 +412,7 @@ static void close_all(struct dashd *d)
 
     rpc_close(d->rpc);
     rpc_close(d->reports);
-    reach_free(d->reach);
+    host_addresses_free(d->reach);
     runs_close(d->runs);
     for (i = 0; i < SIGNALS; i++)
         if (d->signals[i].data)

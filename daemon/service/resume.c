@@ -1,8 +1,9 @@
 /* daemon/service/resume.c - see resume.h. A reshape lives until its call is answered or its client
  * has gone. */
 #include "daemon/service/resume.h"
-#include "core/job.h"
-#include "core/job_slurm.h"
+#include "core/job/job_read.h"
+#include "core/job/job.h"
+#include "core/job/job_slurm.h"
 #include "daemon/service/check.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"

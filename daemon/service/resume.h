@@ -1,7 +1,7 @@
 /* daemon/service/resume.h - ResumeJob: a job that has ended goes on, perhaps in another shape.
  *
  * Overrides may change whatever leaves the numbers as they are (parallel, max_restarts,
- * training.eval_every, ...): the job's identity (core/job.h) must stay the same, and its output
+ * training.eval_every, ...): the job's identity (core/job/job.h) must stay the same, and its output
  * folder. They are checked against the model as a new job's are (check.h).
  */
 #pragma once

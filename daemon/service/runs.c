@@ -1,26 +1,17 @@
 /* daemon/service/runs.c - see runs.h: the table and its changes. */
 #include "daemon/service/runs_impl.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "daemon/service/procs.h"
 #include "daemon/service/slurm.h"
-#include "daemon/service/watch.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-
-int64_t runs_now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void runs_changed(struct run *run)
 {
     run->version++;
-    watch_wake(run);
+    run->runs->options.on_change(run);
 }
 
 /* Those in the queue have moved. */
@@ -60,7 +51,7 @@ int runs_transit(struct run *run, struct run_row *next, enum run_event event, co
     if (rc < 0)
         return rc;
     if (run_is_final(next->state) && !run_is_final(before))
-        next->finished_ms = runs_now_ms();
+        next->finished_ms = clock_unix_ms();
     if (reason) {
         next->reason = strdup(reason);
         if (!next->reason)
@@ -293,7 +284,7 @@ int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struc
     int rc;
 
     row->state = RUN_QUEUED;
-    row->created_ms = row->queued_ms = runs_now_ms();
+    row->created_ms = row->queued_ms = clock_unix_ms();
     rc = add_run(r, row, &run, err);
     if (rc < 0)
         return rc;
@@ -337,7 +328,7 @@ int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
 
     next.stop_wanted = false;
     next.external = false;
-    next.queued_ms = runs_now_ms();
+    next.queued_ms = clock_unix_ms();
     next.finished_ms = 0;
     next.deaths = 0;
     next.not_before_ms = 0;

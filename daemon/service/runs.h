@@ -67,6 +67,7 @@ struct runs_options {
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */
     struct check_limits check;
+    void (*on_change)(struct run *run); /* of what its watchers see */
 };
 
 struct runs {

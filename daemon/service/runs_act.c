@@ -10,13 +10,13 @@
  *                           died at once: to the queue again
  */
 #include "daemon/service/runs_impl.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
-#include "daemon/service/watch.h"
 #include "proto/contact.h"
 #include "proto/dash.pb-c.h"
 #include <signal.h>
@@ -47,7 +47,7 @@ static int write_contact(const struct run *run, struct err *err)
 
 static int prepare_output(const struct run *run, struct err *err)
 {
-    int rc = batch_prepare(run->row.output, run->row.job_yaml, run->row.mark, err);
+    int rc = script_prepare(run->row.output, run->row.job_yaml, run->row.mark, err);
 
     return rc == 0 ? write_contact(run, err) : rc;
 }
@@ -61,7 +61,7 @@ static int commit_starting(struct run *run, struct err *err)
     next.launch++;
     next.pid = 0;
     next.slurm_job = 0;
-    next.started_ms = runs_now_ms();
+    next.started_ms = clock_unix_ms();
     next.log_offset = outcome_log_size(next.output);
     next.not_before_ms = 0;
     next.phase = 0;
@@ -69,7 +69,7 @@ static int commit_starting(struct run *run, struct err *err)
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
     rc = random_hex(next.token, sizeof(next.token) / 2, err);
     if (rc == 0)
-        rc = batch_make_mark(next.mark, err);
+        rc = script_make_mark(next.mark, err);
     if (rc == 0)
         rc = runs_transit(run, &next, RUN_LAUNCHED, "", err);
     return rc;
@@ -155,7 +155,7 @@ static int count_launches(const struct runs *r);
 static struct run *next_in_queue(struct runs *r)
 {
     bool room = count_launches(r) < r->options.max_running;
-    int64_t now = runs_now_ms();
+    int64_t now = clock_unix_ms();
     struct run *first = NULL;
     int i;
 
@@ -172,7 +172,7 @@ static struct run *next_in_queue(struct runs *r)
 /* It keeps its place while it waits out the delay of a restart. */
 static bool is_restarting(const struct run *run)
 {
-    return run->row.state == RUN_QUEUED && run->row.not_before_ms > runs_now_ms();
+    return run->row.state == RUN_QUEUED && run->row.not_before_ms > clock_unix_ms();
 }
 
 static int count_launches(const struct runs *r)

@@ -4,6 +4,7 @@
  * A launch that died is followed by another as restart.h decides.
  */
 #include "daemon/service/runs_impl.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
@@ -259,7 +260,7 @@ static int plan_restart(struct run *run, struct run_row *next, char **ret_words)
     delay = restart_delay_ms(next->deaths, run->runs->options.restart_delay_ms);
     next->restarts++;
     next->death_step = run->steps_done;
-    next->not_before_ms = runs_now_ms() + delay;
+    next->not_before_ms = clock_unix_ms() + delay;
     next->death_reason = strdup(reason);
     if (!next->death_reason)
         return -1;
@@ -291,7 +292,7 @@ static int commit_other_end(struct run *run, struct run_row *next, struct err *e
 {
     next->stop_wanted = false;
     if (run->end_event == RUN_RANK_DIED && uv_now(run->runs->loop) < run->gate_until_ms)
-        next->not_before_ms = runs_now_ms() + GATE_PAUSE_MS;
+        next->not_before_ms = clock_unix_ms() + GATE_PAUSE_MS;
     if (run->end_event == RUN_RANK_DIED && run->not_before_ms)
         next->not_before_ms = run->not_before_ms;
     return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);

@@ -13,8 +13,6 @@ enum {
     NOTICE_BYTES_MAX = 1000
 };
 
-int64_t runs_now_ms(void); /* Unix time */
-
 /* Applies the event and commits the row, in which the caller has changed what else changes; reason
  * NULL: as it was. On failure nothing has changed. */
 int runs_transit(struct run *run, struct run_row *next, enum run_event event, const char *reason,

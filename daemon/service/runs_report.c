@@ -4,7 +4,6 @@
 #include "daemon/service/catch_up.h"
 #include "daemon/service/runs_impl.h"
 #include "daemon/service/slurm.h"
-#include "daemon/service/watch.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +111,7 @@ int runs_flush(struct run *run, struct err *err)
         remember_recent(run, &run->pending[i]);
     run->steps_done = run->pending[run->n_pending - 1].step;
     run->n_pending = 0;
-    watch_wake(run);
+    run->runs->options.on_change(run);
     return 0;
 }
 

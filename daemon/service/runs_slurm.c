@@ -1,6 +1,6 @@
 /* daemon/service/runs_slurm.c - runs that Slurm launches: what its answers mean for them. See runs.h and slurm.h.
  *
- * The batch script (core/batch.h) starts dead processes again and has Slurm queue the job again before its time limit,
+ * The batch script (core/slurm/script.h) starts dead processes again and has Slurm queue the job again before its time limit,
  * so a launch here is the script's life, however often Slurm starts it:
  *
  *   in Slurm's queue     STARTING, with Slurm's reason; after it had run: RUN_REQUEUED
@@ -10,6 +10,8 @@
  *   never got there      to the queue again, or FAILED in Slurm's words
  */
 #include "daemon/service/runs_impl.h"
+#include "core/clock.h"
+#include "core/job/job_read.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/slurm.h"
@@ -220,7 +222,7 @@ static void end_never(struct run *run, const struct slurm_end *end)
             asprintf(&words, "Slurm could not be given the job; that is tried again: %s",
                      end->words) < 0)
             words = NULL;
-        run->not_before_ms = runs_now_ms() + (end->words[0] ? TRY_AGAIN_MS : 0);
+        run->not_before_ms = clock_unix_ms() + (end->words[0] ? TRY_AGAIN_MS : 0);
         runs_end(run, RUN_RANK_DIED, words ? words : strdup(""));
     }
 }
@@ -294,8 +296,8 @@ static int read_job(const struct run *run, struct job **ret_job, struct err *err
 static int submit(struct run *run, const struct job *job, struct err *err)
 {
     struct slurm_spec spec = spec_of(run);
-    char *script = batch_script(job, run->runs->options.programs, run->row.mark);
-    char **env = batch_environment(job);
+    char *script = script_text(job, run->runs->options.programs, run->row.mark);
+    char **env = script_environment(job);
     int rc;
 
     if (script && env)
@@ -367,7 +369,7 @@ int runs_write_script(struct run *run, char **ret_script, struct err *err)
     rc = read_job(run, &job, err);
     if (rc < 0)
         return rc;
-    *ret_script = batch_script(job, run->runs->options.programs, run->row.mark);
+    *ret_script = script_text(job, run->runs->options.programs, run->row.mark);
     job_free(job);
     return *ret_script ? 0 : err_nomem(err, strlen(run->row.job_yaml));
 }

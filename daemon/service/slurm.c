@@ -27,7 +27,7 @@ struct slurm_job {
     struct slurm *slurm;
     struct slurm_job *next;
     enum stage stage;
-    char mark[BATCH_MARK_LEN + 1];
+    char mark[SCRIPT_MARK_LEN + 1];
     char *output, *script, **env;
     bool external;
     int64_t id;
@@ -448,7 +448,7 @@ int slurm_open(uv_loop_t *loop, int poll_s, void (*away)(void *arg, const char *
     if (s) {
         s->timer = calloc(1, sizeof(*s->timer));
         s->send = calloc(1, sizeof(*s->send));
-        s->env = batch_environment(NULL);
+        s->env = script_environment(NULL);
     }
     if (!s || !s->timer || !s->send || !s->env) {
         if (s) {

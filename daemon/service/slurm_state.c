@@ -76,8 +76,8 @@ bool slurm_parse(const char *line, struct slurm_row *ret)
     if (end == id || *end) /* "17_3": of an array, none of ours */
         return false;
     row.state = state_of(state);
-    if (strncmp(comment, "dash:", 5) == 0 && strlen(comment + 5) == BATCH_MARK_LEN)
-        memcpy(row.mark, comment + 5, BATCH_MARK_LEN);
+    if (strncmp(comment, "dash:", 5) == 0 && strlen(comment + 5) == SCRIPT_MARK_LEN)
+        memcpy(row.mark, comment + 5, SCRIPT_MARK_LEN);
     *ret = row;
     return true;
 }

@@ -4,7 +4,7 @@
  * "dash:<mark>".
  */
 #pragma once
-#include "core/batch.h"
+#include "core/slurm/script.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +35,7 @@ struct slurm_row {
     enum slurm_state state;
     char reason[64];
     char nodes[200];
-    char mark[BATCH_MARK_LEN + 1]; /* "": none of ours */
+    char mark[SCRIPT_MARK_LEN + 1]; /* "": none of ours */
 };
 
 bool slurm_is_over(enum slurm_state state);

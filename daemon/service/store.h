@@ -9,7 +9,7 @@
  * never written.
  */
 #pragma once
-#include "core/batch.h"
+#include "core/slurm/script.h"
 #include "core/err.h"
 #include "daemon/service/run.h"
 #include <stdint.h>
@@ -42,7 +42,7 @@ struct run_row {
 
     int launch;     /* counts; 0: never started */
     char token[33]; /* of this launch: its coordinator proves itself with it */
-    char mark[BATCH_MARK_LEN +
+    char mark[SCRIPT_MARK_LEN +
               1]; /* of this launch: its processes, or its Slurm job, are known by it. No secret */
     long pid;     /* of mpirun; 0: nothing runs */
     uint64_t pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later

@@ -174,7 +174,7 @@ class Pages(unittest.TestCase):
         self.assertIn("dashctl --version", split(text, 0)["SYNOPSIS"])
 
     def test_keys_of_a_job(self):
-        keys = re.findall(r'^ *\{"([a-z0-9_.]+)", KEY_', read(SOURCE, "core/job_keys.c"), re.M)
+        keys = re.findall(r'^ *\{"([a-z0-9_.]+)", KEY_', read(SOURCE, "core/job/job_keys.c"), re.M)
         self.assertGreater(len(keys), 30)
         parts = split(split(page("man5/dash-job.5"), 0)["DESCRIPTION"], 3)
         words = [re.match(r"([a-z0-9_., ]+?)(?:  | \(|$)", tag) for part in parts.values() for tag in tags(part)]

@@ -4,10 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "core/adapter.h"
-#include "core/dataset.h"
+#include "core/model/adapter.h"
+#include "core/job/job_read.h"
+#include "core/text/dataset.h"
 #include "core/file.h"
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 #include "worker/ops/gemm.h"
 #include "worker/stage.h"
 #include <math.h>

@@ -2,7 +2,7 @@
 #pragma once
 #include "tests/unit/support.h"
 #include "core/buf.h"
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 
 /* A little-endian number. */
 static inline void put(struct buf *b, uint64_t v, int bytes)

@@ -5,9 +5,9 @@
 #pragma once
 #include "tests/unit/support.h"
 #include "core/buf.h"
-#include "core/tensorfile.h"
-#include "core/tokenizer.h"
-#include "core/vocab.h"
+#include "core/tensor/tensorfile.h"
+#include "core/text/tokenizer.h"
+#include "core/text/vocab.h"
 #include <jansson.h>
 
 static const struct {

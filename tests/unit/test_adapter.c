@@ -1,9 +1,9 @@
 /* tests/unit/test_adapter.c - PEFT adapters: read, written, read back; what would mean something
  * else is refused by name. */
 #include "tests/unit/support.h"
-#include "core/adapter.h"
+#include "core/model/adapter.h"
 #include "core/buf.h"
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 #include <jansson.h>
 #include <math.h>
 

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "core/file.h"
-#include "core/tensorfile.h"
+#include "core/tensor/tensorfile.h"
 #include "daemon/coordinator/checkpoint.h"
-#include "daemon/coordinator/order.h"
+#include "daemon/coordinator/data_order.h"
 #include "daemon/coordinator/outputs.h"
 #include <math.h>
 #include <signal.h>
@@ -645,15 +645,15 @@ static void every_pass_takes_every_row_that_trains_once(void **state)
     struct job job = {
         .batch_size = 3, .micro_batch_tokens = 512, .data = {.shuffle = true}, .seed = 1};
     struct dataset data;
-    struct order order;
+    struct data_order order;
     int seen[DATA] = {0}, step, i, moved = 0;
 
     (void)state;
     fill_data(&data, examples, arena);
-    assert_int_equal(order_open(&job, &data, &order, &err), 0);
+    assert_int_equal(data_order_open(&job, &data, &order, &err), 0);
     for (step = 1; step <= 6; step++) { /* two passes over nine rows */
         struct packed_step p;
-        assert_int_equal(order_pack_step(&order, step, &p, &err), 0);
+        assert_int_equal(data_order_pack_step(&order, step, &p, &err), 0);
         assert_int_equal(p.n_micro, 2); /* a power of two, at most one a row */
         for (i = 0; i < p.n_micro; i++) {
             const struct rank_micro *m = (const struct rank_micro *)p.micro[i].data;
@@ -673,16 +673,16 @@ static void every_pass_takes_every_row_that_trains_once(void **state)
     for (i = 0; i < DATA; i++)
         assert_int_equal(seen[i], i == 4 ? 0 : 2);
     assert_true(moved > 0);
-    order_close(&order);
+    data_order_close(&order);
 }
 
 static void micro_batches_fall_to_replicas_in_aligned_runs(void **state)
 {
     (void)state;
-    assert_int_equal(order_replica(0, 8, 2), 0);
-    assert_int_equal(order_replica(3, 8, 2), 0);
-    assert_int_equal(order_replica(4, 8, 2), 1);
-    assert_int_equal(order_replica(1, 2, 4), 1);
+    assert_int_equal(data_order_replica(0, 8, 2), 0);
+    assert_int_equal(data_order_replica(3, 8, 2), 0);
+    assert_int_equal(data_order_replica(4, 8, 2), 1);
+    assert_int_equal(data_order_replica(1, 2, 4), 1);
 }
 
 int main(void)

@@ -1,16 +1,17 @@
 /* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong
  * with a file is told by line. */
 #include "tests/unit/small_tokenizer.h"
-#include "core/dataset.h"
+#include "core/text/dataset.h"
+#include "core/text/template.h"
 
-static const struct job_data defaults = {.max_tokens = 256};
+static const struct data_options defaults = {.max_tokens = 256};
 
 struct loaded {
     struct dataset d;
     char *problems; /* NULL: none */
 };
 
-static struct loaded load_with(const char *text, size_t len, const struct job_data *data,
+static struct loaded load_with(const char *text, size_t len, const struct data_options *data,
                                const struct tokenizer *t, int vocab)
 {
     char *folder = new_folder(), *path = file_join(folder, "data.jsonl");
@@ -30,7 +31,7 @@ static struct loaded load_with(const char *text, size_t len, const struct job_da
     return l;
 }
 
-static struct dataset load_good(const char *text, const struct job_data *data,
+static struct dataset load_good(const char *text, const struct data_options *data,
                                 const struct tokenizer *t)
 {
     struct loaded l = load_with(text, strlen(text), data, t, SMALL_VOCAB);
@@ -40,7 +41,7 @@ static struct dataset load_good(const char *text, const struct job_data *data,
     return l.d;
 }
 
-static void refused(const char *text, const struct job_data *data, const struct tokenizer *t,
+static void refused(const char *text, const struct data_options *data, const struct tokenizer *t,
                     const char *words)
 {
     struct loaded l = load_with(text, strlen(text), data, t, SMALL_VOCAB);
@@ -72,7 +73,7 @@ static char *shown(const struct tokenizer *t, const struct example *e)
     return buf_take(&b);
 }
 
-static void first_row_is(const char *row, const struct job_data *data, enum data_format format,
+static void first_row_is(const char *row, const struct data_options *data, enum data_format format,
                          enum data_template template_kind, const char *expected)
 {
     struct tokenizer *t = small_tokenizer();
@@ -112,7 +113,7 @@ static void instruction_rows_are_chatml_where_the_model_has_it(void **state)
 
 static void alpaca_has_its_wording_with_and_without_input(void **state)
 {
-    struct job_data data = defaults;
+    struct data_options data = defaults;
 
     (void)state;
     data.template_kind = TEMPLATE_ALPACA;
@@ -158,7 +159,7 @@ static void text_rows_train_everything_and_the_end(void **state)
 
 static void train_on_prompt_trains_all_but_the_first_token(void **state)
 {
-    struct job_data data = defaults;
+    struct data_options data = defaults;
 
     (void)state;
     data.train_on_prompt = true;
@@ -207,7 +208,7 @@ static void golden_rows_are_loaded(void **state)
 
 static void long_rows_are_cut_and_counted(void **state)
 {
-    struct job_data data = defaults;
+    struct data_options data = defaults;
     struct dataset d;
 
     (void)state;
@@ -352,7 +353,7 @@ static void only_twenty_of_a_kind_are_listed(void **state)
 
 static void texts_need_a_tokenizer_and_its_tokens(void **state)
 {
-    struct job_data data = defaults;
+    struct data_options data = defaults;
     json_t *root = small_json();
     char *folder = new_folder();
     struct tokenizer *t, *bare;
@@ -381,7 +382,7 @@ static void texts_need_a_tokenizer_and_its_tokens(void **state)
 
 static void named_format_overrules_the_keys(void **state)
 {
-    struct job_data data = defaults;
+    struct data_options data = defaults;
 
     (void)state;
     data.format = FORMAT_TEXT;
@@ -433,7 +434,7 @@ static void lone_prompt_is_what_a_row_begins_with(void **state)
 {
     static const enum data_template kinds[] = {TEMPLATE_PLAIN, TEMPLATE_ALPACA, TEMPLATE_CHATML};
     struct tokenizer *t = small_tokenizer();
-    struct job_data data = {.max_tokens = 1000};
+    struct data_options data = {.max_tokens = 1000};
     enum data_template used = TEMPLATE_AUTO;
     struct token_list list = {0};
     struct err err;

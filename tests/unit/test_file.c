@@ -1,10 +1,10 @@
 /* tests/unit/test_file.c - what may stand behind a name: pipes, devices, folders, files that are
  * too large or that cannot be read to their ends. */
 #include "tests/unit/small_tokenizer.h"
-#include "core/adapter.h"
-#include "core/dataset.h"
+#include "core/model/adapter.h"
+#include "core/text/dataset.h"
 #include "core/file.h"
-#include "core/model.h"
+#include "core/model/model.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -28,7 +28,7 @@ static void make_pipe(const char *folder, const char *name)
 
 static void data_refused(const char *path, const char *words)
 {
-    const struct job_data data = {.max_tokens = 100};
+    const struct data_options data = {.max_tokens = 100};
     struct problems problems = {0};
     struct dataset d = {0};
     struct err err;
@@ -103,7 +103,7 @@ static void a_large_array_is_refused_before_it_is_read(void **state)
 static void lines_of_any_length_are_whole(void **state)
 {
     enum { ROWS = 40 };
-    const struct job_data data = {.max_tokens = 1 << 20};
+    const struct data_options data = {.max_tokens = 1 << 20};
     char *folder = new_folder(), *path = file_join(folder, "data");
     struct problems problems = {0};
     struct dataset d = {0};

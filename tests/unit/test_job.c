@@ -1,7 +1,8 @@
 /* tests/unit/test_job.c - job files: what they mean, and every complaint with its line. */
-#include "core/job.h"
-#include "core/job_check.h"
-#include "core/shard.h"
+#include "core/job/job.h"
+#include "core/job/job_read.h"
+#include "core/job/job_check.h"
+#include "core/model/shard.h"
 #include "tests/unit/support.h"
 
 static struct err err;
@@ -196,7 +197,8 @@ static char *check_tiny(const char *const *sets, int n)
     int rc;
 
     assert_ok(file_read(GOLDEN("tiny/job.yaml"), 1 << 30, &text, &len, &err), err);
-    rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, JOB_OUTPUT_ANY, &job, &plan, &problems, &err);
+    rc = job_validate(text, "job.yaml", GOLDEN("tiny"), sets, n, JOB_OUTPUT_ANY, &job, &plan,
+                      &problems, &err);
     assert_true(rc == 0 || rc == ERR_INVALID);
     told = problems_text(&problems);
     assert_int_equal(rc == 0, problems.n == 0);

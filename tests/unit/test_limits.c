@@ -1,7 +1,7 @@
 /* tests/unit/test_limits.c - sizes that no machine has, which files and callers may ask for: they
  * are refused, and nothing is reserved for them. */
 #include "tests/unit/small_tokenizer.h"
-#include "core/bpe.h"
+#include "core/text/bpe.h"
 #include "core/pool.h"
 #include <sys/resource.h>
 

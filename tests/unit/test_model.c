@@ -2,9 +2,9 @@
  * is refused in words, all at once. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
-#include "core/model.h"
-#include "core/tensorfile.h"
-#include "core/tokenizer.h"
+#include "core/model/model.h"
+#include "core/tensor/tensorfile.h"
+#include "core/text/tokenizer.h"
 #include <jansson.h>
 
 static struct model *open_good(const char *path)

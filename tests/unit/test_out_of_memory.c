@@ -5,9 +5,9 @@
  * does crash when memory is out.
  */
 #include "tests/unit/small_tokenizer.h"
-#include "core/adapter.h"
-#include "core/dataset.h"
-#include "core/model.h"
+#include "core/model/adapter.h"
+#include "core/text/dataset.h"
+#include "core/model/model.h"
 #include <xxhash.h>
 
 void *__real_malloc(size_t bytes);
@@ -147,7 +147,7 @@ static struct tokenizer *shared; /* opened while memory is still to be had */
 
 static int load_data(const char *folder, struct result *r, struct err *err)
 {
-    const struct job_data data = {.max_tokens = 100};
+    const struct data_options data = {.max_tokens = 100};
     struct problems problems = {0};
     struct dataset d = {0};
     char path[4096], hex[33];

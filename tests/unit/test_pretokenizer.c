@@ -2,7 +2,7 @@
  * HF's tokenizers. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
-#include "core/pretokenizer.h"
+#include "core/text/pretokenizer.h"
 
 static int collect(void *context, const char *piece, size_t len, struct err *err)
 {

@@ -1,8 +1,9 @@
 /* tests/unit/test_slurm.c - what a job asks of Slurm, its batch script, and what Slurm answers, understood. The script's
  * quoting is held against bash itself. */
-#include "core/batch.h"
-#include "core/job_slurm.h"
-#include "core/shape.h"
+#include "core/slurm/script.h"
+#include "core/job/job_read.h"
+#include "core/job/job_slurm.h"
+#include "core/job/parallel_shape.h"
 #include "daemon/service/slurm_state.h"
 #include "tests/unit/support.h"
 #include <stdio.h>
@@ -165,7 +166,7 @@ static void a_shell_reads_paths_as_they_are(void **state)
     (void)state;
     free(job->output);
     job->output = strdup(output);
-    script = batch_script(job, "/p 'q'", "0123456789abcdef");
+    script = script_text(job, "/p 'q'", "0123456789abcdef");
     line = line_of(strstr(script, "\noutput=") + 1, "output=");
     snprintf(text, sizeof(text), "%s\nprintf %%s \"$output\"", line);
     said = said_by_bash(text);
@@ -180,7 +181,7 @@ static void the_whole_script_is_bash(void **state)
 {
     struct job *job = parse(
         "name: \"a'b$(touch /tmp/x)\"\nslurm: {partition: \"p\\\"q\", extra: [\"--x=$(y)\"]}\n");
-    char *script = batch_script(job, "/p", "0123456789abcdef");
+    char *script = script_text(job, "/p", "0123456789abcdef");
     char path[] = "/tmp/dash-unit-XXXXXX", command[100];
     int fd = mkstemp(path);
 
@@ -197,7 +198,7 @@ static void the_whole_script_is_bash(void **state)
     job_free(job);
 }
 
-/* As measured with Slurm 22.05: see put_log() in core/batch.c. */
+/* As measured with Slurm 22.05: see put_log() in core/slurm/script.c. */
 static void the_log_is_quoted_for_both_of_slurms_readers(void **state)
 {
     static const struct {
@@ -216,7 +217,7 @@ static void the_log_is_quoted_for_both_of_slurms_readers(void **state)
         char *script, *line;
         free(job->output);
         job->output = strdup(cases[i].output);
-        script = batch_script(job, "/p", "0123456789abcdef");
+        script = script_text(job, "/p", "0123456789abcdef");
         line = line_of(script, "#SBATCH --output");
         assert_string_equal(line, cases[i].line);
         free(line);
@@ -242,7 +243,7 @@ static void variables_that_would_win_over_the_script_are_left_out(void **state)
     setenv("SBATCH_REQUEUE", "0", 1);
     setenv("SLURM_JOB_ID", "7", 1);
     setenv("SLURM_CONF", "/etc/slurm.conf", 1);
-    env = batch_environment(job);
+    env = script_environment(job);
     for (i = 0; env[i]; i++) {
         assert_false(starts_with(env[i], "SBATCH_P") || starts_with(env[i], "SBATCH_R") ||
                      starts_with(env[i], "SLURM_J"));
@@ -313,13 +314,13 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
 {
     struct job *job = parse("");
     struct trainable t;
-    struct shape_limits limits = {micro, 0.5, bytes};
+    struct parallel_shape_limits limits = {micro, 0.5, bytes};
     int rc;
 
     assert_int_equal(trainable_layout(job, &small, &t, &err), 0);
     job->stages = stages;
     job->replicas = replicas;
-    rc = shape_choose(job, &small, &t, &limits, workers, &err);
+    rc = parallel_shape_choose(job, &small, &t, &limits, workers, &err);
     *ret_stages = rc == 0 ? job->stages : 0;
     if (rc == 0)
         assert_int_equal(job->stages * job->replicas, workers);

@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/model.h"
+#include "core/model/model.h"
 #include "worker/team.h"
 #include <stdint.h>
 

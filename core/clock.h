@@ -1,0 +1,12 @@
+/* core/clock.h - what time it is. */
+#pragma once
+#include <stdint.h>
+
+/* Of a clock that only goes forward; its zero is nothing to rely on. */
+double clock_s(void);
+int64_t clock_ms(void);
+/* Since 1970; may be set back. */
+double clock_unix_s(void);
+int64_t clock_unix_ms(void);
+/* Processor time of this thread. */
+int64_t clock_thread_ns(void);

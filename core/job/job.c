@@ -1,0 +1,51 @@
+/* core/job/job.c - what follows from a job's values alone. */
+#include "core/job/job.h"
+#include <math.h>
+#include <stdlib.h>
+
+double job_scale(const struct job *job)
+{
+    return job->scaling == SCALING_RSLORA ? job->alpha / sqrt(job->rank) : job->alpha / job->rank;
+}
+
+void job_resolve_steps(struct job *job, long rows)
+{
+    double steps;
+
+    if (job->epochs <= 0)
+        return;
+    steps = ceil(job->epochs * (double)rows / job->batch_size - 1e-9);
+    job->steps = steps < 1 ? 1 : steps > 2147483647.0 ? 2147483647 : (int)steps;
+}
+
+void job_free_strings(char **strings)
+{
+    int i;
+
+    for (i = 0; strings && strings[i]; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    free(job->name);
+    free(job->model);
+    free(job->output);
+    free(job->data.train);
+    free(job->data.eval);
+    free(job->init_adapter);
+    free(job->slurm.partition);
+    free(job->slurm.account);
+    free(job->slurm.time);
+    free(job->slurm.qos);
+    free(job->slurm.nodes);
+    free(job->slurm.mem);
+    free(job->slurm.constraint);
+    job_free_strings(job->slurm.extra);
+    free(job->file);
+    free(job->lines);
+    free(job);
+}

@@ -1,0 +1,95 @@
+/* core/job/job.h - a job file: its keys, defaults and checks.
+ *
+ * A job file is YAML. job_parse() reads the text, applies overrides ("key.path=value"), fills in
+ * defaults, makes relative paths absolute against the file's folder and checks every value by
+ * itself, gathering all problems. job_check() (job_check.h) then looks at the model and the data.
+ *
+ * The canonical text of a job (job_to_yaml) is what is stored, shown and handed to the
+ * coordinator; parsing it again gives an equal job.
+ */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/model/module_kind.h"
+#include "core/text/data_options.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum job_method { METHOD_LORA, METHOD_LORA_DASH };
+enum job_scaling { SCALING_STANDARD, SCALING_RSLORA };
+enum job_schedule {
+    SCHEDULE_CONSTANT,
+    SCHEDULE_CONSTANT_WITH_WARMUP,
+    SCHEDULE_LINEAR,
+    SCHEDULE_COSINE,
+    SCHEDULE_POLYNOMIAL,
+    SCHEDULE_INVERSE_SQRT,
+};
+enum job_precision { PRECISION_F32 };
+enum job_launcher { LAUNCHER_LOCAL, LAUNCHER_SLURM };
+/* What a Slurm job asks for; NULL or 0: the site's default. */
+struct job_slurm {
+    char *partition, *account, *time, *qos, *nodes, *mem, *constraint; /* as sbatch takes them */
+    int cpus_per_task;                                                 /* of a worker */
+    int workers_per_node; /* 2 on nodes with two sockets, say */
+    int grace_seconds;    /* before the time limit: it checkpoints and is queued again */
+    char **extra; /* more options of sbatch's, each "--name=value"; NULL-terminated, or NULL */
+};
+
+struct job {
+    char *name;
+    char *model;  /* absolute path of a folder or a .gguf file */
+    char *output; /* absolute path */
+    struct data_options data;
+    enum job_method method;
+
+    int rank;
+    double alpha;
+    enum job_scaling scaling;
+    double dropout;             /* 0 <= p < 1 */
+    bool targets[MODULE_KINDS]; /* which maps are adapted */
+    char *init_adapter;         /* absolute path of a PEFT folder, or NULL */
+
+    int prelaunch_steps; /* t */
+    int directions;      /* k; 0 when method is METHOD_LORA */
+
+    int batch_size; /* examples an optimizer step */
+    int steps;      /* 0 while epochs decides: job_resolve_steps() */
+    double epochs;  /* 0: not given */
+    int micro_batch_tokens;
+    int eval_every; /* steps between evaluations; 0: only after the last */
+    double learning_rate;
+    enum job_schedule schedule;
+    int warmup_steps;
+    double weight_decay, beta1, beta2, epsilon, clip_norm; /* clip_norm 0: no clipping */
+    uint64_t seed;
+    enum job_precision precision;
+
+    int stages, replicas; /* 0: auto, chosen for the workers that there are (shape.h) */
+    int threads;          /* a worker; 0: auto */
+    enum job_launcher launcher;
+    struct job_slurm slurm;
+    int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after progress */
+
+    char *file; /* the job file, for messages; or NULL */
+    int *lines; /* line of each key in it, 0: a default or an override; see job_line() */
+};
+
+enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
+
+/* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
+double job_scale(const struct job *job);
+
+/* steps = ceil(epochs * rows / batch_size) where the job gave epochs, at least 1. */
+void job_resolve_steps(struct job *job, long rows);
+
+/* The canonical YAML text. Caller frees; NULL for lack of memory. */
+char *job_to_yaml(const struct job *job);
+
+/* 32 hex digits (XXH3-128) of everything in the job that decides the numbers: not name, output,
+ * parallel, launcher, and not the contents of the files that it names. */
+void job_identity(const struct job *job, char ret_hex[33]);
+
+/* Frees a list of strings that ends with NULL, and the strings; NULL-safe. */
+void job_free_strings(char **strings);
+void job_free(struct job *job);

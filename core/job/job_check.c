@@ -1,0 +1,225 @@
+/* core/job/job_check.c - see job_check.h. The checks follow what each needs: with no model there are no data checks
+ * that need its vocabulary, but everything that can still be checked is. */
+#include "core/job/job_check.h"
+#include "core/job/job_keys.h"
+#include "core/job/job_read.h"
+#include "core/model/adapter.h"
+#include "core/text/dataset.h"
+#include "core/model/model.h"
+#include "core/job/output_check.h"
+#include "core/text/tokenizer.h"
+#include "core/job/trainable.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Turns a failure that is the input's into a problem; passes others on. */
+static int as_problem(struct problems *problems, const struct job *job, const char *key, int rc,
+                      const struct err *err)
+{
+    if (rc >= 0 || rc == ERR_NOMEM || rc == ERR_INTERNAL)
+        return rc;
+    problems_add(problems, job->file, job_line(job, key), "%s: %s", key, err->text);
+    return 0;
+}
+
+static void check_shapes(const struct job *job, const struct model_config *c,
+                         struct problems *problems)
+{
+    int kind, rows, columns, smaller;
+
+    if (job->stages > c->n_layers)
+        problems_add(
+            problems, job->file, job_line(job, "parallel.stages"),
+            "parallel.stages is %d but the model has %d layers: a stage holds at least one",
+            job->stages, c->n_layers);
+    for (kind = 0; kind < MODULE_KINDS; kind++) {
+        if (!job->targets[kind])
+            continue;
+        model_module_shape(c, kind, &rows, &columns);
+        smaller = rows < columns ? rows : columns;
+        if (job->directions > smaller)
+            problems_add(problems, job->file, job_line(job, "dash.directions"),
+                         "dash.directions is %d but %s is %d x %d and has %d directions",
+                         job->directions, module_kind_name(kind), rows, columns, smaller);
+    }
+}
+
+static bool adapter_covers(const struct adapter *a, int layer, int kind)
+{
+    int i;
+
+    for (i = 0; i < a->n; i++)
+        if (a->maps[i].layer == layer && (int)a->maps[i].kind == kind)
+            return true;
+    return false;
+}
+
+static void compare_adapter(const struct job *job, const struct adapter *a,
+                            const struct model_config *c, struct problems *problems)
+{
+    int i, layer, kind, line = job_line(job, "lora.init_adapter");
+
+    if (a->rank != job->rank)
+        problems_add(problems, job->file, line,
+                     "lora.init_adapter has rank %d but lora.rank is %d: make them equal", a->rank,
+                     job->rank);
+    for (i = 0; i < a->n; i++)
+        if (!job->targets[a->maps[i].kind])
+            problems_add(problems, job->file, line,
+                         "lora.init_adapter adapts layer %d's %s, which lora.target_modules leaves "
+                         "out",
+                         a->maps[i].layer, module_kind_name(a->maps[i].kind));
+    for (layer = 0; layer < c->n_layers; layer++)
+        for (kind = 0; kind < MODULE_KINDS; kind++)
+            if (job->targets[kind] && !adapter_covers(a, layer, kind))
+                problems_add(problems, job->file, line,
+                             "lora.init_adapter has nothing for layer %d's %s, a target", layer,
+                             module_kind_name(kind));
+}
+
+static int check_adapter(const struct job *job, const struct model_config *c,
+                         struct problems *problems, struct err *err)
+{
+    struct adapter *a = NULL;
+    int rc;
+
+    if (!job->init_adapter)
+        return 0;
+    rc = adapter_read(job->init_adapter, c, &a, err);
+    if (rc < 0)
+        return as_problem(problems, job, "lora.init_adapter", rc, err);
+    compare_adapter(job, a, c, problems);
+    adapter_free(a);
+    return 0;
+}
+
+static void check_schedule(const struct job *job, struct problems *problems)
+{
+    if (job->steps > 0 && job->method == METHOD_LORA_DASH && job->prelaunch_steps >= job->steps)
+        problems_add(problems, job->file, job_line(job, "dash.prelaunch_steps"),
+                     "dash.prelaunch_steps is %d but the job has %d steps: no step would be left "
+                     "for the directions; lower it, or use method: lora",
+                     job->prelaunch_steps, job->steps);
+}
+
+/* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem already. */
+static bool is_there(const struct job *job, const char *key, const char *path,
+                     struct problems *problems)
+{
+    if (!path)
+        return false;
+    if (access(path, R_OK) == 0)
+        return true;
+    problems_add(problems, job->file, job_line(job, key), "%s: %s: %s", key, path, strerror(errno));
+    return false;
+}
+
+/* Only what is there counts: data.max_tokens may be more than the model's positions if no row is. */
+static void check_length(const struct job *job, const char *path, const struct dataset *d,
+                         const struct model_config *c, struct problems *problems)
+{
+    long i;
+
+    for (i = 0; d->longest > c->max_positions && i < d->n; i++) {
+        if (d->examples[i].n <= c->max_positions)
+            continue;
+        problems_add(problems, path, d->examples[i].line,
+                     "this row has %d tokens but the model knows %d positions: lower "
+                     "data.max_tokens (now %d) to cut such rows",
+                     d->examples[i].n, c->max_positions, job->data.max_tokens);
+        return;
+    }
+}
+
+/* Loads one data file; its problems become the job's. A refusal is no failure here. */
+static int load_data(const struct job *job, const char *key, const char *path,
+                     const struct tokenizer *tokenizer, const struct model_config *c,
+                     struct dataset *ret, struct problems *problems, struct err *err)
+{
+    int rc;
+
+    if (!is_there(job, key, path, problems))
+        return 0;
+    rc = dataset_load(path, &job->data, tokenizer, c->vocab, ret, problems, err);
+    if (rc == 0)
+        check_length(job, path, ret, c, problems);
+    return rc == ERR_INVALID ? 0 : rc;
+}
+
+static int check_data(struct job *job, const struct model *model, struct problems *problems,
+                      struct job_plan *plan, struct err *err)
+{
+    const struct model_config *c = model_config(model);
+    struct tokenizer *tokenizer = NULL;
+    struct dataset train = {0}, eval = {0};
+    int rc, before = problems->n;
+
+    rc = as_problem(problems, job, "model", model_open_tokenizer(model, &tokenizer, err), err);
+    if (rc == 0 && problems->n == before)
+        rc = load_data(job, "data.train", job->data.train, tokenizer, c, &train, problems, err);
+    if (rc == 0 && job->data.eval && problems->n == before)
+        rc = load_data(job, "data.eval", job->data.eval, tokenizer, c, &eval, problems, err);
+    job_resolve_steps(job, train.n - train.n_untrained);
+    check_schedule(job, problems);
+    if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)
+        rc = job_plan_make(job, c, &train, plan, err);
+    dataset_free(&train);
+    dataset_free(&eval);
+    tokenizer_free(tokenizer);
+    return rc;
+}
+
+int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
+              struct err *err)
+{
+    int before = problems->n + problems->dropped, rc = 0;
+    struct model *model = NULL;
+    struct job_plan plan = {0};
+
+    if (is_there(job, "model", job->model, problems))
+        rc = model_open(job->model, &model, problems, err);
+    if (rc == 0 && model) {
+        check_shapes(job, model_config(model), problems);
+        rc = check_adapter(job, model_config(model), problems, err);
+    }
+    if (rc == 0 && model)
+        rc = check_data(job, model, problems, &plan, err);
+    if (!model && job->data.train)
+        is_there(job, "data.train", job->data.train, problems);
+    if (!model && job->data.eval)
+        is_there(job, "data.eval", job->data.eval, problems);
+    model_close(model);
+    if ((rc == 0 || rc == ERR_INVALID) && problems->n + problems->dropped > before)
+        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    if (rc == 0)
+        *ret_plan = plan;
+    else
+        job_plan_free(&plan);
+    return rc;
+}
+
+int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
+                 int n_sets, enum job_output output, struct job **ret_job,
+                 struct job_plan *ret_plan, struct problems *problems, struct err *err)
+{
+    struct job *job;
+    int rc = job_read(text, file, directory, sets, n_sets, &job, problems, err);
+
+    if (rc < 0)
+        return rc;
+    rc = job_check(job, problems, ret_plan, err);
+    if (job->output && output != JOB_OUTPUT_ANY)
+        output_check(job, output == JOB_OUTPUT_RESUMED, problems);
+    if (rc == 0 && problems->n + problems->dropped > 0) {
+        job_plan_free(ret_plan);
+        rc = err_set(err, ERR_INVALID, "the job cannot run");
+    }
+    if (rc == 0 || rc == ERR_INVALID)
+        *ret_job = job;
+    else
+        job_free(job);
+    return rc;
+}

@@ -1,0 +1,40 @@
+/* core/job/job_check.h - a job held against its model and its data, before anything is started.
+ *
+ * Everything that can be known to fail is found here: model and tokenizer, data rows, the start adapter, targets,
+ * directions that a matrix cannot have, more stages than layers. All problems are gathered; the job's
+ * steps are resolved. The plan says in words what would run.
+ */
+#pragma once
+#include "core/text/dataset.h"
+#include "core/job/job.h"
+#include "core/model/model.h"
+
+struct job_plan {
+    long rows;    /* of the training data */
+    int steps;    /* resolved */
+    char **lines; /* owned: sizes, shards, memory, for people */
+    int n_lines;
+};
+
+/* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
+int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
+              struct err *err);
+
+enum job_output {
+    JOB_OUTPUT_ANY,    /* not looked at */
+    JOB_OUTPUT_NEW,    /* as output_check() has it for a new job */
+    JOB_OUTPUT_RESUMED /* and for one that is resumed */
+};
+
+/* job_read(), job_check() and output_check() in one, so that everything wrong is reported at once:
+ * what plan, submit, run and sbatch all mean by a check. With ERR_INVALID *ret_job, the caller's,
+ * is set as well, as far as it could be read; with other errors it is NULL. */
+int job_validate(const char *text, const char *file, const char *directory, const char *const *sets,
+                 int n_sets, enum job_output output, struct job **ret_job,
+                 struct job_plan *ret_plan, struct problems *problems, struct err *err);
+void job_plan_free(struct job_plan *plan);
+
+/* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes that it asks for cannot
+ * share it out. What was added is there on failure too. */
+int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
+                  struct job_plan *plan, struct err *err);

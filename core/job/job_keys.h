@@ -1,0 +1,51 @@
+/* core/job/job_keys.h - the table of a job file's keys: one row a key says everything there is to know
+ * about it. Reading, writing and the identity of a job all walk this table.
+ */
+#pragma once
+#include "core/job/job.h"
+
+enum key_kind {
+    KEY_STRING,
+    KEY_PATH, /* made absolute against the job file's folder */
+    KEY_BOOL,
+    KEY_INT,
+    KEY_SEED, /* uint64 */
+    KEY_DOUBLE,
+    KEY_ENUM,    /* an int holding an enum, by `names` */
+    KEY_TARGETS, /* bool[MODULE_KINDS] */
+    KEY_STRINGS, /* a list: char **, NULL-terminated */
+};
+
+enum {
+    KEY_NULLABLE = 1, /* null means absent: 0 or NULL */
+    KEY_AUTO = 2,     /* "auto" means 0 */
+    KEY_REQUIRED = 4,
+    KEY_OPEN = 8,      /* the lower bound itself is refused */
+    KEY_OPEN_TOP = 16, /* the upper bound itself is refused */
+    KEY_NEUTRAL = 32,  /* does not decide the numbers: left out of the identity */
+};
+
+struct job_key {
+    const char *path; /* "lora.rank" */
+    enum key_kind kind;
+    size_t offset; /* in struct job */
+    int flags;
+    double lowest, highest;   /* of numbers */
+    const char *const *names; /* of KEY_ENUM, NULL-terminated; "" is not offered */
+};
+
+extern const struct job_key job_keys[];
+extern const int n_job_keys;
+
+/* The row of a path, or NULL. */
+const struct job_key *job_key_find(const char *path);
+/* True where path is a section: "lora". */
+bool job_key_is_section(const char *path);
+/* The key or section nearest to a mistyped path, or NULL where none is near. */
+const char *job_key_suggest(const char *path);
+
+/* Edit distance of two words, for "did you mean" (Levenshtein 1966). */
+int word_distance(const char *a, const char *b);
+
+/* The line of a key ("lora.rank") in the job file, for messages; 0 where it has none. */
+int job_line(const struct job *job, const char *path);

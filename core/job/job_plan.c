@@ -1,0 +1,153 @@
+/* core/job/job_plan.c - what a job would run as, in words. See job_check.h. */
+#include "core/text/dataset.h"
+#include "core/job/job_check.h"
+#include "core/job/job_slurm.h"
+#include "core/job/parallel_shape.h"
+#include "core/model/shard.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void plan_add(struct job_plan *plan, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void plan_add(struct job_plan *plan, const char *fmt, ...)
+{
+    char **lines = realloc(plan->lines, (size_t)(plan->n_lines + 1) * sizeof(*lines));
+    va_list ap;
+
+    if (!lines)
+        return;
+    plan->lines = lines;
+    va_start(ap, fmt);
+    if (vasprintf(&lines[plan->n_lines], fmt, ap) >= 0)
+        plan->n_lines++;
+    va_end(ap);
+}
+
+void job_plan_free(struct job_plan *plan)
+{
+    int i;
+
+    for (i = 0; i < plan->n_lines; i++)
+        free(plan->lines[i]);
+    free(plan->lines);
+    *plan = (struct job_plan){0};
+}
+
+static void plan_data(const struct job *job, const struct dataset *d, double tokens, double trained,
+                      struct job_plan *plan)
+{
+    plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
+    if (d->n_truncated)
+        plan_add(plan,
+                 "note: %ld rows are longer than data.max_tokens (%d) and are cut; the first is on "
+                 "line %d",
+                 d->n_truncated, job->data.max_tokens, d->first_truncated);
+    if (d->n_untrained)
+        plan_add(plan, "note: %ld rows have no trained token; the first is on line %d",
+                 d->n_untrained, d->first_untrained);
+}
+
+static void plan_stages(const struct job *job, const struct model_config *c,
+                        const struct trainable *t, double trained, int *first,
+                        struct job_plan *plan)
+{
+    double weights, rest;
+    int i;
+
+    shard_split(c, trained, job->stages, first);
+    for (i = 0; i < job->stages; i++) {
+        int layers = first[i + 1] - first[i];
+        parallel_shape_stage_bytes(job, c, t, job->stages, i, layers,
+                                   i == 0 || i == job->stages - 1, &weights, &rest);
+        plan_add(plan,
+                 "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations "
+                 "and gradients",
+                 i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
+    }
+    plan_add(plan, "processes: 1 coordinator, %d worker%s", job_workers(job),
+             job_workers(job) == 1 ? "" : "s");
+}
+
+static void plan_nodes(const struct job *job, const struct job *shaped, struct job_plan *plan)
+{
+    int least, most;
+
+    job_slurm_nodes(job, &least, &most);
+    if (least == most)
+        plan_add(plan, "slurm: %d node%s", most, most == 1 ? "" : "s");
+    else
+        plan_add(plan,
+                 "slurm: %d to %d nodes; the shape is chosen when they are known, here for %d",
+                 least, most, most);
+    if (!job_workers(job))
+        plan_add(plan, "shape: %d stage%s x %d replica%s", shaped->stages,
+                 shaped->stages == 1 ? "" : "s", shaped->replicas,
+                 shaped->replicas == 1 ? "" : "s");
+}
+
+/* As it would be with the most nodes that it may have and can use. */
+static int choose_shape(struct job *job, const struct model_config *c, const struct trainable *t,
+                        const struct parallel_shape_limits *limits, struct err *err)
+{
+    int least, most, rc;
+
+    if (job_workers(job))
+        return 0;
+    job_slurm_nodes(job, &least, &most);
+    do
+        rc = parallel_shape_choose(job, c, t, limits, most * job->slurm.workers_per_node, err);
+    while (rc == ERR_INVALID && --most >= least);
+    return rc;
+}
+
+static int plan_shape(const struct job *job, const struct model_config *c,
+                      const struct trainable *t, double tokens_per_row, double trained,
+                      struct job_plan *plan, struct err *err)
+{
+    struct parallel_shape_limits limits = {
+        parallel_shape_micro_batches((long)(tokens_per_row * job->batch_size),
+                                     job->micro_batch_tokens, job->batch_size),
+        trained, job_slurm_memory(job)};
+    struct job shaped = *job;
+    int *first, rc = choose_shape(&shaped, c, t, &limits, err);
+
+    if (rc < 0)
+        return rc;
+    first = calloc((size_t)shaped.stages + 1, sizeof(*first));
+    if (!first)
+        return err_nomem(err, (size_t)shaped.stages * sizeof(*first));
+    if (job->launcher == LAUNCHER_SLURM)
+        plan_nodes(job, &shaped, plan);
+    plan_stages(&shaped, c, t, trained, first, plan);
+    free(first);
+    return 0;
+}
+
+int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
+                  struct job_plan *plan, struct err *err)
+{
+    struct trainable t;
+    double tokens = 0, trained = 0;
+    long i;
+    int rc = trainable_layout(job, c, &t, err);
+
+    if (rc < 0)
+        return rc;
+    for (i = 0; i < d->n; i++) {
+        tokens += d->examples[i].n;
+        trained += d->examples[i].n_trained;
+    }
+    plan->rows = d->n;
+    plan->steps = job->steps;
+    plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
+             (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
+    plan_data(job, d, tokens, trained, plan);
+    plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
+    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->steps, job->batch_size,
+             (double)job->steps * job->batch_size / (double)d->n);
+    rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
+    trainable_free(&t);
+    return rc;
+}

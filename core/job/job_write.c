@@ -1,0 +1,179 @@
+/* core/job/job_write.c - a job as text: the canonical YAML, and the identity made from a part of it. */
+#include "core/job/job.h"
+#include "core/job/job_keys.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static const void *field_of(const struct job *job, const struct job_key *key)
+{
+    return (const char *)job + key->offset;
+}
+
+/* YAML's double-quoted form: any bytes survive. */
+static void put_quoted(struct buf *b, const char *text)
+{
+    buf_puts(b, "\"");
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            buf_printf(b, "\\%c", c);
+        else if (c < 0x20)
+            buf_printf(b, "\\x%02x", c);
+        else
+            buf_append(b, text, 1);
+    }
+    buf_puts(b, "\"");
+}
+
+/* The shortest decimal text that reads back as the same double; whole numbers without an exponent. */
+static void put_double(struct buf *b, double x)
+{
+    char text[40];
+    int digits;
+
+    if (x == floor(x) && fabs(x) < 1e15) {
+        buf_printf(b, "%.0f", x);
+        return;
+    }
+    for (digits = 1; digits < 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            break;
+    }
+    if (digits == 17)
+        snprintf(text, sizeof(text), "%.17g", x);
+    buf_puts(b, text);
+}
+
+static void put_targets(struct buf *b, const bool *targets)
+{
+    const char *comma = "";
+    int i;
+
+    buf_puts(b, "[");
+    for (i = 0; i < MODULE_KINDS; i++) {
+        if (!targets[i])
+            continue;
+        buf_printf(b, "%s%s", comma, module_kind_name(i));
+        comma = ", ";
+    }
+    buf_puts(b, "]");
+}
+
+static void put_strings(struct buf *b, char *const *strings)
+{
+    const char *comma = "";
+
+    buf_puts(b, "[");
+    for (; strings && *strings; strings++) {
+        buf_puts(b, comma);
+        put_quoted(b, *strings);
+        comma = ", ";
+    }
+    buf_puts(b, "]");
+}
+
+static void put_number(struct buf *b, const struct job_key *key, double x)
+{
+    if (x == 0 && (key->flags & KEY_NULLABLE))
+        buf_puts(b, "null");
+    else if (x == 0 && (key->flags & KEY_AUTO))
+        buf_puts(b, "auto");
+    else
+        put_double(b, x);
+}
+
+static void put_value(struct buf *b, const struct job *job, const struct job_key *key)
+{
+    const void *field = field_of(job, key);
+
+    switch (key->kind) {
+    case KEY_STRING:
+    case KEY_PATH:
+        if (*(char *const *)field)
+            put_quoted(b, *(char *const *)field);
+        else
+            buf_puts(b, "null");
+        break;
+    case KEY_BOOL:
+        buf_puts(b, *(const bool *)field ? "true" : "false");
+        break;
+    case KEY_INT:
+        put_number(b, key, *(const int *)field);
+        break;
+    case KEY_DOUBLE:
+        put_number(b, key, *(const double *)field);
+        break;
+    case KEY_SEED:
+        buf_printf(b, "%" PRIu64, *(const uint64_t *)field);
+        break;
+    case KEY_ENUM:
+        buf_puts(b, key->names[*(const int *)field]);
+        break;
+    case KEY_TARGETS:
+        put_targets(b, field);
+        break;
+    case KEY_STRINGS:
+        put_strings(b, *(char **const *)field);
+        break;
+    }
+}
+
+/* Keys that a job does not have: dash of a plain LoRA job, slurm of a local one, epochs once they have become steps. */
+static bool is_absent(const struct job *job, const struct job_key *key)
+{
+    if (!strncmp(key->path, "dash.", 5))
+        return job->method == METHOD_LORA;
+    if (!strncmp(key->path, "slurm.", 6))
+        return job->launcher != LAUNCHER_SLURM;
+    if (!strcmp(key->path, "training.epochs"))
+        return job->steps > 0;
+    return false;
+}
+
+char *job_to_yaml(const struct job *job)
+{
+    struct buf b = {0};
+    char section[40] = "";
+    int i;
+
+    for (i = 0; i < n_job_keys; i++) {
+        const struct job_key *key = &job_keys[i];
+        const char *dot = strchr(key->path, '.');
+        size_t len = dot ? (size_t)(dot - key->path) : 0;
+        if (is_absent(job, key))
+            continue;
+        if (dot && (strncmp(section, key->path, len) != 0 || section[len])) {
+            snprintf(section, sizeof(section), "%.*s", (int)len, key->path);
+            buf_printf(&b, "%s:\n", section);
+        }
+        buf_printf(&b, "%s%s: ", dot ? "  " : "", dot ? dot + 1 : key->path);
+        put_value(&b, job, key);
+        buf_puts(&b, "\n");
+    }
+    return buf_take(&b);
+}
+
+void job_identity(const struct job *job, char ret_hex[33])
+{
+    struct buf b = {0};
+    XXH128_hash_t h;
+    int i;
+
+    for (i = 0; i < n_job_keys; i++) {
+        const struct job_key *key = &job_keys[i];
+        if ((key->flags & KEY_NEUTRAL) || is_absent(job, key))
+            continue;
+        buf_printf(&b, "%s=", key->path);
+        put_value(&b, job, key);
+        buf_puts(&b, "\n");
+    }
+    h = XXH3_128bits(b.data, b.len);
+    snprintf(ret_hex, 33, "%016llx%016llx", (unsigned long long)h.high64,
+             (unsigned long long)h.low64);
+    buf_free(&b);
+}

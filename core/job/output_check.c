@@ -1,0 +1,173 @@
+/* core/job/output_check.c - see output_check.h. Everything is read without following links or waiting
+ * for FIFOs: the folder may be one that others can write. */
+#include "core/job/output_check.h"
+#include "core/job/job_read.h"
+#include "core/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* 1: empty, 0: not, -1: cannot be read. */
+static int is_empty(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    int empty = 1, why;
+
+    if (!dir)
+        return -1;
+    while ((void)(errno = 0), empty && (entry = readdir(dir)))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    why = errno;
+    closedir(dir);
+    errno = why;
+    return empty && why ? -1 : empty;
+}
+
+/* The nearest ancestor that is there decides whether the folder can be made. */
+static void check_can_be_made(const char *output, struct problems *problems)
+{
+    char *path = strdup(output), *slash;
+    struct stat st;
+
+    while (path && (slash = strrchr(path, '/')) && slash != path) {
+        *slash = '\0';
+        if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+            continue;
+        if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+            problems_add(problems, NULL, 0, "output: %s cannot be created: %s is not a folder",
+                         output, path);
+        else if (access(path, W_OK | X_OK) < 0)
+            problems_add(problems, NULL, 0, "output: %s cannot be created: %s: %s", output, path,
+                         strerror(errno));
+        break;
+    }
+    free(path);
+}
+
+/* The lock that a coordinator holds, wherever it runs (file_lock()). */
+static bool has_coordinator(const char *output)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char *path = file_join(output, "lock");
+    int fd = path ? open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return locked;
+}
+
+static bool is_running_elsewhere(const char *output)
+{
+    char *path = file_join(output, "logs/.lock");
+    int fd = path ? open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return locked;
+}
+
+static void check_is_this_job(const struct job *job, struct problems *problems)
+{
+    char *path = file_join(job->output, "job.yaml"), *text = NULL, is[33], was[33];
+    struct problems ignored = {0};
+    struct job *old = NULL;
+    struct err err;
+    size_t len;
+
+    if (!path || file_read_no_link(path, JOB_FILE_MAX, &text, &len, &err) < 0) {
+        problems_add(problems, NULL, 0, "output: %s has no job.yaml: there is nothing to resume",
+                     job->output);
+    } else if (job_parse(text, path, job->output, NULL, 0, &old, &ignored, &err) < 0) {
+        problems_add(problems, path, 0, "cannot be read as a job: %s", err.text);
+    } else {
+        job_identity(job, is);
+        job_identity(old, was);
+        if (strcmp(is, was) != 0)
+            problems_add(
+                problems, NULL, 0,
+                "output: %s holds another job: its job.yaml differs in what decides the numbers",
+                job->output);
+    }
+    problems_free(&ignored);
+    job_free(old);
+    free(text);
+    free(path);
+}
+
+/* False where the folder is there and cannot be used. */
+static bool check_folder(const char *output, const struct stat *st, struct problems *problems)
+{
+    if (!S_ISDIR(st->st_mode))
+        problems_add(problems, NULL, 0, "output: %s exists but is not a folder", output);
+    else if (st->st_uid != geteuid())
+        problems_add(problems, NULL, 0,
+                     "output: %s belongs to another user (uid %ld): choose a folder of your own",
+                     output, (long)st->st_uid);
+    else if (st->st_mode & S_IWOTH)
+        problems_add(problems, NULL, 0,
+                     "output: everybody can write to %s and change the job: chmod o-w %s", output,
+                     output);
+    else
+        return true;
+    return false;
+}
+
+static void check_existing(const struct job *job, bool resume, struct problems *problems)
+{
+    int empty = is_empty(job->output);
+
+    if (empty < 0)
+        problems_add(problems, NULL, 0, "output: %s: %s", job->output, strerror(errno));
+    else if (is_running_elsewhere(job->output) || has_coordinator(job->output))
+        problems_add(problems, NULL, 0, "output: a job runs in %s: cancel it first, or wait",
+                     job->output);
+    else if (resume)
+        check_is_this_job(job, problems);
+    else if (!empty)
+        problems_add(problems, NULL, 0,
+                     "output: %s is not empty: choose another folder, or remove it (--resume goes "
+                     "on with a job that was begun there)",
+                     job->output);
+}
+
+void output_check(const struct job *job, bool resume, struct problems *problems)
+{
+    struct stat st;
+
+    if (stat(job->output, &st) == 0) {
+        if (check_folder(job->output, &st, problems))
+            check_existing(job, resume, problems);
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+        problems_add(problems, NULL, 0, "output: %s: %s", job->output, strerror(errno));
+    } else if (resume) {
+        problems_add(problems, NULL, 0, "output: %s does not exist: there is nothing to resume",
+                     job->output);
+    } else {
+        check_can_be_made(job->output, problems);
+    }
+}
+
+char *output_risk(const struct job *job)
+{
+    char *text = NULL;
+    struct stat st;
+
+    if (stat(job->output, &st) < 0 || !(st.st_mode & S_IWGRP))
+        return NULL;
+    if (asprintf(&text,
+                 "the group of %s (gid %ld) can write to it, and so change the job: chmod g-w %s",
+                 job->output, (long)st.st_gid, job->output) < 0)
+        return NULL;
+    return text;
+}

@@ -1,0 +1,110 @@
+/* core/job/parallel_shape.c - see shape.h. */
+#include "core/job/parallel_shape.h"
+#include "core/model/shard.h"
+#include <stdlib.h>
+
+enum { MICRO_MIN = 4 };
+enum {
+    FIT_PERCENT = 85
+}; /* of a worker's memory: the rest is for MPI, buffers and what is not counted here */
+
+void parallel_shape_stage_bytes(const struct job *job, const struct model_config *c,
+                                const struct trainable *t, int stages, int stage, int layers,
+                                bool ends, double *ret_weights, double *ret_rest)
+{
+    double token = 4.0 * layers *
+                   (3.0 * c->hidden + c->n_heads * c->head_dim * 2 +
+                    2 * c->n_kv_heads * c->head_dim + 2 * c->intermediate);
+    int in_flight = stages - stage;
+
+    *ret_weights = 4.0 * shard_layer_elements(c) * layers + (ends ? 4.0 * c->vocab * c->hidden : 0);
+    *ret_rest = token * job->micro_batch_tokens * in_flight +
+                16.0 * (double)t->count * layers / c->n_layers;
+}
+
+int parallel_shape_micro_batches(long tokens, int target, int n_rows)
+{
+    int n = 1;
+
+    while ((n < MICRO_MIN || (long)n * target < tokens) && 2 * n <= n_rows)
+        n *= 2;
+    return n;
+}
+
+static double dearest_stage(const struct job *job, const struct model_config *c,
+                            const struct trainable *t, const struct parallel_shape_limits *limits,
+                            int stages, int *first)
+{
+    double dearest = 0, weights, rest;
+    int i;
+
+    shard_split(c, limits->trained, stages, first);
+    for (i = 0; i < stages; i++) {
+        parallel_shape_stage_bytes(job, c, t, stages, i, first[i + 1] - first[i],
+                                   i == 0 || i == stages - 1, &weights, &rest);
+        if (weights + rest > dearest)
+            dearest = weights + rest;
+    }
+    return dearest;
+}
+
+static bool is_power_of_two(int n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
+/* Whether N workers may be S stages of N / S replicas, as far as the job leaves it open. */
+static bool is_possible(const struct job *job, const struct model_config *c, int workers,
+                        int stages)
+{
+    if (workers % stages != 0 || stages > c->n_layers || !is_power_of_two(workers / stages))
+        return false;
+    if (job->stages && job->stages != stages)
+        return false;
+    return !job->replicas || job->replicas == workers / stages;
+}
+
+static int refuse(const struct job *job, const struct model_config *c, int workers, struct err *err)
+{
+    if (job->stages)
+        return err_set(err, ERR_INVALID,
+                       "parallel.stages is %d, and %d workers are not %d stages times a power of "
+                       "two replicas: "
+                       "ask for another number of nodes, or make parallel.stages auto",
+                       job->stages, workers, job->stages);
+    if (job->replicas)
+        return err_set(err, ERR_INVALID,
+                       "parallel.replicas is %d, and %d workers cannot be shared out so: ask for "
+                       "another number "
+                       "of nodes, or make parallel.replicas auto",
+                       job->replicas, workers);
+    return err_set(
+        err, ERR_INVALID,
+        "%d workers are too many for a model of %d layers: a stage holds at least one, and "
+        "replicas are a power of two",
+        workers, c->n_layers);
+}
+
+int parallel_shape_choose(struct job *job, const struct model_config *c, const struct trainable *t,
+                          const struct parallel_shape_limits *limits, int workers, struct err *err)
+{
+    int *first = calloc((size_t)c->n_layers + 1, sizeof(*first)), stages, chosen = 0;
+
+    if (!first)
+        return err_nomem(err, (size_t)c->n_layers * sizeof(*first));
+    for (stages = 1; stages <= workers; stages++) {
+        if (!is_possible(job, c, workers, stages))
+            continue;
+        chosen = stages;
+        if (workers / stages <= limits->micro_batches &&
+            (limits->worker_bytes <= 0 || dearest_stage(job, c, t, limits, stages, first) <=
+                                              limits->worker_bytes * FIT_PERCENT / 100))
+            break;
+    }
+    free(first);
+    if (!chosen)
+        return refuse(job, c, workers, err);
+    job->stages = chosen;
+    job->replicas = workers / chosen;
+    return 0;
+}

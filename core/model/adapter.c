@@ -1,0 +1,416 @@
+/* core/model/adapter.c - see adapter.h.
+ *
+ * What decides is the tensors: each must be A or B of a map that the model has. adapter_config.json
+ * gives rank and scale, and is held against a list of settings under which A and B would mean
+ * something else.
+ */
+#include "core/model/adapter.h"
+#include "core/file.h"
+#include "core/json_file.h"
+#include "core/tensor/tensorfile.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES_MAX = 16 << 20 };
+
+/* One slot for each map of the model while an adapter is read. */
+struct pair {
+    const struct tensor *A, *B;
+};
+
+struct reading {
+    const char *folder;
+    const struct model_config *config;
+    struct tensorfile *file;
+    struct pair *pairs; /* (n_layers, MODULE_KINDS) */
+    struct adapter *adapter;
+};
+
+static int refuse(const struct reading *r, struct err *err, const char *key, const char *why)
+{
+    return err_set(err, ERR_UNSUPPORTED, "%s: adapter_config.json has %s, which %s", r->folder, key,
+                   why);
+}
+
+/* null, false, "", [] and {} all say no in a PEFT configuration. */
+static bool says_no(const json_t *value)
+{
+    return !value || json_is_null(value) || json_is_false(value) ||
+           (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
+static int check_refusals(const struct reading *r, const json_t *root, struct err *err)
+{
+    static const char *const refused[] = {
+        "rank_pattern",   "alpha_pattern",     "modules_to_save", "use_dora",         "lora_bias",
+        "fan_in_fan_out", "target_parameters", "use_qalora",      "layer_replication"};
+    static const char *const moving[] = {"pissa", "olora", "corda", "loftq"};
+    const char *bias = json_string_value(json_object_get(root, "bias"));
+    const char *init = json_string_value(json_object_get(root, "init_lora_weights"));
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        if (!says_no(json_object_get(root, refused[i])))
+            return refuse(r, err, refused[i], "is not supported");
+    if (bias && strcmp(bias, "none") != 0)
+        return refuse(r, err, "bias other than none", "is not supported");
+    for (size_t i = 0; init && i < sizeof(moving) / sizeof(moving[0]); i++)
+        if (strncmp(init, moving[i], strlen(moving[i])) == 0)
+            return refuse(r, err, "init_lora_weights that change the base model's weights",
+                          "is not supported");
+    return 0;
+}
+
+static int check_config(const struct reading *r, const json_t *root, struct err *err)
+{
+    const char *type = json_string_value(json_object_get(root, "peft_type"));
+    const json_t *rank = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
+    int rc;
+
+    if (!type || strcmp(type, "LORA") != 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: the adapter's peft_type is %.60s; only LORA is supported", r->folder,
+                       type ? type : "not given");
+    rc = check_refusals(r, root, err);
+    if (rc < 0)
+        return rc;
+    if (!json_is_integer(rank) || json_integer_value(rank) < 1 ||
+        json_integer_value(rank) > 1 << 20)
+        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no rank r of 1 or more",
+                       r->folder);
+    if (!json_is_number(alpha) || !isfinite(json_number_value(alpha)))
+        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no lora_alpha", r->folder);
+    r->adapter->rank = (int)json_integer_value(rank);
+    r->adapter->alpha = json_number_value(alpha);
+    r->adapter->rslora = json_is_true(json_object_get(root, "use_rslora"));
+    return 0;
+}
+
+static int read_config(const struct reading *r, struct err *err)
+{
+    char *path = file_join(r->folder, "adapter_config.json");
+    json_t *root = NULL;
+    int rc, line;
+
+    if (!path)
+        return err_nomem(err, strlen(r->folder));
+    rc = json_file_read_object(path, CONFIG_BYTES_MAX, &root, &line, err);
+    if (rc < 0 && line > 0)
+        err_prefix(err, "%s:%d: is not JSON", path, line);
+    if (rc == 0)
+        rc = check_config(r, root, err);
+    json_decref(root);
+    free(path);
+    return rc;
+}
+
+static const char *skip(const char *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+/* Takes apart [base_model.model.][model.]layers.N.<path>.lora_A[.<adapter>].weight. */
+static bool parse_name(const char *name, int *ret_layer, enum module_kind *ret_kind, bool *ret_is_b)
+{
+    const char *at = name, *rest;
+    char *end;
+    long layer;
+    int kind;
+
+    if ((rest = skip(at, "base_model.model.")))
+        at = rest;
+    if ((rest = skip(at, "model.")))
+        at = rest;
+    at = skip(at, "layers.");
+    if (!at || *at < '0' || *at > '9')
+        return false;
+    layer = strtol(at, &end, 10);
+    if (*end != '.' || layer > INT32_MAX)
+        return false;
+    for (kind = 0; kind < MODULE_KINDS; kind++)
+        if ((rest = skip(end + 1, module_kind_path(kind))) && *rest == '.')
+            break;
+    if (kind == MODULE_KINDS || !(at = skip(rest, ".lora_")) || (*at != 'A' && *at != 'B'))
+        return false;
+    *ret_is_b = *at++ == 'B';
+    if (strcmp(at, ".weight") != 0) {
+        const char *dot = *at == '.' ? strchr(at + 1, '.') : NULL;
+        if (!dot || strcmp(dot, ".weight") != 0)
+            return false;
+    }
+    *ret_layer = (int)layer;
+    *ret_kind = kind;
+    return true;
+}
+
+static int match_tensor(const struct reading *r, const struct tensor *t, struct err *err)
+{
+    const char *path = tensorfile_path(r->file);
+    int layer, rows, columns, rank = r->adapter->rank;
+    const struct tensor **slot;
+    enum module_kind kind;
+    bool is_b;
+
+    if (!parse_name(t->name, &layer, &kind, &is_b))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s: tensor %.200s is not lora_A or lora_B of a linear map of a layer", path,
+                       t->name);
+    if (layer >= r->config->n_layers)
+        return err_set(err, ERR_INVALID,
+                       "%s: tensor %.200s is of a layer that the model lacks: it "
+                       "has %d",
+                       path, t->name, r->config->n_layers);
+    model_module_shape(r->config, kind, &rows, &columns);
+    if (is_b)
+        columns = rank;
+    else
+        rows = rank;
+    if (t->n_dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
+        return err_set(err, ERR_INVALID,
+                       "%s: tensor %.200s is %lld x %lld; the model and rank %d make it %d x %d",
+                       path, t->name, (long long)t->shape[0],
+                       t->n_dims > 1 ? (long long)t->shape[1] : 1, rank, rows, columns);
+    slot =
+        is_b ? &r->pairs[layer * MODULE_KINDS + kind].B : &r->pairs[layer * MODULE_KINDS + kind].A;
+    if (*slot)
+        return err_set(err, ERR_INVALID, "%s: tensors %.200s and %.200s are the same one", path,
+                       (*slot)->name, t->name);
+    *slot = t;
+    return 0;
+}
+
+static int read_matrix(const struct reading *r, const struct tensor *t, float **ret,
+                       struct err *err)
+{
+    int64_t n = tensor_elements(t);
+    float *values = malloc((size_t)n * sizeof(*values));
+    int rc;
+
+    if (!values)
+        return err_nomem(err, (size_t)n * sizeof(*values));
+    *ret = values; /* freed with the adapter */
+    rc = tensor_read_f32(t, 0, t->shape[0], values, err);
+    if (rc < 0)
+        return err_prefix(err, "%s", tensorfile_path(r->file)), rc;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return err_set(err, ERR_INVALID, "%s: tensor %.200s holds values that are not finite",
+                           tensorfile_path(r->file), t->name);
+    return 0;
+}
+
+static int read_pair(const struct reading *r, int layer, enum module_kind kind,
+                     const struct pair *p, struct err *err)
+{
+    struct adapter_map *map = &r->adapter->maps[r->adapter->n];
+    int rc;
+
+    if (!p->A || !p->B)
+        return err_set(err, ERR_INVALID, "%s: tensor %.200s has no lora_%c beside it",
+                       tensorfile_path(r->file), p->A ? p->A->name : p->B->name, p->A ? 'B' : 'A');
+    *map = (struct adapter_map){.layer = layer, .kind = kind};
+    model_module_shape(r->config, kind, &map->rows, &map->columns);
+    r->adapter->n++;
+    rc = read_matrix(r, p->A, &map->A, err);
+    return rc < 0 ? rc : read_matrix(r, p->B, &map->B, err);
+}
+
+static int read_tensors(struct reading *r, struct err *err)
+{
+    int slots = r->config->n_layers * MODULE_KINDS, rc = 0;
+
+    r->pairs = calloc((size_t)slots, sizeof(*r->pairs));
+    r->adapter->maps = calloc((size_t)slots, sizeof(*r->adapter->maps));
+    if (!r->pairs || !r->adapter->maps)
+        return err_nomem(err, (size_t)slots * sizeof(*r->adapter->maps));
+    for (int i = 0; i < tensorfile_count(r->file) && rc == 0; i++)
+        rc = match_tensor(r, tensorfile_at(r->file, i), err);
+    for (int i = 0; i < slots && rc == 0; i++)
+        if (r->pairs[i].A || r->pairs[i].B)
+            rc = read_pair(r, i / MODULE_KINDS, i % MODULE_KINDS, &r->pairs[i], err);
+    if (rc == 0 && r->adapter->n == 0)
+        rc = err_set(err, ERR_INVALID, "%s: the adapter has no tensors", r->folder);
+    return rc;
+}
+
+static int open_tensors(struct reading *r, struct err *err)
+{
+    char *path = file_join(r->folder, "adapter_model.safetensors");
+    int rc;
+
+    if (!path)
+        return err_nomem(err, strlen(r->folder));
+    rc = tensorfile_open(path, &r->file, err);
+    free(path);
+    if (rc == 0 && tensorfile_is_gguf(r->file))
+        rc = err_set(err, ERR_INVALID, "%s: adapter_model.safetensors is a GGUF file", r->folder);
+    return rc;
+}
+
+int adapter_read(const char *folder, const struct model_config *config,
+                 struct adapter **ret_adapter, struct err *err)
+{
+    struct reading r = {.folder = folder, .config = config};
+    int rc;
+
+    r.adapter = calloc(1, sizeof(*r.adapter));
+    if (!r.adapter)
+        return err_nomem(err, sizeof(*r.adapter));
+    rc = read_config(&r, err);
+    if (rc == 0)
+        rc = open_tensors(&r, err);
+    if (rc == 0)
+        rc = read_tensors(&r, err);
+    free(r.pairs);
+    tensorfile_close(r.file);
+    if (rc < 0) {
+        adapter_free(r.adapter);
+        return rc;
+    }
+    *ret_adapter = r.adapter;
+    return 0;
+}
+
+static void tensor_name(const struct adapter_map *map, char which, char *name, size_t size)
+{
+    snprintf(name, size, "base_model.model.model.layers.%d.%s.lora_%c.weight", map->layer,
+             module_kind_path(map->kind), which);
+}
+
+static int encode_tensors(const struct adapter *a, struct buf *out, struct err *err)
+{
+    enum { NAME_BYTES = 128 };
+    static const char *const metadata[] = {"format", "pt"};
+    struct tensor_out *tensors = calloc(2 * (size_t)a->n + 1, sizeof(*tensors));
+    char(*names)[NAME_BYTES] = calloc(2 * (size_t)a->n + 1, sizeof(*names));
+    int rc;
+
+    if (!tensors || !names) {
+        rc = err_nomem(err, 2 * (size_t)a->n * sizeof(*names));
+        goto done;
+    }
+    for (size_t i = 0; i < (size_t)a->n; i++) {
+        const struct adapter_map *map = &a->maps[i];
+        tensor_name(map, 'A', names[2 * i], NAME_BYTES);
+        tensor_name(map, 'B', names[2 * i + 1], NAME_BYTES);
+        tensors[2 * i] =
+            (struct tensor_out){names[2 * i], TENSOR_F32, 2, {a->rank, map->columns}, map->A};
+        tensors[2 * i + 1] =
+            (struct tensor_out){names[2 * i + 1], TENSOR_F32, 2, {map->rows, a->rank}, map->B};
+    }
+    rc = safetensors_encode(tensors, 2 * a->n, metadata, 1, out, err);
+done:
+    free(names);
+    free(tensors);
+    return rc;
+}
+
+/* Whether layers 0, 1, ... each have the same kinds: then the kinds' names alone say which maps are
+ * adapted. */
+static bool is_uniform(const struct adapter *a)
+{
+    int per_layer = 0;
+
+    while (per_layer < a->n && a->maps[per_layer].layer == 0)
+        per_layer++;
+    if (per_layer == 0 || a->n % per_layer)
+        return false;
+    for (int i = 0; i < a->n; i++)
+        if (a->maps[i].layer != i / per_layer || a->maps[i].kind != a->maps[i % per_layer].kind)
+            return false;
+    return true;
+}
+
+/* NULL for lack of memory. */
+static json_t *target_modules(const struct adapter *a)
+{
+    json_t *list = json_array();
+    bool uniform = is_uniform(a), failed = false;
+
+    for (int i = 0; i < a->n && !(uniform && a->maps[i].layer > 0); i++) {
+        enum module_kind kind = a->maps[i].kind;
+        json_t *name =
+            uniform ? json_string(module_kind_name(kind))
+                    : json_sprintf("model.layers.%d.%s", a->maps[i].layer, module_kind_path(kind));
+        failed |= json_array_append_new(list, name) < 0;
+    }
+    if (!failed)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* Caller frees; NULL for lack of memory or a base_model that is not UTF-8. The keys are those that
+ * PEFT 0.10 knows. */
+static char *encode_config(const struct adapter *a, const char *base_model)
+{
+    bool whole = a->alpha == floor(a->alpha) && fabs(a->alpha) < 1e15;
+    json_t *alpha = whole ? json_integer((json_int_t)a->alpha) : json_real(a->alpha);
+    json_t *root = json_pack(
+        "{s:{}, s:n, s:s, s:s, s:b, s:b, s:b, s:n, s:n, s:o, s:f, s:n, s:s, s:i, s:{}, s:n, s:o, "
+        "s:s, s:b, s:b}",
+        "alpha_pattern", "auto_mapping", "base_model_name_or_path", base_model, "bias", "none",
+        "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1, "layers_pattern",
+        "layers_to_transform", "lora_alpha", alpha, "lora_dropout", 0.0, "modules_to_save",
+        "peft_type", "LORA", "r", a->rank, "rank_pattern", "revision", "target_modules",
+        target_modules(a), "task_type", "CAUSAL_LM", "use_dora", 0, "use_rslora", (int)a->rslora);
+    char *text = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2)) : NULL;
+
+    json_decref(root);
+    return text;
+}
+
+static int write_in(const char *folder, const char *name, const char *bytes, size_t len,
+                    struct err *err)
+{
+    char *path = file_join(folder, name);
+    int rc;
+
+    if (!path)
+        return err_nomem(err, strlen(folder));
+    rc = file_write_durably(path, bytes, len, err);
+    free(path);
+    return rc;
+}
+
+int adapter_write(const char *folder, const struct adapter *a, const char *base_model,
+                  struct err *err)
+{
+    struct buf tensors = {0};
+    char *config = encode_config(a, base_model);
+    int rc;
+
+    if (!config)
+        return err_set(err, ERR_INVALID,
+                       "%s: the adapter's configuration cannot be written: the model's path is not "
+                       "UTF-8, or memory is out",
+                       folder);
+    rc = encode_tensors(a, &tensors, err);
+    if (rc == 0)
+        rc = file_make_folders(folder, err);
+    if (rc == 0)
+        rc = write_in(folder, "adapter_model.safetensors", tensors.data, tensors.len, err);
+    if (rc == 0)
+        rc = write_in(folder, "adapter_config.json", config, strlen(config), err);
+    buf_free(&tensors);
+    free(config);
+    return rc;
+}
+
+void adapter_free(struct adapter *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < a->n; i++) {
+        free(a->maps[i].A);
+        free(a->maps[i].B);
+    }
+    free(a->maps);
+    free(a);
+}

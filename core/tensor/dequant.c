@@ -1,0 +1,291 @@
+/* core/tensor/dequant.c - see dequant.h.
+ *
+ * Every value is (scale * quant) or (scale * quant -+ minimum), each operation rounded to f32: this
+ * file is compiled without contraction to fused multiply-add, which would round once and differ in
+ * the last bit. Fields of a block are told by their byte offsets, d and m being f16.
+ */
+#include "core/tensor/dequant.h"
+#include <assert.h>
+#include <string.h>
+
+enum { BLOCK = 32, SUPER = 256 };
+
+static const struct tensor_layout layouts[] = {
+    [TENSOR_F32] = {"F32", 1, 4},       [TENSOR_F16] = {"F16", 1, 2},
+    [TENSOR_BF16] = {"BF16", 1, 2},     [TENSOR_F64] = {"F64", 1, 8},
+    [TENSOR_I32] = {"I32", 1, 4},       [TENSOR_I64] = {"I64", 1, 8},
+    [TENSOR_Q8_0] = {"Q8_0", 32, 34},   [TENSOR_Q4_0] = {"Q4_0", 32, 18},
+    [TENSOR_Q4_1] = {"Q4_1", 32, 20},   [TENSOR_Q5_0] = {"Q5_0", 32, 22},
+    [TENSOR_Q5_1] = {"Q5_1", 32, 24},   [TENSOR_Q2_K] = {"Q2_K", 256, 84},
+    [TENSOR_Q3_K] = {"Q3_K", 256, 110}, [TENSOR_Q4_K] = {"Q4_K", 256, 144},
+    [TENSOR_Q5_K] = {"Q5_K", 256, 176}, [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+};
+
+const struct tensor_layout *tensor_layout(enum tensor_type type)
+{
+    assert(type < TENSOR_UNSUPPORTED);
+    return &layouts[type];
+}
+
+static inline float float_of_bits(uint32_t bits)
+{
+    float f;
+
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+/* Selects, not branches, so that a loop over it is vectorised; no f32 subnormal arises on the way.
+ */
+static inline float float_of_half(uint32_t h)
+{
+    uint32_t sign = (h & 0x8000) << 16, exponent = h & 0x7c00, mantissa = h & 0x3ff;
+    float subnormal = (float)(int32_t)mantissa * 0x1p-24f;
+    uint32_t bits, rest = (h & 0x7fff) << 13;
+
+    memcpy(&bits, &subnormal, sizeof(bits));
+    bits = exponent == 0 ? bits : rest + (112u << 23);
+    bits = exponent == 0x7c00 ? rest | 0x7f800000 : bits;
+    return float_of_bits(sign | bits);
+}
+
+static inline float half_at(const uint8_t *p)
+{
+    uint16_t h;
+
+    memcpy(&h, p, sizeof(h));
+    return float_of_half(h);
+}
+
+static inline uint32_t u32_at(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static void f16(const uint8_t *p, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, sizeof(h));
+        out[i] = float_of_half(h);
+    }
+}
+
+static void bf16(const uint8_t *p, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + 2 * i, sizeof(h));
+        out[i] = float_of_bits((uint32_t)h << 16);
+    }
+}
+
+static void f64(const uint8_t *p, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double d;
+        memcpy(&d, p + 8 * i, sizeof(d));
+        out[i] = (float)d;
+    }
+}
+
+/* d, 32 x i8 */
+static void q8_0(const uint8_t *b, float *out)
+{
+    float d = half_at(b);
+
+    for (int i = 0; i < BLOCK; i++)
+        out[i] = (float)(int8_t)b[2 + i] * d;
+}
+
+/* d, 16 bytes: the low nibbles are values 0 to 15, the high ones 16 to 31 */
+static void q4_0(const uint8_t *b, float *out)
+{
+    float d = half_at(b);
+
+    for (int i = 0; i < BLOCK / 2; i++) {
+        out[i] = d * (float)((b[2 + i] & 15) - 8);
+        out[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
+    }
+}
+
+/* d, m, nibbles */
+static void q4_1(const uint8_t *b, float *out)
+{
+    float d = half_at(b), m = half_at(b + 2);
+
+    for (int i = 0; i < BLOCK / 2; i++) {
+        out[i] = d * (float)(b[4 + i] & 15) + m;
+        out[i + 16] = d * (float)(b[4 + i] >> 4) + m;
+    }
+}
+
+/* d, 32 fifth bits, nibbles */
+static void q5_0(const uint8_t *b, float *out)
+{
+    float d = half_at(b);
+    uint32_t high = u32_at(b + 2);
+
+    for (int i = 0; i < BLOCK / 2; i++) {
+        int low = (b[6 + i] & 15) | (int)(high >> i & 1) << 4;
+        int up = (b[6 + i] >> 4) | (int)(high >> (i + 16) & 1) << 4;
+        out[i] = d * (float)(low - 16);
+        out[i + 16] = d * (float)(up - 16);
+    }
+}
+
+/* d, m, 32 fifth bits, nibbles */
+static void q5_1(const uint8_t *b, float *out)
+{
+    float d = half_at(b), m = half_at(b + 2);
+    uint32_t high = u32_at(b + 4);
+
+    for (int i = 0; i < BLOCK / 2; i++) {
+        int low = (b[8 + i] & 15) | (int)(high >> i & 1) << 4;
+        int up = (b[8 + i] >> 4) | (int)(high >> (i + 16) & 1) << 4;
+        out[i] = d * (float)low + m;
+        out[i + 16] = d * (float)up + m;
+    }
+}
+
+/* 16 bytes (scale | minimum << 4), 64 bytes of 2-bit values, d, dmin. Value i of a super-block lies
+ * in byte 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
+static void q2_k(const uint8_t *b, float *out)
+{
+    float d = half_at(b + 80), dmin = half_at(b + 82);
+
+    for (size_t s = 0; s < 16; s++) {
+        const uint8_t *q = b + 16 + s / 8 * 32 + s % 2 * 16;
+        float scale = d * (float)(b[s] & 15), minimum = dmin * (float)(b[s] >> 4);
+        int shift = (int)(s % 8 / 2 * 2);
+        for (int i = 0; i < 16; i++)
+            out[16 * s + i] = scale * (float)(q[i] >> shift & 3) - minimum;
+    }
+}
+
+/* 32 bytes of third bits (bit i / 32 of byte i % 32; clear means minus 4), 64 bytes of 2-bit values
+ * as in Q2_K, 12 bytes of sixteen 6-bit scales, d. */
+static void q3_k(const uint8_t *b, float *out)
+{
+    const uint8_t *scales = b + 96;
+    float d = half_at(b + 108);
+
+    for (size_t s = 0; s < 16; s++) {
+        const uint8_t *q = b + 32 + s / 8 * 32 + s % 2 * 16, *high = b + s % 2 * 16;
+        int low4 = s < 8 ? scales[s] & 15 : scales[s - 8] >> 4;
+        int high2 = scales[8 + s % 4] >> (s / 4 * 2) & 3;
+        float scale = d * (float)((low4 | high2 << 4) - 32);
+        int shift = (int)(s % 8 / 2 * 2);
+        for (int i = 0; i < 16; i++) {
+            int minus = (high[i] >> (s / 2) & 1) ? 0 : 4;
+            out[16 * s + i] = scale * (float)((q[i] >> shift & 3) - minus);
+        }
+    }
+}
+
+/* The j-th of eight 6-bit (scale, minimum) pairs in the 12 bytes that Q4_K and Q5_K share. */
+static void k_scale_min(const uint8_t *s, size_t j, int *ret_scale, int *ret_minimum)
+{
+    if (j < 4) {
+        *ret_scale = s[j] & 63;
+        *ret_minimum = s[j + 4] & 63;
+    } else {
+        *ret_scale = (s[j + 4] & 15) | (s[j - 4] >> 2 & 0x30);
+        *ret_minimum = (s[j + 4] >> 4) | (s[j] >> 2 & 0x30);
+    }
+}
+
+/* d, dmin, 12 bytes of scales, 128 bytes of nibbles: value i in byte 32 * (i / 64) + i % 32 */
+static void q4_k(const uint8_t *b, float *out)
+{
+    float d = half_at(b), dmin = half_at(b + 2);
+
+    for (size_t j = 0; j < 8; j++) {
+        const uint8_t *q = b + 16 + j / 2 * 32;
+        int scale, minimum, shift = (int)(j % 2 * 4);
+        k_scale_min(b + 4, j, &scale, &minimum);
+        float dl = d * (float)scale, ml = dmin * (float)minimum;
+        for (int i = 0; i < 32; i++)
+            out[32 * j + i] = dl * (float)(q[i] >> shift & 15) - ml;
+    }
+}
+
+/* d, dmin, 12 bytes of scales, 32 bytes of fifth bits (bit i / 32 of byte i % 32), nibbles as in
+ * Q4_K */
+static void q5_k(const uint8_t *b, float *out)
+{
+    float d = half_at(b), dmin = half_at(b + 2);
+
+    for (size_t j = 0; j < 8; j++) {
+        const uint8_t *high = b + 16, *q = b + 48 + j / 2 * 32;
+        int scale, minimum, shift = (int)(j % 2 * 4);
+        k_scale_min(b + 4, j, &scale, &minimum);
+        float dl = d * (float)scale, ml = dmin * (float)minimum;
+        for (int i = 0; i < 32; i++) {
+            int v = (q[i] >> shift & 15) | (high[i] >> j & 1) << 4;
+            out[32 * j + i] = dl * (float)v - ml;
+        }
+    }
+}
+
+/* 128 bytes of nibbles, 64 bytes of 2 upper bits, 16 x i8 scales, d */
+static void q6_k(const uint8_t *b, float *out)
+{
+    const int8_t *scales = (const int8_t *)b + 192;
+    float d = half_at(b + 208);
+
+    for (size_t s = 0; s < 16; s++) {
+        size_t half = s / 8, j = s % 8 / 2, odd = s % 2 * 16;
+        const uint8_t *low = b + half * 64 + j % 2 * 32 + odd;
+        const uint8_t *high = b + 128 + half * 32 + odd;
+        float scale = d * (float)scales[s];
+        for (int i = 0; i < 16; i++) {
+            int v = (low[i] >> (j / 2 * 4) & 15) | (high[i] >> (2 * j) & 3) << 4;
+            out[16 * s + i] = scale * (float)(v - 32);
+        }
+    }
+}
+
+typedef void (*block_fn)(const uint8_t *block, float *out);
+
+static block_fn block_reader(enum tensor_type type)
+{
+    static const block_fn readers[] = {
+        [TENSOR_Q8_0] = q8_0, [TENSOR_Q4_0] = q4_0, [TENSOR_Q4_1] = q4_1, [TENSOR_Q5_0] = q5_0,
+        [TENSOR_Q5_1] = q5_1, [TENSOR_Q2_K] = q2_k, [TENSOR_Q3_K] = q3_k, [TENSOR_Q4_K] = q4_k,
+        [TENSOR_Q5_K] = q5_k, [TENSOR_Q6_K] = q6_k,
+    };
+
+    assert(type < TENSOR_UNSUPPORTED && readers[type]);
+    return readers[type];
+}
+
+void dequant(enum tensor_type type, const void *src, int64_t n, float *out)
+{
+    const struct tensor_layout *l = tensor_layout(type);
+    const uint8_t *p = src;
+    block_fn read;
+
+    switch (type) {
+    case TENSOR_F32:
+        memcpy(out, src, (size_t)n * sizeof(*out));
+        return;
+    case TENSOR_F16:
+        f16(p, n, out);
+        return;
+    case TENSOR_BF16:
+        bf16(p, n, out);
+        return;
+    case TENSOR_F64:
+        f64(p, n, out);
+        return;
+    default:
+        break;
+    }
+    read = block_reader(type);
+    for (int64_t i = 0; i < n; i += l->block_elements, p += l->block_bytes)
+        read(p, out + i);
+}
