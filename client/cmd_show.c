@@ -2,6 +2,7 @@
 #include "client/client.h"
 #include "client/json.h"
 #include "client/words.h"
+#include "proto/phase.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +25,7 @@ static void print_progress(const Dash__V1__Job *job)
     char time[32];
 
     printf("%-10s %u of %u%s%s\n", "steps", job->steps_done, job->steps_total,
-           words_phase(job->phase)[0] ? ", phase " : "", words_phase(job->phase));
+           phase_name((int)job->phase)[0] ? ", phase " : "", phase_name((int)job->phase));
     if (job->last_step)
         printf("%-10s %.6g (grad_norm %.4g, learning_rate %.4g)\n", "loss", job->last_step->loss,
                job->last_step->grad_norm, job->last_step->learning_rate);

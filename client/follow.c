@@ -6,6 +6,7 @@
 #include "client/printable.h"
 #include "client/progress.h"
 #include "client/words.h"
+#include "proto/phase.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,8 +92,8 @@ static double speed_of(const Dash__V1__Step *step)
 static void print_step(const struct view *v, const Dash__V1__Step *step)
 {
     printf("step %u/%u %s loss %.6g grad_norm %.4g lr %.4g %.0f tokens/s", step->step,
-           v->job ? v->job->steps_total : 0, words_phase(step->phase), step->loss, step->grad_norm,
-           step->learning_rate, speed_of(step));
+           v->job ? v->job->steps_total : 0, phase_name((int)step->phase), step->loss,
+           step->grad_norm, step->learning_rate, speed_of(step));
     if (step->eval_loss > 0)
         printf(" eval_loss %.6g", step->eval_loss);
     putchar('\n');

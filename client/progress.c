@@ -7,6 +7,7 @@
  */
 #include "client/progress.h"
 #include "client/words.h"
+#include "proto/phase.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -75,7 +76,7 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
         fill(&parts[1], 9, words_state(job->state));
     }
     if (job->state == DASH__V1__JOB_STATE__RUNNING) {
-        fill(&parts[2], 3, words_phase(job->phase));
+        fill(&parts[2], 3, phase_name((int)job->phase));
     } else {
         snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->reason, REASON_MOST), job->reason);
         fill(&parts[2], 8, text);

@@ -28,24 +28,6 @@ const char *words_state(Dash__V1__JobState state)
     return v ? v->name : "UNKNOWN";
 }
 
-const char *words_phase(Dash__V1__Phase phase)
-{
-    switch (phase) {
-    case DASH__V1__PHASE__PRELAUNCH:
-        return "pre-launch";
-    case DASH__V1__PHASE__IDENTIFICATION:
-        return "identification";
-    case DASH__V1__PHASE__DASH:
-        return "dash";
-    case DASH__V1__PHASE__LORA:
-        return "lora";
-    case DASH__V1__PHASE__EXPORT:
-        return "export";
-    default:
-        return "";
-    }
-}
-
 bool words_is_final(Dash__V1__JobState state)
 {
     return state == DASH__V1__JOB_STATE__SUCCEEDED || state == DASH__V1__JOB_STATE__FAILED ||

@@ -7,7 +7,6 @@
 /* "8s", "3m20s", "2h05m", "4d03h". */
 void words_duration(double seconds, char *out, size_t size);
 const char *words_state(Dash__V1__JobState state); /* "RUNNING" */
-const char *words_phase(Dash__V1__Phase phase);    /* "dash"; "" where there is none */
 bool words_is_final(Dash__V1__JobState state);
 
 /* Whether the terminal shows UTF-8, as the locale says. */

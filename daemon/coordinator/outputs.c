@@ -15,75 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const phases[] = {"", "prelaunch", "identification", "dash", "lora", "export"};
-enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
-enum { ROW_MOST = 1000 }; /* bytes: metrics_add() writes at most 400 */
-
-const char *phase_name(int phase)
-{
-    return phase > 0 && phase < PHASES ? phases[phase] : "";
-}
-
-static int phase_by_name(const char *name)
-{
-    int i;
-
-    for (i = 1; name && i < PHASES; i++)
-        if (strcmp(name, phases[i]) == 0)
-            return i;
-    return 0;
-}
-
-/* A finite number from `least` on; sets *wrong where there is none. */
-static double number_of(const json_t *o, const char *key, double least, bool *wrong)
-{
-    const json_t *value = json_object_get(o, key);
-
-    *wrong |= !json_is_number(value) || !(json_number_value(value) >= least) ||
-              !isfinite(json_number_value(value));
-    return json_number_value(value);
-}
-
-/* The same for an integer from 0 to `most`. */
-static long integer_of(const json_t *o, const char *key, long most, bool *wrong)
-{
-    const json_t *value = json_object_get(o, key);
-    json_int_t n = json_integer_value(value);
-
-    *wrong |= !json_is_integer(value) || n < 0 || n > most;
-    return *wrong ? 0 : (long)n;
-}
-
-static bool parse_row(const char *line, size_t len, struct report_step *row)
-{
-    json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-    bool wrong = !json_is_object(o);
-
-    *row = (struct report_step){
-        .step = (int)integer_of(o, "step", INT_MAX, &wrong),
-        .loss = number_of(o, "loss", -DBL_MAX, &wrong),
-        .grad_norm = number_of(o, "grad_norm", 0, &wrong),
-        .learning_rate = number_of(o, "learning_rate", 0, &wrong),
-        .tokens = integer_of(o, "tokens", LONG_MAX, &wrong),
-        .trained_tokens = integer_of(o, "trained_tokens", LONG_MAX, &wrong),
-        .seconds = number_of(o, "seconds", 0, &wrong),
-        .phase = phase_by_name(json_string_value(json_object_get(o, "phase"))),
-    };
-    if (json_object_get(o, "eval_loss"))
-        row->eval_loss = number_of(o, "eval_loss", -DBL_MAX, &wrong);
-    json_decref(o);
-    return !wrong && row->phase > 0 && row->trained_tokens <= row->tokens;
-}
-
 /* Keeps the leading rows 1, 2, ... up to `step`, as long as they are right. Returns the length of the text they take. */
-static size_t keep_rows(const char *text, size_t len, int step, struct report_step *rows, int *n)
+static size_t keep_rows(const char *text, size_t len, int step, struct step_row *rows, int *n)
 {
     size_t at = 0;
 
     while (*n < step) {
         const char *end = memchr(text + at, '\n', len - at);
         size_t line = end ? (size_t)(end - (text + at)) : 0;
-        if (!end || line > ROW_MOST || !parse_row(text + at, line, &rows[*n]) ||
+        if (!end || line > STEP_ROW_BYTES_MAX || !step_row_parse(text + at, line, &rows[*n]) ||
             rows[*n].step != *n + 1)
             break;
         at += line + 1;
@@ -102,14 +42,14 @@ static int read_rows(int fd, const char *path, int step, char **ret, size_t *ret
         return err_errno(err, "%s: cannot be examined", path);
     if (!S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "%s is not a regular file: move it away", path);
-    return file_read_at(fd, 0, path, (size_t)step * (ROW_MOST + 1), ret, ret_len, err);
+    return file_read_at(fd, 0, path, (size_t)step * (STEP_ROW_BYTES_MAX + 1), ret, ret_len, err);
 }
 
-int metrics_open(const char *output, int step, struct metrics *ret, struct report_step **ret_rows,
+int metrics_open(const char *output, int step, struct metrics *ret, struct step_row **ret_rows,
                  int *ret_n, struct err *err)
 {
     struct metrics m = {.fd = -1, .path = file_join(output, "metrics.jsonl")};
-    struct report_step *rows = calloc((size_t)step + 1, sizeof(*rows));
+    struct step_row *rows = calloc((size_t)step + 1, sizeof(*rows));
     char *text = NULL;
     size_t len = 0, kept = 0;
     int n = 0, rc = m.path && rows ? 0 : err_nomem(err, (size_t)step * sizeof(*rows));
@@ -154,19 +94,12 @@ static int write_row(const struct metrics *m, const struct buf *row, struct err 
     return 0;
 }
 
-int metrics_add(struct metrics *m, const struct report_step *row, struct err *err)
+int metrics_add(struct metrics *m, const struct step_row *row, struct err *err)
 {
     struct buf b = {0};
     int rc;
 
-    buf_printf(&b,
-               "{\"step\": %d, \"loss\": %.10g, \"grad_norm\": %.10g, \"learning_rate\": %.10g, "
-               "\"tokens\": %ld, \"trained_tokens\": %ld, \"seconds\": %.4f, \"phase\": \"%s\"",
-               row->step, row->loss, row->grad_norm, row->learning_rate, row->tokens,
-               row->trained_tokens, row->seconds, phase_name(row->phase));
-    if (row->eval_loss > 0 && isfinite(row->eval_loss))
-        buf_printf(&b, ", \"eval_loss\": %.10g", row->eval_loss);
-    buf_puts(&b, "}\n");
+    step_row_print(row, &b);
     rc = b.failed ? err_nomem(err, b.cap) : write_row(m, &b, err);
     buf_free(&b);
     return rc;

@@ -13,9 +13,9 @@ struct metrics {
     int fd;
     char *path;
 };
-int metrics_open(const char *output, int step, struct metrics *ret, struct report_step **ret_rows,
+int metrics_open(const char *output, int step, struct metrics *ret, struct step_row **ret_rows,
                  int *ret_n, struct err *err);
-int metrics_add(struct metrics *m, const struct report_step *row, struct err *err);
+int metrics_add(struct metrics *m, const struct step_row *row, struct err *err);
 void metrics_close(struct metrics *m);
 
 /* {module: {indices, delta, sigma, coefficient}} */
@@ -28,5 +28,3 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
 /* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked: dashd had it stop. */
 int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
                   struct err *err);
-/* The phases of metrics.jsonl by their number in proto/dash.proto. */
-const char *phase_name(int phase);

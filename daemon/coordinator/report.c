@@ -32,7 +32,7 @@ struct report {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
     struct stream *stream; /* open now, or NULL; only to wake or cancel it */
-    struct report_step *rows;
+    struct step_row *rows;
     int n_rows, cap_rows;
     char **notices;
     int n_notices;
@@ -79,19 +79,11 @@ static int send_hello(struct report *r, struct stream *s, struct err *err)
     return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_HELLO, &hello, err);
 }
 
-static int send_row(struct stream *s, const struct report_step *row, struct err *err)
+static int send_row(struct stream *s, const struct step_row *row, struct err *err)
 {
-    Dash__V1__Step step = DASH__V1__STEP__INIT;
+    Dash__V1__Step step;
 
-    step.step = (uint32_t)row->step;
-    step.loss = row->loss;
-    step.grad_norm = row->grad_norm;
-    step.learning_rate = row->learning_rate;
-    step.tokens = (uint64_t)row->tokens;
-    step.trained_tokens = (uint64_t)row->trained_tokens;
-    step.seconds = row->seconds;
-    step.phase = (Dash__V1__Phase)row->phase;
-    step.eval_loss = row->eval_loss;
+    step_row_to_message(row, &step);
     return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_STEP, &step, err);
 }
 
@@ -123,7 +115,7 @@ static int send_ended(struct stream *s, enum report_how how, char *reason, struc
 /* What is to be told next. Called under the lock; what it points at lives as long as r. */
 enum next { NEXT_NOTHING, NEXT_NOTICE, NEXT_ROW, NEXT_PHASE, NEXT_ENDED };
 
-static enum next choose(struct report *r, struct report_step *ret_row, char **ret_text,
+static enum next choose(struct report *r, struct step_row *ret_row, char **ret_text,
                         int *ret_number)
 {
     if (r->notice_next < r->n_notices) {
@@ -149,7 +141,7 @@ static enum next choose(struct report *r, struct report_step *ret_row, char **re
 
 static int send_all(struct report *r, struct stream *s, struct err *err)
 {
-    struct report_step row = {0};
+    struct step_row row = {0};
     char *text = NULL;
     int number = 0, rc = 0;
     enum next next;
@@ -401,11 +393,11 @@ int report_open(const char *contact, int resumed_from, int steps_total, struct r
 }
 
 /* Under the lock. A row that finds no memory is not told; it is in metrics.jsonl all the same. */
-static void add_row(struct report *r, const struct report_step *row)
+static void add_row(struct report *r, const struct step_row *row)
 {
     if (r->n_rows == r->cap_rows) {
         int cap = r->cap_rows ? 2 * r->cap_rows : 256;
-        struct report_step *rows = realloc(r->rows, (size_t)cap * sizeof(*rows));
+        struct step_row *rows = realloc(r->rows, (size_t)cap * sizeof(*rows));
         if (!rows)
             return;
         r->rows = rows;
@@ -414,7 +406,7 @@ static void add_row(struct report *r, const struct report_step *row)
     r->rows[r->n_rows++] = *row;
 }
 
-void report_history(struct report *r, const struct report_step *rows, int n)
+void report_history(struct report *r, const struct step_row *rows, int n)
 {
     int i;
 
@@ -427,7 +419,7 @@ void report_history(struct report *r, const struct report_step *rows, int n)
     pthread_mutex_unlock(&r->lock);
 }
 
-void report_step(struct report *r, const struct report_step *row)
+void report_step(struct report *r, const struct step_row *row)
 {
     report_history(r, row, 1);
 }

@@ -8,20 +8,10 @@
  */
 #pragma once
 #include "core/err.h"
+#include "proto/step_row.h"
 #include <stdbool.h>
 
 struct report;
-
-/* A row of metrics.jsonl. phase is a value of Phase in proto/dash.proto; eval_loss 0: none was
- * measured. */
-struct report_step {
-    int step; /* from 1 */
-    double loss, grad_norm, learning_rate;
-    long tokens, trained_tokens;
-    double seconds;
-    int phase;
-    double eval_loss;
-};
 
 /* The values of Ended.How in proto/dash.proto. */
 enum report_how {
@@ -38,8 +28,8 @@ int report_open(const char *contact, int resumed_from, int steps_total, struct r
 
 /* Rows of earlier launches, in order, before the first report_step(); dashd gets them if it misses
  * them. */
-void report_history(struct report *r, const struct report_step *rows, int n);
-void report_step(struct report *r, const struct report_step *row);
+void report_history(struct report *r, const struct step_row *rows, int n);
+void report_step(struct report *r, const struct step_row *row);
 void report_phase(struct report *r, int phase);
 /* What the user should know; UTF-8. */
 void report_notice(struct report *r, const char *text);

@@ -133,7 +133,7 @@ static int identify(struct train *t, struct err *err)
 }
 
 /* Forward, backward and update of the next step; fills the row. */
-static int compute_step(struct train *t, struct report_step *row, struct err *err)
+static int compute_step(struct train *t, struct step_row *row, struct err *err)
 {
     struct packed_step packed;
     int step = t->state.step + 1, rc = data_order_pack_step(&t->order, step, &packed, err);
@@ -141,11 +141,11 @@ static int compute_step(struct train *t, struct report_step *row, struct err *er
 
     if (rc < 0)
         return rc;
-    *row = (struct report_step){.step = step,
-                                .tokens = packed.tokens,
-                                .trained_tokens = packed.trained,
-                                .phase = phase_of(t),
-                                .learning_rate = learning_rate_at(job_of(t), step)};
+    *row = (struct step_row){.step = step,
+                             .tokens = packed.tokens,
+                             .trained_tokens = packed.trained,
+                             .phase = phase_of(t),
+                             .learning_rate = learning_rate_at(job_of(t), step)};
     rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);
     row->loss = loss / (double)packed.trained;
     packed_free(&packed);
@@ -171,7 +171,7 @@ static int save(struct train *t, struct err *err)
 
 static int one_step(struct train *t, struct err *err)
 {
-    struct report_step row;
+    struct step_row row;
     double start = clock_s();
     int rc = compute_step(t, &row, err);
 

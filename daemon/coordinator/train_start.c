@@ -91,7 +91,7 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
 
 static int open_outputs(struct train *t, struct buf *notices, struct err *err)
 {
-    struct report_step *rows = NULL;
+    struct step_row *rows = NULL;
     int n = 0, rc;
 
     rc = metrics_open(t->options->output, t->state.step, &t->metrics, &rows, &n, err);

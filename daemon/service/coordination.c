@@ -68,29 +68,12 @@ static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
         runs_ask_to_stop(run);
 }
 
-static bool is_phase(int phase)
-{
-    return protobuf_c_enum_descriptor_get_value(&dash__v1__phase__descriptor, phase) != NULL;
-}
-
 static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
 {
-    struct step_row row = {
-        .step = (int)m->step,
-        .loss = m->loss,
-        .grad_norm = m->grad_norm,
-        .learning_rate = m->learning_rate,
-        .tokens = (int64_t)m->tokens,
-        .trained_tokens = (int64_t)m->trained_tokens,
-        .seconds = m->seconds,
-        .phase = (int)m->phase,
-        .eval_loss = m->eval_loss,
-    };
+    struct step_row row;
 
-    if (row.step <= 0)
-        return err_set(err, ERR_INVALID, "steps count from 1");
-    if (row.tokens < 0 || row.trained_tokens < 0 || !(row.seconds >= 0) || !is_phase(row.phase))
-        return err_set(err, ERR_INVALID, "step %d has an impossible number", row.step);
+    if (!step_row_from_message(m, &row))
+        return err_set(err, ERR_INVALID, "step %u has an impossible number", m->step);
     return runs_step(run, &row, err);
 }
 
@@ -132,7 +115,7 @@ static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__C
     case DASH__V1__COORDINATOR_REPORT__REPORT_STEP:
         return take_step(run, m->step, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
-        if (!is_phase((int)m->phase->phase))
+        if (!phase_name((int)m->phase->phase)[0])
             return err_set(err, ERR_INVALID, "there is no such phase");
         return runs_phase(run, (int)m->phase->phase, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:

@@ -2,20 +2,6 @@
 #include "daemon/service/message.h"
 #include <stdio.h>
 
-void message_step(const struct step_row *row, Dash__V1__Step *ret)
-{
-    dash__v1__step__init(ret);
-    ret->step = (uint32_t)row->step;
-    ret->loss = row->loss;
-    ret->grad_norm = row->grad_norm;
-    ret->learning_rate = row->learning_rate;
-    ret->tokens = (uint64_t)row->tokens;
-    ret->trained_tokens = (uint64_t)row->trained_tokens;
-    ret->seconds = row->seconds;
-    ret->phase = (Dash__V1__Phase)row->phase;
-    ret->eval_loss = row->eval_loss;
-}
-
 /* Speed and what is left, from the last steps. */
 static void estimate(const struct run *run, Dash__V1__Job *job)
 {
@@ -57,7 +43,7 @@ void message_job(const struct run *run, struct message_job *ret)
     job->n_notices = (size_t)run->n_notices;
     job->queue_position = (uint32_t)runs_queue_position(run);
     if (run->n_recent) {
-        message_step(&run->recent[run->n_recent - 1], &ret->last_step);
+        step_row_to_message(&run->recent[run->n_recent - 1], &ret->last_step);
         job->last_step = &ret->last_step;
     }
     estimate(run, job);

@@ -12,4 +12,3 @@ struct message_job {
 
 /* Without job_yaml and log_tail, which GetJob and its like add. */
 void message_job(const struct run *run, struct message_job *ret);
-void message_step(const struct step_row *row, Dash__V1__Step *ret);

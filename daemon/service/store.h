@@ -12,6 +12,7 @@
 #include "core/slurm/script.h"
 #include "core/err.h"
 #include "daemon/service/run.h"
+#include "proto/step_row.h"
 #include <stdint.h>
 
 struct store;
@@ -49,15 +50,6 @@ struct run_row {
                            one */
     char boot_id[40];
     int64_t log_offset; /* size of the job's log when this launch began */
-};
-
-struct step_row {
-    int step;
-    double loss, grad_norm, learning_rate;
-    int64_t tokens, trained_tokens;
-    double seconds;
-    int phase;
-    double eval_loss;
 };
 
 /* state: an existing folder. */

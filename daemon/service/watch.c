@@ -43,7 +43,7 @@ static bool send_steps(struct watcher *w, const struct step_row *rows, int n)
     for (i = 0; i < n; i++) {
         Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
         Dash__V1__Step step;
-        message_step(&rows[i], &step);
+        step_row_to_message(&rows[i], &step);
         response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_STEP;
         response.step = &step;
         if (!rpc_send(w->call, &response.base))

@@ -35,7 +35,7 @@ class Training(World):
     def test_run_trains_golden_tiny(self):
         done = self.dashctl("run", JOB, "--set", "data.max_tokens=128", "--set", f"output={self.path('out')}")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(re.findall(r"^step \d+/20 (pre-launch|dash) ", done.stdout, re.M)), 20)
+        self.assertEqual(len(re.findall(r"^step \d+/20 (prelaunch|dash) ", done.stdout, re.M)), 20)
         losses = [float(x) for x in re.findall(r" loss (\S+)", done.stdout)]
         with open(os.path.join(TINY, "expected/trace.json")) as f:
             expected = [row["loss"] for row in json.load(f)["trace"]]

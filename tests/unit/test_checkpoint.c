@@ -567,7 +567,7 @@ static void rows_with_wrong_numbers_end_the_history(void **state)
     open_world(&w);
     path = file_join(w.folder, "metrics.jsonl");
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct report_step *rows, row = {.step = 4, .loss = 1, .tokens = 2, .phase = 3};
+        struct step_row *rows, row = {.step = 4, .loss = 1, .tokens = 2, .phase = 3};
         struct metrics m;
         int n;
         put_file(&w, "metrics.jsonl", cases[i].text);
@@ -584,7 +584,7 @@ static void rows_with_wrong_numbers_end_the_history(void **state)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
     {
-        struct report_step *rows;
+        struct step_row *rows;
         struct metrics m;
         int n;
         assert_int_equal(metrics_open(w.folder, 3, &m, &rows, &n, &err), ERR_INVALID);
@@ -596,7 +596,7 @@ static void rows_with_wrong_numbers_end_the_history(void **state)
 /* The file may grow by a part of the row only, as on a disk that is nearly full. */
 static void row_that_is_written_in_part_is_an_error(void **state)
 {
-    struct report_step *rows, row = {.step = 1, .loss = 1, .phase = 3};
+    struct step_row *rows, row = {.step = 1, .loss = 1, .phase = 3};
     struct rlimit before, small = {.rlim_cur = 40};
     struct world w;
     struct metrics m;
