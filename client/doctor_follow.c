@@ -1,6 +1,7 @@
 /* client/doctor_follow.c - see doctor.h: a job is looked at by squeue once a second, and its folder more often, for the script's last act
  * is seen there before Slurm has cleaned up. Whatever ends the watch before the job has ended cancels the job. */
 #include "client/doctor.h"
+#include "core/slurm/state.h"
 #include "core/clock.h"
 #include "client/interrupt.h"
 #include <stdio.h>
@@ -12,21 +13,13 @@ enum { RUN_S = 330, AWAY_S = 180, ENDING_S = 15, SIGHT_S = 6 };
 
 enum look { LOOK_PENDING, LOOK_RUNNING, LOOK_OVER, LOOK_GONE, LOOK_AWAY };
 
-static enum look look_of(const char *state)
+static enum look look_of(const char *name)
 {
-    static const char *const pending[] = {"PENDING",      "CONFIGURING",   "REQUEUED",
-                                          "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"};
-    static const char *const running[] = {"RUNNING",   "COMPLETING", "SUSPENDED", "STOPPED",
-                                          "SIGNALING", "STAGE_OUT",  "RESIZING"};
-    size_t i;
+    enum slurm_state state = slurm_state_of(name);
 
-    for (i = 0; i < sizeof(pending) / sizeof(pending[0]); i++)
-        if (strcmp(state, pending[i]) == 0)
-            return LOOK_PENDING;
-    for (i = 0; i < sizeof(running) / sizeof(running[0]); i++)
-        if (strcmp(state, running[i]) == 0)
-            return LOOK_RUNNING;
-    return LOOK_OVER;
+    if (state == SLURM_PENDING || state == SLURM_PREPARING)
+        return LOOK_PENDING;
+    return slurm_is_over(state) ? LOOK_OVER : LOOK_RUNNING;
 }
 
 /* "PENDING|Resources": the state, and why. */

@@ -4,6 +4,7 @@
  * the list is swept at every call, and while waiting.
  */
 #include "proto/ranks.h"
+#include "core/slurm/environment.h"
 #include "core/clock.h"
 #include "core/build.h"
 #include <mpi.h>
@@ -108,15 +109,10 @@ static bool fits(bool peers, int role, int rank)
 
 static void say_hello(enum rank_role role, struct hello *h)
 {
-    const char *node = getenv("SLURMD_NODENAME");
-    char host[NODE_MOST] = "";
-
-    if (!node && gethostname(host, sizeof(host) - 1) == 0)
-        node = host;
     *h = (struct hello){.role = role};
     snprintf(h->version, sizeof(h->version), "%s", DASH_VERSION);
     snprintf(h->build, sizeof(h->build), "%s", build_identity);
-    snprintf(h->node, sizeof(h->node), "%s", node && *node ? node : "?");
+    environment_node(h->node, sizeof(h->node));
 }
 
 /* Ends each text that came, and leaves only what can be printed in it. */

@@ -1,6 +1,7 @@
 /* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model answering prompts, or, as `dash-worker
  * probe`, a look at the nodes. This file is compiled for every CPU of the architecture: it says so where the rest is for another. */
 #include "core/build.h"
+#include "core/slurm/environment.h"
 #include "core/cpu.h"
 #include "core/log.h"
 #include "proto/ranks.h"
@@ -40,14 +41,13 @@ static int serve(int argc, char **argv)
 /* Without it the process would die of SIGILL, sooner or later. */
 static bool cpu_is_right(void)
 {
-    const char *lacking = cpu_lacks(), *node = getenv("SLURMD_NODENAME");
-    char model[128], host[128] = "";
+    const char *lacking = cpu_lacks();
+    char model[128], node[128];
 
     if (!lacking)
         return true;
     cpu_model(model, sizeof(model));
-    if (!node && gethostname(host, sizeof(host) - 1) == 0)
-        node = host;
+    environment_node(node, sizeof(node));
     fprintf(stderr,
             "dash-worker: the CPU of %s (%s) has no %s: built for another CPU: build with "
             "-DDASH_MARCH=x86-64-v3, or what all nodes have\n",

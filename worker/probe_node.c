@@ -1,5 +1,6 @@
 /* worker/probe_node.c - see probe.h: what can be learned about a node without other ranks. */
 #include "worker/probe.h"
+#include "core/slurm/environment.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/file.h"
@@ -13,26 +14,6 @@
 #include <unistd.h>
 
 enum { SPIN_MS = 50, ROUNDS = 10 };
-
-static long slurm_number(const char *name)
-{
-    const char *text = getenv(name);
-    long n = text ? strtol(text, NULL, 10) : 0;
-
-    return n > 0 ? n : 0;
-}
-
-/* Under Slurm nodes may share a host, and its name. */
-static void node_name(char *ret, size_t size)
-{
-    const char *name = getenv("SLURMD_NODENAME");
-
-    memset(ret, 0, size);
-    if (name && *name)
-        snprintf(ret, size, "%s", name);
-    else if (gethostname(ret, size - 1) < 0)
-        snprintf(ret, size, "unknown");
-}
 
 /* ---- the folder ---- */
 
@@ -155,7 +136,7 @@ static void look_at_threads(int threads, json_t *found)
 /* As a worker counts them. */
 static void look_at_cores(json_t *found, bool measures)
 {
-    long allotted = slurm_number("SLURM_CPUS_ON_NODE");
+    long allotted = environment_number("SLURM_CPUS_ON_NODE");
     cpu_set_t set;
     int cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     int threads = allotted > 0 && allotted < cores ? (int)allotted : cores;
@@ -178,10 +159,11 @@ static long memory_mb(void)
 /* Slurm gives a node's memory, or a CPU's. */
 static long memory_allotted_mb(void)
 {
-    long of_node = slurm_number("SLURM_MEM_PER_NODE");
+    long of_node = environment_number("SLURM_MEM_PER_NODE");
 
-    return of_node ? of_node
-                   : slurm_number("SLURM_MEM_PER_CPU") * slurm_number("SLURM_CPUS_ON_NODE");
+    return of_node
+               ? of_node
+               : environment_number("SLURM_MEM_PER_CPU") * environment_number("SLURM_CPUS_ON_NODE");
 }
 
 json_t *probe_node(const struct probe *p, int rank)
@@ -190,7 +172,7 @@ json_t *probe_node(const struct probe *p, int rank)
     const char *reached = NULL;
     json_t *found;
 
-    node_name(node, sizeof(node));
+    environment_node(node, sizeof(node));
     cpu_model(cpu, sizeof(cpu));
     found = json_pack("{s:i, s:s, s:s, s:f}", "rank", rank, "node", node, "cpu", cpu, "clock",
                       clock_unix_s());

@@ -1,6 +1,7 @@
 /* worker/worker.c - see worker.h, and ranks.h for the messages. What goes wrong is sent to rank 0 as a sentence (RANK_ERROR), which
  * ends the job; the worker then waits to be ended with it. */
 #include "worker/worker.h"
+#include "core/slurm/environment.h"
 #include "core/job/job_read.h"
 #include "core/file.h"
 #include "core/model/model.h"
@@ -42,8 +43,7 @@ static int allowed_cores(void)
 /* Of this node: those that this process may run on, and where Slurm started it no more than it was given. */
 static int usable_cores(const struct worker *w)
 {
-    const char *allotted = getenv("SLURM_CPUS_ON_NODE");
-    int given = allotted ? atoi(allotted) : 0, cores = allowed_cores();
+    int given = (int)environment_number("SLURM_CPUS_ON_NODE"), cores = allowed_cores();
 
     if (given > 0 && given < cores)
         cores = given;
@@ -57,7 +57,7 @@ static int choose_threads(const struct worker *w)
 {
     int share = usable_cores(w) / ranks_neighbours(w->ranks), there;
 
-    if (getenv("SLURM_CPUS_ON_NODE"))
+    if (environment_number("SLURM_CPUS_ON_NODE"))
         cpu_binding_apply(ranks_neighbour_index(w->ranks), ranks_neighbours(w->ranks));
     there = allowed_cores();
     if (w->setup.threads > 0)

@@ -1,6 +1,7 @@
 /* core/slurm/script.c - see batch.h. The script's second part is script_body.sh, which is the same for all jobs; what is
  * written here are the #SBATCH lines and the variables. */
 #include "core/slurm/script.h"
+#include "core/slurm/environment.h"
 #include "core/slurm/script_body.h"
 #include "core/file.h"
 #include "core/job/job_slurm.h"
@@ -65,15 +66,10 @@ static bool starts_with(const char *text, const char *start)
 /* sbatch lets a variable win over an #SBATCH line. A user's default stays one where the job file says nothing. */
 static bool is_wanted(const char *variable, const struct job *job)
 {
-    static const char *const unwanted[] = {"SLURM_", "SQUEUE_", "SCANCEL_",
-                                           "PMI_",   "PMIX_",   "OMPI_COMM_WORLD_"};
-    size_t i;
-
     if (starts_with(variable, "SLURM_CONF="))
         return true;
-    for (i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)
-        if (starts_with(variable, unwanted[i]))
-            return false;
+    if (environment_is_of_job(variable))
+        return false;
     if (!starts_with(variable, "SBATCH_"))
         return true;
     return job && ((starts_with(variable, "SBATCH_ACCOUNT=") && !job->slurm.account) ||

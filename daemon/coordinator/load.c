@@ -1,5 +1,6 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
 #include "daemon/coordinator/load.h"
+#include "core/slurm/environment.h"
 #include "core/job/job_read.h"
 #include "core/file.h"
 #include "core/job/job_slurm.h"
@@ -130,9 +131,8 @@ double loaded_trained_fraction(const struct loaded *l)
 /* What a worker may take: of this node, which the others are taken to be like. */
 static double worker_bytes(const struct job *job)
 {
-    const char *allotted = getenv("SLURM_MEM_PER_NODE"); /* in MB; 0: all */
     double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double megabytes = allotted ? strtod(allotted, NULL) : 0;
+    double megabytes = (double)environment_number("SLURM_MEM_PER_NODE"); /* 0: all */
 
     if (megabytes > 0 && megabytes * (1 << 20) < bytes)
         bytes = megabytes * (1 << 20);

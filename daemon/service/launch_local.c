@@ -1,5 +1,6 @@
 /* daemon/service/launch_local.c - see launch_local.h. */
 #include "daemon/service/launch_local.h"
+#include "core/slurm/environment.h"
 #include "core/file.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/procs.h"
@@ -323,14 +324,7 @@ static void make_arguments(const struct local_spec *spec, struct arguments *a)
  * send the ranks elsewhere. */
 static bool is_of_another_job(const char *variable)
 {
-    static const char *const starts[] = {"DASH_LAUNCH=", "SLURM_", "PMI_", "PMIX_",
-                                         "OMPI_COMM_WORLD_"};
-    size_t i;
-
-    for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (strncmp(variable, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
+    return strncmp(variable, "DASH_LAUNCH=", 12) == 0 || environment_is_of_job(variable);
 }
 
 /* Our environment with a few settings more. Caller frees the array only. */

@@ -11,7 +11,7 @@
  */
 #pragma once
 #include "daemon/service/launch.h"
-#include "daemon/service/slurm_state.h"
+#include "core/slurm/state.h"
 #include <uv.h>
 
 struct slurm;

@@ -4,7 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
 #include "core/job/parallel_shape.h"
-#include "daemon/service/slurm_state.h"
+#include "core/slurm/state.h"
 #include "tests/unit/support.h"
 #include <stdio.h>
 #include <stdlib.h>

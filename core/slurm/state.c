@@ -1,10 +1,10 @@
-/* daemon/service/slurm_state.c - see slurm_state.h. */
-#include "daemon/service/slurm_state.h"
+/* core/slurm/state.c - see slurm_state.h. */
+#include "core/slurm/state.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static enum slurm_state state_of(const char *name)
+enum slurm_state slurm_state_of(const char *name)
 {
     static const struct {
         const char *name;
@@ -75,7 +75,7 @@ bool slurm_parse(const char *line, struct slurm_row *ret)
     row.id = strtoll(id, &end, 10);
     if (end == id || *end) /* "17_3": of an array, none of ours */
         return false;
-    row.state = state_of(state);
+    row.state = slurm_state_of(state);
     if (strncmp(comment, "dash:", 5) == 0 && strlen(comment + 5) == SCRIPT_MARK_LEN)
         memcpy(row.mark, comment + 5, SCRIPT_MARK_LEN);
     *ret = row;

@@ -1,4 +1,4 @@
-/* daemon/service/slurm_state.h - what squeue and sbatch say, understood; and nothing that acts.
+/* core/slurm/state.h - what squeue and sbatch say, understood; and nothing that acts.
  *
  * squeue is asked for `%i|%T|%r|%N|%k` (id, state, reason, nodes, comment), a line a job. A job of ours has the comment
  * "dash:<mark>".
@@ -38,6 +38,8 @@ struct slurm_row {
     char mark[SCRIPT_MARK_LEN + 1]; /* "": none of ours */
 };
 
+/* By the name that squeue prints; SLURM_OVER where it is not known. */
+enum slurm_state slurm_state_of(const char *name);
 bool slurm_is_over(enum slurm_state state);
 
 /* Parses one line; false where it is none. */
