@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { OPTION_PARTITION = 256, OPTION_ACCOUNT, OPTION_CPUS, OPTION_FOLDER, OPTION_TIMEOUT };
-enum { NODES_MOST = 4096, CPUS_MOST = 4096, TIMEOUT_MOST = 7 * 24 * 3600 };
+enum { NODES_MAX = 4096, CPUS_MAX = 4096, TIMEOUT_MAX = 7 * 24 * 3600 };
 
 static const struct argp_option options[] = {
     {"local", 'l', NULL, 0, "Look at this machine alone, Slurm or not", 0},
@@ -50,16 +50,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         d->account = arg;
         return 0;
     case 'n':
-        d->nodes = whole_number(state, "--nodes", arg, NODES_MOST);
+        d->nodes = whole_number(state, "--nodes", arg, NODES_MAX);
         return 0;
     case OPTION_CPUS:
-        d->cpus_per_task = whole_number(state, "--cpus-per-task", arg, CPUS_MOST);
+        d->cpus_per_task = whole_number(state, "--cpus-per-task", arg, CPUS_MAX);
         return 0;
     case OPTION_FOLDER:
         d->folder = arg;
         return 0;
     case OPTION_TIMEOUT:
-        d->timeout_s = whole_number(state, "--timeout", arg, TIMEOUT_MOST);
+        d->timeout_s = whole_number(state, "--timeout", arg, TIMEOUT_MAX);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -89,8 +89,8 @@ static error_t parse_both(int key, char *arg, struct argp_state *state)
 
 static const char *const verdicts[] = {"ok", "warning", "PROBLEM"};
 
-void doctor_tell(struct doctor *d, const char *check, enum doctor_verdict verdict,
-                 const char *remedy, const char *fmt, ...)
+void report_finding(struct doctor *d, const char *check, enum doctor_verdict verdict,
+                    const char *remedy, const char *fmt, ...)
 {
     char words[2000], *at;
     va_list ap;

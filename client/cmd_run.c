@@ -47,7 +47,7 @@ static void cancel(struct client *c, const char *id)
     dash__v1__cancel_job_response__free_unpacked(response, NULL);
 }
 
-static void tell_how_to_go_on(const struct job_file *f)
+static void print_resume_hint(const struct job_file *f)
 {
     int i;
 
@@ -57,24 +57,24 @@ static void tell_how_to_go_on(const struct job_file *f)
     fprintf(stderr, " %s` goes on from its last checkpoint\n", f->path);
 }
 
-static int tell_end(struct client *c, const struct job_file *f, const Dash__V1__Job *job)
+static int print_end(struct client *c, const struct job_file *f, const Dash__V1__Job *job)
 {
     int status;
 
     if (job->state != DASH__V1__JOB_STATE__CANCELLED) {
-        status = follow_tell_end(c, job);
+        status = follow_print_end(c, job);
     } else {
         status = EXIT_FAILED;
         fprintf(stderr, "stopped after step %u of %u\n", job->steps_done, job->steps_total);
     }
     if (status != EXIT_OK && job->steps_done > 0)
-        tell_how_to_go_on(f);
+        print_resume_hint(f);
     return status;
 }
 
 /* Shows the job to its end, through up to two interrupts. */
-static int see_it_through(struct client *c, const struct job_file *f, struct private_dashd *dashd,
-                          const char *id)
+static int follow_to_its_end(struct client *c, const struct job_file *f,
+                             struct private_dashd *dashd, const char *id)
 {
     struct follow follow = {.client = c, .id = id};
     Dash__V1__Job *job = NULL;
@@ -97,11 +97,11 @@ static int see_it_through(struct client *c, const struct job_file *f, struct pri
         }
     } while (interrupt_count() < 2);
     if (end == FOLLOW_FINAL) {
-        status = tell_end(c, f, job);
+        status = print_end(c, f, job);
     } else if (end == FOLLOW_INTERRUPTED) {
         fprintf(stderr, "killed\n");
         private_dashd_terminate(dashd); /* the second one follows at the end */
-        tell_how_to_go_on(f);
+        print_resume_hint(f);
     } else {
         private_dashd_explain(dashd);
     }
@@ -120,7 +120,7 @@ static int run_with(struct client *c, const struct job_file *f, struct private_d
         return status;
     if (!c->json)
         fprintf(stderr, "output: %s\n", response->job->output);
-    status = see_it_through(c, f, dashd, response->job->id);
+    status = follow_to_its_end(c, f, dashd, response->job->id);
     dash__v1__create_job_response__free_unpacked(response, NULL);
     return status;
 }

@@ -34,8 +34,8 @@ struct doctor {
 };
 
 /* A line: what was checked, how it stands, and below it what to do (NULL: nothing). With json it is kept for doctor_findings. */
-void doctor_tell(struct doctor *d, const char *check, enum doctor_verdict verdict,
-                 const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void report_finding(struct doctor *d, const char *check, enum doctor_verdict verdict,
+                    const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* What happens meanwhile, to stderr. */
 void doctor_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -13,11 +13,11 @@ void doctor_silent(struct doctor *d, const json_t *ranks)
     size_t i;
 
     json_array_foreach(ranks, i, rank) if (doctor_has(rank, "silent"))
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM,
-                    "let an administrator look at Open MPI: which network it takes "
-                    "(OMPI_MCA_btl_tcp_if_include names one), and firewalls between nodes",
-                    "rank %d%s%s does not answer rank 0", (int)doctor_number(rank, "rank"),
-                    doctor_has(rank, "node") ? " on " : "", doctor_text(rank, "node"));
+        report_finding(d, "mpi", DOCTOR_PROBLEM,
+                       "let an administrator look at Open MPI: which network it takes "
+                       "(OMPI_MCA_btl_tcp_if_include names one), and firewalls between nodes",
+                       "rank %d%s%s does not answer rank 0", (int)doctor_number(rank, "rank"),
+                       doctor_has(rank, "node") ? " on " : "", doctor_text(rank, "node"));
 }
 
 /* Whether we see what the rank has left. */
@@ -49,18 +49,19 @@ void doctor_shared(struct doctor *d, const struct doctor_meeting *m, const json_
         if (!doctor_has(rank, "node"))
             continue;
         if (!doctor_has(rank, "sees_folder"))
-            doctor_tell(d, "folder", DOCTOR_PROBLEM, remedy, "%s does not share %s with us: %s",
-                        doctor_text(rank, "node"), d->folder, doctor_text(rank, "folder_trouble"));
+            report_finding(d, "folder", DOCTOR_PROBLEM, remedy, "%s does not share %s with us: %s",
+                           doctor_text(rank, "node"), d->folder,
+                           doctor_text(rank, "folder_trouble"));
         else if (!see_trace(m, (int)doctor_number(rank, "rank")))
-            doctor_tell(d, "folder", DOCTOR_PROBLEM, remedy,
-                        "what %s writes into %s does not appear here", doctor_text(rank, "node"),
-                        d->folder);
+            report_finding(d, "folder", DOCTOR_PROBLEM, remedy,
+                           "what %s writes into %s does not appear here", doctor_text(rank, "node"),
+                           d->folder);
         else
             continue;
         right = false;
     }
     if (right)
-        doctor_tell(d, "folder", DOCTOR_OK, NULL, "all nodes share %s", d->folder);
+        report_finding(d, "folder", DOCTOR_OK, NULL, "all nodes share %s", d->folder);
 }
 
 void doctor_clocks(struct doctor *d, const struct doctor_job *job, const json_t *ranks)
@@ -79,12 +80,13 @@ void doctor_clocks(struct doctor *d, const struct doctor_job *job, const json_t 
         if (off >= -clock_s && off <= clock_s)
             continue;
         right = false;
-        doctor_tell(d, "clock", DOCTOR_WARNING, "let an administrator look at chrony or ntpd there",
-                    "the clock of %s is at least %.0f s %s ours", doctor_text(rank, "node"),
-                    off < 0 ? -off : off, off < 0 ? "behind" : "ahead of");
+        report_finding(d, "clock", DOCTOR_WARNING,
+                       "let an administrator look at chrony or ntpd there",
+                       "the clock of %s is at least %.0f s %s ours", doctor_text(rank, "node"),
+                       off < 0 ? -off : off, off < 0 ? "behind" : "ahead of");
     }
     if (right)
-        doctor_tell(d, "clock", DOCTOR_OK, NULL, "the nodes' clocks agree with ours");
+        report_finding(d, "clock", DOCTOR_OK, NULL, "the nodes' clocks agree with ours");
 }
 
 void doctor_network(struct doctor *d, const json_t *ranks)
@@ -105,19 +107,21 @@ void doctor_network(struct doctor *d, const json_t *ranks)
         if (bandwidth >= bandwidth_least)
             continue;
         right = false;
-        doctor_tell(d, "network", DOCTOR_WARNING,
-                    "Open MPI may have taken a slow network: OMPI_MCA_btl_tcp_if_include names a "
-                    "better one; use few stages and replicas until then",
-                    "%s and %s: messages of 4 MB travel at %.0f MB/s, one and its answer take %.0f "
-                    "us",
-                    doctor_text(json_array_get(ranks, 0), "node"), doctor_text(rank, "node"),
-                    bandwidth, trip);
+        report_finding(
+            d, "network", DOCTOR_WARNING,
+            "Open MPI may have taken a slow network: OMPI_MCA_btl_tcp_if_include names a "
+            "better one; use few stages and replicas until then",
+            "%s and %s: messages of 4 MB travel at %.0f MB/s, one and its answer take %.0f "
+            "us",
+            doctor_text(json_array_get(ranks, 0), "node"), doctor_text(rank, "node"), bandwidth,
+            trip);
     }
     if (right && slowest > 0)
-        doctor_tell(d, "network", DOCTOR_OK, NULL,
-                    "messages of 4 MB travel at %.0f MB/s or more, a small one and its answer take "
-                    "%.3g us or less",
-                    slowest, longest);
+        report_finding(
+            d, "network", DOCTOR_OK, NULL,
+            "messages of 4 MB travel at %.0f MB/s or more, a small one and its answer take "
+            "%.3g us or less",
+            slowest, longest);
 }
 
 void doctor_ports(struct doctor *d, const json_t *ranks)
@@ -134,18 +138,19 @@ void doctor_ports(struct doctor *d, const json_t *ranks)
             continue;
         if (!address[0]) {
             right = false;
-            doctor_tell(d, "ports", DOCTOR_WARNING,
-                        "nothing need be done: dashd reads the folders instead; or name an address "
-                        "that nodes can reach with `dashd --reports`",
-                        "%s reaches no address of this machine: a coordinator there cannot report "
-                        "to a dashd here",
-                        doctor_text(rank, "node"));
+            report_finding(
+                d, "ports", DOCTOR_WARNING,
+                "nothing need be done: dashd reads the folders instead; or name an address "
+                "that nodes can reach with `dashd --reports`",
+                "%s reaches no address of this machine: a coordinator there cannot report "
+                "to a dashd here",
+                doctor_text(rank, "node"));
         }
         same &= !reached[0] || strcmp(reached, address) == 0;
         reached = address;
     }
     if (right)
-        doctor_tell(d, "ports", DOCTOR_OK, NULL, "the nodes reach this machine as %.*s%s",
-                    (int)(strrchr(reached, ':') ? strrchr(reached, ':') - reached : 0), reached,
-                    same ? "" : " and by other addresses");
+        report_finding(d, "ports", DOCTOR_OK, NULL, "the nodes reach this machine as %.*s%s",
+                       (int)(strrchr(reached, ':') ? strrchr(reached, ':') - reached : 0), reached,
+                       same ? "" : " and by other addresses");
 }

@@ -91,7 +91,7 @@ struct watch {
     char told[400];
 };
 
-static void tell_news(struct watch *w, const struct doctor_job *job)
+static void print_news(struct watch *w, const struct doctor_job *job)
 {
     char news[sizeof(w->told)];
     bool has_reason = w->now == LOOK_PENDING && strcmp(job->reason, "None") != 0;
@@ -117,7 +117,7 @@ static void take_look(struct watch *w, struct doctor_job *job)
     else if (w->running_first == 0)
         w->running_first = at;
     if (now == LOOK_PENDING || now == LOOK_RUNNING)
-        tell_news(w, job);
+        print_news(w, job);
 }
 
 static bool will_not_pass(const char *reason)

@@ -16,14 +16,14 @@ void doctor_no_findings(struct doctor *d, const char *log, int status, const cha
     doctor_rank_words(log, words, sizeof(words));
     if (log && doctor_is_other_cpu(log, status)) {
         d->is_other_cpu = true;
-        doctor_tell(d, "cpu", DOCTOR_PROBLEM, doctor_march_remedy, "built for another CPU: %s",
-                    words[0] ? words : "Illegal instruction");
+        report_finding(d, "cpu", DOCTOR_PROBLEM, doctor_march_remedy, "built for another CPU: %s",
+                       words[0] ? words : "Illegal instruction");
     } else if (status == SUBPROCESS_LATE || status == 124) {
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM, remedy, "the ranks did not come to an end: %s",
-                    words[0] ? words : "they say nothing");
+        report_finding(d, "mpi", DOCTOR_PROBLEM, remedy, "the ranks did not come to an end: %s",
+                       words[0] ? words : "they say nothing");
     } else {
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM, remedy, "the ranks failed (status %d): %s", status,
-                    words[0] ? words : "they say nothing");
+        report_finding(d, "mpi", DOCTOR_PROBLEM, remedy, "the ranks failed (status %d): %s", status,
+                       words[0] ? words : "they say nothing");
     }
 }
 
@@ -40,8 +40,8 @@ static bool run_probe(struct doctor *d, const struct doctor_meeting *m, const ch
 
     free(env);
     if (rc < 0) {
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module", "%s",
-                    err.text);
+        report_finding(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module", "%s",
+                       err.text);
         return false;
     }
     has = said.status == 0 && doctor_meeting_has(m, "probe.json");
@@ -79,10 +79,11 @@ static void judge(struct doctor *d, const struct doctor_meeting *m, bool mpi)
     if (mpi && doctor_has(other, "silent"))
         doctor_silent(d, ranks);
     else if (mpi)
-        doctor_tell(d, "mpi", DOCTOR_OK, NULL,
-                    "mpirun starts 2 ranks on this machine; a message and its answer take %.3g us, "
-                    "4 MB travel at %.0f MB/s",
-                    doctor_number(other, "round_trip"), doctor_number(other, "bandwidth"));
+        report_finding(
+            d, "mpi", DOCTOR_OK, NULL,
+            "mpirun starts 2 ranks on this machine; a message and its answer take %.3g us, "
+            "4 MB travel at %.0f MB/s",
+            doctor_number(other, "round_trip"), doctor_number(other, "bandwidth"));
     doctor_cores(d, here);
     doctor_threads(d, here);
     doctor_rates(d, here);
@@ -110,8 +111,8 @@ void doctor_local(struct doctor *d)
     bool mpi = false;
 
     if (!worker || doctor_meeting_make(tmp && *tmp ? tmp : "/tmp", &m, &err) < 0) {
-        doctor_tell(d, "folder", DOCTOR_PROBLEM, "set TMPDIR to a folder that can be written", "%s",
-                    worker ? err.text : "out of memory");
+        report_finding(d, "folder", DOCTOR_PROBLEM, "set TMPDIR to a folder that can be written",
+                       "%s", worker ? err.text : "out of memory");
         free(worker);
         return;
     }
@@ -119,8 +120,8 @@ void doctor_local(struct doctor *d)
     if (paths_has_program("mpirun"))
         mpi = by_mpirun(d, &m, worker);
     else
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module",
-                    "there is no mpirun in PATH");
+        report_finding(d, "mpi", DOCTOR_PROBLEM, "install Open MPI, or load its module",
+                       "there is no mpirun in PATH");
     if (mpi || (!d->was_interrupted && !d->is_other_cpu && alone(d, &m, worker)))
         judge(d, &m, mpi);
     doctor_meeting_end(&m);

@@ -30,17 +30,18 @@ static bool cores_are_right(struct doctor *d, const json_t *rank)
     if (allotted == 0 || cores >= allotted)
         return true;
     if (cores == 1)
-        doctor_tell(d, "cores", DOCTOR_PROBLEM,
-                    "look at TaskPlugin in slurm.conf and at cgroup.conf, and unset SLURM_CPU_BIND",
-                    "%s: a rank is bound to 1 core though Slurm gave the job %d", node, allotted);
+        report_finding(
+            d, "cores", DOCTOR_PROBLEM,
+            "look at TaskPlugin in slurm.conf and at cgroup.conf, and unset SLURM_CPU_BIND",
+            "%s: a rank is bound to 1 core though Slurm gave the job %d", node, allotted);
     else if (cores == online)
-        doctor_tell(d, "cores", DOCTOR_WARNING, "let an administrator correct CPUs in slurm.conf",
-                    "%s: Slurm gave the job %d cores, and the node has only %d", node, allotted,
-                    online);
+        report_finding(
+            d, "cores", DOCTOR_WARNING, "let an administrator correct CPUs in slurm.conf",
+            "%s: Slurm gave the job %d cores, and the node has only %d", node, allotted, online);
     else
-        doctor_tell(d, "cores", DOCTOR_WARNING, "name --cpus-per-task, or look at cgroup.conf",
-                    "%s: a rank may use %d cores of the %d that Slurm gave the job", node, cores,
-                    allotted);
+        report_finding(d, "cores", DOCTOR_WARNING, "name --cpus-per-task, or look at cgroup.conf",
+                       "%s: a rank may use %d cores of the %d that Slurm gave the job", node, cores,
+                       allotted);
     return false;
 }
 
@@ -62,10 +63,10 @@ void doctor_cores(struct doctor *d, const json_t *ranks)
         most = cores > most ? cores : most;
     }
     if (right && least == most)
-        doctor_tell(d, "cores", DOCTOR_OK, NULL, "%d for %s", most,
-                    all_of(ranks, who, sizeof(who)));
+        report_finding(d, "cores", DOCTOR_OK, NULL, "%d for %s", most,
+                       all_of(ranks, who, sizeof(who)));
     else if (right)
-        doctor_tell(d, "cores", DOCTOR_OK, NULL, "%d to %d for a rank", least, most);
+        report_finding(d, "cores", DOCTOR_OK, NULL, "%d to %d for a rank", least, most);
 }
 
 /* Whether the threads have run as they should. That all ran on one core is nobody's fault where no other core was idle. */
@@ -77,19 +78,19 @@ static bool threads_are_right(struct doctor *d, const json_t *rank)
     if (threads == 1 || (on > 1 && on >= threads / 2))
         return true;
     if (on == 0)
-        doctor_tell(d, "threads", DOCTOR_PROBLEM, "look at `ulimit -u`",
-                    "%s: %d threads cannot be started", node, threads);
+        report_finding(d, "threads", DOCTOR_PROBLEM, "look at `ulimit -u`",
+                       "%s: %d threads cannot be started", node, threads);
     else if (on == 1 && doctor_number(rank, "idle") > idle_core)
-        doctor_tell(d, "threads", DOCTOR_PROBLEM,
-                    "something binds them: look at TaskPlugin in slurm.conf, at cgroups, and at "
-                    "isolcpus in "
-                    "/proc/cmdline",
-                    "%s: %d threads all ran on one core, and others were idle", node, threads);
+        report_finding(d, "threads", DOCTOR_PROBLEM,
+                       "something binds them: look at TaskPlugin in slurm.conf, at cgroups, and at "
+                       "isolcpus in "
+                       "/proc/cmdline",
+                       "%s: %d threads all ran on one core, and others were idle", node, threads);
     else
-        doctor_tell(d, "threads", DOCTOR_WARNING,
-                    "look whether other jobs use the node: dash wants its cores to itself",
-                    "%s: %d threads ran on %d %s only; the others were busy", node, threads, on,
-                    on == 1 ? "core" : "cores");
+        report_finding(d, "threads", DOCTOR_WARNING,
+                       "look whether other jobs use the node: dash wants its cores to itself",
+                       "%s: %d threads ran on %d %s only; the others were busy", node, threads, on,
+                       on == 1 ? "core" : "cores");
     return false;
 }
 
@@ -102,7 +103,7 @@ void doctor_threads(struct doctor *d, const json_t *ranks)
     json_array_foreach(ranks, i, rank) if (doctor_has(rank, "ran_on")) right &=
         threads_are_right(d, rank);
     if (right)
-        doctor_tell(d, "threads", DOCTOR_OK, NULL, "a rank's threads run on cores of their own");
+        report_finding(d, "threads", DOCTOR_OK, NULL, "a rank's threads run on cores of their own");
 }
 
 static bool rate_is_right(struct doctor *d, const json_t *rank, const char *key,
@@ -112,16 +113,17 @@ static bool rate_is_right(struct doctor *d, const json_t *rank, const char *key,
 
     if (rate >= rate_least * expected)
         return true;
-    doctor_tell(d, "rate", DOCTOR_WARNING,
-                "are there other jobs on the node? an OpenBLAS without this CPU's kernels? a power "
-                "cap?",
-                "%s: matrices are multiplied at %.0f GFLOP/s with %s; this CPU should give about "
-                "%.0f",
-                doctor_text(rank, "node"), rate, with, expected);
+    report_finding(
+        d, "rate", DOCTOR_WARNING,
+        "are there other jobs on the node? an OpenBLAS without this CPU's kernels? a power "
+        "cap?",
+        "%s: matrices are multiplied at %.0f GFLOP/s with %s; this CPU should give about "
+        "%.0f",
+        doctor_text(rank, "node"), rate, with, expected);
     return false;
 }
 
-static void say_rate(struct doctor *d, const json_t *rank, bool is_slowest)
+static void print_rate(struct doctor *d, const json_t *rank, bool is_slowest)
 {
     int threads = (int)doctor_number(rank, "threads");
     char all[100] = "";
@@ -129,10 +131,11 @@ static void say_rate(struct doctor *d, const json_t *rank, bool is_slowest)
     if (threads > 1)
         snprintf(all, sizeof(all), ", %.0f with all %d (about %.0f)", doctor_number(rank, "all"),
                  threads, doctor_number(rank, "all_expected"));
-    doctor_tell(d, "rate", DOCTOR_OK, NULL,
-                "%s multiplies matrices at %.0f GFLOP/s with one thread (should be about %.0f)%s",
-                is_slowest ? "the slowest node" : doctor_text(rank, "node"),
-                doctor_number(rank, "one"), doctor_number(rank, "one_expected"), all);
+    report_finding(
+        d, "rate", DOCTOR_OK, NULL,
+        "%s multiplies matrices at %.0f GFLOP/s with one thread (should be about %.0f)%s",
+        is_slowest ? "the slowest node" : doctor_text(rank, "node"), doctor_number(rank, "one"),
+        doctor_number(rank, "one_expected"), all);
 }
 
 void doctor_rates(struct doctor *d, const json_t *ranks)
@@ -151,7 +154,7 @@ void doctor_rates(struct doctor *d, const json_t *ranks)
             slowest = rank;
     }
     if (right && slowest)
-        say_rate(d, slowest, json_array_size(ranks) > 1);
+        print_rate(d, slowest, json_array_size(ranks) > 1);
 }
 
 void doctor_cpus(struct doctor *d, const json_t *ranks)
@@ -169,16 +172,16 @@ void doctor_cpus(struct doctor *d, const json_t *ranks)
         if (strcmp(doctor_text(first, "cpu"), doctor_text(rank, "cpu")) == 0)
             continue;
         same = false;
-        doctor_tell(d, "cpu", DOCTOR_WARNING,
-                    "choose nodes of one kind (slurm.constraint or slurm.partition): the bits of a "
-                    "result are the same on one kind of CPU only",
-                    "%s has another CPU (%s) than %s (%s)", doctor_text(rank, "node"),
-                    doctor_text(rank, "cpu"), doctor_text(first, "node"),
-                    doctor_text(first, "cpu"));
+        report_finding(
+            d, "cpu", DOCTOR_WARNING,
+            "choose nodes of one kind (slurm.constraint or slurm.partition): the bits of a "
+            "result are the same on one kind of CPU only",
+            "%s has another CPU (%s) than %s (%s)", doctor_text(rank, "node"),
+            doctor_text(rank, "cpu"), doctor_text(first, "node"), doctor_text(first, "cpu"));
     }
     if (same && first)
-        doctor_tell(d, "cpu", DOCTOR_OK, NULL, "%s, for which this build is made",
-                    doctor_text(first, "cpu"));
+        report_finding(d, "cpu", DOCTOR_OK, NULL, "%s, for which this build is made",
+                       doctor_text(first, "cpu"));
 }
 
 void doctor_memory(struct doctor *d, const json_t *ranks)
@@ -201,15 +204,15 @@ void doctor_memory(struct doctor *d, const json_t *ranks)
         if ((allotted > 0 ? allotted : all) >= memory_least_mb)
             continue;
         right = false;
-        doctor_tell(d, "memory", DOCTOR_WARNING,
-                    "ask for more in the job file (slurm.mem), or for whole nodes",
-                    "%s: a job has %.0f MB of %.0f MB", doctor_text(rank, "node"),
-                    allotted > 0 ? allotted : all, all);
+        report_finding(d, "memory", DOCTOR_WARNING,
+                       "ask for more in the job file (slurm.mem), or for whole nodes",
+                       "%s: a job has %.0f MB of %.0f MB", doctor_text(rank, "node"),
+                       allotted > 0 ? allotted : all, all);
     }
     if (right && least_allotted > 0)
-        doctor_tell(d, "memory", DOCTOR_OK, NULL, "a job has %.0f MB of a node's %.0f MB",
-                    least_allotted, least);
+        report_finding(d, "memory", DOCTOR_OK, NULL, "a job has %.0f MB of a node's %.0f MB",
+                       least_allotted, least);
     else if (right)
-        doctor_tell(d, "memory", DOCTOR_OK, NULL, "%.0f MB for %s", least,
-                    all_of(ranks, who, sizeof(who)));
+        report_finding(d, "memory", DOCTOR_OK, NULL, "%.0f MB for %s", least,
+                       all_of(ranks, who, sizeof(who)));
 }

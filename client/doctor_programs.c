@@ -108,7 +108,7 @@ bool doctor_is_other_cpu(const char *text, int status)
 }
 
 /* Why a program that was started did not do well. */
-static void say_end(const struct subprocess_said *said, char *ret, size_t size)
+static void print_end_of(const struct subprocess_said *said, char *ret, size_t size)
 {
     char words[500];
 
@@ -134,7 +134,7 @@ static bool starts(struct doctor *d, const char *name, const char *path, char *r
     bool well;
 
     if (subprocess_run(&p, &said, &err) < 0) {
-        doctor_tell(d, "programs", DOCTOR_PROBLEM, "install dash again", "%s", err.text);
+        report_finding(d, "programs", DOCTOR_PROBLEM, "install dash again", "%s", err.text);
         return false;
     }
     well = said.status == 0;
@@ -142,11 +142,12 @@ static bool starts(struct doctor *d, const char *name, const char *path, char *r
         doctor_last_words(said.out, ret, size);
     } else {
         bool other = doctor_is_other_cpu(said.err, said.status);
-        say_end(&said, words, sizeof(words));
-        doctor_tell(d, "programs", DOCTOR_PROBLEM,
-                    other ? doctor_march_remedy
-                          : "start it by hand with --version; often a library is missing",
-                    "%s does not start%s: %s", name, other ? ", built for another CPU" : "", words);
+        print_end_of(&said, words, sizeof(words));
+        report_finding(d, "programs", DOCTOR_PROBLEM,
+                       other ? doctor_march_remedy
+                             : "start it by hand with --version; often a library is missing",
+                       "%s does not start%s: %s", name, other ? ", built for another CPU" : "",
+                       words);
     }
     subprocess_free(&said);
     return well;
@@ -160,16 +161,16 @@ static bool check_program(struct doctor *d, const char *name)
 
     snprintf(wanted, sizeof(wanted), "%s %s", name, DASH_VERSION);
     if (!path || access(path, F_OK) < 0) {
-        doctor_tell(d, "programs", DOCTOR_PROBLEM,
-                    "install dash again: its four programs must stand side by side",
-                    "there is no %s in %s", name, d->programs);
+        report_finding(d, "programs", DOCTOR_PROBLEM,
+                       "install dash again: its four programs must stand side by side",
+                       "there is no %s in %s", name, d->programs);
     } else if (starts(d, name, path, said, sizeof(said))) {
         well = strcmp(said, wanted) == 0;
         if (!well)
-            doctor_tell(d, "programs", DOCTOR_PROBLEM,
-                        "install dash again, all of its programs from one build",
-                        "%s is of another version: it says '%s' and this is dashctl %s", name, said,
-                        DASH_VERSION);
+            report_finding(d, "programs", DOCTOR_PROBLEM,
+                           "install dash again, all of its programs from one build",
+                           "%s is of another version: it says '%s' and this is dashctl %s", name,
+                           said, DASH_VERSION);
     }
     free(path);
     return well;
@@ -184,6 +185,6 @@ void doctor_programs(struct doctor *d)
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         well &= check_program(d, names[i]);
     if (well)
-        doctor_tell(d, "programs", DOCTOR_OK, NULL,
-                    "dashctl, dashd, dash-coordinator and dash-worker %s start", DASH_VERSION);
+        report_finding(d, "programs", DOCTOR_OK, NULL,
+                       "dashctl, dashd, dash-coordinator and dash-worker %s start", DASH_VERSION);
 }

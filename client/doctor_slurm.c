@@ -21,19 +21,20 @@ static bool slurm_answers(struct doctor *d)
     bool answers;
 
     if (subprocess_run(&p, &said, &err) < 0) {
-        doctor_tell(d, "slurm", DOCTOR_PROBLEM, "load Slurm's module, or set PATH", "%s", err.text);
+        report_finding(d, "slurm", DOCTOR_PROBLEM, "load Slurm's module, or set PATH", "%s",
+                       err.text);
         return false;
     }
     answers = said.status == 0;
     doctor_last_words(said.err, words, sizeof(words));
     if (answers)
-        doctor_tell(d, "slurm", DOCTOR_OK, NULL, "squeue answers");
+        report_finding(d, "slurm", DOCTOR_OK, NULL, "squeue answers");
     else
-        doctor_tell(d, "slurm", DOCTOR_PROBLEM,
-                    "try later, or tell an administrator: without its controller Slurm takes no "
-                    "jobs",
-                    "squeue fails: %s",
-                    said.status == SUBPROCESS_LATE ? "no answer for 30 s" : words);
+        report_finding(d, "slurm", DOCTOR_PROBLEM,
+                       "try later, or tell an administrator: without its controller Slurm takes no "
+                       "jobs",
+                       "squeue fails: %s",
+                       said.status == SUBPROCESS_LATE ? "no answer for 30 s" : words);
     subprocess_free(&said);
     return answers;
 }
@@ -59,13 +60,14 @@ static void check_starter(struct doctor *d)
     bool pmix = offers_pmix(), mpirun = paths_has_program("mpirun");
 
     if (pmix)
-        doctor_tell(d, "starter", DOCTOR_OK, NULL, "srun offers pmix");
+        report_finding(d, "starter", DOCTOR_OK, NULL, "srun offers pmix");
     else if (mpirun)
-        doctor_tell(d, "starter", DOCTOR_OK, NULL, "srun offers no pmix: mpirun starts the ranks");
+        report_finding(d, "starter", DOCTOR_OK, NULL,
+                       "srun offers no pmix: mpirun starts the ranks");
     else
-        doctor_tell(d, "starter", DOCTOR_PROBLEM,
-                    "load Open MPI's module, or have Slurm's pmix plugin installed",
-                    "srun offers no pmix, and there is no mpirun in PATH");
+        report_finding(d, "starter", DOCTOR_PROBLEM,
+                       "load Open MPI's module, or have Slurm's pmix plugin installed",
+                       "srun offers no pmix, and there is no mpirun in PATH");
 }
 
 /* ---- the job ---- */
@@ -138,7 +140,8 @@ static bool submit(struct doctor *d, const struct arguments *a, struct doctor_jo
 
     free(env);
     if (rc < 0) {
-        doctor_tell(d, "job", DOCTOR_PROBLEM, "load Slurm's module, or set PATH", "%s", err.text);
+        report_finding(d, "job", DOCTOR_PROBLEM, "load Slurm's module, or set PATH", "%s",
+                       err.text);
         return false;
     }
     taken = said.status == 0;
@@ -146,12 +149,12 @@ static bool submit(struct doctor *d, const struct arguments *a, struct doctor_jo
     if (taken) /* "17;cluster" where there are several */
         snprintf(job->id, sizeof(job->id), "%.*s", (int)strcspn(said.out, ";\n"), said.out);
     else
-        doctor_tell(d, "job", DOCTOR_PROBLEM,
-                    "`sinfo` lists partitions and their nodes, `sacctmgr show assoc user=$USER` "
-                    "accounts: choose with "
-                    "--partition, --account, --nodes, --cpus-per-task",
-                    "sbatch does not take a job of %d nodes: %s", d->nodes,
-                    said.status == SUBPROCESS_LATE ? "no answer for 120 s" : words);
+        report_finding(d, "job", DOCTOR_PROBLEM,
+                       "`sinfo` lists partitions and their nodes, `sacctmgr show assoc user=$USER` "
+                       "accounts: choose with "
+                       "--partition, --account, --nodes, --cpus-per-task",
+                       "sbatch does not take a job of %d nodes: %s", d->nodes,
+                       said.status == SUBPROCESS_LATE ? "no answer for 120 s" : words);
     subprocess_free(&said);
     return taken;
 }
@@ -174,8 +177,8 @@ static int count_nodes(const json_t *ranks)
     return n;
 }
 
-static void tell_start(struct doctor *d, const struct doctor_meeting *m,
-                       const struct doctor_job *job, const json_t *ranks)
+static void report_start(struct doctor *d, const struct doctor_meeting *m,
+                         const struct doctor_job *job, const json_t *ranks)
 {
     char *starter = doctor_meeting_read(m, "starter");
     int n = (int)json_array_size(ranks), nodes = count_nodes(ranks);
@@ -183,21 +186,21 @@ static void tell_start(struct doctor *d, const struct doctor_meeting *m,
     if (starter)
         starter[strcspn(starter, "\n")] = '\0';
     if (nodes < n)
-        doctor_tell(d, "mpi", DOCTOR_PROBLEM, "look at how Slurm and Open MPI place ranks",
-                    "%s put %d ranks on %d nodes", starter ? starter : "the script", n, nodes);
+        report_finding(d, "mpi", DOCTOR_PROBLEM, "look at how Slurm and Open MPI place ranks",
+                       "%s put %d ranks on %d nodes", starter ? starter : "the script", n, nodes);
     else
-        doctor_tell(d, "mpi", DOCTOR_OK, NULL, "%s starts a rank on each node of job %s, %s%s%s",
-                    starter ? starter : "the script", job->id,
-                    doctor_text(json_array_get(ranks, 0), "node"),
-                    n > 2 ? " ... " : (n > 1 ? " and " : ""),
-                    n > 1 ? doctor_text(json_array_get(ranks, (size_t)n - 1), "node") : "");
+        report_finding(d, "mpi", DOCTOR_OK, NULL, "%s starts a rank on each node of job %s, %s%s%s",
+                       starter ? starter : "the script", job->id,
+                       doctor_text(json_array_get(ranks, 0), "node"),
+                       n > 2 ? " ... " : (n > 1 ? " and " : ""),
+                       n > 1 ? doctor_text(json_array_get(ranks, (size_t)n - 1), "node") : "");
     free(starter);
 }
 
 static void judge_ranks(struct doctor *d, const struct doctor_meeting *m,
                         const struct doctor_job *job, const json_t *ranks)
 {
-    tell_start(d, m, job, ranks);
+    report_start(d, m, job, ranks);
     doctor_silent(d, ranks);
     doctor_shared(d, m, ranks);
     doctor_clocks(d, job, ranks);
@@ -224,16 +227,16 @@ static void judge(struct doctor *d, const struct doctor_meeting *m, const struct
                            "takes mpirun instead of srun; "
                            "programs and libraries must be there on the nodes too");
     else if (job->exit_code == NO_FOLDER || job->exit_code < 0)
-        doctor_tell(d, "folder", DOCTOR_PROBLEM,
-                    "name a folder on a file system that all nodes share with --folder, and put "
-                    "models, data and "
-                    "outputs there",
-                    "the first node of job %s does not share %s with us", job->id, d->folder);
+        report_finding(d, "folder", DOCTOR_PROBLEM,
+                       "name a folder on a file system that all nodes share with --folder, and put "
+                       "models, data and "
+                       "outputs there",
+                       "the first node of job %s does not share %s with us", job->id, d->folder);
     else
-        doctor_tell(d, "job", DOCTOR_PROBLEM,
-                    "`scontrol show job` and the node's slurmd.log tell more",
-                    "job %s ended with %s (exit code %d) and left nothing in %s", job->id,
-                    job->state, job->exit_code, d->folder);
+        report_finding(d, "job", DOCTOR_PROBLEM,
+                       "`scontrol show job` and the node's slurmd.log tell more",
+                       "job %s ended with %s (exit code %d) and left nothing in %s", job->id,
+                       job->state, job->exit_code, d->folder);
     json_decref(ranks);
     free(log);
     free(status);
@@ -248,12 +251,12 @@ static void follow(struct doctor *d, const struct doctor_meeting *m, struct doct
         judge(d, m, job);
         break;
     case DOCTOR_PENDING:
-        doctor_tell(d, "job", DOCTOR_PROBLEM,
-                    "wait longer with --timeout, or ask for less with --nodes, --cpus-per-task, "
-                    "--partition; squeue(1) "
-                    "explains reasons",
-                    "job %s was pending for %d s and is cancelled: Slurm's reason is %s", job->id,
-                    job->pending_s, job->reason);
+        report_finding(d, "job", DOCTOR_PROBLEM,
+                       "wait longer with --timeout, or ask for less with --nodes, --cpus-per-task, "
+                       "--partition; squeue(1) "
+                       "explains reasons",
+                       "job %s was pending for %d s and is cancelled: Slurm's reason is %s",
+                       job->id, job->pending_s, job->reason);
         break;
     case DOCTOR_HUNG:
         log = doctor_meeting_read(m, "job.log");
@@ -262,8 +265,9 @@ static void follow(struct doctor *d, const struct doctor_meeting *m, struct doct
         free(log);
         break;
     case DOCTOR_LOST:
-        doctor_tell(d, "job", DOCTOR_PROBLEM, "look at `squeue`, and cancel the job by `scancel`",
-                    "Slurm stopped answering while job %s was %s", job->id, job->state);
+        report_finding(d, "job", DOCTOR_PROBLEM,
+                       "look at `squeue`, and cancel the job by `scancel`",
+                       "Slurm stopped answering while job %s was %s", job->id, job->state);
         break;
     case DOCTOR_STOPPED:
         d->was_interrupted = true;
@@ -282,12 +286,13 @@ static void run_job(struct doctor *d, const struct doctor_meeting *m)
                     : err_nomem(&err, 0);
 
     if (rc < 0) {
-        doctor_tell(d, "folder", DOCTOR_PROBLEM, "name another one with --folder", "%s", err.text);
+        report_finding(d, "folder", DOCTOR_PROBLEM, "name another one with --folder", "%s",
+                       err.text);
         free(script);
         return;
     }
     if (doctor_port_open(m->word, &port, &err) < 0)
-        doctor_tell(d, "ports", DOCTOR_WARNING, NULL, "%s", err.text);
+        report_finding(d, "ports", DOCTOR_WARNING, NULL, "%s", err.text);
     make_arguments(d, m, &port, script, &a);
     if (submit(d, &a, &job))
         follow(d, m, &job);
@@ -303,9 +308,9 @@ void doctor_slurm(struct doctor *d)
 
     check_starter(d);
     if (doctor_meeting_make(d->folder, &m, &err) < 0) {
-        doctor_tell(d, "folder", DOCTOR_PROBLEM,
-                    "name one with --folder that can be written and that all nodes share", "%s",
-                    err.text);
+        report_finding(d, "folder", DOCTOR_PROBLEM,
+                       "name one with --folder that can be written and that all nodes share", "%s",
+                       err.text);
         return;
     }
     if (answers)

@@ -24,7 +24,7 @@ struct view {
     double heard_at;
     size_t notices_shown;
     bool line_drawn;
-    bool ever_connected, told_away;
+    bool ever_connected, reported_away;
 };
 
 static void clear_line(struct view *v)
@@ -144,7 +144,7 @@ static void show_event(struct view *v, Dash__V1__WatchJobResponse *m)
     if (!v->f->client->json)
         printable_message(&m->base);
     v->ever_connected = true;
-    v->told_away = false;
+    v->reported_away = false;
     if (is_new && v->f->client->json)
         json_print(&m->base, false);
     if (is_job) {
@@ -201,14 +201,14 @@ static int connect_once(struct view *v, struct err *err)
     return rc;
 }
 
-static void tell_away(struct view *v)
+static void report_away(struct view *v)
 {
-    if (v->told_away)
+    if (v->reported_away)
         return;
     clear_line(v);
     fflush(stdout);
     fprintf(stderr, "dashd at %s is away: trying again\n", v->f->client->server);
-    v->told_away = true;
+    v->reported_away = true;
 }
 
 static enum follow_end watch(struct view *v)
@@ -228,9 +228,9 @@ static enum follow_end watch(struct view *v)
             client_fail(&err);
             return FOLLOW_FAILED;
         }
-        if (!v->told_away)
+        if (!v->reported_away)
             backoff_ms = BACKOFF_FIRST_MS;
-        tell_away(v);
+        report_away(v);
         interrupt_sleep_ms(backoff_ms);
         backoff_ms = 2 * backoff_ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : 2 * backoff_ms;
     }
@@ -258,7 +258,7 @@ enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job)
     return end;
 }
 
-int follow_tell_end(const struct client *c, const Dash__V1__Job *job)
+int follow_print_end(const struct client *c, const Dash__V1__Job *job)
 {
     bool ok = job->state == DASH__V1__JOB_STATE__SUCCEEDED;
     char time[32];
@@ -288,7 +288,7 @@ int follow_to_end(struct client *c, const char *id, int from_step)
     interrupt_catch();
     end = follow_job(&f, &job);
     if (end == FOLLOW_FINAL)
-        status = follow_tell_end(c, job);
+        status = follow_print_end(c, job);
     else if (end == FOLLOW_INTERRUPTED)
         fprintf(stderr, "job %s goes on; `dashctl watch %s` shows it again\n", id, id);
     if (job)

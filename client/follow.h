@@ -22,7 +22,7 @@ enum follow_end { FOLLOW_FINAL, FOLLOW_INTERRUPTED, FOLLOW_FAILED };
 enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job);
 
 /* Prints how the job ended and returns its exit status. */
-int follow_tell_end(const struct client *c, const Dash__V1__Job *job);
+int follow_print_end(const struct client *c, const Dash__V1__Job *job);
 
 /* What `watch` does: follows, Ctrl-C leaving the job running, tells the end; the exit status. */
 int follow_to_end(struct client *c, const char *id, int from_step);

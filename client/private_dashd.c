@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FOLDERS_OPEN = 16, TMPDIR_MOST = 70, LOG_MAX = 64 << 20 };
+enum { FOLDERS_OPEN = 16, TMPDIR_MAX = 70, LOG_MAX = 64 << 20 };
 
 /* In the child. Only what is safe between fork and exec of a process with one thread. */
 static void become_dashd(const char *program, const struct private_dashd *d, int out, int log,
@@ -94,7 +94,7 @@ int private_dashd_start(struct private_dashd *d, struct err *err)
     int rc;
 
     *d = (struct private_dashd){.pid = 0};
-    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMPDIR_MOST)
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMPDIR_MAX)
         tmp = "/tmp"; /* a unix socket's path is short */
     snprintf(d->folder, sizeof(d->folder), "%s/dash-run-XXXXXX", tmp);
     if (!mkdtemp(d->folder)) {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BAR_LEAST = 8, BAR_MOST = 40, PARTS = 6, NAME_MOST = 24, REASON_MOST = 60 };
+enum { BAR_LEAST = 8, BAR_MAX = 40, PARTS = 6, NAME_COLUMNS = 24, REASON_COLUMNS = 60 };
 
 struct part {
     char text[160];
@@ -64,7 +64,7 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
     double eta = job->eta_seconds - seconds_since;
     char text[100], time[32];
 
-    snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->name, NAME_MOST), job->name);
+    snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->name, NAME_COLUMNS), job->name);
     fill(&parts[0], 2, text);
     if (job->state == DASH__V1__JOB_STATE__RUNNING && job->steps_total) {
         snprintf(text, sizeof(text), "%u/%u", job->steps_done, job->steps_total);
@@ -78,7 +78,8 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
     if (job->state == DASH__V1__JOB_STATE__RUNNING) {
         fill(&parts[2], 3, phase_name((int)job->phase));
     } else {
-        snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->reason, REASON_MOST), job->reason);
+        snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->reason, REASON_COLUMNS),
+                 job->reason);
         fill(&parts[2], 8, text);
     }
     if (job->last_step) {
@@ -100,7 +101,7 @@ void progress_line(const Dash__V1__Job *job, int columns, bool utf8, double seco
                    char *out, size_t size)
 {
     struct part parts[PARTS] = {0};
-    char bar[4 * BAR_MOST + 8] = "";
+    char bar[4 * BAR_MAX + 8] = "";
     int room, brackets = utf8 ? 0 : 2, i;
     size_t used = 0;
 
@@ -109,8 +110,8 @@ void progress_line(const Dash__V1__Job *job, int columns, bool utf8, double seco
         drop_least(parts);
     room = columns - total_columns(parts) - 1 - brackets;
     if (job->steps_total && room >= BAR_LEAST)
-        draw_bar((double)job->steps_done / job->steps_total, room > BAR_MOST ? BAR_MOST : room,
-                 utf8, bar, sizeof(bar));
+        draw_bar((double)job->steps_done / job->steps_total, room > BAR_MAX ? BAR_MAX : room, utf8,
+                 bar, sizeof(bar));
     out[0] = '\0';
     for (i = 0; i < PARTS && used < size; i++) {
         if (i == 1 && bar[0])

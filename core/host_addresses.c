@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST = 15 }; /* and a NULL */
+enum { ADDRESSES_MAX = 15 }; /* and a NULL */
 
 struct list {
-    char *items[MOST + 1];
+    char *items[ADDRESSES_MAX + 1];
     int n;
     bool failed;
 };
@@ -22,7 +22,7 @@ static void add(struct list *l, const char *host, int port)
 {
     char *address;
 
-    if (l->n == MOST)
+    if (l->n == ADDRESSES_MAX)
         return;
     if (asprintf(&address, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port) < 0)
         l->failed = true;
@@ -62,7 +62,7 @@ static void add_interface(struct list *l, const struct ifaddrs *i, int port)
 
 static int give(struct list *l, char ***ret_addresses, struct err *err)
 {
-    char **copy = calloc(MOST + 1, sizeof(*copy));
+    char **copy = calloc(ADDRESSES_MAX + 1, sizeof(*copy));
 
     if (!copy || l->failed) {
         while (l->n > 0)

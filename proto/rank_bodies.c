@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MOST = 4096 };
+enum { THREADS_MAX = 4096 };
 
 static int wrong(struct err *err, const char *what)
 {
@@ -89,7 +89,7 @@ static int check_share(const struct rank_setup *s, struct err *err)
         (s->last_layer == n) != (s->stage == s->stages - 1))
         return err_set(err, ERR_PEER, "layers %d to %d of %d for stage %d of %d", s->first_layer,
                        s->last_layer, n, s->stage, s->stages);
-    if (s->threads < 0 || s->threads > THREADS_MOST)
+    if (s->threads < 0 || s->threads > THREADS_MAX)
         return err_set(err, ERR_PEER, "%d threads", s->threads);
     return 0;
 }
@@ -139,7 +139,7 @@ int rank_ready_read(const struct buf *body, struct rank_ready *ret, struct err *
     if (body->len != sizeof(ready))
         return err_set(err, ERR_PEER, "%zu bytes to say that it is ready", body->len);
     memcpy(&ready, body->data, sizeof(ready));
-    if (ready.threads < 1 || ready.threads > THREADS_MOST)
+    if (ready.threads < 1 || ready.threads > THREADS_MAX)
         return err_set(err, ERR_PEER, "%d threads", ready.threads);
     *ret = ready;
     return 0;

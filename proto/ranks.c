@@ -23,12 +23,12 @@ struct outgoing {
     char bytes[];
 };
 
-enum { NODE_MOST = 64, VERSION_MOST = 16 };
+enum { NODE_MAX = 64, VERSION_MAX = 16 };
 
 /* What each rank says of itself when it starts. */
 struct hello {
     int32_t role;
-    char version[VERSION_MOST], build[sizeof(build_identity)], node[NODE_MOST];
+    char version[VERSION_MAX], build[sizeof(build_identity)], node[NODE_MAX];
 };
 
 struct ranks {
@@ -140,9 +140,9 @@ static int exchange_hellos(struct ranks *r, enum rank_role role, struct err *err
     if (rc != MPI_SUCCESS)
         return mpi_failed(err, rc, "exchange roles: are all ranks of the same build of dash?");
     for (i = 0; i < r->count; i++) {
-        clean_text(r->hellos[i].version, VERSION_MOST);
+        clean_text(r->hellos[i].version, VERSION_MAX);
         clean_text(r->hellos[i].build, sizeof(build_identity));
-        clean_text(r->hellos[i].node, NODE_MOST);
+        clean_text(r->hellos[i].node, NODE_MAX);
     }
     return 0;
 }

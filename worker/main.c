@@ -56,7 +56,7 @@ static bool cpu_is_right(void)
 }
 
 /* A rank is started without arguments: any are a person's. */
-static void answer_person(int argc, char **argv)
+static void handle_options(int argc, char **argv)
 {
     static const struct argp argp = {
         .args_doc = "\ngenerate --model PATH [PROMPT...]\nprobe --folder FOLDER",
@@ -84,6 +84,6 @@ int main(int argc, char **argv)
         return generate_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "probe") == 0)
         return probe_main(argc - 1, argv + 1);
-    answer_person(argc, argv);
+    handle_options(argc, argv);
     return serve(argc, argv);
 }

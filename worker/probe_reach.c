@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REACH_MS = 2000, WORD_MOST = 64 };
+enum { REACH_MS = 2000, WORD_MAX = 64 };
 
 struct attempt {
     struct pollfd fds[PROBE_ADDRESSES]; /* fd -1: failed, or never begun */
-    char said[PROBE_ADDRESSES][WORD_MOST];
+    char said[PROBE_ADDRESSES][WORD_MAX];
     size_t len[PROBE_ADDRESSES];
     int n;
 };

@@ -215,7 +215,7 @@ int spectrum_write(const struct spectrum *s, const char *path, struct err *err)
 }
 
 /* Copies a tensor that must be f64 of n numbers. */
-static int take_tensor(const struct tensorfile *file, const char *name, double *out, size_t n,
+static int read_tensor(const struct tensorfile *file, const char *name, double *out, size_t n,
                        struct err *err)
 {
     const struct tensor *t = tensorfile_find(file, name);
@@ -240,12 +240,12 @@ int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret,
         goto out;
     p = (size_t)s.p;
     q = (size_t)longer(&s);
-    rc = take_tensor(file, "sigma", s.sigma, p, err);
+    rc = read_tensor(file, "sigma", s.sigma, p, err);
     if (rc == 0)
-        rc = take_tensor(file, "e", s.e, p * p, err);
+        rc = read_tensor(file, "e", s.e, p * p, err);
     if (rc == 0 && tensorfile_find(file, "f")) {
         s.f = malloc(p * q * sizeof(double));
-        rc = s.f ? take_tensor(file, "f", s.f, p * q, err) : err_nomem(err, p * q * 8);
+        rc = s.f ? read_tensor(file, "f", s.f, p * q, err) : err_nomem(err, p * q * 8);
     }
     if (rc == 0)
         *ret = s;

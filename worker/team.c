@@ -52,7 +52,7 @@ static int length_of(uint_fast64_t state)
     return (int)(state >> TASK_BITS & TASKS_MAX);
 }
 
-static void take_tasks(struct team *t, int thread)
+static void claim_tasks(struct team *t, int thread)
 {
     uint_fast64_t state = atomic_load(&t->state);
 
@@ -99,7 +99,7 @@ static void *thread_main(void *arg)
     while (!atomic_load(&t->quit)) {
         wait_for_round(t, seen);
         seen = current_round(t);
-        take_tasks(t, thread);
+        claim_tasks(t, thread);
     }
     return NULL;
 }
@@ -129,7 +129,7 @@ void team_run(struct team *t, void (*task)(void *arg, int i, int thread), void *
     atomic_store(&t->done, 0);
     atomic_store(&t->state, round << 2 * TASK_BITS | (uint_fast64_t)n_tasks << TASK_BITS);
     wake_all(t);
-    take_tasks(t, 0);
+    claim_tasks(t, 0);
     while (atomic_load(&t->done) < n_tasks)
         relax();
 }

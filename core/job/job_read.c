@@ -62,7 +62,7 @@ static void complain(struct reader *r, const yaml_node_t *node, const struct job
                  text ? "\"" : "");
 }
 
-static void take_string(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_string(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
     char **field = field_of(r->job, key), *copy;
@@ -76,7 +76,7 @@ static void take_string(struct reader *r, const yaml_node_t *node, const struct 
     *field = copy;
 }
 
-static void take_bool(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_bool(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
     bool *field = field_of(r->job, key);
@@ -112,7 +112,7 @@ static void describe_range(const struct job_key *key, char *text, size_t size)
                  key->highest, or_auto);
 }
 
-static void take_number(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_number(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
     char wants[160], *end = NULL;
@@ -137,7 +137,7 @@ static void take_number(struct reader *r, const yaml_node_t *node, const struct 
         complain(r, node, key, wants);
 }
 
-static void take_seed(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_seed(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
     unsigned long long x;
@@ -151,7 +151,7 @@ static void take_seed(struct reader *r, const yaml_node_t *node, const struct jo
         *(uint64_t *)field_of(r->job, key) = x;
 }
 
-static void take_enum(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_enum(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
     struct buf wants = {0};
@@ -185,7 +185,7 @@ static int kind_by_name(const char *name)
     return -1;
 }
 
-static void take_targets(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_targets(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     bool *targets = field_of(r->job, key);
     yaml_node_item_t *item;
@@ -210,7 +210,7 @@ static void take_targets(struct reader *r, const yaml_node_t *node, const struct
     }
 }
 
-static void take_strings(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_strings(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     char ***field = field_of(r->job, key), **strings;
     yaml_node_item_t *item;
@@ -234,7 +234,7 @@ static void take_strings(struct reader *r, const yaml_node_t *node, const struct
     *field = strings;
 }
 
-static void take_absent(struct reader *r, const struct job_key *key)
+static void read_absent(struct reader *r, const struct job_key *key)
 {
     void *field = field_of(r->job, key);
 
@@ -251,40 +251,40 @@ static void take_absent(struct reader *r, const struct job_key *key)
     }
 }
 
-static void take_value(struct reader *r, const yaml_node_t *node, const struct job_key *key)
+static void read_value(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     if ((key->flags & KEY_NULLABLE) && is_null(node)) {
-        take_absent(r, key);
+        read_absent(r, key);
         return;
     }
     switch (key->kind) {
     case KEY_STRING:
     case KEY_PATH:
-        take_string(r, node, key);
+        read_string(r, node, key);
         break;
     case KEY_BOOL:
-        take_bool(r, node, key);
+        read_bool(r, node, key);
         break;
     case KEY_INT:
     case KEY_DOUBLE:
-        take_number(r, node, key);
+        read_number(r, node, key);
         break;
     case KEY_SEED:
-        take_seed(r, node, key);
+        read_seed(r, node, key);
         break;
     case KEY_ENUM:
-        take_enum(r, node, key);
+        read_enum(r, node, key);
         break;
     case KEY_TARGETS:
-        take_targets(r, node, key);
+        read_targets(r, node, key);
         break;
     case KEY_STRINGS:
-        take_strings(r, node, key);
+        read_strings(r, node, key);
         break;
     }
 }
 
-static void take_key(struct reader *r, const yaml_node_t *value, const struct job_key *key)
+static void read_key(struct reader *r, const yaml_node_t *value, const struct job_key *key)
 {
     int i = (int)(key - job_keys);
 
@@ -293,7 +293,7 @@ static void take_key(struct reader *r, const yaml_node_t *value, const struct jo
                      key->path);
     r->seen[i] = true;
     r->job->lines[i] = r->is_file ? line_of(value) : 0;
-    take_value(r, value, key);
+    read_value(r, value, key);
 }
 
 static void unknown_key(struct reader *r, const yaml_node_t *node, const char *path)
@@ -316,7 +316,7 @@ static void walk_pair(struct reader *r, yaml_node_t *name, yaml_node_t *value, c
              scalar_text(name) ? scalar_text(name) : "?");
     key = job_key_find(path);
     if (key)
-        take_key(r, value, key);
+        read_key(r, value, key);
     else if (!job_key_is_section(path))
         unknown_key(r, name, path);
     else if (value->type == YAML_MAPPING_NODE)

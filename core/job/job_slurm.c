@@ -43,7 +43,7 @@ void job_slurm_nodes(const struct job *job, int *ret_least, int *ret_most)
         *ret_least = *ret_most = nodes_needed(job);
 }
 
-enum { TIME_PART_MOST = 1000000 };
+enum { TIME_PART_MAX = 1000000 };
 
 /* Up to 4 numbers, taken apart by ':' and, after the first, '-'. */
 static int split_time(const char *text, long parts[4], bool *ret_days)
@@ -54,7 +54,7 @@ static int split_time(const char *text, long parts[4], bool *ret_days)
     *ret_days = false;
     while (n < 4 && isdigit((unsigned char)*text)) {
         parts[n] = strtol(text, &end, 10);
-        if (parts[n++] > TIME_PART_MOST)
+        if (parts[n++] > TIME_PART_MAX)
             return 0;
         if (!*end)
             return n;
@@ -127,8 +127,8 @@ static bool has_control(const char *text)
     return false;
 }
 
-static void complain(const struct job *job, const char *key, struct problems *problems,
-                     const char *wants, const char *value)
+static void add_problem(const struct job *job, const char *key, struct problems *problems,
+                        const char *wants, const char *value)
 {
     problems_add(problems, job->file, job_line(job, key), "%s wants %s, not \"%s\"", key, wants,
                  value);
@@ -183,8 +183,8 @@ static void check_extra(const struct job *job, const char *option, struct proble
 
     if (strncmp(option, "--", 2) != 0 || !isalpha((unsigned char)option[2]) ||
         strcspn(option, " #\"'\\") < strcspn(option, "=") || has_control(option))
-        complain(job, "slurm.extra", problems,
-                 "options of sbatch in their long form, such as \"--exclusive\"", option);
+        add_problem(job, "slurm.extra", problems,
+                    "options of sbatch in their long form, such as \"--exclusive\"", option);
     else if (owner && *owner)
         problems_add(problems, job->file, line, "slurm.extra: %s is said by %s", option, owner);
     else if (owner)
@@ -219,8 +219,8 @@ static void check_time(const struct job *job, struct problems *problems)
     long seconds = s->time ? job_slurm_seconds(s->time) : 0;
 
     if (seconds < 0)
-        complain(job, "slurm.time", problems,
-                 "minutes, hours:minutes:seconds or days-hours:minutes:seconds", s->time);
+        add_problem(job, "slurm.time", problems,
+                    "minutes, hours:minutes:seconds or days-hours:minutes:seconds", s->time);
     else if (seconds > 0 && seconds <= s->grace_seconds)
         problems_add(problems, job->file, job_line(job, "slurm.time"),
                      "slurm.time is %ld s but slurm.grace_seconds, when the job is to end before "
@@ -234,8 +234,8 @@ static void check_shape(const struct job *job, struct problems *problems)
     int line = job_line(job, "slurm.nodes");
 
     if (job->slurm.nodes && !parse_nodes(job->slurm.nodes, &least, &most)) {
-        complain(job, "slurm.nodes", problems, "a number of nodes, or a range such as 2-4",
-                 job->slurm.nodes);
+        add_problem(job, "slurm.nodes", problems, "a number of nodes, or a range such as 2-4",
+                    job->slurm.nodes);
         return;
     }
     if (!workers || !job->slurm.nodes)
@@ -260,5 +260,5 @@ void job_slurm_check(const struct job *job, struct problems *problems)
     check_time(job, problems);
     check_shape(job, problems);
     if (job->slurm.mem && !is_memory(job->slurm.mem))
-        complain(job, "slurm.mem", problems, "memory of a node, such as 64G", job->slurm.mem);
+        add_problem(job, "slurm.mem", problems, "memory of a node, such as 64G", job->slurm.mem);
 }

@@ -36,7 +36,7 @@ static int refuse(const struct reading *r, struct err *err, const char *key, con
 }
 
 /* null, false, "", [] and {} all say no in a PEFT configuration. */
-static bool says_no(const json_t *value)
+static bool is_no(const json_t *value)
 {
     return !value || json_is_null(value) || json_is_false(value) ||
            (json_is_string(value) && json_string_length(value) == 0) ||
@@ -54,7 +54,7 @@ static int check_refusals(const struct reading *r, const json_t *root, struct er
     const char *init = json_string_value(json_object_get(root, "init_lora_weights"));
 
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-        if (!says_no(json_object_get(root, refused[i])))
+        if (!is_no(json_object_get(root, refused[i])))
             return refuse(r, err, refused[i], "is not supported");
     if (bias && strcmp(bias, "none") != 0)
         return refuse(r, err, "bias other than none", "is not supported");

@@ -45,10 +45,10 @@ struct resolver {
     struct tally missing, misshapen, unreadable;
 };
 
-static void complain(struct tally *t, const char *file, const char *fmt, ...)
+static void tally_add(struct tally *t, const char *file, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void complain(struct tally *t, const char *file, const char *fmt, ...)
+static void tally_add(struct tally *t, const char *file, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
@@ -61,7 +61,7 @@ static void complain(struct tally *t, const char *file, const char *fmt, ...)
     problems_add(t->problems, file, 0, "%s", text);
 }
 
-static void complain_of_rest(const struct tally *t, const char *file)
+static void tally_add_rest(const struct tally *t, const char *file)
 {
     if (t->n > NAMED_MAX)
         problems_add(t->problems, file, 0, "and %d more %s", t->n - NAMED_MAX, t->what);
@@ -101,17 +101,17 @@ static const struct tensor *resolve(struct resolver *r, const char *name, int ro
     char expected[64], found[128];
 
     if (!t) {
-        complain(&r->missing, r->model->path, "tensor %s is missing", name);
+        tally_add(&r->missing, r->model->path, "tensor %s is missing", name);
         return NULL;
     }
     if (t->n_dims != n_dims || memcmp(t->shape, wanted, (size_t)n_dims * sizeof(*wanted)) != 0) {
-        complain(&r->misshapen, file, "tensor %s is %s; the description makes it %s", name,
-                 shape_text(t->shape, t->n_dims, found, sizeof(found)),
-                 shape_text(wanted, n_dims, expected, sizeof(expected)));
+        tally_add(&r->misshapen, file, "tensor %s is %s; the description makes it %s", name,
+                  shape_text(t->shape, t->n_dims, found, sizeof(found)),
+                  shape_text(wanted, n_dims, expected, sizeof(expected)));
         return NULL;
     }
     if (t->type == TENSOR_UNSUPPORTED || t->type == TENSOR_I32 || t->type == TENSOR_I64) {
-        complain(
+        tally_add(
             &r->unreadable, file,
             "tensor %s has type %.60s, which cannot be read: F32, F16, BF16, and in a GGUF Q8_0, "
             "Q4_0, Q4_1, Q5_0, Q5_1 and Q2_K to Q6_K can",
@@ -188,11 +188,11 @@ static void refuse_biases(const struct model *m, struct problems *problems)
         for (int k = 0; k < tensorfile_count(f); k++) {
             const char *name = tensorfile_at(f, k)->name, *dot = strrchr(name, '.');
             if (dot && strcmp(dot, ".bias") == 0)
-                complain(&biases, tensorfile_path(f),
-                         "tensor %.200s: maps with a bias are not supported", name);
+                tally_add(&biases, tensorfile_path(f),
+                          "tensor %.200s: maps with a bias are not supported", name);
         }
     }
-    complain_of_rest(&biases, m->path);
+    tally_add_rest(&biases, m->path);
 }
 
 static bool all_ones(const struct tensor *t)
@@ -234,9 +234,9 @@ static int resolve_all(struct model *m, struct problems *problems, struct err *e
     resolve_ends(&r);
     for (int i = 0; i < m->config.n_layers; i++)
         resolve_layer(&r, i);
-    complain_of_rest(&r.missing, m->path);
-    complain_of_rest(&r.misshapen, m->path);
-    complain_of_rest(&r.unreadable, m->path);
+    tally_add_rest(&r.missing, m->path);
+    tally_add_rest(&r.misshapen, m->path);
+    tally_add_rest(&r.unreadable, m->path);
     refuse_biases(m, problems);
     refuse_scaled_rope(m, problems);
     if (problems->n + problems->dropped > before)

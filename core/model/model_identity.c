@@ -90,7 +90,7 @@ static size_t all_bytes(const struct model_files *files)
 
 static void add_files(const struct model_files *files, XXH3_state_t *tensors, XXH3_state_t *weights)
 {
-    bool whole = all_bytes(files) <= MODEL_WHOLE_MOST;
+    bool whole = all_bytes(files) <= MODEL_WHOLE_MAX;
     int i, k;
 
     for (i = 0; i < files->n; i++) {

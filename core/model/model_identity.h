@@ -1,7 +1,7 @@
 /* core/model/model_identity.h - whether two nodes see the same model under the same path.
  *
  * An identity is taken from an open model, without reading all of a large one: all facts of its description, the names, types,
- * shapes and sizes of its tensors and files, and its weights: every byte up to MODEL_WHOLE_MOST in all, above that blocks
+ * shapes and sizes of its tensors and files, and its weights: every byte up to MODEL_WHOLE_MAX in all, above that blocks
  * spread evenly over each tensor. Times are not part of it, since copies on local disks differ in them. Structs of one build
  * may be sent as they are.
  */
@@ -9,7 +9,7 @@
 #include "core/model/model.h"
 #include <stddef.h>
 
-enum { MODEL_WHOLE_MOST = 256 << 20, MODEL_BLOCK = 4096, MODEL_BLOCKS = 64 /* of a tensor */ };
+enum { MODEL_WHOLE_MAX = 256 << 20, MODEL_BLOCK = 4096, MODEL_BLOCKS = 64 /* of a tensor */ };
 
 struct model_identity {
     struct model_config config;

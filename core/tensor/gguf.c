@@ -105,7 +105,7 @@ static int cut_off(const struct cursor *c, struct err *err)
     return ERR_INVALID;
 }
 
-static int take(struct cursor *c, void *out, size_t bytes, struct err *err)
+static int read_bytes(struct cursor *c, void *out, size_t bytes, struct err *err)
 {
     if (left(c) < bytes)
         return cut_off(c, err);
@@ -114,21 +114,21 @@ static int take(struct cursor *c, void *out, size_t bytes, struct err *err)
     return 0;
 }
 
-static int take_u32(struct cursor *c, uint32_t *ret, struct err *err)
+static int read_u32(struct cursor *c, uint32_t *ret, struct err *err)
 {
-    return take(c, ret, sizeof(*ret), err);
+    return read_bytes(c, ret, sizeof(*ret), err);
 }
 
-static int take_u64(struct cursor *c, uint64_t *ret, struct err *err)
+static int read_u64(struct cursor *c, uint64_t *ret, struct err *err)
 {
-    return take(c, ret, sizeof(*ret), err);
+    return read_bytes(c, ret, sizeof(*ret), err);
 }
 
 /* A string, where it lies in the file. */
-static int take_string(struct cursor *c, const char **ret, size_t *ret_len, struct err *err)
+static int read_string(struct cursor *c, const char **ret, size_t *ret_len, struct err *err)
 {
     uint64_t len;
-    int rc = take_u64(c, &len, err);
+    int rc = read_u64(c, &len, err);
 
     if (rc < 0)
         return rc;
@@ -142,12 +142,12 @@ static int take_string(struct cursor *c, const char **ret, size_t *ret_len, stru
 
 /* Text that C can hold, as a NUL-terminated copy in the file's pool. It is looked through for NUL
  * first: the holes of a sparse file are full of them, and are never copied. */
-static int take_text(struct tensorfile *f, struct cursor *c, const char **ret, size_t *ret_len,
+static int read_text(struct tensorfile *f, struct cursor *c, const char **ret, size_t *ret_len,
                      struct err *err)
 {
     const char *text;
     size_t len;
-    int rc = take_string(c, &text, &len, err);
+    int rc = read_string(c, &text, &len, err);
 
     if (rc < 0)
         return rc;
@@ -161,10 +161,10 @@ static int take_text(struct tensorfile *f, struct cursor *c, const char **ret, s
 }
 
 /* A key or a tensor's name. */
-static int take_name(struct tensorfile *f, struct cursor *c, const char **ret, struct err *err)
+static int read_name(struct tensorfile *f, struct cursor *c, const char **ret, struct err *err)
 {
     size_t len;
-    int rc = take_text(f, c, ret, &len, err);
+    int rc = read_text(f, c, ret, &len, err);
 
     if (rc == 0 && (len == 0 || len > NAME_BYTES_MAX))
         rc = err_set(err, ERR_INVALID, "a name in the header has %zu bytes; 1 to %d are possible",
@@ -206,7 +206,7 @@ static double number_at(const uint8_t *p, enum value_type type)
 }
 
 /* The strings stay where they are: only that they all lie in the file is checked. */
-static int take_strings(struct cursor *c, size_t n, struct gguf_array *a, struct err *err)
+static int read_strings(struct cursor *c, size_t n, struct gguf_array *a, struct err *err)
 {
     const char *text;
     size_t len;
@@ -218,12 +218,12 @@ static int take_strings(struct cursor *c, size_t n, struct gguf_array *a, struct
     a->strings = true;
     a->at = c->at;
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = take_string(c, &text, &len, err);
+        rc = read_string(c, &text, &len, err);
     a->end = c->at;
     return rc;
 }
 
-static int take_numbers(struct cursor *c, enum value_type type, size_t n, struct gguf_array *a,
+static int read_numbers(struct cursor *c, enum value_type type, size_t n, struct gguf_array *a,
                         struct err *err)
 {
     size_t bytes = value_bytes[type];
@@ -247,50 +247,50 @@ bool gguf_next_text(const struct gguf_array *a, const uint8_t **at, const char *
 {
     struct cursor c = {a->at, *at ? *at : a->at, a->end};
 
-    if (take_string(&c, ret_text, ret_len, NULL) < 0)
+    if (read_string(&c, ret_text, ret_len, NULL) < 0)
         return false;
     *at = c.at;
     return true;
 }
 
-static int take_array(struct cursor *c, struct file_kv *kv, struct err *err)
+static int read_array(struct cursor *c, struct file_kv *kv, struct err *err)
 {
     uint32_t type;
     uint64_t n;
-    int rc = take_u32(c, &type, err);
+    int rc = read_u32(c, &type, err);
 
     if (rc == 0)
-        rc = take_u64(c, &n, err);
+        rc = read_u64(c, &n, err);
     if (rc < 0)
         return rc;
     kv->array = (struct gguf_array){.n = (int64_t)n};
     if (type == VALUE_STRING)
-        return take_strings(c, n, &kv->array, err);
+        return read_strings(c, n, &kv->array, err);
     if (type < VALUE_TYPES && value_bytes[type])
-        return take_numbers(c, type, n, &kv->array, err);
+        return read_numbers(c, type, n, &kv->array, err);
     return err_set(err, ERR_UNSUPPORTED, "the key '%.200s' is an array of values of type %u",
                    kv->key, type);
 }
 
-static int take_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, struct err *err)
+static int read_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, struct err *err)
 {
     uint32_t type = VALUE_TYPES;
     size_t len;
     int rc;
 
     *kv = (struct file_kv){0};
-    rc = take_name(f, c, &kv->key, err);
+    rc = read_name(f, c, &kv->key, err);
     if (rc == 0)
-        rc = take_u32(c, &type, err);
+        rc = read_u32(c, &type, err);
     if (rc < 0)
         return rc;
     if (type == VALUE_STRING) {
         kv->kind = KV_STRING;
-        return take_text(f, c, &kv->text, &len, err);
+        return read_text(f, c, &kv->text, &len, err);
     }
     if (type == VALUE_ARRAY) {
         kv->kind = KV_ARRAY;
-        return take_array(c, kv, err);
+        return read_array(c, kv, err);
     }
     if (type >= VALUE_TYPES)
         return err_set(err, ERR_INVALID, "the key '%.200s' has a value of unknown type %u", kv->key,
@@ -350,11 +350,11 @@ static int size_of(const struct tensor *t, uint32_t type, size_t *ret, struct er
     return 0;
 }
 
-static int take_shape(struct cursor *c, struct tensor *t, struct err *err)
+static int read_shape(struct cursor *c, struct tensor *t, struct err *err)
 {
     uint32_t n_dims;
     uint64_t dim;
-    int rc = take_u32(c, &n_dims, err);
+    int rc = read_u32(c, &n_dims, err);
 
     if (rc < 0)
         return rc;
@@ -363,7 +363,7 @@ static int take_shape(struct cursor *c, struct tensor *t, struct err *err)
                        t->name, n_dims, TENSOR_DIMS_MAX);
     t->n_dims = (int)n_dims;
     for (int i = t->n_dims - 1; i >= 0; i--) {
-        rc = take_u64(c, &dim, err);
+        rc = read_u64(c, &dim, err);
         if (rc < 0)
             return rc;
         if (dim < 1 || dim > INT64_MAX)
@@ -376,20 +376,20 @@ static int take_shape(struct cursor *c, struct tensor *t, struct err *err)
 
 /* Leaves the offset in *ret_offset: where the data begins is not known before the last info is
  * read. */
-static int take_info(struct tensorfile *f, struct cursor *c, struct tensor *t, uint64_t *ret_offset,
+static int read_info(struct tensorfile *f, struct cursor *c, struct tensor *t, uint64_t *ret_offset,
                      struct err *err)
 {
     uint32_t type;
     int rc;
 
     *t = (struct tensor){0};
-    rc = take_name(f, c, &t->name, err);
+    rc = read_name(f, c, &t->name, err);
     if (rc == 0)
-        rc = take_shape(c, t, err);
+        rc = read_shape(c, t, err);
     if (rc == 0)
-        rc = take_u32(c, &type, err);
+        rc = read_u32(c, &type, err);
     if (rc == 0)
-        rc = take_u64(c, ret_offset, err);
+        rc = read_u64(c, ret_offset, err);
     if (rc == 0)
         rc = set_type(f, t, type, err);
     if (rc == 0)
@@ -442,13 +442,13 @@ static int place_tensors(struct tensorfile *f, const struct cursor *c, const uin
     return 0;
 }
 
-static int take_version(struct cursor *c, struct err *err)
+static int read_version(struct cursor *c, struct err *err)
 {
     uint32_t version;
     int rc;
 
     c->at += 4; /* the magic, which the caller has seen */
-    rc = take_u32(c, &version, err);
+    rc = read_u32(c, &version, err);
     if (rc < 0)
         return rc;
     if (version == 2 || version == 3)
@@ -459,13 +459,13 @@ static int take_version(struct cursor *c, struct err *err)
                    version);
 }
 
-static int take_counts(struct cursor *c, size_t *ret_tensors, size_t *ret_kvs, struct err *err)
+static int read_counts(struct cursor *c, size_t *ret_tensors, size_t *ret_kvs, struct err *err)
 {
     uint64_t n_tensors, n_kvs;
-    int rc = take_u64(c, &n_tensors, err);
+    int rc = read_u64(c, &n_tensors, err);
 
     if (rc == 0)
-        rc = take_u64(c, &n_kvs, err);
+        rc = read_u64(c, &n_kvs, err);
     if (rc < 0)
         return rc;
     if (n_tensors > left(c) / INFO_BYTES_MIN || n_kvs > left(c) / KV_BYTES_MIN ||
@@ -487,9 +487,9 @@ int gguf_parse(struct tensorfile *f, struct err *err)
     int rc;
 
     f->gguf = true;
-    rc = take_version(&c, err);
+    rc = read_version(&c, err);
     if (rc == 0)
-        rc = take_counts(&c, &n_tensors, &n_kvs, err);
+        rc = read_counts(&c, &n_tensors, &n_kvs, err);
     if (rc < 0)
         return rc;
     f->kvs = pool_alloc(&f->pool, n_kvs * sizeof(*f->kvs));
@@ -498,9 +498,9 @@ int gguf_parse(struct tensorfile *f, struct err *err)
     if (!f->kvs || !f->tensors || !offsets)
         return err_nomem(err, n_tensors * sizeof(*f->tensors));
     for (size_t i = 0; i < n_kvs && rc == 0; i++, f->n_kvs++)
-        rc = take_kv(f, &c, &f->kvs[i], err);
+        rc = read_kv(f, &c, &f->kvs[i], err);
     for (size_t i = 0; i < n_tensors && rc == 0; i++, f->n++)
-        rc = take_info(f, &c, &f->tensors[i], &offsets[i], err);
+        rc = read_info(f, &c, &f->tensors[i], &offsets[i], err);
     if (rc == 0)
         rc = place_tensors(f, &c, offsets, err);
     return rc;

@@ -72,7 +72,7 @@ static enum data_format find_format(const json_t *row)
     return json_object_get(row, "text") ? FORMAT_TEXT : FORMAT_AUTO;
 }
 
-static void tell_unknown_format(struct loader *l, const json_t *row, int line)
+static void report_unknown_format(struct loader *l, const json_t *row, int line)
 {
     struct buf keys = {0};
     const char *key;
@@ -101,7 +101,7 @@ static bool start(struct loader *l, const json_t *row, int line)
     l->started = true;
     d->format = l->data->format == FORMAT_AUTO ? find_format(row) : l->data->format;
     if (d->format == FORMAT_AUTO) {
-        tell_unknown_format(l, row, line);
+        report_unknown_format(l, row, line);
     } else if (d->format != FORMAT_IDS && !l->tokenizer) {
         problems_add(
             l->problems, l->path, line,

@@ -118,7 +118,7 @@ static size_t named_reference(const char *at)
     return n > 3 && at[n] == '>' ? n + 1 : 0;
 }
 
-static int take_escape(struct scanner *s)
+static int parse_escape(struct scanner *s)
 {
     size_t n = common_escape(s->at);
 
@@ -139,7 +139,7 @@ static int take_escape(struct scanner *s)
     return add_size(s, 1);
 }
 
-static int take_class_escape(struct scanner *s)
+static int parse_class_escape(struct scanner *s)
 {
     size_t n = common_escape(s->at);
 
@@ -162,7 +162,7 @@ static int take_class_escape(struct scanner *s)
     return 0;
 }
 
-static int take_class(struct scanner *s)
+static int parse_class(struct scanner *s)
 {
     size_t head = s->at[1] == '^' ? 2 : 1;
     int rc = 0;
@@ -175,7 +175,7 @@ static int take_class(struct scanner *s)
     }
     while (rc == 0 && *s->at && *s->at != ']') {
         if (*s->at == '\\') {
-            rc = take_class_escape(s);
+            rc = parse_class_escape(s);
         } else if (*s->at == '[') {
             rc = refuse(s, "a class in a class");
         } else if (s->at[0] == '&' && s->at[1] == '&') {
@@ -218,7 +218,7 @@ static int close_group(struct scanner *s)
 }
 
 /* (?#...): what it says is left out, but not the comment, which keeps apart what is around it. */
-static int take_comment(struct scanner *s)
+static int parse_comment(struct scanner *s)
 {
     const char *at = s->at + 3;
 
@@ -233,7 +233,7 @@ static int take_comment(struct scanner *s)
 
 /* (?i), (?-i), (?i:...) and (?-i:...). Ruby takes the rest of the group behind an option by itself
  * for a group of its own, so that one in its midst would mean something else. */
-static int take_options(struct scanner *s)
+static int parse_options(struct scanner *s)
 {
     size_t n = 2 + strspn(s->at + 2, "-imsxnaduUJ^");
     bool plain = (n == 3 && s->at[2] == 'i') || (n == 4 && strncmp(s->at + 2, "-i", 2) == 0);
@@ -251,7 +251,7 @@ static int take_options(struct scanner *s)
     return 0;
 }
 
-static int take_named_group(struct scanner *s)
+static int parse_named_group(struct scanner *s)
 {
     size_t n = 3;
 
@@ -270,7 +270,7 @@ static bool is_call(const char *at)
            (at[0] == 'P' && (at[1] == '>' || at[1] == '='));
 }
 
-static int take_group(struct scanner *s)
+static int parse_group(struct scanner *s)
 {
     const char *at = s->at;
 
@@ -279,18 +279,18 @@ static int take_group(struct scanner *s)
     if (at[1] != '?')
         return open_group(s, 1);
     if (at[2] == '#')
-        return take_comment(s);
+        return parse_comment(s);
     if (at[2] && strchr(":=!>", at[2]))
         return open_group(s, 3);
     if (at[2] == '<')
-        return at[3] == '=' || at[3] == '!' ? open_group(s, 4) : take_named_group(s);
+        return at[3] == '=' || at[3] == '!' ? open_group(s, 4) : parse_named_group(s);
     if (is_call(at + 2))
         return refuse_group(s, "the recursion or call of a group");
     if (at[2] == 'C')
         return refuse_group(s, "the callout");
     if (at[2] == '(')
         return refuse_group(s, "the condition");
-    return take_options(s);
+    return parse_options(s);
 }
 
 /* The counts of an interval {n}, {n,}, {n,m} or {,m}. Returns its bytes, 0 where it is none. */
@@ -306,7 +306,7 @@ static size_t interval(const char *at, const char **ret_low, const char **ret_hi
     return n;
 }
 
-static int take_interval(struct scanner *s)
+static int parse_interval(struct scanner *s)
 {
     const char *low = NULL, *high = NULL;
     size_t n = interval(s->at, &low, &high), size = s->last;
@@ -332,19 +332,19 @@ static int take_interval(struct scanner *s)
     return 0;
 }
 
-static int take_item(struct scanner *s)
+static int parse_item(struct scanner *s)
 {
     switch (*s->at) {
     case '\\':
-        return take_escape(s);
+        return parse_escape(s);
     case '[':
-        return take_class(s);
+        return parse_class(s);
     case '(':
-        return take_group(s);
+        return parse_group(s);
     case ')':
         return close_group(s);
     case '{':
-        return take_interval(s);
+        return parse_interval(s);
     case ']':
     case '}':
         buf_puts(s->out, "\\");
@@ -369,7 +369,7 @@ int pattern_translate(const char *pattern, struct buf *out, struct err *err)
                        "the pre-tokenizer's pattern '%.200s' has more than %d bytes", pattern,
                        PATTERN_BYTES_MAX);
     while (rc == 0 && *s.at)
-        rc = take_item(&s);
+        rc = parse_item(&s);
     if (rc == 0 && s.depth > 0)
         rc = refuse(&s, "a '(' without its ')'");
     return rc;

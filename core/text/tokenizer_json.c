@@ -37,7 +37,7 @@ static int refuse(struct err *err, const char *what, const char *name)
 }
 
 /* A blank text, null and false say no. */
-static bool says_no(const json_t *value)
+static bool is_no(const json_t *value)
 {
     return !is_set(value) || json_is_false(value) ||
            (json_is_string(value) && json_string_length(value) == 0);
@@ -60,7 +60,7 @@ static int check_model(const json_t *root, struct err *err)
         !json_is_array(json_object_get(model, "merges")))
         return err_set(err, ERR_INVALID, "the model has no vocab or no merges");
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-        if (!says_no(json_object_get(model, refused[i])))
+        if (!is_no(json_object_get(model, refused[i])))
             return refuse(err, "setting of the BPE model", refused[i]);
     if (is_set(normalizer) && !(json_is_array(list) && json_array_size(list) == 0))
         return err_set(err, ERR_UNSUPPORTED,

@@ -47,8 +47,8 @@ struct report {
     /* The thread's own: who is dialled, and what this connection has told. */
     struct contact contact;
     char *answered; /* the address that did last, or NULL */
-    int row_next, notice_next, phase_told;
-    bool ended_told;
+    int row_next, notice_next, phase_sent;
+    bool ended_sent;
 };
 
 static void wake(struct report *r)
@@ -126,12 +126,12 @@ static enum next choose(struct report *r, struct step_row *ret_row, char **ret_t
         *ret_row = r->rows[r->row_next++];
         return NEXT_ROW;
     }
-    if (r->phase_told != r->phase) {
-        *ret_number = r->phase_told = r->phase;
+    if (r->phase_sent != r->phase) {
+        *ret_number = r->phase_sent = r->phase;
         return NEXT_PHASE;
     }
-    if (r->ended && !r->ended_told) {
-        r->ended_told = true;
+    if (r->ended && !r->ended_sent) {
+        r->ended_sent = true;
         *ret_text = r->reason;
         *ret_number = (int)r->how;
         return NEXT_ENDED;
@@ -169,8 +169,8 @@ static void take_command(struct report *r, const Dash__V1__CoordinatorCommand *m
     switch (m->command_case) {
     case DASH__V1__COORDINATOR_COMMAND__COMMAND_WELCOME:
         *ret_welcomed = true;
-        r->notice_next = r->row_next = r->phase_told = 0;
-        r->ended_told = false;
+        r->notice_next = r->row_next = r->phase_sent = 0;
+        r->ended_sent = false;
         while (r->row_next < r->n_rows && r->rows[r->row_next].step <= (int)m->welcome->last_step)
             r->row_next++;
         break;
@@ -181,7 +181,7 @@ static void take_command(struct report *r, const Dash__V1__CoordinatorCommand *m
         r->goodbye = true;
         pthread_cond_broadcast(&r->changed);
         break;
-    default: /* of a newer dashd: nothing that this one must obey */
+    default: /* of a newer dashd: nothing that this one must handle_command */
         break;
     }
     pthread_mutex_unlock(&r->lock);

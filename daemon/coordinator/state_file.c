@@ -17,7 +17,7 @@
 static const char magic[8] = {'D', 'A', 'S', 'H', 'C', 'K', 'P', 'T'};
 enum { VERSION = 1 };
 enum { TENSORS_PLAIN = 3, TENSORS_IDENTIFIED = 9 };
-enum { IMAGE_HEADER_MOST = 4096 }; /* bytes of the safetensors header: about 1000 are used */
+enum { IMAGE_HEADER_MAX = 4096 }; /* bytes of the safetensors header: about 1000 are used */
 
 struct header {
     char magic[8];
@@ -158,7 +158,7 @@ bool state_size_is_plausible(const struct trainable *layout, size_t bytes)
     for (i = 0; i < TENSORS_IDENTIFIED; i++) {
         least += tensor_bytes(&tensors[i]);
         if ((i + 1 == TENSORS_PLAIN || i + 1 == TENSORS_IDENTIFIED) && bytes > least &&
-            bytes <= least + IMAGE_HEADER_MOST)
+            bytes <= least + IMAGE_HEADER_MAX)
             return true;
     }
     return false;

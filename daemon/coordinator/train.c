@@ -237,7 +237,8 @@ static enum report_how how_of(int rc, enum train_outcome outcome)
     return outcome == TRAIN_STOPPED ? REPORT_STOPPED : REPORT_ADAPTER_WRITTEN;
 }
 
-static void tell_outcome(struct train *t, int rc, enum train_outcome outcome, const struct err *err)
+static void report_outcome(struct train *t, int rc, enum train_outcome outcome,
+                           const struct err *err)
 {
     enum report_how how = how_of(rc, outcome);
     char reason[sizeof(err->text) + 64];
@@ -289,7 +290,7 @@ int train_run(struct ranks *ranks, const struct train_options *options,
         rc = train_steps(&t, &outcome, err);
     if (rc == 0 && outcome == TRAIN_DONE)
         rc = export(&t, err);
-    tell_outcome(&t, rc, outcome, err);
+    report_outcome(&t, rc, outcome, err);
     close_train(&t);
     if (rc == 0)
         *ret_outcome = outcome;
@@ -300,6 +301,6 @@ void train_refuse(const struct train_options *options, const struct err *err)
 {
     struct train t = {.options = options, .metrics = {.fd = -1}, .lock_fd = -1};
 
-    tell_outcome(&t, err->code, TRAIN_DONE, err);
+    report_outcome(&t, err->code, TRAIN_DONE, err);
     close_train(&t);
 }

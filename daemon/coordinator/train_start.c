@@ -60,7 +60,7 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 }
 
 /* Notices of a launch: each goes to the log and to dashd. */
-static void tell_lines(struct train *t, struct buf *lines)
+static void report_lines(struct train *t, struct buf *lines)
 {
     char *at = lines->data, *end;
 
@@ -144,7 +144,7 @@ int train_start(struct train *t, struct err *err)
         rc = load_or_init(t, &notices, err);
     if (rc == 0)
         rc = open_outputs(t, &notices, err);
-    tell_lines(t, &notices);
+    report_lines(t, &notices);
     if (rc == 0 && t->state.identified)
         rc = workers_direct(&t->workers, &t->state, err);
     t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));

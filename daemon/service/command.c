@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAID_MOST = 4 << 20, CHUNK = 65536, GIVE_UP_MS = 1000 };
+enum { SAID_MAX = 4 << 20, CHUNK = 65536, GIVE_UP_MS = 1000 };
 
 struct command {
     struct command *next, **prev; /* in its group */
@@ -65,7 +65,7 @@ static void close_all(struct command *c)
     c->open_handles--;
 }
 
-static void tell_if_over(struct command *c)
+static void finish_if_over(struct command *c)
 {
     struct command_result result = {.status = c->status,
                                     .signal = c->signal,
@@ -94,7 +94,7 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     c->status = signal ? COMMAND_KILLED : (int)status;
     c->signal = signal;
     c->ended = true;
-    tell_if_over(c);
+    finish_if_over(c);
 }
 
 static void on_given_up(uv_timer_t *timer)
@@ -102,7 +102,7 @@ static void on_given_up(uv_timer_t *timer)
     struct command *c = timer->data;
 
     c->out_ended = c->err_ended = true;
-    tell_if_over(c);
+    finish_if_over(c);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -116,7 +116,7 @@ static void on_timeout(uv_timer_t *timer)
     uv_timer_start(&c->timer, on_given_up, GIVE_UP_MS, 0);
 }
 
-static void give_chunk(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+static void provide_chunk(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
 {
     struct command *c = handle->data;
 
@@ -132,8 +132,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n < 0) {
         uv_read_stop(stream);
         *(stream == (uv_stream_t *)&c->out ? &c->out_ended : &c->err_ended) = true;
-        tell_if_over(c);
-    } else if (said->len + (size_t)n <= SAID_MOST) {
+        finish_if_over(c);
+    } else if (said->len + (size_t)n <= SAID_MAX) {
         buf_append(said, buf->base, (size_t)n);
     } else {
         c->too_much = true; /* a part would be taken for the whole */
@@ -235,8 +235,8 @@ int command_start(struct command_group *group, char *const *argv, char **env, co
         c->next->prev = &c->next;
     group->first = c;
     uv_timer_start(&c->timer, on_timeout, (uint64_t)timeout_ms, 0);
-    uv_read_start((uv_stream_t *)&c->out, give_chunk, on_read);
-    uv_read_start((uv_stream_t *)&c->err, give_chunk, on_read);
+    uv_read_start((uv_stream_t *)&c->out, provide_chunk, on_read);
+    uv_read_start((uv_stream_t *)&c->err, provide_chunk, on_read);
     if (c->input)
         feed(c);
     return 0;

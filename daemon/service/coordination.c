@@ -42,7 +42,7 @@ static bool send_goodbye(struct rpc_call *call)
     return rpc_send(call, &command.base);
 }
 
-static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
+static void handle_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
 {
     struct run *run = NULL;
     struct err err;
@@ -68,7 +68,7 @@ static void take_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
         runs_ask_to_stop(run);
 }
 
-static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
+static int handle_step(struct run *run, const Dash__V1__Step *m, struct err *err)
 {
     struct step_row row;
 
@@ -77,8 +77,8 @@ static int take_step(struct run *run, const Dash__V1__Step *m, struct err *err)
     return runs_step(run, &row, err);
 }
 
-static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__Ended *m,
-                      struct err *err)
+static int handle_ended(struct rpc_call *call, struct run *run, const Dash__V1__Ended *m,
+                        struct err *err)
 {
     enum run_event event;
     int rc;
@@ -108,12 +108,12 @@ static int take_ended(struct rpc_call *call, struct run *run, const Dash__V1__En
     return rc;
 }
 
-static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__CoordinatorReport *m,
-                       struct err *err)
+static int handle_report(struct rpc_call *call, struct run *run,
+                         const Dash__V1__CoordinatorReport *m, struct err *err)
 {
     switch (m->report_case) {
     case DASH__V1__COORDINATOR_REPORT__REPORT_STEP:
-        return take_step(run, m->step, err);
+        return handle_step(run, m->step, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
         if (!phase_name((int)m->phase->phase)[0])
             return err_set(err, ERR_INVALID, "there is no such phase");
@@ -122,7 +122,7 @@ static int take_report(struct rpc_call *call, struct run *run, const Dash__V1__C
         utf8_make_valid(m->notice->text, strlen(m->notice->text));
         return runs_notice(run, m->notice->text, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
-        return take_ended(call, run, m->ended, err);
+        return handle_ended(call, run, m->ended, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_HELLO:
         return err_set(err, ERR_INVALID, "Hello is said once");
     default: /* of a newer coordinator */
@@ -138,14 +138,14 @@ static void on_report(struct rpc_call *call, const ProtobufCMessage *message)
     int rc;
 
     if (!run && m->report_case == DASH__V1__COORDINATOR_REPORT__REPORT_HELLO) {
-        take_hello(call, m->hello);
+        handle_hello(call, m->hello);
         return;
     }
     if (!run) {
         rpc_finish(call, RPC_FAILED_PRECONDITION, "Hello comes first");
         return;
     }
-    rc = take_report(call, run, m, &err);
+    rc = handle_report(call, run, m, &err);
     if (rc == ERR_INVALID || rc == ERR_STATE)
         drop(call, RPC_INVALID_ARGUMENT, err.text);
     else if (rc < 0)

@@ -10,7 +10,7 @@
 
 enum {
     LOG_BYTES = 64 * 1024,
-    LOG_BYTES_MOST = 4 * 1024 * 1024,
+    LOG_BYTES_MAX = 4 * 1024 * 1024,
     JOB_BYTES = 4 << 20,
     STATES_MAX = 64
 };
@@ -135,8 +135,8 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
 
     if (!run)
         return;
-    if (most > LOG_BYTES_MOST)
-        most = LOG_BYTES_MOST;
+    if (most > LOG_BYTES_MAX)
+        most = LOG_BYTES_MAX;
     if (outcome_read_log(run->row.output, m->from_offset ? (int64_t)m->from_offset : -1, most,
                          &text, &next, &err) < 0) {
         rpc_fail(call, &err);

@@ -253,7 +253,7 @@ static int open_log(const char *path, int *ret_fd, struct err *err)
 
 /* mpirun holds the folder's lock as long as it lives: no two launches, of whatever dashd, share an
  * output folder. */
-static int take_lock(const char *path, const char *output, int *ret_fd, struct err *err)
+static int acquire_lock(const char *path, const char *output, int *ret_fd, struct err *err)
 {
     int fd = -1, rc = file_open_lock(path, &fd, err);
 
@@ -274,7 +274,7 @@ static int open_files(const char *output, int *ret_log, int *ret_lock, struct er
 
     rc = log && lock ? open_log(log, &log_fd, err) : err_nomem(err, strlen(output));
     if (rc == 0) {
-        rc = take_lock(lock, output, ret_lock, err);
+        rc = acquire_lock(lock, output, ret_lock, err);
         if (rc == 0)
             *ret_log = log_fd;
         else

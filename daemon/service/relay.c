@@ -55,7 +55,7 @@ static struct direction *way_from(struct relay *r, const uv_stream_t *from)
     return &r->ways[from == (const uv_stream_t *)&r->sides[CLIENT] ? CLIENT : SERVER];
 }
 
-static void give_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+static void provide_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
 {
     struct direction *d = way_from(handle->data, (uv_stream_t *)handle);
 
@@ -73,7 +73,7 @@ static void on_written(uv_write_t *write, int status)
     if (status < 0)
         end(r);
     else if (!uv_is_closing((uv_handle_t *)d->from))
-        uv_read_start(d->from, give_buffer, on_read);
+        uv_read_start(d->from, provide_buffer, on_read);
 }
 
 static void on_shut(uv_shutdown_t *shutdown, int status)
@@ -136,7 +136,7 @@ static int open_sides(struct relay *r, int fd, int mine, struct err *err)
         return err_set(err, ERR_IO, "the connection cannot be read");
     }
     for (i = 0; i < 2; i++)
-        uv_read_start(r->ways[i].from, give_buffer, on_read);
+        uv_read_start(r->ways[i].from, provide_buffer, on_read);
     return 0;
 }
 

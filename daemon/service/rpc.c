@@ -12,7 +12,7 @@ enum {
     KEEPALIVE_MS = 60000,
     LINGER_MS = 50,
     ASK_AGAIN_MS = 100,
-    LINGERS_MOST = 40,
+    LINGERS_MAX = 40,
     LATE_EVERY_MS = 1000
 };
 
@@ -37,7 +37,7 @@ static void drain_thread(void *arg)
     }
 }
 
-static void take_arrived(uv_async_t *handle)
+static void run_arrived(uv_async_t *handle)
 {
     struct rpc_server *s = handle->data;
     struct op *op, *next;
@@ -151,7 +151,7 @@ static int make_handles(struct rpc_server *s, struct err *err)
     s->late = calloc(1, sizeof(*s->late));
     if (!s->arrived || !s->linger || !s->late)
         return err_nomem(err, sizeof(*s->arrived) + 2 * sizeof(*s->linger));
-    uv_async_init(s->loop, s->arrived, take_arrived);
+    uv_async_init(s->loop, s->arrived, run_arrived);
     uv_timer_init(s->loop, s->linger);
     uv_timer_init(s->loop, s->late);
     s->arrived->data = s->linger->data = s->late->data = s;
@@ -205,7 +205,7 @@ static void cut_off(uv_timer_t *timer)
 {
     struct rpc_server *s = timer->data;
 
-    if (!s->calls || ++s->lingers > LINGERS_MOST)
+    if (!s->calls || ++s->lingers > LINGERS_MAX)
         grpc_server_cancel_all_calls(s->server);
 }
 
@@ -224,7 +224,7 @@ void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg)
     for (c = s->calls; c; c = next) {
         next = c->next;
         if (!c->seen || c->slot.method->on_gone)
-            rpc_tell_gone(c);
+            rpc_notify_gone(c);
     }
     uv_timer_start(s->linger, cut_off, LINGER_MS, LINGER_MS);
 }
@@ -274,7 +274,7 @@ void rpc_close(struct rpc_server *s)
     grpc_completion_queue_shutdown(s->queue);
     if (s->started) {
         uv_thread_join(&s->thread);
-        take_arrived(s->arrived); /* what gRPC gave back at the end */
+        run_arrived(s->arrived); /* what gRPC gave back at the end */
     } else {
         while (
             grpc_completion_queue_next(s->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=

@@ -95,7 +95,7 @@ static void advance(struct rpc_call *c)
         free_call(c);
 }
 
-void rpc_tell_gone(struct rpc_call *c)
+void rpc_notify_gone(struct rpc_call *c)
 {
     if (c->gone || c->finished)
         return;
@@ -114,7 +114,7 @@ static void on_closed(struct op *op)
     listener_call_closed(c->server->listener, c->connection, c->cancelled && !c->finished);
     c->connection = NULL;
     if (c->cancelled && !c->finished)
-        rpc_tell_gone(c);
+        rpc_notify_gone(c);
     else
         advance(c);
 }
@@ -180,7 +180,7 @@ static void give_message(struct rpc_call *c)
     c->incoming = NULL;
     if (rc < 0) {
         if (c->seen)
-            rpc_tell_gone(c);
+            rpc_notify_gone(c);
         if (!c->finished)
             rpc_finish(c, rc == ERR_NOMEM ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT,
                        err.text);
@@ -265,7 +265,7 @@ void rpc_end_late(struct rpc_server *s)
         if (!is_late(c))
             continue;
         if (c->seen)
-            rpc_tell_gone(c); /* which ends it */
+            rpc_notify_gone(c); /* which ends it */
         else
             rpc_finish(c, RPC_DEADLINE_EXCEEDED, "the request did not arrive in time");
     }

@@ -89,6 +89,6 @@ int rpc_ask_for_call(struct rpc_server *s, struct err *err);
 /* The same, again and again while memory is short: a server that asks for no call is deaf. */
 void rpc_keep_asking(struct rpc_server *s);
 /* Tells the handler, once, that the client has gone. May free the call. */
-void rpc_tell_gone(struct rpc_call *c);
+void rpc_notify_gone(struct rpc_call *c);
 /* Ends the calls whose request, or whose proof, is overdue. */
 void rpc_end_late(struct rpc_server *s);

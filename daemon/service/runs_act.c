@@ -111,7 +111,7 @@ static int start_here(struct run *run, struct err *err)
         return rc;
     rc = runs_save(run, &next, err);
     if (rc < 0) { /* never through the gate: to the queue again */
-        runs_complain(run, "cannot be started now", err);
+        runs_log_once(run, "cannot be started now", err);
         run->pausing = true;
         launch_kill(run->launch);
         return 0;
@@ -138,7 +138,7 @@ static void start_run(struct run *run)
 
     rc = commit_starting(run, &err);
     if (rc < 0) {
-        runs_complain(run, "cannot be started now", &err);
+        runs_log_once(run, "cannot be started now", &err);
         runs_arm(run->runs); /* it is in the queue still */
         return;
     }
@@ -252,7 +252,7 @@ int runs_adopt(struct run *run, struct err *err)
     if (rc < 0)
         return rc;
     if (run->launch && write_contact(run, &late) < 0)
-        runs_complain(run, "may not find this dashd", &late);
+        runs_log_once(run, "may not find this dashd", &late);
     if (run->launch && row->stop_wanted)
         runs_ask_to_stop(run);
     else if (run->launch && run_is_final(row->state))
@@ -266,7 +266,7 @@ void runs_arm(struct runs *r)
         uv_timer_start(r->tick, runs_tick, 0, TICK_MS);
 }
 
-static void tell_stopped(struct runs *r)
+static void notify_stopped(struct runs *r)
 {
     void (*done)(void *arg) = r->on_stopped;
 
@@ -296,7 +296,7 @@ void runs_tick(uv_timer_t *timer)
     }
     runs_schedule(r);
     if (r->on_stopped && !runs_any_launch(r)) {
-        tell_stopped(r);
+        notify_stopped(r);
         return;
     }
     wanted = wanted || (!r->stopping && next_in_queue(r));
@@ -332,5 +332,5 @@ void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *ar
         }
     }
     if (r->on_stopped && !runs_any_launch(r))
-        tell_stopped(r);
+        notify_stopped(r);
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Once for a trouble, however often it is met: retries are many. */
-void runs_complain(struct run *run, const char *what, const struct err *err)
+void runs_log_once(struct run *run, const char *what, const struct err *err)
 {
     struct runs *r = run->runs;
 
@@ -110,7 +110,7 @@ char *runs_explain_stop(const struct run *run)
     return words;
 }
 
-enum run_event runs_meaning_of(const struct run *run, enum run_event event)
+enum run_event runs_resolve_event(const struct run *run, enum run_event event)
 {
     if (run->pausing && (event == RUN_STOPPED || event == RUN_RANK_DIED))
         return RUN_RANK_DIED;
@@ -143,7 +143,7 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
             runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
         return 0;
     }
-    event = runs_meaning_of(run, event);
+    event = runs_resolve_event(run, event);
     if (event == RUN_STOPPED)
         words = runs_explain_stop(run);
     else if (event != RUN_BROKE)
@@ -214,7 +214,7 @@ static void judge(struct run *run, const struct launch_end *end)
         runs_end_by_death(run, reason, from_outside);
         return;
     }
-    event = runs_meaning_of(run, event);
+    event = runs_resolve_event(run, event);
     if (event != RUN_BROKE) {
         free(reason);
         reason = event == RUN_STOPPED ? runs_explain_stop(run) : strdup("");
@@ -321,7 +321,7 @@ void runs_commit_end(struct run *run)
     struct err err;
 
     if (commit_end(run, &err) < 0) {
-        runs_complain(run, "has ended, which cannot be kept and is tried again", &err);
+        runs_log_once(run, "has ended, which cannot be kept and is tried again", &err);
         runs_arm(run->runs);
         return;
     }

@@ -50,7 +50,7 @@ void runs_set_deadline(struct run *run, uint64_t ms);
 void runs_end(struct run *run, enum run_event event, char *reason);
 void runs_commit_end(struct run *run);
 /* What an end means for the job, who may have been asked to stop. */
-enum run_event runs_meaning_of(const struct run *run, enum run_event event);
+enum run_event runs_resolve_event(const struct run *run, enum run_event event);
 /* "stopped after step 3; ..." Caller frees. */
 char *runs_explain_stop(const struct run *run);
 /* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
@@ -60,7 +60,7 @@ bool runs_launch_is_over(struct run *run);
 /* A launch_end_fn; arg is the run. */
 void runs_on_launch_end(void *arg, const struct launch_end *end);
 /* Logs a trouble once, however often it is met: retries are many. */
-void runs_complain(struct run *run, const char *what, const struct err *err);
+void runs_log_once(struct run *run, const char *what, const struct err *err);
 /* Makes sure that runs_tick() comes. */
 void runs_arm(struct runs *r);
 void runs_tick(uv_timer_t *timer);

@@ -52,7 +52,7 @@ static const char *why_requeued(const char *output, int64_t from)
     return words;
 }
 
-static void tell_requeued(struct run *run)
+static void note_requeued(struct run *run)
 {
     const char *why = why_requeued(run->row.output, run->log_seen);
     char text[200];
@@ -82,7 +82,7 @@ static void update(struct run *run, const struct slurm_row *row, bool requeued, 
     if (rc < 0) {
         if (!requeued && next.reason != run->row.reason)
             free(next.reason);
-        runs_complain(run, "has news from Slurm that cannot be kept", &err);
+        runs_log_once(run, "has news from Slurm that cannot be kept", &err);
     }
 }
 
@@ -111,7 +111,7 @@ static void on_news(void *arg, const struct slurm_row *row)
     read_folder(run);
     slurm_describe(row, words, sizeof(words));
     if (waits && run->slurm_ran)
-        tell_requeued(run);
+        note_requeued(run);
     update(run, row, waits && run->row.state == RUN_RUNNING, words);
     run->slurm_ran = row->state == SLURM_RUNNING || (run->slurm_ran && !waits);
 }
@@ -198,7 +198,7 @@ static char *explain_cancel(const struct run *run, const struct slurm_end *end)
 static void judge_without_outcome(struct run *run, const struct slurm_end *end)
 {
     if (run->row.stop_wanted || run->pausing)
-        runs_end(run, runs_meaning_of(run, RUN_RANK_DIED), runs_explain_stop(run));
+        runs_end(run, runs_resolve_event(run, RUN_RANK_DIED), runs_explain_stop(run));
     else if (end->row.state == SLURM_CANCELLED)
         runs_end(run, RUN_STOPPED, explain_cancel(run, end));
     else if (run->row.external || (!by_slurm(end->row.state) && has_given_up(run)))
@@ -212,7 +212,7 @@ static void end_never(struct run *run, const struct slurm_end *end)
     char *words = NULL;
 
     if (run->row.stop_wanted || run->pausing) {
-        runs_end(run, runs_meaning_of(run, RUN_RANK_DIED), runs_explain_stop(run));
+        runs_end(run, runs_resolve_event(run, RUN_RANK_DIED), runs_explain_stop(run));
     } else if (!end->may_pass) {
         if (asprintf(&words, "Slurm does not take the job: %s", end->words) < 0)
             words = NULL;

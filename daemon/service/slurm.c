@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    SENDING_MOST = 4,
+    SENDING_MAX = 4,
     SOON_MS = 1000, /* from an event to the look at it, and between two looks at the least */
     TIMEOUT_MS = 60 * 1000, /* an unreachable controller holds squeue up for 18 s and more */
     SBATCH_MS = 120 * 1000,
@@ -248,7 +248,7 @@ static bool any_missing(const struct slurm *s)
     return false;
 }
 
-static void tell_away(struct slurm *s, const char *said)
+static void report_away(struct slurm *s, const char *said)
 {
     char words[300];
 
@@ -264,7 +264,7 @@ static void on_list(void *arg, const struct command_result *result)
 
     s->looking = false;
     if (result->status != 0) {
-        tell_away(s, result->err);
+        report_away(s, result->err);
     } else {
         if (s->away)
             s->on_away(s->away_arg, NULL);
@@ -286,7 +286,7 @@ static void look(uv_timer_t *timer)
     snprintf(uid, sizeof(uid), "%ld", (long)geteuid());
     s->looks++;
     if (command_start(&s->commands, argv, s->env, NULL, TIMEOUT_MS, on_list, s, &err) < 0) {
-        tell_away(s, err.text);
+        report_away(s, err.text);
         uv_timer_start(s->timer, look, (uint64_t)s->poll_ms, 0);
         return;
     }
@@ -351,7 +351,7 @@ static void send_next(struct slurm *s)
                 oldest = j;
         if (oldest && oldest->stop_wanted)
             end_unsubmitted(oldest, "", true);
-        else if (oldest && s->sending < SENDING_MOST)
+        else if (oldest && s->sending < SENDING_MAX)
             send_one(s, oldest);
         else
             return;

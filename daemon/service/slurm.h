@@ -1,6 +1,6 @@
 /* daemon/service/slurm.h - the jobs that dashd has in Slurm: submitted, followed, cancelled.
  *
- *   submit     sbatch, the script (core/slurm/script.h) on its standard input; at most SENDING_MOST at a time
+ *   submit     sbatch, the script (core/slurm/script.h) on its standard input; at most SENDING_MAX at a time
  *   follow     one squeue for all, every poll_s seconds at most; sooner after a submission, a stop or a report
  *   stop       scancel: TERM to the batch script alone while it runs, so that it ends after a checkpoint
  *   kill       scancel

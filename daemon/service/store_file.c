@@ -64,7 +64,7 @@ static int run_sql(struct store *s, const char *sql, struct err *err)
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_failed(s, err);
 }
 
-static void tell_pid(struct store *s)
+static void write_pid(struct store *s)
 {
     char pid[32];
     int n = snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -84,7 +84,7 @@ static int lock_folder(struct store *s, const char *state, struct err *err)
     if (s->lock < 0)
         rc = err_errno(err, "%s cannot be opened", path);
     else if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
-        tell_pid(s);
+        write_pid(s);
     else if (errno == EWOULDBLOCK && read(s->lock, pid, sizeof(pid) - 1) >= 0)
         rc = err_set(err, ERR_STATE, "another dashd (process %s) uses the state folder %s",
                      pid[0] ? pid : "unknown", state);
