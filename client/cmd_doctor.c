@@ -1,4 +1,5 @@
-/* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to mend. See doctor.h for its parts. */
+/* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to mend. See doctor.h for its
+ * parts. */
 #include "client/doctor.h"
 #include "client/printable.h"
 #include "client/interrupt.h"

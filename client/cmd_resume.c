@@ -1,4 +1,5 @@
-/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled goes on, in another shape if asked. */
+/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled goes on, in another
+ * shape if asked. */
 #include "client/client.h"
 #include "client/json.h"
 #include "client/sets.h"

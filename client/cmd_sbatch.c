@@ -1,7 +1,9 @@
-/* client/cmd_sbatch.c - dashctl sbatch JOB.YAML: a batch script that trains the job under Slurm by itself.
+/* client/cmd_sbatch.c - dashctl sbatch JOB.YAML: a batch script that trains the job under Slurm by
+ * itself.
  *
- * Where a dashd answers, it checks the job, keeps it among its own and writes the script (the job then reports to it); else all
- * of that but the keeping is done here. The script goes to standard output, or with --submit to sbatch.
+ * Where a dashd answers, it checks the job, keeps it among its own and writes the script (the job
+ * then reports to it); else all of that but the keeping is done here. The script goes to standard
+ * output, or with --submit to sbatch.
  */
 #include "client/job_file.h"
 #include "core/job/job_read.h"
@@ -137,7 +139,8 @@ static int write_temporary(const char *script, char *path, struct err *err)
     return ERR_IO;
 }
 
-/* sbatch keeps a copy of the script. Its answer is a line: "17", or "17;cluster" where there are several. */
+/* sbatch keeps a copy of the script. Its answer is a line: "17", or "17;cluster" where there are
+ * several. */
 static int run_sbatch(const struct sbatch *s, const char *path, char *answer, size_t size,
                       struct err *err)
 {

@@ -1,7 +1,9 @@
-/* client/doctor.h - `dashctl doctor`: what its parts share. A part makes its checks in order and tells each finding as it comes.
+/* client/doctor.h - `dashctl doctor`: what its parts share. A part makes its checks in order and
+ * tells each finding as it comes.
  *
- * The looks at nodes themselves are `dash-worker probe` (worker/probe.h), started as a job's ranks are: here by mpirun, under Slurm by a
- * batch script (doctor_job.sh). They meet in a folder that is made for it and removed again:
+ * The looks at nodes themselves are `dash-worker probe` (worker/probe.h), started as a job's ranks
+ * are: here by mpirun, under Slurm by a batch script (doctor_job.sh). They meet in a folder that is
+ * made for it and removed again:
  *
  *   <folder>/.dash-doctor-XXXXXX/  word        what the ranks are to read
  *                                  job.sh      the batch script
@@ -33,15 +35,18 @@ struct doctor {
     bool is_other_cpu; /* a rank has said so: it will not do better when started otherwise */
 };
 
-/* A line: what was checked, how it stands, and below it what to do (NULL: nothing). With json it is kept for doctor_findings. */
+/* A line: what was checked, how it stands, and below it what to do (NULL: nothing). With json it is
+ * kept for doctor_findings. */
 void report_finding(struct doctor *d, const char *check, enum doctor_verdict verdict,
                     const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* What happens meanwhile, to stderr. */
 void doctor_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The last line of a program's words that says something, its "sbatch: error: " left out; at most size - 1 bytes. */
+/* The last line of a program's words that says something, its "sbatch: error: " left out; at most
+ * size - 1 bytes. */
 void doctor_last_words(const char *text, char *ret, size_t size);
-/* A telling line from the log of ranks and of what started them: a rank's own words, else the first. */
+/* A telling line from the log of ranks and of what started them: a rank's own words, else the
+ * first. */
 void doctor_rank_words(const char *log, char *ret, size_t size);
 /* Whether a program died, or would have, of an instruction that its CPU does not know. */
 bool doctor_is_other_cpu(const char *text, int status);

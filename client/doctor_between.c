@@ -1,4 +1,5 @@
-/* client/doctor_between.c - see doctor.h: verdicts on the shared folder, clocks, network and ports. */
+/* client/doctor_between.c - see doctor.h: verdicts on the shared folder, clocks, network and ports.
+ */
 #include "client/doctor.h"
 #include "client/interrupt.h"
 #include <string.h>

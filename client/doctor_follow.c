@@ -1,5 +1,6 @@
-/* client/doctor_follow.c - see doctor.h: a job is looked at by squeue once a second, and its folder more often, for the script's last act
- * is seen there before Slurm has cleaned up. Whatever ends the watch before the job has ended cancels the job. */
+/* client/doctor_follow.c - see doctor.h: a job is looked at by squeue once a second, and its folder
+ * more often, for the script's last act is seen there before Slurm has cleaned up. Whatever ends
+ * the watch before the job has ended cancels the job. */
 #include "client/doctor.h"
 #include "core/slurm/state.h"
 #include "core/clock.h"

@@ -1,5 +1,6 @@
-/* client/doctor_listen.c - see doctor.h: stands in for dashd, whose port coordinators on other nodes dial. A process of its own
- * answers, so that the probe need not wait for whatever else is done here. */
+/* client/doctor_listen.c - see doctor.h: stands in for dashd, whose port coordinators on other
+ * nodes dial. A process of its own answers, so that the probe need not wait for whatever else is
+ * done here. */
 #include "client/doctor.h"
 #include "core/host_addresses.h"
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-/* client/doctor_local.c - see doctor.h: this machine, as `dashctl run` and a dashd without Slurm use it. */
+/* client/doctor_local.c - see doctor.h: this machine, as `dashctl run` and a dashd without Slurm
+ * use it. */
 #include "client/doctor.h"
 #include "core/paths.h"
 #include "core/file.h"

@@ -1,4 +1,5 @@
-/* client/doctor_meeting.c - see doctor.h: the folder in which dashctl and the ranks of a probe meet. */
+/* client/doctor_meeting.c - see doctor.h: the folder in which dashctl and the ranks of a probe
+ * meet. */
 #include "client/doctor.h"
 #include "core/file.h"
 #include <dirent.h>

@@ -1,5 +1,5 @@
-/* client/doctor_nodes.c - see doctor.h: verdicts on what each node says of itself. A node that deviates has a line of its own; where
- * none does, one line stands for all. */
+/* client/doctor_nodes.c - see doctor.h: verdicts on what each node says of itself. A node that
+ * deviates has a line of its own; where none does, one line stands for all. */
 #include "client/doctor.h"
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +69,8 @@ void doctor_cores(struct doctor *d, const json_t *ranks)
         report_finding(d, "cores", DOCTOR_OK, NULL, "%d to %d for a rank", least, most);
 }
 
-/* Whether the threads have run as they should. That all ran on one core is nobody's fault where no other core was idle. */
+/* Whether the threads have run as they should. That all ran on one core is nobody's fault where no
+ * other core was idle. */
 static bool threads_are_right(struct doctor *d, const json_t *rank)
 {
     int threads = (int)doctor_number(rank, "threads"), on = (int)doctor_number(rank, "ran_on");

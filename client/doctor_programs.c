@@ -1,4 +1,5 @@
-/* client/doctor_programs.c - see doctor.h: are the programs there, of one version, and for this CPU? */
+/* client/doctor_programs.c - see doctor.h: are the programs there, of one version, and for this
+ * CPU? */
 #include "client/doctor.h"
 #include "core/buf.h"
 #include "core/file.h"
@@ -123,7 +124,8 @@ static void print_end_of(const struct subprocess_said *said, char *ret, size_t s
         snprintf(ret, size, "it ends with status %d", said->status);
 }
 
-/* Starts a program for its version. Returns whether all is well with it but for the version, which is put into ret. */
+/* Starts a program for its version. Returns whether all is well with it but for the version, which
+ * is put into ret. */
 static bool starts(struct doctor *d, const char *name, const char *path, char *ret, size_t size)
 {
     const char *const argv[] = {path, "--version", NULL};

@@ -1,4 +1,5 @@
-/* client/doctor_slurm.c - see doctor.h: does Slurm answer, how does it start ranks, and one job that looks at nodes. */
+/* client/doctor_slurm.c - see doctor.h: does Slurm answer, how does it start ranks, and one job
+ * that looks at nodes. */
 #include "client/doctor.h"
 #include "core/paths.h"
 #include "client/doctor_job.h"
@@ -213,7 +214,8 @@ static void judge_ranks(struct doctor *d, const struct doctor_meeting *m,
     doctor_ports(d, ranks);
 }
 
-/* The job has ended: with findings, or with words in its log, or with nothing that can be seen from here. */
+/* The job has ended: with findings, or with words in its log, or with nothing that can be seen from
+ * here. */
 static void judge(struct doctor *d, const struct doctor_meeting *m, const struct doctor_job *job)
 {
     json_t *ranks = doctor_meeting_ranks(m);

@@ -1,5 +1,6 @@
-/* client/subprocess.c - see subprocess.h. The child leads a process group of its own, by which it is killed, and which a terminal's Ctrl-C
- * passes by. That it could not become the program it says through a third pipe, which exec closes. */
+/* client/subprocess.c - see subprocess.h. The child leads a process group of its own, by which it
+ * is killed, and which a terminal's Ctrl-C passes by. That it could not become the program it says
+ * through a third pipe, which exec closes. */
 #include "client/subprocess.h"
 #include "core/clock.h"
 #include "client/interrupt.h"
@@ -116,7 +117,8 @@ static bool all_closed(const struct child *c)
     return c->ends[OUT] < 0 && c->ends[ERR] < 0;
 }
 
-/* Its end, and then the rest of its words: a grandchild may hold the pipes open, and is not waited for. */
+/* Its end, and then the rest of its words: a grandchild may hold the pipes open, and is not waited
+ * for. */
 static int follow(const struct subprocess *p, struct child *c)
 {
     long end = clock_ms() + p->timeout_ms;

@@ -1,4 +1,5 @@
-/* client/subprocess.h - a program is run to its end, and what it says is kept. No shell is involved. */
+/* client/subprocess.h - a program is run to its end, and what it says is kept. No shell is
+ * involved. */
 #pragma once
 #include "core/err.h"
 #include <stdbool.h>
@@ -14,10 +15,12 @@ struct subprocess {
 };
 
 struct subprocess_said {
-    int status; /* exit status, or SUBPROCESS_LATE, _INTERRUPTED, or SUBPROCESS_SIGNAL + the signal that ended it */
+    int status; /* exit status, or SUBPROCESS_LATE, _INTERRUPTED, or SUBPROCESS_SIGNAL + the signal
+                   that ended it */
     char *out, *err;
 };
 
-/* On success the caller frees *ret_said with subprocess_free(). Fails where the program cannot be started. */
+/* On success the caller frees *ret_said with subprocess_free(). Fails where the program cannot be
+ * started. */
 int subprocess_run(const struct subprocess *p, struct subprocess_said *ret_said, struct err *err);
 void subprocess_free(struct subprocess_said *said);

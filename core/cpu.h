@@ -1,7 +1,8 @@
-/* core/cpu.h - whether this CPU can run this build, which is made for one kind of CPU (-DDASH_MARCH).
+/* core/cpu.h - whether this CPU can run this build, which is made for one kind of CPU
+ * (-DDASH_MARCH).
  *
- * cpu.c is compiled for every CPU of the architecture, so that the question can be asked where the answer is no. What the
- * build needs is data (cpu_build.c), compiled as everything else is.
+ * cpu.c is compiled for every CPU of the architecture, so that the question can be asked where the
+ * answer is no. What the build needs is data (cpu_build.c), compiled as everything else is.
  */
 #pragma once
 #include <stdbool.h>

@@ -31,7 +31,8 @@ int file_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len, s
 int file_read_no_link(const char *path, size_t max, char **ret_bytes, size_t *ret_len,
                       struct err *err);
 
-/* What comes through a pipe or a terminal until its end, at most max bytes; name is for messages. */
+/* What comes through a pipe or a terminal until its end, at most max bytes; name is for messages.
+ */
 int file_read_stream(int fd, const char *name, size_t max, char **ret_bytes, size_t *ret_len,
                      struct err *err);
 

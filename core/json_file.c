@@ -1,4 +1,5 @@
-/* core/json_file.c - see json_file.h. jansson's messages end in "near '<text>'", which is cut off. */
+/* core/json_file.c - see json_file.h. jansson's messages end in "near '<text>'", which is cut off.
+ */
 #include "core/json_file.h"
 #include "core/file.h"
 #include <stdlib.h>

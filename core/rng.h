@@ -1,5 +1,5 @@
-/* core/rng.h - random numbers without state: each is a function of a key and a counter, so that it does not
- * matter who draws it, in which order, or how often (Philox4x32-10: Salmon et al. 2011,
+/* core/rng.h - random numbers without state: each is a function of a key and a counter, so that it
+ * does not matter who draws it, in which order, or how often (Philox4x32-10: Salmon et al. 2011,
  * "Parallel random numbers: as easy as 1, 2, 3").
  */
 #pragma once

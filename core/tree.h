@@ -1,8 +1,9 @@
 /* core/tree.h - sums the gradients of micro-batches in one fixed binary tree.
  *
- * Leaf i is micro-batch i; node (level, j) = node(level-1, 2j) + node(level-1, 2j+1), an absent child adding nothing. A replica that
- * holds an aligned run of leaves sums a whole subtree, and the coordinator goes on above: every number is the result of
- * the same additions for every number of replicas.
+ * Leaf i is micro-batch i; node (level, j) = node(level-1, 2j) + node(level-1, 2j+1), an absent
+ * child adding nothing. A replica that holds an aligned run of leaves sums a whole subtree, and the
+ * coordinator goes on above: every number is the result of the same additions for every number of
+ * replicas.
  */
 #pragma once
 #include "core/err.h"

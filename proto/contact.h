@@ -1,10 +1,11 @@
-/* proto/contact.h - where a job's coordinator finds its dashd, and how it proves that it is the job's: a file in the
- * output folder, which dashd writes before a launch and whenever its addresses change, and the coordinator
- * reads before it dials.
+/* proto/contact.h - where a job's coordinator finds its dashd, and how it proves that it is the
+ * job's: a file in the output folder, which dashd writes before a launch and whenever its addresses
+ * change, and the coordinator reads before it dials.
  *
  *   <output>/logs/dashd.json   {"job": "12", "token": "...", "addresses": ["10.1.0.4:40123", ...]}
  *
- * The token is the launch's: whoever reads it can report in the job's name, so the file is its owner's alone (mode 0600).
+ * The token is the launch's: whoever reads it can report in the job's name, so the file is its
+ * owner's alone (mode 0600).
  */
 #pragma once
 #include "core/err.h"

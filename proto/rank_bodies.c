@@ -1,4 +1,5 @@
-/* proto/rank_bodies.c - see rank_bodies.h. Sizes are computed in size_t from counts that are checked before: no product overflows. */
+/* proto/rank_bodies.c - see rank_bodies.h. Sizes are computed in size_t from counts that are
+ * checked before: no product overflows. */
 #include "proto/rank_bodies.h"
 #include <float.h>
 #include <jansson.h>

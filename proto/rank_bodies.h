@@ -1,8 +1,9 @@
 /* proto/rank_bodies.h - the bodies of the messages between ranks, and their checks.
  *
- * A reader checks everything that can be known of a body from itself and from what the caller expects: its exact length, and
- * every count, index and size in it. It fails with ERR_PEER and words that complete "rank 2 (node n7) sent a wrong
- * message: ...". Pointers that it gives lie in the body, which must outlive them.
+ * A reader checks everything that can be known of a body from itself and from what the caller
+ * expects: its exact length, and every count, index and size in it. It fails with ERR_PEER and
+ * words that complete "rank 2 (node n7) sent a wrong message: ...". Pointers that it gives lie in
+ * the body, which must outlive them.
  */
 #pragma once
 #include "core/buf.h"
@@ -29,7 +30,8 @@ struct rank_setup { /* followed by job_len bytes of job YAML and cache_len of th
     uint32_t job_len, cache_len;
 };
 
-/* rank of count: where the message arrived. job and cache are NUL-terminated copies, the caller's; cache is NULL for none. */
+/* rank of count: where the message arrived. job and cache are NUL-terminated copies, the caller's;
+ * cache is NULL for none. */
 int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
                     char **ret_job, char **ret_cache, struct err *err);
 
@@ -54,8 +56,9 @@ struct rank_step { /* followed by the share's params (f32), then n_micro micro-b
 int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret,
                    const float **ret_params, struct err *err);
 
-/* One micro-batch: packed segments, one an example, without padding. Followed by int32 ids (T), int32
- * targets (T; -100: none), int32 starts (n_segments + 1), int32 rows (n_segments: keys of the dropout masks). */
+/* One micro-batch: packed segments, one an example, without padding. Followed by int32 ids (T),
+ * int32 targets (T; -100: none), int32 starts (n_segments + 1), int32 rows (n_segments: keys of the
+ * dropout masks). */
 struct rank_micro {
     int index; /* in the whole step */
     int T;
@@ -87,9 +90,9 @@ int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n
 /* n f32 of a share, the whole body: RANK_IDENTIFY. All finite. */
 int rank_params_read(const struct buf *body, size_t n, const float **ret, struct err *err);
 
-/* One map's directions: followed by int32 indices (k), f64 delta (k), f64 sigma (k), f32 U (n, k), f32 V (m, k). A
- * RANK_IDENTIFIED body has one for each map that the worker decomposes, a RANK_DIRECTIONS body for each map of the share, in
- * rising order. */
+/* One map's directions: followed by int32 indices (k), f64 delta (k), f64 sigma (k), f32 U (n, k),
+ * f32 V (m, k). A RANK_IDENTIFIED body has one for each map that the worker decomposes, a
+ * RANK_DIRECTIONS body for each map of the share, in rising order. */
 struct rank_directions {
     int map; /* in the job's struct trainable */
     int k, rows, columns;
@@ -110,5 +113,6 @@ struct rank_error { /* followed by a sentence */
     int code;       /* ERR_INVALID: the next launch would meet it again */
 };
 
-/* The code, or ERR_PEER; the sentence is cut to the size, and what is not UTF-8 or a control character becomes '?'. */
+/* The code, or ERR_PEER; the sentence is cut to the size, and what is not UTF-8 or a control
+ * character becomes '?'. */
 int rank_error_read(const struct buf *body, char *ret_text, size_t size);

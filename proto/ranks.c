@@ -192,7 +192,8 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
 
     if (!r)
         return err_nomem(err, sizeof(*r));
-    /* Without its launcher a rank would wait for ever: it dies with it, and loses nothing that is not in the checkpoint. */
+    /* Without its launcher a rank would wait for ever: it dies with it, and loses nothing that is
+     * not in the checkpoint. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     if (rc != MPI_SUCCESS) {
@@ -203,7 +204,8 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
     MPI_Comm_rank(MPI_COMM_WORLD, &r->index);
     MPI_Comm_size(MPI_COMM_WORLD, &r->count);
     rc = meet(r, role, err);
-    /* MPI_Finalize would wait for the others; a process that leaves without it makes the launcher end them. */
+    /* MPI_Finalize would wait for the others; a process that leaves without it makes the launcher
+     * end them. */
     if (rc < 0) {
         free(r->hellos);
         free(r);
@@ -299,7 +301,8 @@ int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, si
         return err_set(err, ERR_UNSUPPORTED,
                        "a message of %zu bytes is more than MPI carries at once: use more stages",
                        len);
-    /* A bare tag (RANK_STOP above all) needs no memory and waits for nobody: MPI sends it eagerly. */
+    /* A bare tag (RANK_STOP above all) needs no memory and waits for nobody: MPI sends it eagerly.
+     */
     if (len == 0) {
         rc = MPI_Send(bytes, 0, MPI_BYTE, to, tag, MPI_COMM_WORLD);
         return rc == MPI_SUCCESS ? 0 : mpi_failed(err, rc, "send");

@@ -1,23 +1,26 @@
-/* proto/ranks.h - messages between the MPI ranks of one job. The only file that includes mpi.h is ranks.c.
+/* proto/ranks.h - messages between the MPI ranks of one job. The only file that includes mpi.h is
+ * ranks.c.
  *
- * Rank 0 is the coordinator, ranks 1..N are workers: worker w = replica * stages + stage is rank w + 1.
+ * Rank 0 is the coordinator, ranks 1..N are workers: worker w = replica * stages + stage is rank w
+ * + 1.
  *
  *   coordinator -> worker                        worker -> coordinator
  *     RANK_SETUP       job, share of the model     RANK_READY       weights' hash, memory
  *     RANK_DIRECTIONS  U_k, V_k of the share
  *     RANK_STEP        params, micro-batches       RANK_GRADIENTS   losses, summed gradient
  *     RANK_IDENTIFY    params after step t         RANK_IDENTIFIED  indices, delta, sigma, U_k, V_k
- *     RANK_STOP                                    RANK_ERROR       a code and a sentence, instead of any of these
+ *     RANK_STOP                                    RANK_ERROR       a code and a sentence, instead
+ *                                                                   of any of these
  *   stage s -> s + 1: RANK_ACTIVATION (T, C)       stage s + 1 -> s: RANK_BACKWARD (T, C)
  *
- * In a probe (worker/probe.h) all ranks are dash-worker, and peers: RANK_PROBED what a rank has found, to rank 0; RANK_ECHO
- * any bytes from rank 0, and back.
+ * In a probe (worker/probe.h) all ranks are dash-worker, and peers: RANK_PROBED what a rank has
+ * found, to rank 0; RANK_ECHO any bytes from rank 0, and back.
  *
  * A worker keeps nothing between steps but frozen weights and directions, so that any process can
  * take its place. Sends never block: bytes are copied and sent in the background. Receives wait by
  * polling with a back-off from a yield to a fraction of a millisecond, because Open MPI's own waits
- * spin. All ranks run the same build, which ranks_open() checks, so that structs travel as they are. What is in a message
- * may still be wrong: rank_bodies.h checks it.
+ * spin. All ranks run the same build, which ranks_open() checks, so that structs travel as they
+ * are. What is in a message may still be wrong: rank_bodies.h checks it.
  */
 #pragma once
 #include "core/buf.h"
@@ -55,9 +58,10 @@ struct rank_message {
     struct buf body; /* the receiver's: buf_free() */
 };
 
-/* Starts MPI, and checks that all ranks are of one build (core/build.h) and that rank 0 and only rank 0 is a coordinator, or
- * that all are peers. ERR_INVALID where they are not: every rank gets the same sentence, but those other than 0 wait a moment
- * first, since their end would end rank 0, which may have to write it down. */
+/* Starts MPI, and checks that all ranks are of one build (core/build.h) and that rank 0 and only
+ * rank 0 is a coordinator, or that all are peers. ERR_INVALID where they are not: every rank gets
+ * the same sentence, but those other than 0 wait a moment first, since their end would end rank 0,
+ * which may have to write it down. */
 int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret, struct err *err);
 /* Waits until everything sent has left, then ends MPI. */
 void ranks_close(struct ranks *r);
@@ -68,7 +72,8 @@ int ranks_index(const struct ranks *r); /* this process's rank */
 int ranks_count(const struct ranks *r);
 /* The name of the node that a rank runs on; "?" where there is no such rank. */
 const char *ranks_node(const struct ranks *r, int rank);
-/* Puts "rank 2 (node n7) sent a wrong message" in front of what is wrong with it. Returns err->code. */
+/* Puts "rank 2 (node n7) sent a wrong message" in front of what is wrong with it. Returns
+ * err->code. */
 int ranks_accuse(const struct ranks *r, int rank, struct err *err);
 /* Ranks of `role` on this host, this one included: threads are shared among them. */
 int ranks_neighbours(const struct ranks *r);

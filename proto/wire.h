@@ -7,8 +7,8 @@
 #include <grpc/slice.h>
 #include <protobuf-c/protobuf-c.h>
 
-/* Before grpc_init(): what gRPC itself would print to stderr is left out, for what matters of it comes
- * as a status. GRPC_VERBOSITY brings it back. */
+/* Before grpc_init(): what gRPC itself would print to stderr is left out, for what matters of it
+ * comes as a status. GRPC_VERBOSITY brings it back. */
 void wire_quiet(void);
 
 /* Caller destroys the buffer. */

@@ -1,4 +1,5 @@
-/* worker/batch.h - one micro-batch as the operations see it: segments packed one after the other, without padding.
+/* worker/batch.h - one micro-batch as the operations see it: segments packed one after the other,
+ * without padding.
  *
  * A segment is an example without its last token (whose prediction nobody asks for): row p holds
  * token p and is trained to predict targets[p], token p + 1 of the example, or nothing (-100).
@@ -24,7 +25,8 @@ struct batch {
     int n_trained;
 };
 
-/* Reads one micro-batch from a RANK_STEP body, which must outlive it; ids and targets are below vocab. */
+/* Reads one micro-batch from a RANK_STEP body, which must outlive it; ids and targets are below
+ * vocab. */
 int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *err);
 /* From arrays of the caller: ids (T), targets (T), starts (n + 1), rows (n). */
 int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segments segments,

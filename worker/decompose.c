@@ -1,4 +1,5 @@
-/* worker/decompose.c - see decompose.h. `state` of each item is the only thing both threads write; it is guarded by the lock. */
+/* worker/decompose.c - see decompose.h. `state` of each item is the only thing both threads write;
+ * it is guarded by the lock. */
 #include "worker/decompose.h"
 #include "core/file.h"
 #include <pthread.h>

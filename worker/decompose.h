@@ -1,8 +1,9 @@
 /* worker/decompose.h - decomposes a stage's adapted matrices while training goes on.
  *
- * One thread of low priority takes the matrices one by one; each decomposition goes to the cache, a folder shared by all jobs, under
- * the hash of the matrix, and is read back when directions are chosen. A matrix that is in the cache already costs
- * nothing. Where the cache cannot be written the result is kept in memory instead.
+ * One thread of low priority takes the matrices one by one; each decomposition goes to the cache, a
+ * folder shared by all jobs, under the hash of the matrix, and is read back when directions are
+ * chosen. A matrix that is in the cache already costs nothing. Where the cache cannot be written
+ * the result is kept in memory instead.
  */
 #pragma once
 #include "core/err.h"

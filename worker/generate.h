@@ -1,7 +1,8 @@
-/* worker/generate.h - the model answers prompts: packed prefill, then one token a sequence a step with cached keys and values.
+/* worker/generate.h - the model answers prompts: packed prefill, then one token a sequence a step
+ * with cached keys and values.
  *
- * A generator owns a whole model (one stage of all layers) and at most one adapter. Sequences of a group advance together, so that each
- * weight is read once a step for all of them.
+ * A generator owns a whole model (one stage of all layers) and at most one adapter. Sequences of a
+ * group advance together, so that each weight is read once a step for all of them.
  */
 #pragma once
 #include "core/err.h"
@@ -25,8 +26,9 @@ int generator_open(const char *model_path, const char *adapter, int threads, str
 void generator_close(struct generator *g); /* NULL-safe */
 const struct model *generator_model(const struct generator *g);
 
-/* Continues n <= GENERATE_GROUP prompts; first_index keys the random numbers of prompt 0. Appends to answers (n), the end token not
- * included. `on_token`, unless NULL, is called after each new token of any sequence. */
+/* Continues n <= GENERATE_GROUP prompts; first_index keys the random numbers of prompt 0. Appends
+ * to answers (n), the end token not included. `on_token`, unless NULL, is called after each new
+ * token of any sequence. */
 int generate(struct generator *g, const struct token_list *prompts, int n, long first_index,
              const struct generate_options *options, struct token_list *answers,
              void (*on_token)(void *arg, int sequence, int32_t id), void *arg, struct err *err);

@@ -1,7 +1,8 @@
 /* worker/generate_main.c - `dashctl generate`: prompts in, answers out.
  *
- * Prompts come from the command line, from a file (--prompts; JSONL rows with the keys of a training file, or one plain prompt a
- * line), or from standard input. Where rows carry the expected answer, exact matches are counted.
+ * Prompts come from the command line, from a file (--prompts; JSONL rows with the keys of a
+ * training file, or one plain prompt a line), or from standard input. Where rows carry the expected
+ * answer, exact matches are counted.
  */
 #include "core/file.h"
 #include "core/utf8.h"

@@ -1,7 +1,9 @@
-/* worker/identify.c - see spectrum.h: which directions training has moved most, relative to their sigma.
+/* worker/identify.c - see spectrum.h: which directions training has moved most, relative to their
+ * sigma.
  *
- * With e the shorter side's vectors and f = (W^T e or W e) / sigma the longer side's, u_i^T B A v_i is a dot product of r
- * numbers, (e_i^T X) . (e_i^T Y) / sigma_i, where
+ * With e the shorter side's vectors and f = (W^T e or W e) / sigma the longer side's, u_i^T B A v_i
+ * is a dot product of r numbers, (e_i^T X) . (e_i^T Y) / sigma_i, where
+ *
  *   n <= m (e = u):  X = B (n, r),      Y = W A^T (n, r)
  *   n >  m (e = v):  X = W^T B (m, r),  Y = A^T   (m, r)
  */
@@ -64,7 +66,8 @@ static void multiply(int M, int N, int K, const double *a, bool ta, const double
                 K, 1, a, ta ? M : K, b, tb ? K : N, 0, out, N);
 }
 
-/* eX and eY: what each direction sees of B and A. Where both sides are known nothing is divided by sigma. */
+/* eX and eY: what each direction sees of B and A. Where both sides are known nothing is divided by
+ * sigma. */
 static void project(struct work *w)
 {
     const struct spectrum *s = w->s;

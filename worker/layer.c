@@ -159,7 +159,8 @@ void layer_close(struct layer *l)
     *l = (struct layer){0};
 }
 
-/* Hands out consecutive runs of floats, each on a cache line of its own; with at NULL it only counts. */
+/* Hands out consecutive runs of floats, each on a cache line of its own; with at NULL it only
+ * counts. */
 struct placer {
     float *at;
     size_t used;

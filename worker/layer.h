@@ -1,10 +1,13 @@
-/* worker/layer.h - one Llama layer: its frozen weights, its adapters, its forward and backward pass.
+/* worker/layer.h - one Llama layer: its frozen weights, its adapters, its forward and backward
+ * pass.
  *
  *   h = norm1(x);  qkv = h Wqkv^T + adapters;  rope(q, k);  a = attention(qkv)
- *   m = x + a Wo^T + adapters;  g = norm2(m) Wgu^T + adapters;  y = m + swiglu(g) Wdown^T + adapters
+ *   m = x + a Wo^T + adapters;  g = norm2(m) Wgu^T + adapters;  y = m + swiglu(g) Wdown^T +
+ *   adapters
  *
- * T tokens, C channels, F of the MLP, N = (H + 2G) D. q, k, v and gate, up are one matrix each. The forward pass keeps what
- * the backward pass cannot cheaply make again: normalised inputs and swiglu(g) are made again.
+ * T tokens, C channels, F of the MLP, N = (H + 2G) D. q, k, v and gate, up are one matrix each. The
+ * forward pass keeps what the backward pass cannot cheaply make again: normalised inputs and
+ * swiglu(g) are made again.
  */
 #pragma once
 #include "core/err.h"
@@ -44,12 +47,14 @@ int layer_shape_open(const struct job *job, const struct model_config *config,
                      struct layer_shape *ret, struct err *err);
 void layer_shape_close(struct layer_shape *s);
 
-/* Allocates and reads layer `index`; adapters are zero until loaded. Safe to call for several layers at once. */
+/* Allocates and reads layer `index`; adapters are zero until loaded. Safe to call for several
+ * layers at once. */
 int layer_load(const struct layer_shape *s, const struct model *model, int index,
                const struct trainable *trainable, struct layer *ret, struct err *err);
 void layer_close(struct layer *l);
 
-/* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says, row-major. */
+/* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says,
+ * row-major. */
 const float *layer_matrix(const struct layer_shape *s, const struct layer *l,
                           enum module_kind kind);
 enum group_kind group_of(enum module_kind kind);
@@ -103,8 +108,9 @@ void layer_attend(const struct layer_run *run, struct layer_acts *a, struct segm
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
                   float *y, int T);
 
-/* Turns d (T, C), the gradient to y, into the gradient to x, and writes the gradients of the layer's adapters: grads[group][map].
- * Without want_dx nothing below the lowest adapted group is computed and d is undefined afterwards. */
+/* Turns d (T, C), the gradient to y, into the gradient to x, and writes the gradients of the
+ * layer's adapters: grads[group][map]. Without want_dx nothing below the lowest adapted group is
+ * computed and d is undefined afterwards. */
 void layer_backward(const struct layer_run *run, const struct layer *l, const struct layer_acts *a,
                     const struct batch *batch, struct adapted_slice grads[GROUPS][GROUP_MAX],
                     bool want_dx, float *d);

@@ -1,5 +1,6 @@
-/* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model answering prompts, or, as `dash-worker
- * probe`, a look at the nodes. This file is compiled for every CPU of the architecture: it says so where the rest is for another. */
+/* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model
+ * answering prompts, or, as `dash-worker probe`, a look at the nodes. This file is compiled for
+ * every CPU of the architecture: it says so where the rest is for another. */
 #include "core/build.h"
 #include "core/slurm/environment.h"
 #include "core/cpu.h"
@@ -16,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* SIGTERM, SIGINT and SIGUSR1 are the coordinator's business: it finishes the step, and for that it needs its workers. */
+/* SIGTERM, SIGINT and SIGUSR1 are the coordinator's business: it finishes the step, and for that it
+ * needs its workers. */
 static int serve(int argc, char **argv)
 {
     struct ranks *ranks = NULL;

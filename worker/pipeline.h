@@ -1,7 +1,7 @@
 /* worker/pipeline.h - one optimizer step through this worker's stage.
  *
- * 1F1B (Narayanan et al. 2021, "Memory-efficient pipeline-parallel DNN training"): stage s of S runs
- * min(S - s - 1, n) micro-batches forward, then one backward for one forward, then the rest
+ * 1F1B (Narayanan et al. 2021, "Memory-efficient pipeline-parallel DNN training"): stage s of S
+ * runs min(S - s - 1, n) micro-batches forward, then one backward for one forward, then the rest
  * backward; so at most S - s are under way and need a slot.
  */
 #pragma once

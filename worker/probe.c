@@ -85,8 +85,8 @@ static int echo(struct ranks *ranks, struct err *err)
 
 /* ---- rank 0 ---- */
 
-/* Seconds that one message and its return, which must be as long, take on average, at most `most` of them and not for much longer than `seconds`; negative: no
- * answer. */
+/* Seconds that one message and its return, which must be as long, take on average, at most `most`
+ * of them and not for much longer than `seconds`; negative: no answer. */
 static double time_echo(struct ranks *ranks, int rank, const char *bytes, size_t len, int most)
 {
     double seconds = load_seconds_in_all / ranks_count(ranks);

@@ -1,18 +1,21 @@
 /* worker/probe.h - `dash-worker probe`: what a job would find on its nodes, for `dashctl doctor`.
  *
- * Every rank looks at its own node and sends what it found to rank 0, which then measures messages between itself and each other
- * rank, and writes <folder>/probe.json:
+ * Every rank looks at its own node and sends what it found to rank 0, which then measures messages
+ * between itself and each other rank, and writes <folder>/probe.json:
  *
- *   {"ranks": [{"rank": 0, "node": "n1", "cpu": "...", "clock": 1764000000.5, "sees_folder": true, "folder_trouble": null,
+ *   {"ranks": [{"rank": 0, "node": "n1", "cpu": "...", "clock": 1764000000.5,
+ *               "sees_folder": true, "folder_trouble": null,
  *               "cores": 4, "online": 4, "allotted": 4, "threads": 4,
- *               "ran_on": 4, "idle": 0.1,                            cores that threads ran on, or nothing did meanwhile;
- *               "one": 103.1, "all": 400.2,                          GFLOP/s; these and what the CPU should give only where measured
+ *               "ran_on": 4, "idle": 0.1,          cores that threads ran on, or that were idle
+ *               "one": 103.1, "all": 400.2,        GFLOP/s; these and the two below where measured
  *               "one_expected": 108.8, "all_expected": 435.2,
- *               "memory": 16000, "memory_allotted": 2000,                                      MB
- *               "reached": "10.0.0.1:4000", "round_trip": 2.1, "bandwidth": 4100.0}, ...]}     us, MB/s; none of rank 0
+ *               "memory": 16000, "memory_allotted": 2000,                 MB
+ *               "reached": "10.0.0.1:4000",                               none of rank 0
+ *               "round_trip": 2.1, "bandwidth": 4100.0}, ...]}            us, MB/s
  *
- * allotted and memory_allotted are Slurm's words, 0 without Slurm. A rank that did not answer is {"rank": 3, "silent": true}. Besides,
- * every rank leaves a file <folder>/seen-<rank>, to be found where the folder is shared. All of it takes a few seconds.
+ * allotted and memory_allotted are Slurm's words, 0 without Slurm. A rank that did not answer is
+ * {"rank": 3, "silent": true}. Besides, every rank leaves a file <folder>/seen-<rank>, to be found
+ * where the folder is shared. All of it takes a few seconds.
  */
 #pragma once
 #include "core/err.h"
@@ -23,8 +26,8 @@ enum { PROBE_ADDRESSES = 16 };
 
 struct probe {
     const char *folder;
-    const char *
-        word; /* what <folder>/word holds, and what is said to whoever connects to an address; or NULL */
+    const char *word; /* what <folder>/word holds, and what is said to whoever connects to an
+                         address; or NULL */
     const char *addresses[PROBE_ADDRESSES + 1]; /* "host:port" of dashctl; ends with NULL */
     int n_addresses;
     bool one_machine; /* all ranks are on one: rank 0 alone measures */
@@ -37,7 +40,8 @@ int probe_main(int argc, char **argv);
 /* What this rank finds on its node; NULL for lack of memory. */
 json_t *probe_node(const struct probe *p, int rank);
 
-/* Products of float matrices for half a second each, by one thread and by all; adds them and what the CPU should give. */
+/* Products of float matrices for half a second each, by one thread and by all; adds them and what
+ * the CPU should give. */
 int probe_rate(int threads, json_t *found, struct err *err);
 
 /* The first of the addresses that answers with the word within two seconds; NULL: none. */

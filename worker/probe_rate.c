@@ -1,10 +1,12 @@
-/* worker/probe_rate.c - see probe.h: how fast float matrices are multiplied, and how fast they should be.
+/* worker/probe_rate.c - see probe.h: how fast float matrices are multiplied, and how fast they
+ * should be.
  *
  *   GFLOP/s of a core = GHz * floating point operations a cycle
  *
- * The latter are 2 (multiply and add) * lanes * units: AVX2 2 * 8 * 2 = 32, AVX-512 2 * 16 * 2 = 64. Half of that where there
- * is one unit, or where one takes two cycles (Zen 4 with AVX-512, Zen 1 with AVX2). The measure is what the BLAS finds on this CPU,
- * whatever the rest is compiled for.
+ * The latter are 2 (multiply and add) * lanes * units: AVX2 2 * 8 * 2 = 32, AVX-512 2 * 16 * 2
+ * = 64. Half of that where there is one unit, or where one takes two cycles (Zen 4 with AVX-512,
+ * Zen 1 with AVX2). The measure is what the BLAS finds on this CPU, whatever the rest is compiled
+ * for.
  */
 #include "core/cpu.h"
 #include "core/clock.h"
@@ -37,7 +39,8 @@ static bool is_amd_family(int family)
     return amd && same;
 }
 
-/* Intel's servers have a second AVX-512 unit, but for the lower ones of the first two generations; its other CPUs have none. */
+/* Intel's servers have a second AVX-512 unit, but for the lower ones of the first two generations;
+ * its other CPUs have none. */
 static bool has_one_avx512_unit(void)
 {
     static const char *const lower[] = {"Bronze", "Silver 41", "Silver 42", "Gold 51", "Gold 52"};
@@ -93,7 +96,8 @@ static double ghz_now(void)
     return most / 1e3;
 }
 
-/* The first of these that the kernel knows. With all cores at work the highest clock is not to be had. */
+/* The first of these that the kernel knows. With all cores at work the highest clock is not to be
+ * had. */
 static double ghz(bool all_cores)
 {
     double g = all_cores ? read_ghz("base_frequency") : 0;
@@ -131,7 +135,8 @@ static int physical_cores(int threads)
 
 /* ---- what it gives ---- */
 
-/* GFLOP/s of C (m, N) = A (m, K) . B (N, K)^T, the first product, which touches memory, not counted. */
+/* GFLOP/s of C (m, N) = A (m, K) . B (N, K)^T, the first product, which touches memory, not
+ * counted. */
 static double measure(struct team *team, int m, const float *A, const float *B, float *C)
 {
     double start = 0, s;

@@ -1,5 +1,5 @@
-/* worker/probe_reach.c - see probe.h: all addresses are tried at once, for one that nobody answers costs the whole time. Those that
- * are numbers come first: a name's resolver may take long. */
+/* worker/probe_reach.c - see probe.h: all addresses are tried at once, for one that nobody answers
+ * costs the whole time. Those that are numbers come first: a name's resolver may take long. */
 #include "worker/probe.h"
 #include "core/clock.h"
 #include <errno.h>

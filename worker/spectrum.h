@@ -1,11 +1,14 @@
-/* worker/spectrum.h - the singular directions of a frozen matrix, and which of them training has moved.
+/* worker/spectrum.h - the singular directions of a frozen matrix, and which of them training has
+ * moved.
  *
- * W (n, m) = sum_i sigma_i u_i v_i^T, sigma descending. Only the vectors of the shorter side are kept: with n <= m, e_i = u_i
- * comes from the eigenvectors of W W^T and v_i = W^T u_i / sigma_i follows; with n > m the sides are exchanged. Where W
- * is so ill-conditioned that this would lose the small directions, a full SVD is taken and both sides are kept.
- * All in double, in one thread: the same W gives the same bits in every process.
+ * W (n, m) = sum_i sigma_i u_i v_i^T, sigma descending. Only the vectors of the shorter side are
+ * kept: with n <= m, e_i = u_i comes from the eigenvectors of W W^T and v_i = W^T u_i / sigma_i
+ * follows; with n > m the sides are exchanged. Where W is so ill-conditioned that this would lose
+ * the small directions, a full SVD is taken and both sides are kept. All in double, in one thread:
+ * the same W gives the same bits in every process.
  *
- * The sign of a pair (u, v) is fixed: the component of e_i that is largest in magnitude (the first of equals) is positive.
+ * The sign of a pair (u, v) is fixed: the component of e_i that is largest in magnitude (the first
+ * of equals) is positive.
  */
 #pragma once
 #include "core/err.h"
@@ -38,8 +41,8 @@ struct directions { /* of one matrix */
     double next_delta;
 };
 
-/* delta_i = |u_i^T dW v_i| / max(sigma_i, 1e-6 sigma_1) with dW = scale B A (arXiv 2409.01035, section 4.1); the k largest,
- * ties to the lower i. A (r, m), B (n, r). */
+/* delta_i = |u_i^T dW v_i| / max(sigma_i, 1e-6 sigma_1) with dW = scale B A (arXiv 2409.01035,
+ * section 4.1); the k largest, ties to the lower i. A (r, m), B (n, r). */
 int spectrum_identify(const struct spectrum *s, const float *W, const float *A, const float *B,
                       int r, double scale, int k, struct directions *ret, struct err *err);
 void directions_free(struct directions *d);

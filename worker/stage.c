@@ -148,7 +148,8 @@ static int fit_gathered(struct stage *s, int n, struct err *err)
     return 0;
 }
 
-/* Only rows with a target go through the final norm, the head and back; the others' gradient is 0. */
+/* Only rows with a target go through the final norm, the head and back; the others' gradient is 0.
+ */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err)
 {

@@ -1,5 +1,6 @@
-/* worker/stage.h - a pipeline stage: consecutive layers, with the embedding if it is the first and the head if it is
- * the last. Memory of a micro-batch under way is a slot; 1F1B keeps as many as there are stages after this one, plus one.
+/* worker/stage.h - a pipeline stage: consecutive layers, with the embedding if it is the first and
+ * the head if it is the last. Memory of a micro-batch under way is a slot; 1F1B keeps as many as
+ * there are stages after this one, plus one.
  */
 #pragma once
 #include "core/err.h"
@@ -39,7 +40,8 @@ struct stage {
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
-/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers. job, trainable and team must outlive the stage. */
+/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers. job,
+ * trainable and team must outlive the stage. */
 int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
                int first, int last, struct team *team, struct stage **ret_stage, struct err *err);
 void stage_close(struct stage *s); /* NULL-safe */
@@ -63,11 +65,12 @@ void slot_free(struct stage_slot *slot);
 /* x (T, C) is the output of the stage before; ignored by the first. Result in slot->y. */
 void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                    const struct stage_pass *pass, const float *x);
-/* Last stage: *ret_loss is the summed loss. Where weight is not 0 slot->y becomes the gradient of weight * loss. */
+/* Last stage: *ret_loss is the summed loss. Where weight is not 0 slot->y becomes the gradient of
+ * weight * loss. */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err);
-/* d (T, C): gradient to slot->y in; to the stage's input out, where an earlier stage wants it. Writes every number of
- * grads, laid out as the slice. */
+/* d (T, C): gradient to slot->y in; to the stage's input out, where an earlier stage wants it.
+ * Writes every number of grads, laid out as the slice. */
 void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                     const struct stage_pass *pass, float *d, float *grads);
 

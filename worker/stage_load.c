@@ -1,5 +1,6 @@
-/* worker/stage_load.c - reads a stage's share of the model. Layers are read by the whole team, one a task; each
- * tensor is hashed as it lies in memory, so that the hash does not depend on the file's format. */
+/* worker/stage_load.c - reads a stage's share of the model. Layers are read by the whole team, one
+ * a task; each tensor is hashed as it lies in memory, so that the hash does not depend on the
+ * file's format. */
 #include "worker/stage.h"
 #include <stdlib.h>
 #include <xxhash.h>

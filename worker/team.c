@@ -1,8 +1,9 @@
 /* worker/team.c - see team.h.
  *
- * A list of tasks is published by one store to `state`, which packs the list's round, its length and the next task
- * to take. Tasks are taken by compare-and-swap on the whole word, so that a thread that wakes late
- * takes a task of the current list or none; task and arg are written before the word.
+ * A list of tasks is published by one store to `state`, which packs the list's round, its length
+ * and the next task to take. Tasks are taken by compare-and-swap on the whole word, so that a
+ * thread that wakes late takes a task of the current list or none; task and arg are written before
+ * the word.
  */
 #include "worker/team.h"
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* worker/worker.c - see worker.h, and ranks.h for the messages. What goes wrong is sent to rank 0 as a sentence (RANK_ERROR), which
- * ends the job; the worker then waits to be ended with it. */
+/* worker/worker.c - see worker.h, and ranks.h for the messages. What goes wrong is sent to rank 0
+ * as a sentence (RANK_ERROR), which ends the job; the worker then waits to be ended with it. */
 #include "worker/worker.h"
 #include "core/slurm/environment.h"
 #include "core/job/job_read.h"
@@ -40,7 +40,8 @@ static int allowed_cores(void)
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* Of this node: those that this process may run on, and where Slurm started it no more than it was given. */
+/* Of this node: those that this process may run on, and where Slurm started it no more than it was
+ * given. */
 static int usable_cores(const struct worker *w)
 {
     int given = (int)environment_number("SLURM_CPUS_ON_NODE"), cores = allowed_cores();
@@ -67,7 +68,8 @@ static int choose_threads(const struct worker *w)
     return share > 0 ? share : 1;
 }
 
-/* The coordinator has read this job before: where it cannot be read here, or is for other shards, it was damaged on its way. */
+/* The coordinator has read this job before: where it cannot be read here, or is for other shards,
+ * it was damaged on its way. */
 static int check_job(const struct worker *w, struct err *err)
 {
     if (w->job->stages == w->setup.stages && w->job->replicas == w->setup.replicas &&
@@ -113,7 +115,8 @@ static int check_model(const struct worker *w, const struct model *model, struct
                    w->job->model, differs);
 }
 
-/* A model that is not there may be there at the next launch; one that is wrong would be met again. */
+/* A model that is not there may be there at the next launch; one that is wrong would be met again.
+ */
 static int open_model(const struct worker *w, struct model **ret, struct err *err)
 {
     struct problems problems = {0};
@@ -164,7 +167,8 @@ static int unknown_message(const struct worker *w, int tag, struct err *err)
     return ranks_accuse(w->ranks, 0, err);
 }
 
-/* Waits for the setup. Sets *ret_needed to false where the job is over and there was none: it had workers enough. */
+/* Waits for the setup. Sets *ret_needed to false where the job is over and there was none: it had
+ * workers enough. */
 static int receive_setup(struct worker *w, bool *ret_needed, struct err *err)
 {
     struct rank_message m;

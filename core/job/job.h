@@ -69,7 +69,8 @@ struct job {
     int threads;          /* a worker; 0: auto */
     enum job_launcher launcher;
     struct job_slurm slurm;
-    int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after progress */
+    int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after
+                         progress */
 
     char *file; /* the job file, for messages; or NULL */
     int *lines; /* line of each key in it, 0: a default or an override; see job_line() */

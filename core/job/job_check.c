@@ -1,5 +1,5 @@
-/* core/job/job_check.c - see job_check.h. The checks follow what each needs: with no model there are no data checks
- * that need its vocabulary, but everything that can still be checked is. */
+/* core/job/job_check.c - see job_check.h. The checks follow what each needs: with no model there
+ * are no data checks that need its vocabulary, but everything that can still be checked is. */
 #include "core/job/job_check.h"
 #include "core/job/job_keys.h"
 #include "core/job/job_read.h"
@@ -105,7 +105,8 @@ static void check_schedule(const struct job *job, struct problems *problems)
                      job->prelaunch_steps, job->steps);
 }
 
-/* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem already. */
+/* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem
+ * already. */
 static bool is_there(const struct job *job, const char *key, const char *path,
                      struct problems *problems)
 {
@@ -117,7 +118,8 @@ static bool is_there(const struct job *job, const char *key, const char *path,
     return false;
 }
 
-/* Only what is there counts: data.max_tokens may be more than the model's positions if no row is. */
+/* Only what is there counts: data.max_tokens may be more than the model's positions if no row is.
+ */
 static void check_length(const struct job *job, const char *path, const struct dataset *d,
                          const struct model_config *c, struct problems *problems)
 {

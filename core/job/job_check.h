@@ -1,8 +1,8 @@
 /* core/job/job_check.h - a job held against its model and its data, before anything is started.
  *
- * Everything that can be known to fail is found here: model and tokenizer, data rows, the start adapter, targets,
- * directions that a matrix cannot have, more stages than layers. All problems are gathered; the job's
- * steps are resolved. The plan says in words what would run.
+ * Everything that can be known to fail is found here: model and tokenizer, data rows, the start
+ * adapter, targets, directions that a matrix cannot have, more stages than layers. All problems are
+ * gathered; the job's steps are resolved. The plan says in words what would run.
  */
 #pragma once
 #include "core/text/dataset.h"
@@ -34,7 +34,7 @@ int job_validate(const char *text, const char *file, const char *directory, cons
                  struct job_plan *ret_plan, struct problems *problems, struct err *err);
 void job_plan_free(struct job_plan *plan);
 
-/* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes that it asks for cannot
- * share it out. What was added is there on failure too. */
+/* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes
+ * that it asks for cannot share it out. What was added is there on failure too. */
 int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
                   struct job_plan *plan, struct err *err);

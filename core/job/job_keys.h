@@ -1,5 +1,5 @@
-/* core/job/job_keys.h - the table of a job file's keys: one row a key says everything there is to know
- * about it. Reading, writing and the identity of a job all walk this table.
+/* core/job/job_keys.h - the table of a job file's keys: one row a key says everything there is to
+ * know about it. Reading, writing and the identity of a job all walk this table.
  */
 #pragma once
 #include "core/job/job.h"

@@ -2,7 +2,8 @@
  *
  * The YAML document is walked once against the table of keys (job_keys.c). A value that cannot be
  * taken adds a problem and leaves the default, so that one mistake does not hide another. Overrides
- * are walked in the same way after the file and win over it. What concerns several keys is checked last.
+ * are walked in the same way after the file and win over it. What concerns several keys is checked
+ * last.
  */
 #include "core/job/job_read.h"
 #include "core/file.h"

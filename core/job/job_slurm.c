@@ -134,8 +134,8 @@ static void add_problem(const struct job *job, const char *key, struct problems 
                  value);
 }
 
-/* What the batch script sets by itself, or what would start a job more than once or not at all. sbatch takes a
- * beginning of an option for the whole. */
+/* What the batch script sets by itself, or what would start a job more than once or not at all.
+ * sbatch takes a beginning of an option for the whole. */
 static const char *owner_of(const char *option)
 {
     static const struct {

@@ -1,7 +1,8 @@
 /* core/job/job_slurm.h - what a job asks of Slurm, checked and counted.
  *
  *   workers W    stages * replicas; where one of them is auto: as many as the nodes have room for
- *   nodes N      slurm.nodes ("4", or "2-4" where the shape is auto); else as many as W workers need
+ *   nodes N      slurm.nodes ("4", or "2-4" where the shape is auto); else as many as W workers
+ *                need
  *   a node       bears slurm.workers_per_node workers
  *
  * Where the nodes have room for it, the coordinator has the first node to itself.
@@ -21,5 +22,6 @@ void job_slurm_nodes(const struct job *job, int *ret_least, int *ret_most);
 /* Bytes of slurm.mem for each worker of a node; 0: not said. */
 double job_slurm_memory(const struct job *job);
 
-/* Seconds of a time limit as sbatch reads it: "90", "1:30:00", "2-12", ...; -1: it is none; 0: unlimited. */
+/* Seconds of a time limit as sbatch reads it: "90", "1:30:00", "2-12", ...; -1: it is none; 0:
+ * unlimited. */
 long job_slurm_seconds(const char *time);

@@ -1,4 +1,5 @@
-/* core/job/job_write.c - a job as text: the canonical YAML, and the identity made from a part of it. */
+/* core/job/job_write.c - a job as text: the canonical YAML, and the identity made from a part of
+ * it. */
 #include "core/job/job.h"
 #include "core/job/job_keys.h"
 #include <inttypes.h>
@@ -29,7 +30,8 @@ static void put_quoted(struct buf *b, const char *text)
     buf_puts(b, "\"");
 }
 
-/* The shortest decimal text that reads back as the same double; whole numbers without an exponent. */
+/* The shortest decimal text that reads back as the same double; whole numbers without an exponent.
+ */
 static void put_double(struct buf *b, double x)
 {
     char text[40];
@@ -123,7 +125,8 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     }
 }
 
-/* Keys that a job does not have: dash of a plain LoRA job, slurm of a local one, epochs once they have become steps. */
+/* Keys that a job does not have: dash of a plain LoRA job, slurm of a local one, epochs once they
+ * have become steps. */
 static bool is_absent(const struct job *job, const struct job_key *key)
 {
     if (!strncmp(key->path, "dash.", 5))

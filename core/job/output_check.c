@@ -1,5 +1,5 @@
-/* core/job/output_check.c - see output_check.h. Everything is read without following links or waiting
- * for FIFOs: the folder may be one that others can write. */
+/* core/job/output_check.c - see output_check.h. Everything is read without following links or
+ * waiting for FIFOs: the folder may be one that others can write. */
 #include "core/job/output_check.h"
 #include "core/job/job_read.h"
 #include "core/file.h"

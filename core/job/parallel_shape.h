@@ -1,17 +1,20 @@
-/* core/job/parallel_shape.h - how many stages and replicas a job runs as, where it leaves that open.
+/* core/job/parallel_shape.h - how many stages and replicas a job runs as, where it leaves that
+ * open.
  *
- * Replicas cost no waiting (a pipeline does) but hold the model whole, and more of them than a step has
- * micro-batches would idle. So: the fewest stages S for which N / S is a power of two and no more than the
- * micro-batches, S is at most the number of layers, and a worker's share fits its memory; where none fits, the
- * most stages that N allows. The result of a job does not depend on it.
+ * Replicas cost no waiting (a pipeline does) but hold the model whole, and more of them than a step
+ * has micro-batches would idle. So: the fewest stages S for which N / S is a power of two and no
+ * more than the micro-batches, S is at most the number of layers, and a worker's share fits its
+ * memory; where none fits, the most stages that N allows. The result of a job does not depend on
+ * it.
  */
 #pragma once
 #include "core/job/job.h"
 #include "core/model/model.h"
 #include "core/job/trainable.h"
 
-/* Into how many micro-batches a step of so many tokens and rows is cut: a power of two, enough that one holds about
- * `target` tokens, and four where there are as many rows, so that pipelines and replicas have something to share. */
+/* Into how many micro-batches a step of so many tokens and rows is cut: a power of two, enough that
+ * one holds about `target` tokens, and four where there are as many rows, so that pipelines and
+ * replicas have something to share. */
 int parallel_shape_micro_batches(long tokens, int target, int n_rows);
 
 struct parallel_shape_limits {
@@ -20,12 +23,13 @@ struct parallel_shape_limits {
     double worker_bytes; /* memory that each worker may take; 0: not known */
 };
 
-/* What a stage that holds `layers` layers takes: weights, and activations with gradients. ends: it holds the embedding
- * or the head. */
+/* What a stage that holds `layers` layers takes: weights, and activations with gradients. ends: it
+ * holds the embedding or the head. */
 void parallel_shape_stage_bytes(const struct job *job, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
                                 bool ends, double *ret_weights, double *ret_rest);
 
-/* Sets job->stages and job->replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be shared out so. */
+/* Sets job->stages and job->replicas where they are 0, for N workers. ERR_INVALID in words where N
+ * cannot be shared out so. */
 int parallel_shape_choose(struct job *job, const struct model_config *c, const struct trainable *t,
                           const struct parallel_shape_limits *limits, int workers, struct err *err);

@@ -1,9 +1,9 @@
 /* core/job/trainable.h - where each trained number lies.
  *
- * All trained numbers of a job are one flat f32 vector. Adapted maps stand in order of layer, then of module_kind; each
- * contributes A (r, m), B (n, r) and, for lora-dash, c (k), in this order. The layers of a stage are
- * consecutive, so a stage's share is one slice. Gradients and Adam's moments have the same layout.
- * Before the directions are known c is 0 and its gradient is 0.
+ * All trained numbers of a job are one flat f32 vector. Adapted maps stand in order of layer, then
+ * of module_kind; each contributes A (r, m), B (n, r) and, for lora-dash, c (k), in this order. The
+ * layers of a stage are consecutive, so a stage's share is one slice. Gradients and Adam's moments
+ * have the same layout. Before the directions are known c is 0 and its gradient is 0.
  */
 #pragma once
 #include "core/err.h"

@@ -1,5 +1,5 @@
-/* core/model/model.c - see model.h. Owns the open files and, resolved once at open, where every weight
- * lies.
+/* core/model/model.c - see model.h. Owns the open files and, resolved once at open, where every
+ * weight lies.
  *
  * GGUF's converter stores the rows of a q or k head of D rows interleaved, the two halves that rope
  * turns against each other side by side: GGUF row h*D + 2j + i is HF row h*D + i*D/2 + j, i in {0,

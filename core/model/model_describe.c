@@ -1,5 +1,5 @@
-/* core/model/model_describe.c - a model's description: config.json or a GGUF's keys, checked value by
- * value.
+/* core/model/model_describe.c - a model's description: config.json or a GGUF's keys, checked value
+ * by value.
  *
  * A setting that would change the computation and that we do not compute is refused by name; a
  * setting that does not (dropout, initialiser, cache) is not looked at. Defaults are those of

@@ -1,4 +1,5 @@
-/* core/model/model_identity.c - see model_identity.h. The facts are a table, so that one that differs can be named. */
+/* core/model/model_identity.c - see model_identity.h. The facts are a table, so that one that
+ * differs can be named. */
 #include "core/model/model_identity.h"
 #include "core/model/model_impl.h"
 #include "core/tensor/tensorfile_impl.h"

@@ -1,9 +1,10 @@
 /* core/model/model_identity.h - whether two nodes see the same model under the same path.
  *
- * An identity is taken from an open model, without reading all of a large one: all facts of its description, the names, types,
- * shapes and sizes of its tensors and files, and its weights: every byte up to MODEL_WHOLE_MAX in all, above that blocks
- * spread evenly over each tensor. Times are not part of it, since copies on local disks differ in them. Structs of one build
- * may be sent as they are.
+ * An identity is taken from an open model, without reading all of a large one: all facts of its
+ * description, the names, types, shapes and sizes of its tensors and files, and its weights: every
+ * byte up to MODEL_WHOLE_MAX in all, above that blocks spread evenly over each tensor. Times are
+ * not part of it, since copies on local disks differ in them. Structs of one build may be sent as
+ * they are.
  */
 #pragma once
 #include "core/model/model.h"
@@ -19,7 +20,7 @@ struct model_identity {
 
 int model_identify(const struct model *model, struct model_identity *ret, struct err *err);
 
-/* What the model `there` has and the one `here` has not: "has 6 layers there but 8"; false where they are the same. Any bytes
- * may be in `here`. */
+/* What the model `there` has and the one `here` has not: "has 6 layers there but 8"; false where
+ * they are the same. Any bytes may be in `here`. */
 bool model_identity_differs(const struct model_identity *there, const struct model_identity *here,
                             char *ret_text, size_t size);

@@ -1,5 +1,5 @@
-/* core/model/model_impl.h - what model.c shares with model_describe.c and model_files.c and no one else
- * sees.
+/* core/model/model_impl.h - what model.c shares with model_describe.c and model_files.c and no one
+ * else sees.
  *
  * Each adds what is wrong to problems and returns ERR_INVALID if it added any; other codes are
  * failures that are not the input's.

@@ -1,5 +1,5 @@
-/* core/slurm/environment.h - what the environment of a process says of the Slurm job, and the launch
- * of MPI, that it belongs to. */
+/* core/slurm/environment.h - what the environment of a process says of the Slurm job, and the
+ * launch of MPI, that it belongs to. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* core/slurm/script.c - see batch.h. The script's second part is script_body.sh, which is the same for all jobs; what is
- * written here are the #SBATCH lines and the variables. */
+/* core/slurm/script.c - see batch.h. The script's second part is script_body.sh, which is the same
+ * for all jobs; what is written here are the #SBATCH lines and the variables. */
 #include "core/slurm/script.h"
 #include "core/slurm/environment.h"
 #include "core/slurm/script_body.h"
@@ -63,7 +63,8 @@ static bool starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* sbatch lets a variable win over an #SBATCH line. A user's default stays one where the job file says nothing. */
+/* sbatch lets a variable win over an #SBATCH line. A user's default stays one where the job file
+ * says nothing. */
 static bool is_wanted(const char *variable, const struct job *job)
 {
     if (starts_with(variable, "SLURM_CONF="))
@@ -133,8 +134,8 @@ static void put_name(struct buf *b, const char *name)
     buf_puts(b, "\n");
 }
 
-/* In file names Slurm replaces %j and its like, "%%" by "%"; but in one with a backslash nothing, and a backslash there
- * stands for the next byte (measured with 22.05). */
+/* In file names Slurm replaces %j and its like, "%%" by "%"; but in one with a backslash nothing,
+ * and a backslash there stands for the next byte (measured with 22.05). */
 static void put_log(struct buf *b, const char *output)
 {
     const char special = strchr(output, '\\') ? '\\' : '%';
@@ -162,7 +163,8 @@ static void put_nodes(struct buf *b, const struct job *job)
         buf_printf(b, "#SBATCH --nodes=%d\n", least);
     else
         buf_printf(b, "#SBATCH --nodes=%d-%d\n", least, most);
-    /* One task a node, whatever it will run: of a range, Slurm gives as many as it can only where it need not count tasks. */
+    /* One task a node, whatever it will run: of a range, Slurm gives as many as it can only where
+     * it need not count tasks. */
     if (job->slurm.cpus_per_task)
         buf_printf(b, "#SBATCH --cpus-per-task=%d\n",
                    job->slurm.cpus_per_task * job->slurm.workers_per_node);

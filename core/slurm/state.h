@@ -1,7 +1,7 @@
 /* core/slurm/state.h - what squeue and sbatch say, understood; and nothing that acts.
  *
- * squeue is asked for `%i|%T|%r|%N|%k` (id, state, reason, nodes, comment), a line a job. A job of ours has the comment
- * "dash:<mark>".
+ * squeue is asked for `%i|%T|%r|%N|%k` (id, state, reason, nodes, comment), a line a job. A job of
+ * ours has the comment "dash:<mark>".
  */
 #pragma once
 #include "core/slurm/script.h"
@@ -45,8 +45,8 @@ bool slurm_is_over(enum slurm_state state);
 /* Parses one line; false where it is none. */
 bool slurm_parse(const char *line, struct slurm_row *ret);
 
-/* The row of a job in squeue's output, by its mark or, where a site rewrites comments, its id (0: not known): one that is
- * not over before one that is, else the newest. False: none. */
+/* The row of a job in squeue's output, by its mark or, where a site rewrites comments, its id (0:
+ * not known): one that is not over before one that is, else the newest. False: none. */
 bool slurm_find(const char *output, const char *mark, int64_t id, struct slurm_row *ret);
 
 /* "waits in Slurm's queue as job 17: for nodes to become free (Resources)" */
@@ -54,5 +54,6 @@ void slurm_describe(const struct slurm_row *row, char *text, size_t size);
 
 /* What a failed command says, in one line, without Slurm's prefixes. */
 void slurm_words(const char *said, char *text, size_t size);
-/* Whether the command may succeed later: the controller is away, or a limit on the number of jobs is reached. */
+/* Whether the command may succeed later: the controller is away, or a limit on the number of jobs
+ * is reached. */
 bool slurm_may_pass(const char *said);

@@ -1,5 +1,6 @@
-/* core/tensor/tensorfile.c - see tensorfile.h. Owns the map and the lookup; the two formats are parsed in
- * gguf.c and safetensors.c. Lookup by name is a binary search in an index sorted once at open. */
+/* core/tensor/tensorfile.c - see tensorfile.h. Owns the map and the lookup; the two formats are
+ * parsed in gguf.c and safetensors.c. Lookup by name is a binary search in an index sorted once at
+ * open. */
 #include "core/tensor/tensorfile.h"
 #include "core/tensor/dequant.h"
 #include "core/file.h"

@@ -1,4 +1,5 @@
-/* core/tensor/tensorfile_impl.h - what tensorfile.c shares with its two parsers and no one else sees.
+/* core/tensor/tensorfile_impl.h - what tensorfile.c shares with its two parsers and no one else
+ * sees.
  *
  * A parser fills tensors, kvs and gguf from bytes; it has checked that every tensor's data lies
  * within the file and has as many bytes as its shape and type ask for. What holds for both kinds of

@@ -1,4 +1,5 @@
-/* core/text/bpe.h - merging the bytes of one piece of text to tokens (Sennrich et al. 2016), O(n log n).
+/* core/text/bpe.h - merging the bytes of one piece of text to tokens (Sennrich et al. 2016), O(n
+ * log n).
  */
 #pragma once
 #include "core/text/token_list.h"

@@ -1,6 +1,6 @@
-/* core/text/dataset.c - see dataset.h. A file is read row by row; each row is checked, tokenised in a
- * scratch list and copied to the arena. A row with a problem is told and left out: what comes after
- * it is checked all the same.
+/* core/text/dataset.c - see dataset.h. A file is read row by row; each row is checked, tokenised in
+ * a scratch list and copied to the arena. A row with a problem is told and left out: what comes
+ * after it is checked all the same.
  */
 #define XXH_STATIC_LINKING_ONLY /* the state on the stack */
 #include "core/text/dataset.h"

@@ -6,7 +6,8 @@
  * model's end token; the completion and that end token are what is trained (train_on_prompt:
  * everything but the first token). Rows longer than max_tokens are cut at the end and counted.
  *
- *   labels[i] is the target for position i, predicted from position i-1; -100: not trained. labels[0] can never be
+ *   labels[i] is the target for position i, predicted from position i-1; -100: not trained.
+ *   labels[0] can never be
  *   trained and reads as -100.
  */
 #pragma once

@@ -1,5 +1,5 @@
-/* core/text/dataset_impl.h - what dataset.c (files, arena, counts) shares with dataset_rows.c (what a
- * row says, what is wrong with it). */
+/* core/text/dataset_impl.h - what dataset.c (files, arena, counts) shares with dataset_rows.c (what
+ * a row says, what is wrong with it). */
 #pragma once
 #include "core/text/dataset.h"
 #include "core/pool.h"

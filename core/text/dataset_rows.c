@@ -1,5 +1,5 @@
-/* core/text/dataset_rows.c - what a row says in each of the five formats, as ids and labels, and what is
- * wrong with it. */
+/* core/text/dataset_rows.c - what a row says in each of the five formats, as ids and labels, and
+ * what is wrong with it. */
 #include "core/text/dataset_impl.h"
 #include <stdarg.h>
 #include <stdio.h>

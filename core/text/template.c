@@ -1,5 +1,5 @@
-/* core/text/template.c - see template.h. A template is a sequence of pieces, each tokenised by itself
- * and trained or not. */
+/* core/text/template.c - see template.h. A template is a sequence of pieces, each tokenised by
+ * itself and trained or not. */
 #include "core/text/template.h"
 #include <stdlib.h>
 #include <string.h>

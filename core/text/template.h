@@ -1,8 +1,10 @@
 /* core/text/template.h - how the texts of a row become token ids.
  *
  *   plain    tokens(prompt) | tokens(completion) end
- *   alpaca   the wording of Stanford Alpaca (Taori et al. 2023), with and without an input, likewise
- *   chatml   <|im_start|>ROLE\nTEXT<|im_end|>\n ... ; a completion ends with <|im_end|>; no system message is added
+ *   alpaca   the wording of Stanford Alpaca (Taori et al. 2023), with and without an input,
+ *            likewise
+ *   chatml   <|im_start|>ROLE\nTEXT<|im_end|>\n ... ; a completion ends with <|im_end|>; no system
+ *            message is added
  *
  * What stands right of the bar is trained; in a conversation, that is every assistant's text and
  * its <|im_end|>. Trained and other texts are tokenised apart.

@@ -1,5 +1,5 @@
-/* core/text/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what a
- * call needs beside is its own. */
+/* core/text/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what
+ * a call needs beside is its own. */
 #include "core/text/tokenizer.h"
 #include "core/text/bpe.h"
 #include "core/text/tokenizer_impl.h"

@@ -1,5 +1,5 @@
-/* core/text/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the tokenizer_config.json beside
- * it.
+/* core/text/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the tokenizer_config.json
+ * beside it.
  *
  * Every component of the file is either done exactly or refused by name. Not looked at are
  * truncation and padding (we do neither), the decoder (byte-level BPE has but one) and what a

@@ -1,6 +1,6 @@
-/* core/text/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and are
- * probed linearly. Hashes have a random seed: a file cannot be made whose tokens or merges all meet
- * in one place, which would take the square of their number in time. */
+/* core/text/vocab.c - see vocab.h. Both tables are twice as large as what they hold, or more, and
+ * are probed linearly. Hashes have a random seed: a file cannot be made whose tokens or merges all
+ * meet in one place, which would take the square of their number in time. */
 #include "core/text/vocab.h"
 #include <stdlib.h>
 #include <string.h>

@@ -39,12 +39,13 @@ enum {
     VOCAB_TOKEN_MAX = 1 << 20 /* bytes of a token */
 };
 
-/* Room for ids 0 to n - 1 and n_merges merges, VOCAB_MAX of each at most (ERR_INVALID). Undone by vocab_free(), on failure too. */
+/* Room for ids 0 to n - 1 and n_merges merges, VOCAB_MAX of each at most (ERR_INVALID). Undone by
+ * vocab_free(), on failure too. */
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err);
 void vocab_free(struct vocab *v);
 
-/* Gives id to the text. Refuses an id that is not below n or that another text has; of two ids of one text
- * the later is found. */
+/* Gives id to the text. Refuses an id that is not below n or that another text has; of two ids of
+ * one text the later is found. */
 int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err *err);
 /* The id of the text, or -1. */
 int vocab_find(const struct vocab *v, const char *text, size_t len);

@@ -1,5 +1,5 @@
-/* daemon/coordinator/checkpoint.c - see checkpoint.h. Everything the thread shares is guarded by the lock; `busy` says that the bytes
- * are the thread's. */
+/* daemon/coordinator/checkpoint.c - see checkpoint.h. Everything the thread shares is guarded by
+ * the lock; `busy` says that the bytes are the thread's. */
 #include "daemon/coordinator/checkpoint.h"
 #include "core/file.h"
 #include <dirent.h>
@@ -108,7 +108,8 @@ static int list_checkpoints(const char *folder, struct listing *ret, struct err 
     return 0;
 }
 
-/* Keeps the newest of those up to `step`, which has just been written: a newer one is not of this run. */
+/* Keeps the newest of those up to `step`, which has just been written: a newer one is not of this
+ * run. */
 static void remove_old(const char *folder, int step)
 {
     struct listing l;

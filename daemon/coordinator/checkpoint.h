@@ -1,8 +1,8 @@
 /* daemon/coordinator/checkpoint.h - checkpoints on disk, written behind the training's back.
  *
- * Files are <folder>/step-<n>.checkpoint. One thread writes: temporary file, fsync, rename, fsync of the folder; then all
- * but the newest two are removed. The training waits for n before it writes down that n + 1 is done, so that a crash
- * repeats at most one step that was done.
+ * Files are <folder>/step-<n>.checkpoint. One thread writes: temporary file, fsync, rename, fsync
+ * of the folder; then all but the newest two are removed. The training waits for n before it writes
+ * down that n + 1 is done, so that a crash repeats at most one step that was done.
  */
 #pragma once
 #include "core/buf.h"
@@ -12,15 +12,16 @@
 struct checkpoint;
 
 int checkpoint_open(const char *folder, struct checkpoint **ret, struct err *err);
-/* Takes the bytes of step `step`; *bytes is empty afterwards. metrics_fd, unless -1, is synced before the checkpoint gets its
- * name. An error is that of the write before. */
+/* Takes the bytes of step `step`; *bytes is empty afterwards. metrics_fd, unless -1, is synced
+ * before the checkpoint gets its name. An error is that of the write before. */
 int checkpoint_submit(struct checkpoint *c, int step, struct buf *bytes, int metrics_fd,
                       struct err *err);
 /* Waits until what was submitted is durable. */
 int checkpoint_wait(struct checkpoint *c, struct err *err);
 void checkpoint_close(struct checkpoint *c); /* NULL-safe; waits */
 
-/* Loads the newest checkpoint of `folder` that is whole into s. *ret_found: there was one. A damaged one is told in
- * `notices` (a line each) and the one before is used; all damaged, or another job's, is an error. */
+/* Loads the newest checkpoint of `folder` that is whole into s. *ret_found: there was one. A
+ * damaged one is told in `notices` (a line each) and the one before is used; all damaged, or
+ * another job's, is an error. */
 int checkpoint_load(const char *folder, struct state *s, const struct state_identity *identity,
                     bool *ret_found, struct buf *notices, struct err *err);

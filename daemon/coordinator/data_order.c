@@ -41,7 +41,8 @@ void data_order_close(struct data_order *o)
     *o = (struct data_order){0};
 }
 
-/* Uniform in [0, n): 64 random bits leave a bias below 2^-32 for any data set that fits a 32-bit row number. */
+/* Uniform in [0, n): 64 random bits leave a bias below 2^-32 for any data set that fits a 32-bit
+ * row number. */
 static long draw_below(struct rng_key key, long pass, long i, long n)
 {
     uint32_t counter[4] = {(uint32_t)i, (uint32_t)pass, (uint32_t)(pass >> 32), 0}, words[4];
@@ -68,7 +69,8 @@ static void permute(struct data_order *o, long pass)
     o->pass = pass;
 }
 
-/* Rows that a forward pass needs of an example: up to the one that predicts the last trained token. */
+/* Rows that a forward pass needs of an example: up to the one that predicts the last trained token.
+ */
 static int useful_rows(const struct example *e)
 {
     int last = e->n - 1;
@@ -106,7 +108,8 @@ static int pack_micro(const struct dataset *data, const int32_t *rows, int first
     return out->failed ? err_nomem(err, out->cap) : 0;
 }
 
-/* The end of run i of n: at the row where i + 1 shares of all tokens are reached, leaving a row for each later run. */
+/* The end of run i of n: at the row where i + 1 shares of all tokens are reached, leaving a row for
+ * each later run. */
 static int run_end(const struct data_order *o, const int32_t *rows, int n_rows, long tokens, int i,
                    int n, int first, long *done)
 {

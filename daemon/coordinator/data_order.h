@@ -1,10 +1,10 @@
 /* daemon/coordinator/data_order.h - which rows a step trains on, and how they are packed.
  *
- * Both follow from the job alone, never from the number of workers, so that every sharding does the same sums.
- * Rows: with shuffle, pass e over the data is permutation e of the seed; without, file order, wrapping round. Rows
- * in which nothing is trained are left out.
- * Packing: an example is cut behind its last trained token and loses that token (which nothing follows). The step's
- * rows, in order, are cut into n runs of about equal length (parallel_shape_micro_batches()).
+ * Both follow from the job alone, never from the number of workers, so that every sharding does the
+ * same sums. Rows: with shuffle, pass e over the data is permutation e of the seed; without, file
+ * order, wrapping round. Rows in which nothing is trained are left out. Packing: an example is cut
+ * behind its last trained token and loses that token (which nothing follows). The step's rows, in
+ * order, are cut into n runs of about equal length (parallel_shape_micro_batches()).
  */
 #pragma once
 #include "core/buf.h"
@@ -44,5 +44,6 @@ int data_order_pack_rows(struct data_order *o, long first, struct packed_step *r
                          struct err *err);
 void packed_free(struct packed_step *p);
 
-/* Which of `replicas` (a power of two) does micro-batch i of n (a power of two): aligned runs, see core/tree.h. */
+/* Which of `replicas` (a power of two) does micro-batch i of n (a power of two): aligned runs, see
+ * core/tree.h. */
 int data_order_replica(int i, int n_micro, int replicas);

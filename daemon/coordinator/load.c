@@ -1,4 +1,5 @@
-/* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now has changed since. */
+/* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now
+ * has changed since. */
 #include "daemon/coordinator/load.h"
 #include "core/slurm/environment.h"
 #include "core/job/job_read.h"

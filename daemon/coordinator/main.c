@@ -1,5 +1,6 @@
-/* daemon/coordinator/main.c - dash-coordinator, rank 0 of a job. Exit codes: 0 the adapter is written, 3 stopped after a
- * checkpoint, 1 failed. SIGTERM, SIGINT and SIGUSR1, which srun and mpirun pass on to all ranks: finish the step, write a checkpoint, end. */
+/* daemon/coordinator/main.c - dash-coordinator, rank 0 of a job. Exit codes: 0 the adapter is
+ * written, 3 stopped after a checkpoint, 1 failed. SIGTERM, SIGINT and SIGUSR1, which srun and
+ * mpirun pass on to all ranks: finish the step, write a checkpoint, end. */
 #include "core/build.h"
 #include "core/log.h"
 #include "daemon/coordinator/train.h"

@@ -1,7 +1,9 @@
 /* daemon/coordinator/optimizer.h - from a summed gradient to the next parameters.
  *
- *   clip      g *= min(1, clip / (|g| + 1e-6)), |g| over all trained numbers  (torch.nn.utils.clip_grad_norm_)
- *   AdamW     torch.optim.AdamW (Loshchilov & Hutter 2019, algorithm 2), f32 state, arithmetic in double
+ *   clip      g *= min(1, clip / (|g| + 1e-6)), |g| over all trained numbers
+ *             (torch.nn.utils.clip_grad_norm_)
+ *   AdamW     torch.optim.AdamW (Loshchilov & Hutter 2019, algorithm 2), f32 state, arithmetic in
+ *             double
  *   schedule  transformers.get_scheduler
  */
 #pragma once

@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Keeps the leading rows 1, 2, ... up to `step`, as long as they are right. Returns the length of the text they take. */
+/* Keeps the leading rows 1, 2, ... up to `step`, as long as they are right. Returns the length of
+ * the text they take. */
 static size_t keep_rows(const char *text, size_t len, int step, struct step_row *rows, int *n)
 {
     size_t at = 0;

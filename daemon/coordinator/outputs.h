@@ -1,5 +1,6 @@
-/* daemon/coordinator/outputs.h - what the user finds in the output folder: metrics.jsonl, directions.json, adapter/,
- * outcome.json. Everything but metrics.jsonl is written durably, whole or not at all.
+/* daemon/coordinator/outputs.h - what the user finds in the output folder: metrics.jsonl,
+ * directions.json, adapter/, outcome.json. Everything but metrics.jsonl is written durably, whole
+ * or not at all.
  */
 #pragma once
 #include "core/err.h"
@@ -7,8 +8,8 @@
 #include "daemon/coordinator/report.h"
 #include "daemon/coordinator/state.h"
 
-/* metrics.jsonl, a row a step. Rows past `step` are cut off at open (they will be made again, equal); those that stay are
- * handed back for the report: *ret_rows is the caller's. */
+/* metrics.jsonl, a row a step. Rows past `step` are cut off at open (they will be made again,
+ * equal); those that stay are handed back for the report: *ret_rows is the caller's. */
 struct metrics {
     int fd;
     char *path;
@@ -21,10 +22,11 @@ void metrics_close(struct metrics *m);
 /* {module: {indices, delta, sigma, coefficient}} */
 int write_directions(const char *output, const struct state *s, struct err *err);
 
-/* adapter/: after identification the delta [s B | U diag(c)] [A ; V^T] as a LoRA of rank r + k = alpha; before it, and for
- * plain LoRA, A and B with the job's own alpha. */
+/* adapter/: after identification the delta [s B | U diag(c)] [A ; V^T] as a LoRA of rank r + k =
+ * alpha; before it, and for plain LoRA, A and B with the job's own alpha. */
 int write_adapter(const struct job *job, const struct state *s, struct err *err);
 
-/* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked: dashd had it stop. */
+/* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked:
+ * dashd had it stop. */
 int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
                   struct err *err);

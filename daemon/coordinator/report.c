@@ -8,8 +8,8 @@
  *
  * Notices and the phase are told again after each dial; dashd knows those that it has. A connection
  * that breaks at any point is dialled again, and everything unanswered is told again, Ended too.
- * Before each round of dials the contact file is read again: a dashd that was restarted may be elsewhere. Its addresses are
- * tried in order, beginning with the one that answered last.
+ * Before each round of dials the contact file is read again: a dashd that was restarted may be
+ * elsewhere. Its addresses are tried in order, beginning with the one that answered last.
  */
 #include "daemon/coordinator/report.h"
 #include "proto/channel.h"

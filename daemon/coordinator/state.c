@@ -1,4 +1,5 @@
-/* daemon/coordinator/state.c - see state.h: making and initialising. The checkpoint's form is in state_file.c. */
+/* daemon/coordinator/state.c - see state.h: making and initialising. The checkpoint's form is in
+ * state_file.c. */
 #include "daemon/coordinator/state.h"
 #include "core/model/adapter.h"
 #include "core/rng.h"

@@ -1,7 +1,9 @@
-/* daemon/coordinator/state.h - everything that training has made so far, and nothing else: what a checkpoint holds.
+/* daemon/coordinator/state.h - everything that training has made so far, and nothing else: what a
+ * checkpoint holds.
  *
  *   params, m, v   one vector each, laid out as core/job/trainable.h says
- *   step           optimizer steps applied; also the data cursor, since the data order is a function of it
+ *   step           optimizer steps applied; also the data cursor, since the data order is a
+ *                  function of it
  *   directions     once identified (step >= t): never chosen again
  */
 #pragma once
@@ -30,7 +32,8 @@ struct state {
 /* All zero. */
 int state_open(const struct trainable *layout, struct state *ret, struct err *err);
 void state_close(struct state *s);
-/* A ~ U(-1/sqrt(m), 1/sqrt(m)), which is kaiming_uniform(a = sqrt 5); B = 0. Or A and B of the start adapter. */
+/* A ~ U(-1/sqrt(m), 1/sqrt(m)), which is kaiming_uniform(a = sqrt 5); B = 0. Or A and B of the
+ * start adapter. */
 int state_init(struct state *s, const struct job *job, const struct model_config *config,
                struct err *err);
 
@@ -43,12 +46,14 @@ struct state_identity {
     int prelaunch_steps; /* the directions are known from this step on, unless the job has none */
 };
 
-/* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a safetensors image. ERR_INVALID when
- * a number is not finite: such a state could not be read back. */
+/* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a
+ * safetensors image. ERR_INVALID when a number is not finite: such a state could not be read back.
+ */
 int state_encode(const struct state *s, const struct state_identity *identity, struct buf *out,
                  struct err *err);
-/* Replaces s, whose layout it must fit, by the checkpoint of step `step`; on failure s is as before. ERR_INVALID when the
- * bytes are damaged or a number in them is out of range, ERR_STATE when they are another job's. `name` is for messages. */
+/* Replaces s, whose layout it must fit, by the checkpoint of step `step`; on failure s is as
+ * before. ERR_INVALID when the bytes are damaged or a number in them is out of range, ERR_STATE
+ * when they are another job's. `name` is for messages. */
 int state_decode(struct state *s, const struct state_identity *identity, int step,
                  const void *bytes, size_t len, const char *name, struct err *err);
 /* Whether a checkpoint of this layout can have so many bytes. */

@@ -1,10 +1,12 @@
 /* daemon/coordinator/state_file.c - a checkpoint's bytes.
  *
- *   magic "DASHCKPT", u32 version, u32 zero, u64 length and two u64 of XXH3-128 of the payload; then the payload, a
- *   safetensors image: params, m, v (count), and once identified indices (n, k), delta, sigma (n, k), next_delta (n),
- *   U (sum of rows, k), V (sum of columns, k), maps one after the other.
+ *   magic "DASHCKPT", u32 version, u32 zero, u64 length, two u64 of XXH3-128 of the payload;
+ *   then the payload, a safetensors image: params, m, v (count), and once identified
+ *   indices (n, k), delta, sigma (n, k), next_delta (n), U (sum of rows, k),
+ *   V (sum of columns, k), maps one after the other.
  *
- * The checksum finds damage, not a wrong writer: after it every number is checked too, and only then copied.
+ * The checksum finds damage, not a wrong writer: after it every number is checked too, and only
+ * then copied.
  */
 #include "core/tensor/tensorfile.h"
 #include "daemon/coordinator/state.h"

@@ -1,4 +1,5 @@
-/* daemon/coordinator/train_impl.h - what train.c (the steps) and train_start.c (everything before the first) share. */
+/* daemon/coordinator/train_impl.h - what train.c (the steps) and train_start.c (everything before
+ * the first) share. */
 #pragma once
 #include "core/buf.h"
 #include "daemon/coordinator/checkpoint.h"
@@ -26,6 +27,6 @@ struct train {
     struct buf bytes; /* of the checkpoint being built */
 };
 
-/* Locks the folder, loads, sets the workers up, goes on from a checkpoint or initialises, opens the outputs and the report. What
- * was opened is the caller's to close, also on failure. */
+/* Locks the folder, loads, sets the workers up, goes on from a checkpoint or initialises, opens the
+ * outputs and the report. What was opened is the caller's to close, also on failure. */
 int train_start(struct train *t, struct err *err);

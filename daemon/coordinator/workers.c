@@ -94,7 +94,8 @@ static int check_answer(const struct workers *w, const struct rank_message *m, e
     return ranks_accuse(w->ranks, m->source, err);
 }
 
-/* The next answer with this tag, from any worker that is not among those that have answered; *answered has a flag for each rank. */
+/* The next answer with this tag, from any worker that is not among those that have answered;
+ * *answered has a flag for each rank. */
 static int next_answer(struct workers *w, enum rank_tag tag, bool *answered,
                        struct rank_message *ret, struct err *err)
 {
@@ -113,7 +114,8 @@ static int next_answer(struct workers *w, enum rank_tag tag, bool *answered,
     return 0;
 }
 
-/* A flag for each rank that may answer, by its number; the caller frees it. NULL for lack of memory. */
+/* A flag for each rank that may answer, by its number; the caller frees it. NULL for lack of
+ * memory. */
 static bool *nobody_has_answered(const struct workers *w)
 {
     return calloc((size_t)count(w) + 1, sizeof(bool));
@@ -291,7 +293,8 @@ static int read_answer(const struct workers *w, struct rank_message *m, const st
     return 0;
 }
 
-/* Sums a stage's gradients over the replicas, and the losses, in an order that does not depend on who came first. */
+/* Sums a stage's gradients over the replicas, and the losses, in an order that does not depend on
+ * who came first. */
 static int sum_stage(struct workers *w, const struct step_answer *answers, int stage,
                      float *gradient, double *loss, struct err *err)
 {
@@ -366,7 +369,8 @@ static void take_map(struct state *s, int map, const struct rank_directions_view
     memcpy(chosen->V, v->V, k * (size_t)s->layout->maps[map].columns * sizeof(*chosen->V));
 }
 
-/* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once, in rising order. */
+/* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once,
+ * in rising order. */
 static int take_maps(const struct workers *w, const struct rank_message *m, struct state *s,
                      struct err *err)
 {

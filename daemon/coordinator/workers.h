@@ -1,8 +1,10 @@
-/* daemon/coordinator/workers.h - the worker ranks as the coordinator uses them (messages: proto/ranks.h).
+/* daemon/coordinator/workers.h - the worker ranks as the coordinator uses them (messages:
+ * proto/ranks.h).
  *
- * Worker replica * stages + stage is rank 1 + that. Every call waits for all answers; a worker that answers with a sentence
- * of its own (RANK_ERROR) makes the call fail with that sentence, and ERR_PEER, or ERR_INVALID where the next launch would meet
- * the same. So does a wrong message, with the rank's name and ERR_PEER: a bit may have flipped on its way.
+ * Worker replica * stages + stage is rank 1 + that. Every call waits for all answers; a worker that
+ * answers with a sentence of its own (RANK_ERROR) makes the call fail with that sentence, and
+ * ERR_PEER, or ERR_INVALID where the next launch would meet the same. So does a wrong message, with
+ * the rank's name and ERR_PEER: a bit may have flipped on its way.
  */
 #pragma once
 #include "core/job/job.h"
@@ -29,12 +31,13 @@ int workers_open(struct workers *w, struct ranks *ranks, const struct job *job,
                  double trained_fraction, struct err *err);
 void workers_close(struct workers *w);
 
-/* Sends the setup and waits until all are ready. model: as it is on this node; a worker that finds another is ERR_INVALID.
- * ret_weights: the model's hash, 32 hex digits. */
+/* Sends the setup and waits until all are ready. model: as it is on this node; a worker that finds
+ * another is ERR_INVALID. ret_weights: the model's hash, 32 hex digits. */
 int workers_set_up(struct workers *w, const struct job *job, const struct model *model,
                    const char *cache, char ret_weights[33], struct err *err);
 
-/* One step: writes the summed gradient (layout->count) and the summed loss. gradient NULL: forward only. */
+/* One step: writes the summed gradient (layout->count) and the summed loss. gradient NULL: forward
+ * only. */
 int workers_step(struct workers *w, const struct state *s, const struct packed_step *packed,
                  int step, float *gradient, double *ret_loss, struct err *err);
 

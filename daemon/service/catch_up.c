@@ -34,7 +34,8 @@ static int add(struct rows *rows, const struct step_row *row, struct err *err)
     return 0;
 }
 
-/* A line without its end is one that was being written. *ret_used: bytes of the lines that were taken. */
+/* A line without its end is one that was being written. *ret_used: bytes of the lines that were
+ * taken. */
 static int read_lines(const char *text, size_t len, const struct wanted *w, struct rows *rows,
                       size_t *ret_used, struct err *err)
 {

@@ -1,4 +1,5 @@
-/* daemon/service/catch_up.h - the steps that a job took while no dashd listened, and nobody is left to tell.
+/* daemon/service/catch_up.h - the steps that a job took while no dashd listened, and nobody is left
+ * to tell.
  *
  *   metrics.jsonl   {"step": 1, "loss": ..., "phase": "dash"}, a line a step, in their order
  *

@@ -1,6 +1,7 @@
-/* daemon/service/command.c - see command.h. A command is over when its process has ended and both of its pipes are at
- * their end, whichever comes last. It leads a process group, which is killed as a whole when it takes too long; a pipe that
- * somebody holds open even then is given up a second later. */
+/* daemon/service/command.c - see command.h. A command is over when its process has ended and both
+ * of its pipes are at their end, whichever comes last. It leads a process group, which is killed as
+ * a whole when it takes too long; a pipe that somebody holds open even then is given up a second
+ * later. */
 #include "daemon/service/command.h"
 #include "core/buf.h"
 #include "daemon/service/descriptors.h"

@@ -1,6 +1,8 @@
-/* daemon/service/command.h - a short-lived program whose words are of interest: sbatch, squeue, scancel.
+/* daemon/service/command.h - a short-lived program whose words are of interest: sbatch, squeue,
+ * scancel.
  *
- * No shell is involved. What it says is kept up to a limit; one that takes too long is killed and counts as failed.
+ * No shell is involved. What it says is kept up to a limit; one that takes too long is killed and
+ * counts as failed.
  */
 #pragma once
 #include "core/err.h"
@@ -26,13 +28,13 @@ struct command_group {
 
 typedef void command_fn(void *arg, const struct command_result *result);
 
-/* Starts argv[0], found in PATH, with this environment (NULL: ours) and standard input (NULL: none; copied). done is called once,
- * later; after a failure it is not. */
+/* Starts argv[0], found in PATH, with this environment (NULL: ours) and standard input (NULL: none;
+ * copied). done is called once, later; after a failure it is not. */
 int command_start(struct command_group *group, char *const *argv, char **env, const char *input,
                   int timeout_ms, command_fn *done, void *arg, struct err *err);
 
-/* Forgets all of the group: nothing more is told. Those without input are killed; one that was given some, and may have
- * done its work with it, goes on. */
+/* Forgets all of the group: nothing more is told. Those without input are killed; one that was
+ * given some, and may have done its work with it, goes on. */
 void command_abandon(struct command_group *group);
 /* Kills all of the group, with what they have started, and forgets them. */
 void command_kill(struct command_group *group);

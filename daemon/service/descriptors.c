@@ -1,5 +1,5 @@
-/* daemon/service/descriptors.c - see descriptors.h. Limits are the process's, and so is what is kept
- * here. */
+/* daemon/service/descriptors.c - see descriptors.h. Limits are the process's, and so is what is
+ * kept here. */
 #include "daemon/service/descriptors.h"
 #include <limits.h>
 #include <sys/resource.h>

@@ -11,7 +11,8 @@ void descriptors_raise(void);
 int descriptors_spawn(uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *options);
 
 int descriptors_limit(void);
-/* What a connection with this descriptor is to do: the lowest free number tells how many are in use.
- * Connections of strangers have half of them, so that there are always some for the user's own. */
+/* What a connection with this descriptor is to do: the lowest free number tells how many are in
+ * use. Connections of strangers have half of them, so that there are always some for the user's
+ * own. */
 enum descriptors_room { DESCRIPTORS_ROOM, DESCRIPTORS_MAKE_ROOM, DESCRIPTORS_REFUSE };
 enum descriptors_room descriptors_room(int fd, bool of_stranger);

@@ -1,6 +1,6 @@
 /* daemon/service/http2_limits.c - see http2_limits.h. A frame is 3 bytes of length, its type, its
- * flags and 4 bytes of stream, then the payload. Counts shrink with time, so that each is a limit on
- * bursts and on the rate. */
+ * flags and 4 bytes of stream, then the payload. Counts shrink with time, so that each is a limit
+ * on bursts and on the rate. */
 #include "daemon/service/http2_limits.h"
 
 enum { PREFACE_BYTES = 24, HEADER_BYTES = 9 };

@@ -1,7 +1,8 @@
-/* daemon/service/launch.h - what runs for a job, whoever started it: mpirun here (launch_local.h) or Slurm on its nodes
- * (launch_slurm.h).
+/* daemon/service/launch.h - what runs for a job, whoever started it: mpirun here (launch_local.h)
+ * or Slurm on its nodes (launch_slurm.h).
  *
- * The end is told once, by the launch_end_fn: from then on the output folder is nobody's and the launch is freed.
+ * The end is told once, by the launch_end_fn: from then on the output folder is nobody's and the
+ * launch is freed.
  */
 #pragma once
 #include "core/err.h"

@@ -1,5 +1,5 @@
-/* daemon/service/launch_local.h - a job's mpirun on this machine, from its start or its adoption to the end of its last
- * rank.
+/* daemon/service/launch_local.h - a job's mpirun on this machine, from its start or its adoption to
+ * the end of its last rank.
  *
  *   mpirun ... -np 1 dash-coordinator ... : -np N dash-worker
  *
@@ -8,8 +8,9 @@
  * made durable by the caller, and local_go() opens the gate. If dashd dies in between the gate
  * closes and the process ends having done nothing: whatever runs is in the store.
  *
- * The end is told when mpirun has gone and no process of its session is left (ranks that outlive their mpirun are
- * killed). Open MPI 4.1's mpirun may wait for ever for a rank that died while it started: one without ranks is killed.
+ * The end is told when mpirun has gone and no process of its session is left (ranks that outlive
+ * their mpirun are killed). Open MPI 4.1's mpirun may wait for ever for a rank that died while it
+ * started: one without ranks is killed.
  */
 #pragma once
 #include "daemon/service/launch.h"

@@ -17,7 +17,8 @@ struct process {
     uint64_t start;
 };
 
-/* Without allocating: a process that is there must not seem gone for lack of memory. Returns bytes. */
+/* Without allocating: a process that is there must not seem gone for lack of memory. Returns bytes.
+ */
 static size_t read_start(const char *path, char *to, size_t cap)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -101,8 +102,8 @@ struct strings {
     size_t at, len;
 };
 
-/* NULL after the last. What is longer than the buffer is dropped but for its end: neither a mark nor a program's name is
- * so long. */
+/* NULL after the last. What is longer than the buffer is dropped but for its end: neither a mark
+ * nor a program's name is so long. */
 static const char *next_string(struct strings *s)
 {
     const char *string, *end;

@@ -1,12 +1,13 @@
-/* daemon/service/restart.h - whether a job whose launch has died is launched again: a decision, and nothing that acts.
+/* daemon/service/restart.h - whether a job whose launch has died is launched again: a decision, and
+ * nothing that acts.
  *
  *   got on since the last death          the count begins anew
  *   the same words at the same step      REPEATS: another try would end there too
  *   max_restarts deaths without progress SPENT
  *   else                                 AGAIN, after a delay that doubles with each death
  *
- * A signal from outside (somebody's kill -9, the out-of-memory killer) says nothing about the step it
- * met: it is counted, but never taken for a repetition.
+ * A signal from outside (somebody's kill -9, the out-of-memory killer) says nothing about the step
+ * it met: it is counted, but never taken for a repetition.
  */
 #pragma once
 #include "daemon/service/store.h"

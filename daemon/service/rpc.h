@@ -10,8 +10,8 @@
  * (nothing is sent then). A handler without on_gone() just answers some time; answers to a client
  * that has gone are dropped.
  *
- * What strangers can cost is bounded: connections (listener.h), calls a connection, bytes a message,
- * the time until a request has arrived whole, and the memory of all of it.
+ * What strangers can cost is bounded: connections (listener.h), calls a connection, bytes a
+ * message, the time until a request has arrived whole, and the memory of all of it.
  *
  * Messages go out one at a time. A handler that has more to say than fits a few messages sends a
  * batch and goes on in on_writable(): so a client that reads slowly holds up nobody and costs no

@@ -103,9 +103,11 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
 /* Takes over row's strings on success. */
 int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err);
 int runs_cancel(struct run *run, struct err *err);
-/* The batch script of a run whose row says that it is external, which follows it from now on. Caller frees *ret_script. */
+/* The batch script of a run whose row says that it is external, which follows it from now on.
+ * Caller frees *ret_script. */
 int runs_write_script(struct run *run, char **ret_script, struct err *err);
-/* shape: what the job runs as from now on, or NULL for what it ran as; its text is taken over on success. */
+/* shape: what the job runs as from now on, or NULL for what it ran as; its text is taken over on
+ * success. */
 struct run_shape {
     char *job_yaml;
     int workers, max_restarts;

@@ -3,8 +3,9 @@
  * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid ->
  * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() goes on:
  *
- *   STARTING, no pid        nothing runs: to the queue again. A process may still stand at the gate, and hold the
- *                           folder's lock for the moment that it takes to notice: a folder found locked is tried again
+ *   STARTING, no pid        nothing runs: to the queue again. A process may still stand at the
+ *                           gate, and hold the folder's lock until it notices: a folder found
+ *                           locked is tried again
  *   a pid                   watched until it ends, whatever the state
  *   a pid that has gone     its outcome counts; STARTING without one never got past the gate, or
  *                           died at once: to the queue again
@@ -151,7 +152,8 @@ static void start_run(struct run *run)
 
 static int count_launches(const struct runs *r);
 
-/* The queued run that has waited longest, whose last launch is quite over, and for which there is room: Slurm has always. */
+/* The queued run that has waited longest, whose last launch is quite over, and for which there is
+ * room: Slurm has always. */
 static struct run *next_in_queue(struct runs *r)
 {
     bool room = count_launches(r) < r->options.max_running;

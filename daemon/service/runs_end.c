@@ -1,7 +1,8 @@
-/* daemon/service/runs_end.c - how runs end: what an end means, in words, and its commit. See runs.h.
+/* daemon/service/runs_end.c - how runs end: what an end means, in words, and its commit. See
+ * runs.h.
  *
- * An end comes from the coordinator (runs_ended()), or the launch is over and nobody has said how (runs_on_launch_end()).
- * A launch that died is followed by another as restart.h decides.
+ * An end comes from the coordinator (runs_ended()), or the launch is over and nobody has said how
+ * (runs_on_launch_end()). A launch that died is followed by another as restart.h decides.
  */
 #include "daemon/service/runs_impl.h"
 #include "core/clock.h"
@@ -120,8 +121,8 @@ enum run_event runs_resolve_event(const struct run *run, enum run_event event)
 }
 
 /* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
- * behind it is known when mpirun has ended; until then it stands in outcome.json, as does the reason
- * of a launch that was lost. */
+ * behind it is known when mpirun has ended; until then it stands in outcome.json, as does the
+ * reason of a launch that was lost. */
 static bool is_unasked(const struct run *run, enum run_event event)
 {
     return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;

@@ -21,8 +21,8 @@ int runs_transit(struct run *run, struct run_row *next, enum run_event event, co
 int runs_save(struct run *run, struct run_row *next, struct err *err);
 /* Commits the run's pending steps. */
 int runs_flush(struct run *run, struct err *err);
-/* Commits the steps of a launch that is over which nobody has told: its folder has them. Fails only when they cannot be
- * kept. */
+/* Commits the steps of a launch that is over which nobody has told: its folder has them. Fails only
+ * when they cannot be kept. */
 int runs_catch_up(struct run *run, struct err *err);
 /* The room for them, when no more can come: there are many jobs, and few that run. */
 void runs_free_pending(struct run *run);
@@ -35,7 +35,8 @@ void runs_changed(struct run *run);
 
 /* Launches what may be launched now. */
 void runs_schedule(struct runs *r);
-/* The same for one of Slurm's (runs_slurm.c): submits it, or follows what was submitted. Its folder is prepared. */
+/* The same for one of Slurm's (runs_slurm.c): submits it, or follows what was submitted. Its folder
+ * is prepared. */
 int runs_start_slurm(struct run *run, struct err *err);
 int runs_adopt_slurm(struct run *run, struct err *err);
 /* slurm_open()'s: tells all runs of Slurm's that its controller is away. arg is the runs. */
@@ -55,7 +56,8 @@ enum run_event runs_resolve_event(const struct run *run, enum run_event event);
 char *runs_explain_stop(const struct run *run);
 /* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
 void runs_end_by_death(struct run *run, char *reason, bool from_outside);
-/* What every end of a launch begins with; true where the run has ended before and is quite over now. */
+/* What every end of a launch begins with; true where the run has ended before and is quite over
+ * now. */
 bool runs_launch_is_over(struct run *run);
 /* A launch_end_fn; arg is the run. */
 void runs_on_launch_end(void *arg, const struct launch_end *end);

@@ -1,12 +1,17 @@
-/* daemon/service/runs_slurm.c - runs that Slurm launches: what its answers mean for them. See runs.h and slurm.h.
+/* daemon/service/runs_slurm.c - runs that Slurm launches: what its answers mean for them. See
+ * runs.h and slurm.h.
  *
- * The batch script (core/slurm/script.h) starts dead processes again and has Slurm queue the job again before its time limit,
- * so a launch here is the script's life, however often Slurm starts it:
+ * The batch script (core/slurm/script.h) starts dead processes again and has Slurm queue the job
+ * again before its time limit, so a launch here is the script's life, however often Slurm starts
+ * it:
  *
  *   in Slurm's queue     STARTING, with Slurm's reason; after it had run: RUN_REQUEUED
- *   running              STARTING until a report comes, or, unconnected, until metrics.jsonl has a row; then RUNNING
- *   over                 the outcome in the folder counts. Else, where somebody cancelled it in Slurm: CANCELLED; where Slurm
- *                        ended it (time limit, preemption, a dead node): submitted again, as after a death from outside
+ *   running              STARTING until a report comes, or, unconnected, until metrics.jsonl has a
+ *                        row; then RUNNING
+ *   over                 the outcome in the folder counts. Else, where somebody cancelled it in
+ *                        Slurm: CANCELLED; where Slurm
+ *                        ended it (time limit, preemption, a dead node): submitted again, as after
+ *                        a death from outside
  *   never got there      to the queue again, or FAILED in Slurm's words
  */
 #include "daemon/service/runs_impl.h"
@@ -24,8 +29,8 @@ enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10 };
 
 /* ---- while it is in Slurm's hands ---- */
 
-/* What the log says, since it last did so, of why Slurm took the nodes away; NULL: nothing. What led to a requeue counts
- * before the requeue. */
+/* What the log says, since it last did so, of why Slurm took the nodes away; NULL: nothing. What
+ * led to a requeue counts before the requeue. */
 static const char *why_requeued(const char *output, int64_t from)
 {
     static const struct {
@@ -164,8 +169,8 @@ static bool by_slurm(enum slurm_state state)
            state == SLURM_OVER;
 }
 
-/* The script has said what could not be done, or could not even say something: another would fare no better. Else
- * somebody has killed it. */
+/* The script has said what could not be done, or could not even say something: another would fare
+ * no better. Else somebody has killed it. */
 static bool has_given_up(const struct run *run)
 {
     struct buf log = {0};
@@ -229,7 +234,8 @@ static void end_never(struct run *run, const struct slurm_end *end)
 
 static int follow(struct run *run, struct err *err);
 
-/* A script ends well only with an outcome in the folder; over a network it may take a while until that is seen here. */
+/* A script ends well only with an outcome in the folder; over a network it may take a while until
+ * that is seen here. */
 static bool is_late(struct run *run, const struct slurm_end *end)
 {
     enum run_event event;

@@ -1,13 +1,17 @@
 /* daemon/service/slurm.h - the jobs that dashd has in Slurm: submitted, followed, cancelled.
  *
- *   submit     sbatch, the script (core/slurm/script.h) on its standard input; at most SENDING_MAX at a time
- *   follow     one squeue for all, every poll_s seconds at most; sooner after a submission, a stop or a report
- *   stop       scancel: TERM to the batch script alone while it runs, so that it ends after a checkpoint
+ *   submit     sbatch, the script (core/slurm/script.h) on its standard input; at most SENDING_MAX
+ *              at a time
+ *   follow     one squeue for all, every poll_s seconds at most; sooner after a submission, a stop
+ *              or a report
+ *   stop       scancel: TERM to the batch script alone while it runs, so that it ends after a
+ *              checkpoint
  *   kill       scancel
  *
- * A job is known by its mark, not by its number: it is found again after a restart of dashd, after an sbatch that died
- * half-way, and when its script has submitted itself anew. What squeue no longer lists, in two looks one after the other, is gone.
- * While the controller does not answer nothing is concluded: that it is away, and that it is back, is told.
+ * A job is known by its mark, not by its number: it is found again after a restart of dashd, after
+ * an sbatch that died half-way, and when its script has submitted itself anew. What squeue no
+ * longer lists, in two looks one after the other, is gone. While the controller does not answer
+ * nothing is concluded: that it is away, and that it is back, is told.
  */
 #pragma once
 #include "daemon/service/launch.h"
@@ -19,8 +23,8 @@ struct slurm;
 /* How a job looks now, told after each look at it while it is in Slurm's hands. */
 typedef void slurm_news_fn(void *arg, const struct slurm_row *row);
 
-/* Its end, told once: nothing of it is in Slurm any more. row->state is over; SLURM_NEVER: it did not get there, and
- * words says why, and may_pass whether another try may go better. */
+/* Its end, told once: nothing of it is in Slurm any more. row->state is over; SLURM_NEVER: it did
+ * not get there, and words says why, and may_pass whether another try may go better. */
 struct slurm_end {
     struct slurm_row row;
     char words[500];
@@ -46,7 +50,8 @@ void slurm_close(struct slurm *s); /* NULL-safe; its launches have been forgotte
 /* Whether this machine has Slurm's commands. */
 bool slurm_is_here(void);
 
-/* Submits script in the environment env, both copied. The launch is one as of launch.h, and is freed after on_end(). */
+/* Submits script in the environment env, both copied. The launch is one as of launch.h, and is
+ * freed after on_end(). */
 int slurm_submit(struct slurm *s, const struct slurm_spec *spec, const char *script,
                  char *const *env, struct launch **ret_launch, struct err *err);
 /* Follows one that was submitted before, or will be. */

@@ -178,8 +178,8 @@ static int check_whole(struct store *s, struct err *err)
     return rc;
 }
 
-/* From schema 1, which knew of no Slurm. A job that an older dashd left running is not recognised: its
- * outcome decides, and a second launch waits for the folder's lock. */
+/* From schema 1, which knew of no Slurm. A job that an older dashd left running is not recognised:
+ * its outcome decides, and a second launch waits for the folder's lock. */
 static int upgrade(struct store *s, struct err *err)
 {
     char sql[512];

@@ -1,10 +1,11 @@
-/* tests/bench/checkpoint.c - what a checkpoint after every step costs: steps with and without one, in turn, in one run.
+/* tests/bench/checkpoint.c - what a checkpoint after every step costs: steps with and without one,
+ * in turn, in one run.
  *
  * usage: bench_checkpoint FOLDER [SECONDS_A_STEP [PAIRS]]
  *
- * The state is that of SmolLM2-135M with the design's peer setting (r 16 on q, k, v, up, down, 8 directions known). A step
- * is matrix products on all cores for about as long as a real one takes; the checkpoint is encoded by the step's thread and written
- * behind the next step, as in training.
+ * The state is that of SmolLM2-135M with the design's peer setting (r 16 on q, k, v, up, down, 8
+ * directions known). A step is matrix products on all cores for about as long as a real one takes;
+ * the checkpoint is encoded by the step's thread and written behind the next step, as in training.
  */
 #include "daemon/coordinator/checkpoint.h"
 #include "worker/ops/gemm.h"
@@ -68,8 +69,9 @@ static double median(double *x, int n)
     return x[n / 2];
 }
 
-/* `pairs` times a step with a checkpoint and one without. A write still going on is waited for outside the clock only at
- * the end of a pair, so that it disturbs the step that follows it, as it does in training. */
+/* `pairs` times a step with a checkpoint and one without. A write still going on is waited for
+ * outside the clock only at the end of a pair, so that it disturbs the step that follows it, as it
+ * does in training. */
 static int measure(struct checkpoint *c, struct state *s, struct team *team, float *m,
                    double seconds, int pairs, struct err *err)
 {

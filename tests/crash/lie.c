@@ -1,5 +1,5 @@
-/* tests/crash/lie.c - preloaded into one rank of a job, which then lies: it changes a message on its way out, its build, or the
- * model that it sees.
+/* tests/crash/lie.c - preloaded into one rank of a job, which then lies: it changes a message on
+ * its way out, its build, or the model that it sees.
  *
  *   LIE=<who>:TAG:N:CHANGE[,CHANGE...]   in the N-th message (from 1) with this tag; a CHANGE is
  *         FIELD=VALUE    a field of the table below
@@ -8,7 +8,8 @@
  *   LIE_BUILD=<who>:TEXT                 what it says of its build
  *   LIE_MODEL=<who>:PATH:OTHER           what it opens below PATH lies below OTHER
  *
- * <who> is the program's name with ".RANK". Handles of MPI are passed on as they are, so that mpi.h is not needed.
+ * <who> is the program's name with ".RANK". Handles of MPI are passed on as they are, so that mpi.h
+ * is not needed.
  */
 #include "proto/ranks.h"
 #include <ctype.h>
@@ -232,7 +233,8 @@ int MPI_Isend(const void *bytes, int len, void *type, int to, int tag, void *com
     return real(m.bytes, (int)m.len, type, m.to, m.tag, comm, request);
 }
 
-/* The only one of a job: what the ranks say of themselves. The build is the run of 16 hex digits. */
+/* The only one of a job: what the ranks say of themselves. The build is the run of 16 hex digits.
+ */
 int MPI_Allgather(const void *bytes, int len, void *type, void *all, int each, void *all_type,
                   void *comm);
 int MPI_Allgather(const void *bytes, int len, void *type, void *all, int each, void *all_type,

@@ -1,14 +1,17 @@
-/* tests/crash/shim.c - preloaded into the programs of a job: counts their durable events, and kills or fails at one of them.
+/* tests/crash/shim.c - preloaded into the programs of a job: counts their durable events, and kills
+ * or fails at one of them.
  *
- * An event is a call that leaves a trace outside the process: fsync, fdatasync, rename, unlink, ftruncate, a write to a
- * regular file, an MPI or socket send. The environment says what to do:
+ * An event is a call that leaves a trace outside the process: fsync, fdatasync, rename, unlink,
+ * ftruncate, a write to a regular file, an MPI or socket send. The environment says what to do:
  *
  *   SHIM_LOG=FOLDER       append every event's name to FOLDER/<who>
  *   SHIM_KILL=<who>:N     SIGKILL before event N (from 1) of that process
- *   SHIM_FAIL=<who>:CLASS:N   the N-th call of the class fails: write, fsync, rename (ENOSPC, EIO, ENOSPC), or malloc (NULL)
+ *   SHIM_FAIL=<who>:CLASS:N   the N-th call of the class fails: write, fsync, rename (ENOSPC, EIO,
+ *                             ENOSPC), or malloc (NULL)
  *
- * <who> is the program's name, with ".RANK" for a rank of a job. For malloc only calls out of the program itself count, not
- * those of libraries, and only one of each call stack: with SHIM_LOG the stacks are numbered as "malloc N".
+ * <who> is the program's name, with ".RANK" for a rank of a job. For malloc only calls out of the
+ * program itself count, not those of libraries, and only one of each call stack: with SHIM_LOG the
+ * stacks are numbered as "malloc N".
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -264,7 +267,8 @@ static bool is_new(uint_fast64_t hash)
     return false;
 }
 
-/* Whether an allocation asked for at `caller` is refused. Counts each call stack within the program once. */
+/* Whether an allocation asked for at `caller` is refused. Counts each call stack within the program
+ * once. */
 static bool refused(const void *caller)
 {
     uintptr_t at = (uintptr_t)caller;

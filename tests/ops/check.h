@@ -1,4 +1,5 @@
-/* tests/ops/check.h - comparing kernels with double-precision references that are computed another way. */
+/* tests/ops/check.h - comparing kernels with double-precision references that are computed another
+ * way. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +50,8 @@ static inline void assert_close(const char *what, size_t i, double got, double w
 /* A scalar function of x (n), in double: usually sum(weights * forward(x)). */
 typedef double objective(const void *context, const double *x);
 
-/* Compares gradient (n) with central differences of f at x, at every coordinate, or at about `most` of them. */
+/* Compares gradient (n) with central differences of f at x, at every coordinate, or at about `most`
+ * of them. */
 static inline void check_gradient(const char *what, objective *f, const void *context,
                                   const float *x, const float *gradient, size_t n, size_t most)
 {

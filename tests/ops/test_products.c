@@ -1,4 +1,5 @@
-/* tests/ops/test_products.c - operations made of matrix products: gemm, attention, loss, adapted maps. */
+/* tests/ops/test_products.c - operations made of matrix products: gemm, attention, loss, adapted
+ * maps. */
 #include "tests/ops/check.h"
 #include "worker/ops/adapted.h"
 #include "worker/ops/attention.h"
@@ -232,7 +233,8 @@ struct adapted_context {
 #define PICK(kind, own, index)                                                                     \
     (c->which == (kind) && ((kind) == OF_X || c->map == i) ? at[index] : (double)(own)[index])
 
-/* Row t, column n of map i's y, written out from the definition, with one of the arrays replaced by `at`. */
+/* Row t, column n of map i's y, written out from the definition, with one of the arrays replaced by
+ * `at`. */
 static double adapted_y(const struct adapted_context *c, const double *at, int i, int t, int n)
 {
     const struct map_values *v = c->v;

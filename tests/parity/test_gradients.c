@@ -1,5 +1,5 @@
-/* tests/parity/test_gradients.c - the gradients of golden/tiny's first step, by number, against those of an independent
- * implementation in double precision; through one stage and through two. */
+/* tests/parity/test_gradients.c - the gradients of golden/tiny's first step, by number, against
+ * those of an independent implementation in double precision; through one stage and through two. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +111,8 @@ static struct stage *new_stage(struct world *w, int first, int last)
     return s;
 }
 
-/* Forward and backward of the step, cut into stages after layer `cut` (0: one stage). Returns the mean loss. */
+/* Forward and backward of the step, cut into stages after layer `cut` (0: one stage). Returns the
+ * mean loss. */
 static double run_step(struct world *w, int cut)
 {
     int layers = model_config(w->model)->n_layers;
@@ -138,7 +139,8 @@ static double run_step(struct world *w, int cut)
     return loss / w->batch.n_trained;
 }
 
-/* |got - want| < 1e-5 |want|; A's gradient is exactly 0 there, since the golden job starts at B = 0. */
+/* |got - want| < 1e-5 |want|; A's gradient is exactly 0 there, since the golden job starts at B =
+ * 0. */
 static bool close_by_norm(const float *got, const struct tensor *want)
 {
     size_t n = (size_t)tensor_elements(want), i;

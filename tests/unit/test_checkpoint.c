@@ -1,4 +1,5 @@
-/* tests/unit/test_checkpoint.c - checkpoints: what is written is what is read, damage falls back, strangers are refused; and the data order. */
+/* tests/unit/test_checkpoint.c - checkpoints: what is written is what is read, damage falls back,
+ * strangers are refused; and the data order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,7 +137,8 @@ static void two_are_kept(void **state)
     close_world(&w);
 }
 
-/* Changes one byte of the newest file, wherever it is; the one before must be used and the damage told. */
+/* Changes one byte of the newest file, wherever it is; the one before must be used and the damage
+ * told. */
 static void any_damaged_byte_falls_back_to_the_one_before(void **state)
 {
     struct world w;
@@ -252,7 +254,8 @@ static void seal(char *bytes, size_t len)
     memcpy(bytes + HASH_AT, hash, sizeof(hash));
 }
 
-/* Seals and writes the bytes as the checkpoint of step 2; the one of step 1 must be used, and the state be whole. */
+/* Seals and writes the bytes as the checkpoint of step 2; the one of step 1 must be used, and the
+ * state be whole. */
 static void falls_back(struct world *w, char *bytes, size_t len, const char *what)
 {
     char *path = path_of(w, 2);
@@ -361,7 +364,8 @@ static void right_checksum_over_wrong_numbers_falls_back(void **state)
     close_world(&w);
 }
 
-/* Steps that the job does not have, under whatever name, and directions where the step has none or must have them. */
+/* Steps that the job does not have, under whatever name, and directions where the step has none or
+ * must have them. */
 static void step_and_directions_fit_the_job(void **state)
 {
     static const struct {
@@ -455,7 +459,8 @@ static void other_names_are_not_checkpoints(void **state)
     close_world(&w);
 }
 
-/* A folder, a pipe, a link to a good one, a huge and an empty file: none is read, and none hides or removes the good ones. */
+/* A folder, a pipe, a link to a good one, a huge and an empty file: none is read, and none hides or
+ * removes the good ones. */
 static void what_is_not_a_regular_file_of_the_right_size_is_passed_over(void **state)
 {
     struct world w;

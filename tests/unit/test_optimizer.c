@@ -1,5 +1,5 @@
-/* tests/unit/test_optimizer.c - the optimizer against torch.optim.AdamW and transformers.get_scheduler: numbers follow by hand from
- * their documented formulas. */
+/* tests/unit/test_optimizer.c - the optimizer against torch.optim.AdamW and
+ * transformers.get_scheduler: numbers follow by hand from their documented formulas. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,8 +49,8 @@ static void warm_up_starts_at_zero_and_schedules_follow_it(void **state)
     assert_near(learning_rate_at(&line, 13), (1e-3 - 1e-7) * 0.5 + 1e-7);
 }
 
-/* AdamW's first step moves every number by the rate against the sign of its gradient (m / sqrt(v) is 1 after correction), and
- * shrinks it by rate * decay. */
+/* AdamW's first step moves every number by the rate against the sign of its gradient (m / sqrt(v)
+ * is 1 after correction), and shrinks it by rate * decay. */
 static void first_step_of_adamw_is_the_sign(void **state)
 {
     struct job job = job_of(SCHEDULE_CONSTANT);

@@ -1,5 +1,6 @@
-/* tests/unit/test_rank_bodies.c - bodies of messages: a right one is read, each wrong number in it is refused, and no damage at
- * all makes a reader leave the body. Bodies are of exactly their length, so that a sanitizer sees any read past them. */
+/* tests/unit/test_rank_bodies.c - bodies of messages: a right one is read, each wrong number in it
+ * is refused, and no damage at all makes a reader leave the body. Bodies are of exactly their
+ * length, so that a sanitizer sees any read past them. */
 #include "tests/unit/support.h"
 #include "proto/rank_bodies.h"
 #include <limits.h>

@@ -1,5 +1,5 @@
-/* tests/unit/test_slurm.c - what a job asks of Slurm, its batch script, and what Slurm answers, understood. The script's
- * quoting is held against bash itself. */
+/* tests/unit/test_slurm.c - what a job asks of Slurm, its batch script, and what Slurm answers,
+ * understood. The script's quoting is held against bash itself. */
 #include "core/slurm/script.h"
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
@@ -337,7 +337,8 @@ static void the_fewest_stages_that_serve_are_chosen(void **state)
         int stages;
     } cases[] = {
         {1, 4, 0, 1},    {2, 4, 0, 1}, {3, 4, 0, 3}, {4, 4, 0, 1}, {4, 2, 0, 2},
-        {6, 4, 0, 3},    {8, 4, 0, 2}, {4, 4, 1, 4}, /* too little memory: as many as there can be */
+        {6, 4, 0, 3},    {8, 4, 0, 2}, {4, 4, 1, 4}, /* too little memory: as many as there can be
+                                                      */
         {4, 4, 1e12, 1},
     };
     size_t i;

@@ -1,4 +1,5 @@
-/* tests/unit/test_spectrum.c - decompositions of matrices whose singular values and vectors are known because the test built them. */
+/* tests/unit/test_spectrum.c - decompositions of matrices whose singular values and vectors are
+ * known because the test built them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,7 +85,8 @@ static void free_known(struct known *k)
     free(k->u), free(k->v), free(k->sigma), free(k->W);
 }
 
-/* B A is 0.5 u_3 v_3^T + 0.25 u_1 v_1^T: delta_3 = 0.5 s / sigma_3, delta_1 = 0.25 s / sigma_1, all others 0. */
+/* B A is 0.5 u_3 v_3^T + 0.25 u_1 v_1^T: delta_3 = 0.5 s / sigma_3, delta_1 = 0.25 s / sigma_1, all
+ * others 0. */
 static void check_identification(const struct known *k, const struct spectrum *s)
 {
     float *A = malloc((size_t)(2 * k->m) * sizeof(float)),

@@ -1,10 +1,12 @@
-/* worker/ops/adapted.h - what adapters add to frozen linear maps that share an input (q, k, v; gate, up).
+/* worker/ops/adapted.h - what adapters add to frozen linear maps that share an input (q, k, v;
+ * gate, up).
  *
- *   y_i += G_i D_i A_i x,   A_i = [lora_A ; V_k^T] (r + k, m),  G_i = [s lora_B | U_k] (n_i, r + k),
- *                           D_i = diag(1, ..., 1, c)
+ *   y_i += G_i D_i A_i x,   A_i = [lora_A ; V_k^T] (r + k, m),  D_i = diag(1, ..., 1, c),
+ *                           G_i = [s lora_B | U_k] (n_i, r + k)
  *
- * (LoRA: Hu et al. 2021, eq. 3. Dash: Si et al. 2024, arXiv 2409.01035, section 4.) The A_i of the group are stacked, so that
- * all of them cost one thin product down, u = x A^T (T, width). k is 0 until the directions are known.
+ * (LoRA: Hu et al. 2021, eq. 3. Dash: Si et al. 2024, arXiv 2409.01035, section 4.) The A_i of the
+ * group are stacked, so that all of them cost one thin product down, u = x A^T (T, width). k is 0
+ * until the directions are known.
  *
  *   g_i = dy_i G_i;  dB = s dy_i^T u_lora;  dc_j = sum_t g_tj u_tj (both before D);  du = g D;
  *   dA = du_lora^T x;  dx += du A

@@ -1,8 +1,9 @@
 /* worker/ops/attention.c - see attention.h.
  *
- * A task is one segment and one key-value head with its H / G query heads, so that dk and dv are summed
- * in one place and in one order. With P the probabilities of a block of queries, dP = do V^T and
- * D_t = do_t . o_t:   dS = P * (dP - D),  dq = dS K / sqrt(D),  dk += dS^T q / sqrt(D),  dv += P^T do.
+ * A task is one segment and one key-value head with its H / G query heads, so that dk and dv are
+ * summed in one place and in one order. With P the probabilities of a block of queries, dP = do V^T
+ * and D_t = do_t . o_t:   dS = P * (dP - D),  dq = dS K / sqrt(D),  dk += dS^T q / sqrt(D),  dv +=
+ * P^T do.
  */
 #include "worker/ops/attention.h"
 #include "worker/ops/exp.h"
@@ -36,7 +37,8 @@ static int row_width(const struct attention *a)
     return (a->H + 2 * a->G) * a->D;
 }
 
-/* Softmax of row t over its first n scores, scaled; the rest, up to `width`, becomes 0. Returns the log-sum-exp. */
+/* Softmax of row t over its first n scores, scaled; the rest, up to `width`, becomes 0. Returns the
+ * log-sum-exp. */
 static float softmax_row(float *s, int n, int width, float scale)
 {
     float most = s[0], inv;
@@ -105,7 +107,8 @@ void attention_forward(struct team *team, const struct attention *a, float *o, f
     team_run(team, forward_task, &p, segments.n * a->H);
 }
 
-/* dS of one query row from its scores s and dp, in dp; s becomes P. n keys are visible of `width`. */
+/* dS of one query row from its scores s and dp, in dp; s becomes P. n keys are visible of `width`.
+ */
 static void backward_row(float *s, float *dp, int n, int width, float scale, float lse, float pull)
 {
     int i;

@@ -1,5 +1,5 @@
-/* worker/ops/dropout.c - see dropout.h. One draw of the generator gives four words, and each word's upper and lower half decide two
- * channels: p is resolved to 1/65536. */
+/* worker/ops/dropout.c - see dropout.h. One draw of the generator gives four words, and each word's
+ * upper and lower half decide two channels: p is resolved to 1/65536. */
 #include "worker/ops/dropout.h"
 #include "worker/ops/rows.h"
 #include <stdbool.h>

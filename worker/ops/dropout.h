@@ -2,8 +2,9 @@
  *
  *   y_tc = x_tc / (1 - p) where the mask keeps it, else 0
  *
- * The mask of one number depends on (seed, step, row of the data, layer, module, position, channel) and on nothing
- * else: the same for every packing, sharding, thread count and repetition, and made again in the backward pass.
+ * The mask of one number depends on (seed, step, row of the data, layer, module, position, channel)
+ * and on nothing else: the same for every packing, sharding, thread count and repetition, and made
+ * again in the backward pass.
  */
 #pragma once
 #include "core/rng.h"

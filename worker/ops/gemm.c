@@ -1,5 +1,5 @@
-/* worker/ops/gemm.c - see gemm.h. The tile is wide enough that OpenBLAS's packing of A and B, done anew for each tile, is
- * lost in the product. */
+/* worker/ops/gemm.c - see gemm.h. The tile is wide enough that OpenBLAS's packing of A and B, done
+ * anew for each tile, is lost in the product. */
 #include "worker/ops/gemm.h"
 #include <cblas.h>
 
@@ -27,7 +27,8 @@ void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matr
                 beta, C, ldc);
 }
 
-/* Equal tiles, a multiple of 16 wide, not wider than `most`; an even number of them, since teams are. */
+/* Equal tiles, a multiple of 16 wide, not wider than `most`; an even number of them, since teams
+ * are. */
 static int tile_size(int length, int most)
 {
     int tiles = (length + most - 1) / most, size;

@@ -1,7 +1,7 @@
 /* worker/ops/gemm.h - matrix products over the team: the one seam to the BLAS.
  *
- * Row-major f32. C is cut into tiles by its shape alone and each tile is one single-threaded call, so a product's
- * bits do not depend on the number of threads. `ld` are distances between rows.
+ * Row-major f32. C is cut into tiles by its shape alone and each tile is one single-threaded call,
+ * so a product's bits do not depend on the number of threads. `ld` are distances between rows.
  */
 #pragma once
 #include "worker/team.h"

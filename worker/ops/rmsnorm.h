@@ -2,7 +2,8 @@
  *
  *   y_t = x_t * rstd_t * w,   rstd_t = 1 / sqrt(mean_c(x_tc^2) + eps)
  *
- * T tokens, C channels, all arrays row-major f32. Rows are independent. w is frozen: there is no dw.
+ * T tokens, C channels, all arrays row-major f32. Rows are independent. w is frozen: there is no
+ * dw.
  */
 #pragma once
 #include "worker/team.h"

@@ -1,7 +1,8 @@
-/* worker/ops/rope.h - rotary position embedding (Su et al. 2021, eq. 34), in HF's layout: channel i of a head is
- * rotated together with channel i + D/2.
+/* worker/ops/rope.h - rotary position embedding (Su et al. 2021, eq. 34), in HF's layout: channel i
+ * of a head is rotated together with channel i + D/2.
  *
- *   y_i = x_i cos - x_{i+D/2} sin,   y_{i+D/2} = x_{i+D/2} cos + x_i sin,   angle = position * freq_i
+ *   y_i = x_i cos - x_{i+D/2} sin,   y_{i+D/2} = x_{i+D/2} cos + x_i sin,   angle = position *
+ *                                    freq_i
  *   freq_i = theta^(-2i/D), rescaled by Llama 3's rule where the model asks for it
  */
 #pragma once

@@ -1,4 +1,5 @@
-/* worker/ops/swiglu.c - see swiglu.h. d silu(g) / dg = sig (1 + g (1 - sig)), sig = 1 / (1 + e^-g). */
+/* worker/ops/swiglu.c - see swiglu.h. d silu(g) / dg = sig (1 + g (1 - sig)), sig = 1 / (1 + e^-g).
+ */
 #include "worker/ops/swiglu.h"
 #include "worker/ops/exp.h"
 #include "worker/ops/rows.h"

@@ -1,6 +1,7 @@
 /* worker/ops/swiglu.h - the gated unit of Llama's MLP (Shazeer 2020, eq. 6).
  *
- *   y = silu(g) * u,  silu(g) = g / (1 + e^-g);  gu (T, 2F) holds g in its first F columns, u in the rest
+ *   y = silu(g) * u,  silu(g) = g / (1 + e^-g);  gu (T, 2F) holds g in its first F columns, u in
+ *   the rest
  */
 #pragma once
 #include "worker/team.h"
