@@ -50,12 +50,19 @@ static void close_handle(struct command *c, uv_handle_t *handle)
     uv_close(handle, on_closed);
 }
 
-static void close_all(struct command *c)
+static void leave_group(struct command *c)
 {
     if (c->prev)
         *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    c->next = NULL;
+    c->prev = NULL;
+}
+
+static void close_all(struct command *c)
+{
+    leave_group(c);
     c->open_handles = 1; /* so that none of them frees c before all are closing */
     close_handle(c, (uv_handle_t *)&c->process);
     if (!uv_is_closing((uv_handle_t *)&c->in))
@@ -84,6 +91,7 @@ static void finish_if_over(struct command *c)
                      : result.no_memory ? "there is not enough memory for what it printed"
                                         : "it prints more than is kept";
     }
+    leave_group(c); /* done() may free it */
     c->done(c->arg, &result);
     close_all(c);
 }
