@@ -2,6 +2,7 @@
  * write. */
 #include "client/client.h"
 #include "client/interrupt.h"
+#include "client/printable.h"
 #include "client/words.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +70,7 @@ static int print_more(const struct logs_options *o, uint64_t *offset, bool *ret_
                          &dash__v1__get_logs_response__descriptor, CALL_TIMEOUT_MS, &response);
     if (status != 0)
         return status;
-    fputs(response->text, stdout);
+    printable_print(stdout, response->text);
     fflush(stdout);
     *ret_some = response->text[0];
     *offset = response->next_offset;

@@ -199,6 +199,16 @@ static int join_map(const struct state *s, int i, int k, double scale, struct ad
     return 0;
 }
 
+/* Whoever can write to the output folder could have the adapter written elsewhere. */
+static int refuse_link(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+        return err_set(err, ERR_INVALID, "%s is a symbolic link: remove it", path);
+    return 0;
+}
+
 int write_adapter(const struct job *job, const struct state *s, struct err *err)
 {
     int k = s->identified ? s->layout->directions : 0, i, rc = 0;
@@ -218,6 +228,8 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
         a->n = i + 1;
         rc = join_map(s, i, k, job_scale(job), &a->maps[i], err);
     }
+    if (rc == 0)
+        rc = refuse_link(folder, err);
     if (rc == 0)
         rc = file_make_folders(folder, err);
     if (rc == 0)

@@ -266,6 +266,15 @@ int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret
     return rc < 0 ? rc : bind_tcp(host, port, ret_fds, ret_n, ret_port, err);
 }
 
+bool address_is_any(const char *address)
+{
+    char host[256];
+    int port;
+
+    return split(address, host, sizeof(host), &port, NULL) == 0 &&
+           (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0);
+}
+
 char *address_for_clients(const char *address, int port)
 {
     char host[256], *whole;

@@ -21,6 +21,9 @@ int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret
  * address, or "localhost", is what its user wants. */
 int address_check_reach(const char *address, struct err *err);
 
+/* Whether "host:port" stands for all addresses of the machine. */
+bool address_is_any(const char *address);
+
 /* The address by which a job on this machine reaches the listener: another host for "any", the port
  * that was given for port 0. Caller frees; NULL for lack of memory. */
 char *address_for_clients(const char *address, int port);

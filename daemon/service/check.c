@@ -288,6 +288,7 @@ static void start_next(struct checker *c)
         c->waiting--;
         c->running++;
         if (run(check, &err) < 0) {
+            err_prefix(&err, "cannot start the check of the job");
             fail(check, err.code, err.text); /* which looks for the next */
             return;
         }

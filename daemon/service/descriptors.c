@@ -33,14 +33,17 @@ void descriptors_raise(void)
     set_soft_limit(RLIM_INFINITY);
 }
 
+/* This process keeps its limit, which it needs for the pipes: the child's is set from outside,
+ * before it has done anything of note. */
 int descriptors_spawn(uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *options)
 {
-    int limit = soft_limit(), rc;
+    struct rlimit r;
+    int rc = uv_spawn(loop, process, options);
 
-    if (limit_before)
-        set_soft_limit((rlim_t)limit_before);
-    rc = uv_spawn(loop, process, options);
-    set_soft_limit((rlim_t)limit);
+    if (rc == 0 && limit_before && getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = (rlim_t)limit_before;
+        prlimit(uv_process_get_pid(process), RLIMIT_NOFILE, &r, NULL);
+    }
     return rc;
 }
 
@@ -49,12 +52,19 @@ int descriptors_limit(void)
     return soft_limit();
 }
 
-enum descriptors_room descriptors_room(int fd, bool of_stranger)
+static int reserve(void)
 {
-    int limit = soft_limit(), reserve = limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
-    int most = of_stranger ? limit / 2 - reserve / 2 : limit - reserve;
+    int quarter = soft_limit() / 4;
 
-    if (fd < most)
-        return DESCRIPTORS_ROOM;
-    return fd < most + reserve / 2 ? DESCRIPTORS_MAKE_ROOM : DESCRIPTORS_REFUSE;
+    return quarter < RESERVE_MAX ? quarter : RESERVE_MAX;
+}
+
+int descriptors_connections(int descriptors_each)
+{
+    return (soft_limit() - reserve()) / 2 / descriptors_each;
+}
+
+bool descriptors_allow(int fd)
+{
+    return fd < soft_limit() - reserve() / 2;
 }

@@ -4,18 +4,20 @@
 #include "daemon/service/http2_limits.h"
 
 enum { PREFACE_BYTES = 24, HEADER_BYTES = 9 };
-enum frame_type { FRAME_DATA = 0, FRAME_HEADERS = 1, FRAME_RST_STREAM = 3 };
+enum frame_type { FRAME_DATA = 0, FRAME_HEADERS = 1, FRAME_RST_STREAM = 3, FRAME_PING = 6 };
 enum {
-    CALLS_UNPROVED = 8, /* a coordinator makes one call */
-    CALLS_BURST = 100,
-    CALLS_A_SECOND = 10,
-    OTHERS_BURST = 1000, /* settings, pings, windows, and data of nothing */
-    OTHERS_A_SECOND = 200
+    BYTES_UNPROVED = 16384,
+    DATA_COUNTED = 1024 /* bytes: larger frames of data cost their sender */
 };
 
-static double forgive(double count, double seconds, double a_second)
+/* How many of a kind: in all while the client is not proved; then at once, and a second. */
+static const struct kind {
+    int unproved, burst, a_second;
+} calls = {8, 100, 10}, pings = {8, 50, 1}, others = {100, 1000, 200};
+
+static double forgive(double count, double seconds, const struct kind *kind)
 {
-    count -= seconds * a_second;
+    count -= seconds * kind->a_second;
     return count > 0 ? count : 0;
 }
 
@@ -24,27 +26,40 @@ static void pass_time(struct http2_limits *l, uint64_t now_ms)
     double seconds = l->at_ms ? (double)(now_ms - l->at_ms) / 1000 : 0;
 
     l->at_ms = now_ms;
-    l->others = forgive(l->others, seconds, OTHERS_A_SECOND);
     if (!l->proved)
         return;
-    l->calls = forgive(l->calls, seconds, CALLS_A_SECOND);
-    l->resets = forgive(l->resets, seconds, CALLS_A_SECOND);
+    l->calls = forgive(l->calls, seconds, &calls);
+    l->resets = forgive(l->resets, seconds, &calls);
+    l->pings = forgive(l->pings, seconds, &pings);
+    l->others = forgive(l->others, seconds, &others);
+}
+
+static bool count(const struct http2_limits *l, double *n, const struct kind *kind)
+{
+    return ++*n <= (l->proved ? kind->burst : kind->unproved);
 }
 
 static bool count_frame(struct http2_limits *l)
 {
-    int most = l->proved ? CALLS_BURST : CALLS_UNPROVED;
-
     switch (l->header[3]) {
     case FRAME_HEADERS:
-        return ++l->calls <= most;
+        return count(l, &l->calls, &calls);
     case FRAME_RST_STREAM:
-        return ++l->resets <= most;
-    case FRAME_DATA:
-        return l->in_payload > 0 || ++l->others <= OTHERS_BURST;
+        return count(l, &l->resets, &calls);
+    case FRAME_PING:
+        return count(l, &l->pings, &pings);
+    case FRAME_DATA: /* a known client's reports are small, and many after a break */
+        return (l->proved && l->in_payload > 0) || l->in_payload > DATA_COUNTED ||
+               count(l, &l->others, &others);
     default:
-        return ++l->others <= OTHERS_BURST;
+        return count(l, &l->others, &others);
     }
+}
+
+void http2_limits_prove(struct http2_limits *l)
+{
+    l->proved = true;
+    l->calls = l->resets = l->pings = l->others = 0;
 }
 
 static size_t least(size_t a, size_t b)
@@ -58,6 +73,9 @@ bool http2_limits_allow(struct http2_limits *l, const void *bytes, size_t len, u
     size_t skip = least(PREFACE_BYTES - l->preface, len);
 
     pass_time(l, now_ms);
+    l->bytes += l->proved ? 0 : len;
+    if (l->bytes > BYTES_UNPROVED)
+        return false;
     l->preface += skip;
     at += skip;
     while (at < end) {

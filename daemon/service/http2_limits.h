@@ -1,23 +1,27 @@
-/* daemon/service/http2_limits.h - how many frames of a kind an HTTP/2 client may send (RFC 9113).
+/* daemon/service/http2_limits.h - how much an HTTP/2 client may send (RFC 9113).
  *
  * A stream that is opened and reset at once costs its sender 50 bytes and a gRPC server kilobytes
- * (CVE-2023-44487); pings, settings and frames without data are as cheap. This reads the frames'
- * headers of what a client sends, and nothing else of it.
+ * (CVE-2023-44487); pings, settings and frames of little data are as cheap, and messages that never
+ * end fill a server's memory. This reads the frames' headers of what a client sends, and nothing
+ * else of it. A client that has not shown who it is may send little in all; one that has, at a
+ * rate.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct http2_limits { /* zero-initialise */
-    bool proved;    /* its sender is known: calls may follow one another for as long as it likes */
-    size_t preface; /* bytes of the connection's preface that have come */
+struct http2_limits {        /* zero-initialise */
+    bool proved;             /* its sender is known */
+    size_t preface;          /* bytes of the connection's preface that have come */
     unsigned char header[9]; /* of the frame that is arriving */
     size_t in_header, in_payload;
-    double calls, resets, others; /* sent, less what time has forgiven */
+    size_t bytes;                        /* while it is not proved */
+    double calls, resets, pings, others; /* sent, less what time has forgiven */
     uint64_t at_ms;
 };
 
+void http2_limits_prove(struct http2_limits *l);
 /* Looks at the next bytes that the client has sent, at now_ms of any clock that goes forward. False
  * once it has sent more than it may: its connection is to be ended. */
 bool http2_limits_allow(struct http2_limits *l, const void *bytes, size_t len, uint64_t now_ms);

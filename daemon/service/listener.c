@@ -30,14 +30,21 @@ enum {
     SWEEP_MS = 1000,
     PAUSE_MS = 250,
     LOG_EVERY_MS = 60000,
-    CLOSING_MAX = 128,  /* connections that have ended but for their calls */
+    CLOSING_MAX = 128, /* connections that have ended but for their calls */
+    RELAYED_FDS = 3,   /* descriptors of a connection: the client's, and a pair */
+    DIRECT_FDS = 2,
+    PUNISHED_MAX = 64,
+    PUNISHED_MS = 1000,
     RESETS_BURST = 100, /* calls that a connection may reset at once, and then a second */
     RESETS_A_SECOND = 20,
 };
 
 struct connection {
     struct connection *next;
-    int fd, grpc_fd; /* ours, and the number of gRPC's */
+    struct listener *listener;
+    int grpc_fd;         /* the number of gRPC's */
+    struct relay *relay; /* where strangers can connect, or NULL */
+    int fd;              /* ours, without a relay */
     ino_t socket;
     unsigned char peer[16]; /* the TCP address: of IPv6 the network's half; all 0: unix */
     bool proved, closed;    /* closed: by gRPC */
@@ -51,6 +58,7 @@ struct listening {
     uv_poll_t poll;
     int fd;
     char *unix_path; /* NULL: TCP */
+    ino_t file;      /* of unix_path */
 };
 
 struct listener {
@@ -68,6 +76,11 @@ struct listener {
     struct relay_group relays; /* where proof is asked for: strangers can connect */
     uv_timer_t sweep, pause;
     uint64_t logged_at_ms;
+    struct { /* peers whose connections were ended for abuse, and until when they are refused */
+        unsigned char peer[16];
+        uint64_t until_ms;
+    } punished[PUNISHED_MAX];
+    int next_punished;
 };
 
 static void on_pollable(uv_poll_t *poll, int status, int events);
@@ -78,7 +91,11 @@ int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
 {
     struct listener *l = calloc(1, sizeof(*l));
 
-    int n = limits->connections + CLOSING_MAX, i;
+    int n = descriptors_connections(limits->asks_for_proof ? RELAYED_FDS : DIRECT_FDS), i;
+
+    if (n > limits->connections)
+        n = limits->connections;
+    n += CLOSING_MAX;
 
     if (l)
         l->entries = calloc((size_t)n, sizeof(*l->entries));
@@ -92,6 +109,7 @@ int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
     }
     l->loop = loop;
     l->limits = *limits;
+    l->limits.connections = n - CLOSING_MAX;
     l->accepted = accepted;
     l->arg = arg;
     l->newest = &l->oldest;
@@ -115,16 +133,69 @@ static void remove_connection(struct listener *l, struct connection *c)
     if (l->newest == &c->next)
         l->newest = link;
     l->n--;
-    close(c->fd);
+    if (c->relay)
+        relay_end(c->relay);
+    if (c->fd >= 0)
+        close(c->fd);
     c->next = l->unused;
     l->unused = c;
 }
 
+/* Of one without a relay, whose end is reported. */
 static bool is_open_in_grpc(const struct connection *c)
 {
     struct stat st;
 
+    if (c->fd < 0)
+        return true;
     return fstat(c->grpc_fd, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == c->socket;
+}
+
+/* All, or those of a peer that have not proved who they are. */
+static int count(const struct listener *l, const unsigned char *peer)
+{
+    const struct connection *c;
+    int n = 0;
+
+    for (c = l->oldest; c; c = c->next)
+        n += !c->closed && (!peer || (!c->proved && memcmp(c->peer, peer, sizeof(c->peer)) == 0));
+    return n;
+}
+
+static void log_now_and_then(struct listener *l, const char *what)
+{
+    uint64_t now = uv_now(l->loop);
+
+    if (l->logged_at_ms && now - l->logged_at_ms < LOG_EVERY_MS)
+        return;
+    l->logged_at_ms = now ? now : 1;
+    log_warn("%s (%d connections, %d descriptors at most)", what, count(l, NULL),
+             descriptors_limit());
+}
+
+static bool is_punished(const struct listener *l, const unsigned char *peer)
+{
+    int i;
+
+    for (i = 0; i < PUNISHED_MAX; i++)
+        if (l->punished[i].until_ms > uv_now(l->loop) &&
+            memcmp(l->punished[i].peer, peer, sizeof(l->punished[i].peer)) == 0)
+            return true;
+    return false;
+}
+
+/* Its next connections are refused for a moment, which makes abuse slow. Unix sockets are spared.
+ */
+static void punish(struct listener *l, const unsigned char *peer)
+{
+    static const unsigned char none[16];
+
+    if (memcmp(peer, none, sizeof(none)) == 0 || is_punished(l, peer))
+        return;
+    memcpy(l->punished[l->next_punished].peer, peer, sizeof(none));
+    l->punished[l->next_punished].until_ms = uv_now(l->loop) + PUNISHED_MS;
+    l->next_punished = (l->next_punished + 1) % PUNISHED_MAX;
+    log_now_and_then(l, "a connection is ended: its client sends more than it may");
 }
 
 /* Drops what gRPC has closed, as far as no call refers to it. */
@@ -139,6 +210,7 @@ static void sweep(struct listener *l)
         if (c->closed && c->calls == 0)
             remove_connection(l, c);
     }
+    relay_end_late(&l->relays);
     if (l->n == 0)
         uv_timer_stop(&l->sweep);
 }
@@ -151,7 +223,11 @@ static void on_sweep(uv_timer_t *timer)
 /* Both sides see the end of the connection; gRPC then closes it. */
 static void end_connection(struct connection *c)
 {
-    shutdown(c->fd, SHUT_RDWR);
+    if (c->relay)
+        relay_end(c->relay); /* on_relay_ended() does the rest */
+    else if (c->fd >= 0)
+        shutdown(c->fd, SHUT_RDWR);
+    c->closed = true; /* no longer counts */
 }
 
 static bool makes_room(const struct listener *l, const struct connection *c)
@@ -168,31 +244,9 @@ static bool make_room(struct listener *l, const unsigned char *peer)
         if (!makes_room(l, c) || (peer && memcmp(c->peer, peer, sizeof(c->peer)) != 0))
             continue;
         end_connection(c);
-        c->closed = true; /* no longer counts */
         return true;
     }
     return false;
-}
-
-static int count(const struct listener *l, const unsigned char *peer)
-{
-    const struct connection *c;
-    int n = 0;
-
-    for (c = l->oldest; c; c = c->next)
-        n += !c->closed && (!peer || memcmp(c->peer, peer, sizeof(c->peer)) == 0);
-    return n;
-}
-
-static void log_now_and_then(struct listener *l, const char *what)
-{
-    uint64_t now = uv_now(l->loop);
-
-    if (l->logged_at_ms && now - l->logged_at_ms < LOG_EVERY_MS)
-        return;
-    l->logged_at_ms = now ? now : 1;
-    log_warn("%s (%d connections, %d descriptors at most)", what, count(l, NULL),
-             descriptors_limit());
 }
 
 static bool is_within_limits(struct listener *l, const unsigned char *peer, bool is_tcp)
@@ -200,7 +254,7 @@ static bool is_within_limits(struct listener *l, const unsigned char *peer, bool
     int in_all = l->limits.connections, of_peer = is_tcp ? l->limits.connections_of_peer : 0;
 
     if (of_peer && count(l, peer) >= of_peer && !make_room(l, peer)) {
-        log_now_and_then(l, "a connection is refused: its peer has too many");
+        log_now_and_then(l, "a connection is refused: there are too many from its address");
         return false;
     }
     if (count(l, NULL) >= in_all && !make_room(l, NULL)) {
@@ -234,63 +288,81 @@ static bool is_this_users(int fd)
            (who.uid == geteuid() || who.uid == 0);
 }
 
-static struct connection *add_connection(struct listener *l, int fd, int duplicate,
-                                         const unsigned char *peer)
+static void start_sweeping(struct listener *l)
+{
+    if (!uv_is_active((uv_handle_t *)&l->sweep))
+        uv_timer_start(&l->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+}
+
+/* The entry goes with the next sweep: calls may refer to it, and this may come from within one. */
+static void on_relay_ended(void *arg, bool abused)
+{
+    struct connection *c = arg;
+
+    c->relay = NULL;
+    c->closed = true;
+    if (abused)
+        punish(c->listener, c->peer);
+}
+
+/* Takes an entry for the socket fd, which it takes over on success. *ret_grpc: gRPC's. */
+static bool add_connection(struct listener *l, int fd, const unsigned char *peer, int *ret_grpc)
 {
     struct connection *c = l->unused;
     struct stat st;
 
     if (!c || fstat(fd, &st) < 0)
-        return NULL;
-    l->unused = c->next;
-    *c = (struct connection){.fd = duplicate, .grpc_fd = fd, .socket = st.st_ino};
+        return false;
+    *c = (struct connection){.next = c->next, .listener = l, .fd = -1};
     memcpy(c->peer, peer, sizeof(c->peer));
+    if (l->limits.asks_for_proof) {
+        if (relay_start(&l->relays, fd, on_relay_ended, c, &c->relay, &c->grpc_fd, NULL) < 0)
+            return true; /* closed; there is nothing to hand over */
+    } else {
+        c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (c->fd < 0)
+            return false;
+        c->grpc_fd = fd;
+        c->socket = st.st_ino;
+    }
+    l->unused = c->next;
+    c->next = NULL;
     *l->newest = c;
     l->newest = &c->next;
     l->n++;
-    if (!uv_is_active((uv_handle_t *)&l->sweep))
-        uv_timer_start(&l->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
-    return c;
+    start_sweeping(l);
+    *ret_grpc = c->grpc_fd;
+    return true;
 }
 
 static bool has_descriptors(struct listener *l, int fd)
 {
-    enum descriptors_room room = descriptors_room(fd, l->limits.asks_for_proof);
-
-    if (room == DESCRIPTORS_ROOM)
+    if (descriptors_allow(fd))
         return true;
     make_room(l, NULL);
-    log_now_and_then(l, room == DESCRIPTORS_REFUSE
-                            ? "a connection is refused: few descriptors are left"
-                            : "few descriptors are left: idle connections are ended");
-    return room != DESCRIPTORS_REFUSE;
+    log_now_and_then(l, "a connection is refused: few descriptors are left");
+    return false;
 }
 
 /* Takes over fd. */
 static void admit(struct listener *l, int fd, const struct sockaddr_storage *from, bool is_tcp)
 {
     unsigned char peer[16];
-    int duplicate = -1, one = 1;
+    int grpc = -1, one = 1;
 
     read_peer(from, peer);
     sweep(l);
-    if (!has_descriptors(l, fd) || (!is_tcp && !is_this_users(fd)) ||
-        !is_within_limits(l, peer, is_tcp)) {
+    if ((is_tcp && is_punished(l, peer)) || !has_descriptors(l, fd) ||
+        (!is_tcp && !is_this_users(fd)) || !is_within_limits(l, peer, is_tcp)) {
         close(fd);
         return;
     }
     if (is_tcp)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (l->limits.asks_for_proof && relay_start(&l->relays, fd, &fd, NULL) < 0)
-        return;
-    duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (duplicate < 0 || !add_connection(l, fd, duplicate, peer)) {
-        if (duplicate >= 0)
-            close(duplicate);
+    if (!add_connection(l, fd, peer, &grpc))
         close(fd);
-        return;
-    }
-    l->accepted(l->arg, fd);
+    else if (grpc >= 0)
+        l->accepted(l->arg, grpc);
 }
 
 /* ---- accepting ---- */
@@ -351,6 +423,14 @@ static void on_pollable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* 0: there is none. */
+static ino_t file_number(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 static int add_socket(struct listener *l, int fd, const char *unix_path, struct err *err)
 {
     struct listening *s = &l->sockets[l->n_sockets];
@@ -363,6 +443,7 @@ static int add_socket(struct listener *l, int fd, const char *unix_path, struct 
     s->listener = l;
     s->fd = fd;
     s->unix_path = unix_path ? strdup(unix_path) : NULL;
+    s->file = unix_path ? file_number(unix_path) : 0;
     l->n_sockets++;
     return unix_path && !s->unix_path ? err_nomem(err, strlen(unix_path)) : 0;
 }
@@ -401,8 +482,8 @@ void listener_stop(struct listener *l)
         if (s->fd < 0)
             continue;
         uv_poll_stop(&s->poll);
-        if (s->unix_path)
-            unlink(s->unix_path);
+        if (s->unix_path && file_number(s->unix_path) == s->file)
+            unlink(s->unix_path); /* unless another dashd has put its own there */
         close(s->fd);
         s->fd = -1;
     }
@@ -429,7 +510,6 @@ void listener_close(struct listener *l)
     if (!l)
         return;
     listener_stop(l);
-    relay_end_all(&l->relays);
     while (l->oldest)
         remove_connection(l, l->oldest);
     l->open_handles = l->n_sockets + 2;
@@ -445,12 +525,14 @@ struct connection *listener_call_opened(struct listener *l, int fd)
 {
     struct connection *c;
 
-    for (c = l->oldest; c; c = c->next)
-        if (c->grpc_fd == fd && !c->closed) {
-            c->calls++;
-            return c;
-        }
-    return NULL;
+    struct connection *found = NULL;
+
+    for (c = l->oldest; c; c = c->next) /* the newest: numbers come again */
+        if (c->grpc_fd == fd && !c->closed)
+            found = c;
+    if (found)
+        found->calls++;
+    return found;
 }
 
 static bool resets_too_often(struct listener *l, struct connection *c)
@@ -471,14 +553,15 @@ void listener_call_closed(struct listener *l, struct connection *c, bool reset)
     if (!reset || c->closed || !resets_too_often(l, c))
         return;
     log_now_and_then(l, "a connection is ended: it resets its calls at a high rate");
+    punish(l, c->peer);
     end_connection(c);
-    c->closed = true;
 }
 
-void listener_prove(struct listener *l, struct connection *c)
+void listener_prove(struct connection *c)
 {
     if (!c)
         return;
     c->proved = true;
-    relay_prove(&l->relays, c->grpc_fd);
+    if (c->relay)
+        relay_prove(c->relay);
 }

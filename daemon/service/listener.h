@@ -22,7 +22,7 @@ struct listener;
 struct connection;
 
 struct listener_limits {
-    int connections;         /* in all */
+    int connections;         /* in all; fewer where the descriptors do not suffice */
     int connections_of_peer; /* from one TCP address; 0: no limit */
     bool asks_for_proof;
 };
@@ -46,4 +46,4 @@ void listener_close(struct listener *l); /* NULL-safe; ends all connections */
 struct connection *listener_call_opened(struct listener *l, int fd);
 /* reset: the client gave it up before it was answered. c may be NULL. */
 void listener_call_closed(struct listener *l, struct connection *c, bool reset);
-void listener_prove(struct listener *l, struct connection *c); /* c may be NULL */
+void listener_prove(struct connection *c); /* NULL-safe */

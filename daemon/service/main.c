@@ -275,11 +275,14 @@ static int listen_for_reports(struct dashd *d, struct err *err)
         rc = address_check_reach(named, err);
     if (rc == 0)
         rc = rpc_open(&d->loop, &report_limits, &d->reports, err);
-    if (rc == 0)
-        rc = rpc_listen(d->reports, named ? named : "0.0.0.0:0", &port, err);
+    if (rc == 0 && named)
+        rc = rpc_listen(d->reports, named, &port, err);
+    else if (rc == 0 && rpc_listen(d->reports, "[::]:0", &port, err) < 0)
+        rc = rpc_listen(d->reports, "0.0.0.0:0", &port, err); /* a machine without IPv6 */
     if (rc < 0)
-        return rc;
-    if (!named)
+        return err_prefix(err, "--reports");
+    log_info("coordinators on other nodes report to port %d", port);
+    if (!named || address_is_any(named))
         return host_addresses_all(port, &d->reach, err);
     whole = address_for_clients(named, port);
     rc = whole ? host_addresses_one(whole, &d->reach, err) : err_nomem(err, strlen(named));

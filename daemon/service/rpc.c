@@ -209,9 +209,19 @@ static void cut_off(uv_timer_t *timer)
         grpc_server_cancel_all_calls(s->server);
 }
 
+static struct rpc_call *next_to_notify(const struct rpc_server *s)
+{
+    struct rpc_call *c;
+
+    for (c = s->calls; c; c = c->next)
+        if (!c->gone && !c->finished && (!c->seen || c->slot.method->on_gone))
+            return c;
+    return NULL;
+}
+
 void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg)
 {
-    struct rpc_call *c, *next;
+    struct rpc_call *c;
 
     s->stopping = true;
     listener_stop(s->listener);
@@ -221,11 +231,8 @@ void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg)
     s->stopped = (struct op){.done = on_server_stopped, .owner = s};
     rpc_give_away(s);
     grpc_server_shutdown_and_notify(s->server, s->queue, &s->stopped);
-    for (c = s->calls; c; c = next) {
-        next = c->next;
-        if (!c->seen || c->slot.method->on_gone)
-            rpc_notify_gone(c);
-    }
+    while ((c = next_to_notify(s)))
+        rpc_notify_gone(c); /* which may end other calls too */
     uv_timer_start(s->linger, cut_off, LINGER_MS, LINGER_MS);
 }
 

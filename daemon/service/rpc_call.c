@@ -256,25 +256,31 @@ static bool is_late(const struct rpc_call *c)
            (c->server->limits.connections.asks_for_proof && !c->proved && age > PROOF_MS);
 }
 
+static struct rpc_call *next_late(const struct rpc_server *s)
+{
+    struct rpc_call *c;
+
+    for (c = s->calls; c; c = c->next)
+        if (is_late(c))
+            return c;
+    return NULL;
+}
+
 void rpc_end_late(struct rpc_server *s)
 {
-    struct rpc_call *c, *next;
+    struct rpc_call *c;
 
-    for (c = s->calls; c; c = next) {
-        next = c->next;
-        if (!is_late(c))
-            continue;
+    while ((c = next_late(s)))
         if (c->seen)
-            rpc_notify_gone(c); /* which ends it */
+            rpc_notify_gone(c); /* which may end other calls too */
         else
             rpc_finish(c, RPC_DEADLINE_EXCEEDED, "the request did not arrive in time");
-    }
 }
 
 void rpc_prove(struct rpc_call *call)
 {
     call->proved = true;
-    listener_prove(call->server->listener, call->connection);
+    listener_prove(call->connection);
 }
 
 static void begin(struct rpc_call *c)
