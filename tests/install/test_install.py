@@ -3,6 +3,7 @@
 The build is installed once, into a folder with blanks and a per cent sign in its name. CMake says where things are:
 DASH_BUILD, DASH_SOURCE, DASH_CMAKE, DASH_VERSION. A tool that is not there is a skipped test.
 """
+import json
 import os
 import pathlib
 import re
@@ -138,6 +139,25 @@ def split(text, indent):
     return dict(zip(parts[1::2], parts[2::2]))
 
 
+def defaults_of(yaml):
+    """{"data.train": ...} of a job as dashctl prints it: sections of one level."""
+    values, section = {}, ""
+    for indent, key, value in re.findall(r"^( *)(\w+):(?: (.*))?$", yaml, re.M):
+        if not value:
+            section = key + "."
+        else:
+            values[(section if indent else "") + key] = value.strip('"')
+    return values
+
+
+def plain(value):
+    """Numbers are compared as numbers: 2e-4 is 0.0002."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
 @needs("mandoc")
 class Pages(unittest.TestCase):
     def test_they_are_clean(self):
@@ -173,13 +193,40 @@ class Pages(unittest.TestCase):
         self.assertLessEqual(set(re.findall(r"--[a-z]+", said)), common)
         self.assertIn("dashctl --version", split(text, 0)["SYNOPSIS"])
 
+    def entries_of_a_job(self):
+        """{key: what the page says below it}, from the lists in its description."""
+        entries = {}
+        for part in split(split(page("man5/dash-job.5"), 0)["DESCRIPTION"], 3).values():
+            for tag, below in split(part, 5).items():
+                words = re.match(r"([a-z0-9_., ]+?)(?:  | \(|$)(.*)", tag)
+                for key in words.group(1).split(", ") if words else ():
+                    entries[key] = " ".join((words.group(2) + " " + below).split())
+        return entries
+
     def test_keys_of_a_job(self):
-        keys = re.findall(r'^ *\{"([a-z0-9_.]+)", KEY_', read(SOURCE, "core/job/job_keys.c"), re.M)
+        table, = pathlib.Path(SOURCE, "core").rglob("job_keys.c")
+        keys = re.findall(r'^ *\{"([a-z0-9_.]+)", KEY_', read(table), re.M)
         self.assertGreater(len(keys), 30)
-        parts = split(split(page("man5/dash-job.5"), 0)["DESCRIPTION"], 3)
-        words = [re.match(r"([a-z0-9_., ]+?)(?:  | \(|$)", tag) for part in parts.values() for tag in tags(part)]
-        told = [key for match in words if match for key in match.group(1).split(", ")]
-        self.assertEqual(sorted(told), sorted(keys))
+        self.assertEqual(sorted(self.entries_of_a_job()), sorted(keys))
+
+    def test_defaults_of_a_job(self):
+        """The page's defaults are those of a job that sets nothing."""
+        tiny, required = os.path.join(SOURCE, "tests/golden/tiny"), {"model", "data.train", "output"}
+        with open(path("defaults.yaml"), "w", encoding="utf-8") as f:
+            f.write(f"model: {tiny}/model\ndata: {{train: {tiny}/train.jsonl}}\noutput: defaults\n")
+        actual = defaults_of(json.loads(run(installed("bin/dashctl"), "plan", path("defaults.yaml"), "--output", "json"))
+                             ["job_yaml"])
+        actual.update((key, value) for key, value in defaults_of(json.loads(run(
+            installed("bin/dashctl"), "plan", path("defaults.yaml"), "--set", "launcher=slurm", "--output", "json"))
+            ["job_yaml"]).items() if key.startswith("slurm."))
+        entries = self.entries_of_a_job()
+        for key in entries.keys() - required - {"name"}:
+            told = re.findall(r"The default is (\[.*?\]|\S+?)[:.]?(?: |$)", entries[key])
+            self.assertEqual(len(told), 1, f"{key}: {entries[key]}")
+            self.assertEqual(plain(told[0]), plain(actual.get(key, "null")), key)
+        for key in required:
+            self.assertIn("required", entries[key])
+            self.assertNotIn("default", entries[key])
 
 
 class Units(unittest.TestCase):
