@@ -22,8 +22,10 @@ static void put_quoted(struct buf *b, const char *text)
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
-        else if (c < 0x20)
+        else if (c < 0x20 || c == 0x7f)
             buf_printf(b, "\\x%02x", c);
+        else if (c == 0xc2 && (text[1] & 0xe0) == 0x80) /* U+0080 to U+009F */
+            buf_printf(b, "\\x%02x", (unsigned char)*++text);
         else
             buf_append(b, text, 1);
     }

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,12 +160,26 @@ void output_check(const struct job *job, bool resume, struct problems *problems)
     }
 }
 
+/* Many systems give every user a group of the same name that has no other members. */
+static bool is_own_group(gid_t gid)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    const struct group *group;
+    char name[256];
+
+    if (!user || user->pw_gid != gid)
+        return false;
+    snprintf(name, sizeof(name), "%s", user->pw_name);
+    group = getgrgid(gid);
+    return group && strcmp(group->gr_name, name) == 0 && !group->gr_mem[0];
+}
+
 char *output_risk(const struct job *job)
 {
     char *text = NULL;
     struct stat st;
 
-    if (stat(job->output, &st) < 0 || !(st.st_mode & S_IWGRP))
+    if (stat(job->output, &st) < 0 || !(st.st_mode & S_IWGRP) || is_own_group(st.st_gid))
         return NULL;
     if (asprintf(&text,
                  "the group of %s (gid %ld) can write to it, and so change the job: chmod g-w %s",

@@ -103,6 +103,44 @@ class Reports(World):
         self.assertLess(memory_mb(self.daemon.process.pid), before + 100)
         self.assertGreater(refused, 0)
 
+    def test_connections_end_for_good_with_their_clients_and_without(self):
+        def descriptors():
+            return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
+        before = descriptors()
+        opened = self.connections(60)
+        wait_for(lambda: descriptors() > before, "they are open")
+        self.serves()
+        wait_for(lambda: descriptors() <= before + 4, "idle ones are ended, though their clients stay", 3 * DEADLINE)
+
+    def flood(self, *frames):
+        """Sends them for a while on one connection after the other, and returns how long a client waited meanwhile."""
+        end, worst = time.monotonic() + 3, 0
+        while time.monotonic() < end:
+            try:
+                c = http2.Connection(self.address)
+                for stream in (1, 3, 5, 7):
+                    c.open(REPORT)
+                for _ in range(50):
+                    c.socket.sendall(b"".join(frames))
+                c.close()
+            except OSError:
+                pass
+            start = time.monotonic()
+            self.client.ListJobs()
+            worst = max(worst, time.monotonic() - start)
+        return worst
+
+    def test_floods_hold_up_nobody(self):
+        before = memory_mb(self.daemon.process.pid)
+        pings = [http2.frame(6, 0, 0, b"12345678")] * 200
+        settings = [http2.frame(4, 0, 0, b"")] * 200
+        little_data = [http2.frame(0, 0, stream, b"x") for stream in (1, 3, 5, 7)] * 50
+        data = [http2.frame(0, 0, stream, b"\0\0\0\xff\xff" + b"x" * 16000) for stream in (1, 3, 5, 7)]
+        for frames in (pings, settings, little_data, data):
+            self.assertLess(self.flood(*frames), 2 * SLOWNESS)
+        self.serves()
+        self.assertLess(memory_mb(self.daemon.process.pid), before + 60)
+
     def test_an_unknown_job_and_a_wrong_token_are_refused_alike(self):
         self.create(self.client)
         channel = grpc.insecure_channel(self.address)

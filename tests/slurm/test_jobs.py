@@ -19,7 +19,7 @@ from harness import *
 
 JOB = os.path.join(TINY, "job.yaml")
 STEPS = 30
-LONG_SECONDS = 26  # of a job that meets its time limit twice, by runs of ten seconds
+LONG_SECONDS = 35  # of a job that meets its time limit twice, by runs of ten seconds
 CLUSTER = LOCAL = None
 REFERENCES = {}
 
@@ -67,11 +67,11 @@ def local_sha256(steps=STEPS):
 
 
 def long_steps():
-    """As many as take LONG_SECONDS on this machine, by the steps of the reference."""
+    """As many as take LONG_SECONDS on this machine, by the fast ones among the reference's: others ran beside something."""
     local_sha256()
     with open(os.path.join(LOCAL.output, "metrics.jsonl"), encoding="utf-8") as f:
         seconds = sorted(json.loads(line)["seconds"] for line in f)
-    return max(STEPS, round(LONG_SECONDS / seconds[len(seconds) // 2]))
+    return max(STEPS, round(LONG_SECONDS / seconds[len(seconds) // 10]))
 
 
 class OnSlurm(World):
@@ -231,7 +231,7 @@ class Jobs(OnSlurm):
         ids = [self.submit(f"out{i}", steps=6, **small) for i in range(20)]
         local = Local(self.path("local"), 6, **small).sha256()
         for id in ids:
-            wait_for(lambda: self.get(self.client, id).state == pb.SUCCEEDED, f"job {id}", 90)
+            wait_for(lambda: self.get(self.client, id).state == pb.SUCCEEDED, f"job {id}", 90 * SLOWNESS)
         self.assertEqual({sha256(self.path(f"out{i}")) for i in range(20)}, {local})
 
     def test_preempted_it_goes_on_when_the_nodes_are_free_again(self):
