@@ -120,7 +120,7 @@ static bool is_temporary(const char *name)
     const char *suffix = name + len - SUFFIX_LEN;
 
     return len > SUFFIX_LEN && suffix[0] == '.' &&
-           strspn(suffix + 1, "0123456789abcdef") == 2 * RANDOM_BYTES &&
+           strspn(suffix + 1, "0123456789abcdef") == (size_t)2 * RANDOM_BYTES &&
            strcmp(suffix + SUFFIX_LEN - 4, ".tmp") == 0;
 }
 

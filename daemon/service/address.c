@@ -182,13 +182,16 @@ static void set_port(struct sockaddr *a, int port)
 
 static int port_of(int fd)
 {
-    struct sockaddr_storage a = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } a = {.six = {0}};
     socklen_t size = sizeof(a);
 
-    if (getsockname(fd, (struct sockaddr *)&a, &size) < 0)
+    if (getsockname(fd, &a.any, &size) < 0)
         return 0;
-    return ntohs(a.ss_family == AF_INET ? ((struct sockaddr_in *)&a)->sin_port
-                                        : ((struct sockaddr_in6 *)&a)->sin6_port);
+    return ntohs(a.any.sa_family == AF_INET ? a.four.sin_port : a.six.sin6_port);
 }
 
 /* -1 with errno. "[::]" takes IPv4 too. */

@@ -113,7 +113,7 @@ static void check(const json_t *request, const char *const *sets, int n_sets, st
                          &c->plan, &c->problems, &c->err);
     if (c->job)
         check_launcher(c->job, is_true(request, "has_slurm"), &c->problems);
-    if (c->rc == 0 && before)
+    if (c->rc == 0 && c->job && before)
         c->rc = compare(before, c->job, &c->problems, &c->err);
     if (c->rc == 0 && c->problems.n + c->problems.dropped > 0)
         c->rc = err_set(&c->err, ERR_INVALID, "the job cannot run");

@@ -25,7 +25,7 @@
 
 enum {
     SOCKETS_MAX = 16,
-    BACKLOG = 128,
+    BACKLOG = SOMAXCONN, /* gRPC clients take a refusal by a full queue for a connection */
     ACCEPTS_A_TURN = 32,
     SWEEP_MS = 1000,
     PAUSE_MS = 250,

@@ -63,12 +63,11 @@ static void on_checked(void *arg, const struct check_result *result)
         rc = runs_find(r->runs, r->id, &run, &err);
     if (rc == 0)
         rc = runs_resume(run, &shape, &err);
-    if (rc < 0) {
-        free(shape.job_yaml);
+    if (rc < 0)
         rpc_fail(r->call, &err);
-    } else {
+    else
         answer(r->call, run);
-    }
+    free(shape.job_yaml);
     free(r);
 }
 

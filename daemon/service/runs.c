@@ -321,7 +321,7 @@ int runs_cancel(struct run *run, struct err *err)
     return 0;
 }
 
-int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
+int runs_resume(struct run *run, struct run_shape *shape, struct err *err)
 {
     struct run_row next = run->row;
     int rc;
@@ -339,9 +339,12 @@ int runs_resume(struct run *run, const struct run_shape *shape, struct err *err)
         next.slurm = shape->slurm;
     }
     rc = runs_transit(run, &next, RUN_RESUME, "", err);
-    if (rc == 0)
-        runs_schedule(run->runs);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (shape)
+        shape->job_yaml = NULL;
+    runs_schedule(run->runs);
+    return 0;
 }
 
 static bool is_before(const struct run_row *a, const struct run_row *b)

@@ -106,14 +106,14 @@ int runs_cancel(struct run *run, struct err *err);
 /* The batch script of a run whose row says that it is external, which follows it from now on.
  * Caller frees *ret_script. */
 int runs_write_script(struct run *run, char **ret_script, struct err *err);
-/* shape: what the job runs as from now on, or NULL for what it ran as; its text is taken over on
- * success. */
+/* shape: what the job runs as from now on, or NULL for what it ran as; on success its text is taken
+ * over, and NULL here. */
 struct run_shape {
     char *job_yaml;
     int workers, max_restarts;
     bool slurm;
 };
-int runs_resume(struct run *run, const struct run_shape *shape, struct err *err);
+int runs_resume(struct run *run, struct run_shape *shape, struct err *err);
 
 /* What a coordinator reports. runs_hello(): ERR_INVALID when the token is not this launch's. On
  * success the stream is the run's, until it ends or another takes its place. */
