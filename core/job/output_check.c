@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ENTRY_BYTES = 16384 }; /* of /etc/passwd and /etc/group */
+
 /* 1: empty, 0: not, -1: cannot be read. */
 static int is_empty(const char *folder)
 {
@@ -163,15 +165,16 @@ void output_check(const struct job *job, bool resume, struct problems *problems)
 /* Many systems give every user a group of the same name that has no other members. */
 static bool is_own_group(gid_t gid)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    const struct group *group;
-    char name[256];
+    char user_text[ENTRY_BYTES], group_text[ENTRY_BYTES];
+    struct passwd user, *of_user = NULL;
+    struct group group, *of_group = NULL;
 
-    if (!user || user->pw_gid != gid)
+    if (getpwuid_r(geteuid(), &user, user_text, sizeof(user_text), &of_user) != 0 || !of_user ||
+        of_user->pw_gid != gid)
         return false;
-    snprintf(name, sizeof(name), "%s", user->pw_name);
-    group = getgrgid(gid);
-    return group && strcmp(group->gr_name, name) == 0 && !group->gr_mem[0];
+    if (getgrgid_r(gid, &group, group_text, sizeof(group_text), &of_group) != 0 || !of_group)
+        return false;
+    return strcmp(of_group->gr_name, of_user->pw_name) == 0 && !of_group->gr_mem[0];
 }
 
 char *output_risk(const struct job *job)
