@@ -1,4 +1,4 @@
-/* core/host_addresses.c - see reach.h. */
+/* core/host_addresses.c - see host_addresses.h. */
 #include "core/host_addresses.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>

@@ -1,4 +1,4 @@
-/* worker/cpu_binding.c - see place.h. */
+/* worker/cpu_binding.c - see cpu_binding.h. */
 #include "worker/cpu_binding.h"
 #include "core/file.h"
 #include <sched.h>

@@ -65,7 +65,7 @@ struct job {
     uint64_t seed;
     enum job_precision precision;
 
-    int stages, replicas; /* 0: auto, chosen for the workers that there are (shape.h) */
+    int stages, replicas; /* 0: auto, chosen for the workers that there are (parallel_shape.h) */
     int threads;          /* a worker; 0: auto */
     enum job_launcher launcher;
     struct job_slurm slurm;

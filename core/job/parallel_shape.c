@@ -1,4 +1,4 @@
-/* core/job/parallel_shape.c - see shape.h. */
+/* core/job/parallel_shape.c - see parallel_shape.h. */
 #include "core/job/parallel_shape.h"
 #include "core/model/shard.h"
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* core/slurm/script.c - see batch.h. The script's second part is script_body.sh, which is the same
+/* core/slurm/script.c - see script.h. The script's second part is script_body.sh, which is the same
  * for all jobs; what is written here are the #SBATCH lines and the variables. */
 #include "core/slurm/script.h"
 #include "core/slurm/environment.h"

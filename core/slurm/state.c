@@ -1,4 +1,4 @@
-/* core/slurm/state.c - see slurm_state.h. */
+/* core/slurm/state.c - see state.h. */
 #include "core/slurm/state.h"
 #include <stdio.h>
 #include <stdlib.h>

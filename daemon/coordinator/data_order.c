@@ -1,4 +1,4 @@
-/* daemon/coordinator/data_order.c - see order.h. */
+/* daemon/coordinator/data_order.c - see data_order.h. */
 #include "daemon/coordinator/data_order.h"
 #include "core/job/parallel_shape.h"
 #include "core/rng.h"

@@ -1,5 +1,5 @@
 /* daemon/service/launch.h - what runs for a job, whoever started it: mpirun here (launch_local.h)
- * or Slurm on its nodes (launch_slurm.h).
+ * or Slurm on its nodes (slurm.h).
  *
  * The end is told once, by the launch_end_fn: from then on the output folder is nobody's and the
  * launch is freed.

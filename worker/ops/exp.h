@@ -1,5 +1,5 @@
 /* worker/ops/exp.h - e^x in f32, in plain C that compilers vectorise; within 1.5 units in the last
- * place of the correct value (tests/ops/test_exp.c goes over the whole range).
+ * place of the correct value (tests/ops/test_rows.c goes over the whole range).
  *
  * e^x = 2^n e^r with n = round(x / ln 2); ln 2 is subtracted in two parts (Cody & Waite 1980); e^r
  * by a minimax polynomial on |r| <= ln 2 / 2 (coefficients: Moshier, Cephes, expf).
