@@ -13,8 +13,8 @@ int cmd_cancel(struct client *c, int argc, char **argv)
 
     client_parse_one(c, argc, argv, "ID",
                      "Cancels a job. One that runs finishes its step and writes a checkpoint, from "
-                     "which `dashctl "
-                     "resume` goes on.",
+                     "which "
+                     "`dashctl resume` continues.",
                      &id);
     request.id = (char *)id;
     status = client_call(c, "CancelJob", &request.base, &dash__v1__cancel_job_response__descriptor,

@@ -1,4 +1,4 @@
-/* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to mend. See doctor.h for its
+/* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to fix. See doctor.h for its
  * parts. */
 #include "client/doctor.h"
 #include "client/printable.h"
@@ -32,7 +32,7 @@ static int whole_number(struct argp_state *state, const char *what, const char *
     long n = strtol(arg, &end, 10);
 
     if (end == arg || *end || n < 1 || n > most)
-        argp_error(state, "%s wants a whole number from 1 to %d, not '%s'", what, most, arg);
+        argp_error(state, "%s must be a whole number from 1 to %d, not '%s'", what, most, arg);
     return (int)n;
 }
 
@@ -156,7 +156,7 @@ int cmd_doctor(struct client *c, int argc, char **argv)
     const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {&own, 0, NULL, 0}, {0}};
     const struct argp parser = {
         .parser = parse_both,
-        .doc = "Checks this site and says what to mend: the programs, MPI, cores and their "
+        .doc = "Checks this site and says what to fix: the programs, MPI, cores and their "
                "speed; where there is Slurm, by a job of a few seconds on some nodes also what "
                "lies between them. Exit status 1: something is a PROBLEM.",
         .children = children};

@@ -39,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'b':
         n = strtol(arg, &end, 10);
         if (end == arg || *end || n < 1 || n > 4194304)
-            argp_error(state, "--bytes wants a number from 1 to 4194304, not '%s'", arg);
+            argp_error(state, "--bytes must be a number from 1 to 4194304, not '%s'", arg);
         o->max_bytes = (uint32_t)n;
         return 0;
     case ARGP_KEY_ARG:

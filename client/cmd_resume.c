@@ -1,4 +1,4 @@
-/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled goes on, in another
+/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled continues, in another
  * shape if asked. */
 #include "client/client.h"
 #include "client/json.h"
@@ -44,7 +44,7 @@ static void tell(const struct client *c, const Dash__V1__Job *job)
     if (c->json)
         json_print(&job->base, true);
     else
-        printf("job %s (%s) goes on after step %u; `dashctl watch %s` shows it\n", job->id,
+        printf("job %s (%s) continues after step %u; `dashctl watch %s` shows it\n", job->id,
                job->name, job->steps_done, job->id);
 }
 
@@ -55,7 +55,7 @@ int cmd_resume(struct client *c, int argc, char **argv)
         .options = options,
         .parser = parse,
         .args_doc = "ID",
-        .doc = "Queues a job that failed or was cancelled again. It goes on from its last "
+        .doc = "Queues a job that failed or was cancelled again. It continues from its last "
                "checkpoint; with --set parallel.stages=2 and the like in another shape, which does "
                "not change the result.",
         .children = children};

@@ -1,4 +1,4 @@
-/* client/cmd_run.c - dashctl run JOB.YAML: trains here and now, with a dashd of its own, and
+/* client/cmd_run.c - dashctl run JOB.YAML: trains on this machine, with a dashd of its own, and
  * returns when the adapter is written.
  *
  * Ctrl-C once cancels the job, which finishes its step and writes a checkpoint; twice kills it.
@@ -54,7 +54,7 @@ static void print_resume_hint(const struct job_file *f)
     fprintf(stderr, "`dashctl run --resume");
     for (i = 0; i < f->sets.n; i++)
         fprintf(stderr, " --set '%s'", f->sets.items[i]);
-    fprintf(stderr, " %s` goes on from its last checkpoint\n", f->path);
+    fprintf(stderr, " %s` continues from its last checkpoint\n", f->path);
 }
 
 static int print_end(struct client *c, const struct job_file *f, const Dash__V1__Job *job)
@@ -131,8 +131,9 @@ int cmd_run(struct client *c, int argc, char **argv)
     const struct argp parser = {
         .parser = parse,
         .args_doc = "JOB.YAML",
-        .doc = "Trains here and now, with a dashd of its own. The exit status is 0 when the "
-               "adapter is written. Ctrl-C stops after a checkpoint.",
+        .doc =
+            "Trains on this machine, with a dashd that ends with it. The exit status is 0 when the "
+            "adapter is written. Ctrl-C stops after a checkpoint.",
         .children = children};
     struct job_file f = {.client = c};
     struct private_dashd dashd;

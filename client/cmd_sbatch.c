@@ -193,7 +193,7 @@ static int give_up(struct client *c, const struct sbatch *s, const struct err *w
     struct err err;
 
     if (!s->id[0]) {
-        err_set(&err, ERR_PEER, "%.900s: mend it, and try again with --resume", why->text);
+        err_set(&err, ERR_PEER, "%.900s: fix it, and try again with --resume", why->text);
         return client_fail(&err);
     }
     request.id = (char *)s->id;
@@ -226,7 +226,7 @@ static int deliver(struct client *c, const struct sbatch *s)
         printf("job %s is Slurm job %s\n  output: %s\n", s->job->name, slurm_job, s->job->output);
     }
     if (s->id[0])
-        fprintf(stderr, "it reports to dashd as job %s: `dashctl watch %s` shows how it gets on\n",
+        fprintf(stderr, "it reports to dashd as job %s: `dashctl watch %s` shows its progress\n",
                 s->id, s->id);
     return EXIT_OK;
 }
@@ -239,7 +239,7 @@ int cmd_sbatch(struct client *c, int argc, char **argv)
                                 .args_doc = "JOB.YAML",
                                 .doc = "Checks a job and writes a batch script that trains it "
                                        "under Slurm: it needs no dashd, queues "
-                                       "itself again before its time limit and goes on from its "
+                                       "itself again before its time limit and continues from its "
                                        "checkpoint. With a dashd reachable "
                                        "it also reports there.",
                                 .children = children};

@@ -26,7 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'F':
         step = strtol(arg, &end, 10);
         if (end == arg || *end || step < 0 || step > 1000000000)
-            argp_error(state, "--from wants the number of a step, not '%s'", arg);
+            argp_error(state, "--from must be the number of a step, not '%s'", arg);
         o->from_step = (int)step;
         return 0;
     case ARGP_KEY_ARG:

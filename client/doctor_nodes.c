@@ -89,7 +89,7 @@ static bool threads_are_right(struct doctor *d, const json_t *rank)
                        "%s: %d threads all ran on one core, and others were idle", node, threads);
     else
         report_finding(d, "threads", DOCTOR_WARNING,
-                       "look whether other jobs use the node: dash wants its cores to itself",
+                       "check whether other jobs use the node: dash needs its cores to itself",
                        "%s: %d threads ran on %d %s only; the others were busy", node, threads, on,
                        on == 1 ? "core" : "cores");
     return false;

@@ -32,7 +32,7 @@ static bool slurm_answers(struct doctor *d)
         report_finding(d, "slurm", DOCTOR_OK, NULL, "squeue answers");
     else
         report_finding(d, "slurm", DOCTOR_PROBLEM,
-                       "try later, or tell an administrator: without its controller Slurm takes no "
+                       "try later, or ask an administrator: without its controller Slurm takes no "
                        "jobs",
                        "squeue fails: %s",
                        said.status == SUBPROCESS_LATE ? "no answer for 30 s" : words);
@@ -236,7 +236,7 @@ static void judge(struct doctor *d, const struct doctor_meeting *m, const struct
                        "the first node of job %s does not share %s with us", job->id, d->folder);
     else
         report_finding(d, "job", DOCTOR_PROBLEM,
-                       "`scontrol show job` and the node's slurmd.log tell more",
+                       "see `scontrol show job` and the node's slurmd.log",
                        "job %s ended with %s (exit code %d) and left nothing in %s", job->id,
                        job->state, job->exit_code, d->folder);
     json_decref(ranks);
@@ -263,7 +263,7 @@ static void follow(struct doctor *d, const struct doctor_meeting *m, struct doct
     case DOCTOR_HUNG:
         log = doctor_meeting_read(m, "job.log");
         doctor_no_findings(d, log, SUBPROCESS_LATE,
-                           "a node may hang: `sinfo -R` tells of those known to");
+                           "a node may hang: `sinfo -R` lists those that are known to");
         free(log);
         break;
     case DOCTOR_LOST:

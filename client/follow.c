@@ -290,7 +290,7 @@ int follow_to_end(struct client *c, const char *id, int from_step)
     if (end == FOLLOW_FINAL)
         status = follow_print_end(c, job);
     else if (end == FOLLOW_INTERRUPTED)
-        fprintf(stderr, "job %s goes on; `dashctl watch %s` shows it again\n", id, id);
+        fprintf(stderr, "job %s continues; `dashctl watch %s` shows it again\n", id, id);
     if (job)
         dash__v1__job__free_unpacked(job, NULL);
     return status;

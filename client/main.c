@@ -12,18 +12,18 @@ static const struct command {
     int (*run)(struct client *c, int argc, char **argv);
     const char *arguments, *summary;
 } commands[] = {
-    {"run", cmd_run, "JOB.YAML", "train here and now, without a dashd of one's own"},
+    {"run", cmd_run, "JOB.YAML", "train on this machine, without a dashd of your own"},
     {"submit", cmd_submit, "JOB.YAML", "queue a job"},
     {"list", cmd_list, "", "list the jobs"},
     {"show", cmd_show, "ID", "show all about a job"},
     {"watch", cmd_watch, "ID", "show a job as it runs"},
     {"logs", cmd_logs, "ID", "print a job's log"},
     {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
-    {"resume", cmd_resume, "ID", "go on with a job that failed or was cancelled"},
+    {"resume", cmd_resume, "ID", "continue a job that failed or was cancelled"},
     {"plan", cmd_plan, "JOB.YAML", "check a job and say what would run"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
-    {"doctor", cmd_doctor, "", "check this site, and say what to mend"},
+    {"doctor", cmd_doctor, "", "check this site, and say what to fix"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -62,7 +62,7 @@ static void print_help(FILE *to)
         fprintf(to, "  %-8s %-9s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     fprintf(to,
-            "\n`dashctl help COMMAND` tells more. Every command takes --server ADDRESS (or "
+            "\nSee `dashctl help COMMAND` for more. Every command takes --server ADDRESS (or "
             "$DASH_SERVER) and\n--output json. Exit status: 0 done, 1 failed, 2 called wrongly.\n");
 }
 

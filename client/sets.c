@@ -9,7 +9,7 @@ void sets_add(struct sets *sets, char *set, struct argp_state *state)
     char **items;
 
     if (!strchr(set, '=') || set[0] == '=')
-        argp_error(state, "--set wants KEY.PATH=VALUE, for example training.steps=100, not '%s'",
+        argp_error(state, "--set must be KEY.PATH=VALUE, for example training.steps=100, not '%s'",
                    set);
     items = realloc(sets->items, (size_t)(sets->n + 1) * sizeof(*items));
     if (!items) {

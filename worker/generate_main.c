@@ -99,7 +99,7 @@ static double number(struct argp_state *state, const char *what, const char *arg
     double x = strtod(arg, &end);
 
     if (end == arg || *end || !isfinite(x) || x < lowest || x > highest)
-        argp_error(state, "%s wants a number from %g to %g, not \"%s\"", what, lowest, highest,
+        argp_error(state, "%s must be a number from %g to %g, not \"%s\"", what, lowest, highest,
                    arg);
     return x;
 }

@@ -66,7 +66,7 @@ static void handle_options(int argc, char **argv)
                "srun; with `generate` a model "
                "answers prompts, with `probe` nodes are looked at. `dash-worker generate --help` "
                "and `dash-worker probe --help` "
-               "tell more.",
+               "describe both.",
     };
     static char version[100];
 

@@ -24,7 +24,8 @@ struct reader {
     const char *source; /* the file, or the override's text: named in problems */
     const char *directory;
     bool is_file;
-    bool *seen; /* a key of job_keys, in this source */
+    bool is_yaml; /* the file */
+    bool *seen;   /* a key of job_keys, in this source */
     yaml_document_t *doc;
     struct problems *problems;
 };
@@ -58,9 +59,9 @@ static void complain(struct reader *r, const yaml_node_t *node, const struct job
 {
     const char *text = scalar_text(node);
 
-    problems_add(r->problems, r->source, r->is_file ? line_of(node) : 0, "%s wants %s, not %s%s%s",
-                 key->path, wants, text ? "\"" : "", text ? text : "a list or mapping",
-                 text ? "\"" : "");
+    problems_add(r->problems, r->source, r->is_file ? line_of(node) : 0,
+                 "%s must be %s, not %s%s%s", key->path, wants, text ? "\"" : "",
+                 text ? text : "a list or mapping", text ? "\"" : "");
 }
 
 static void read_string(struct reader *r, const yaml_node_t *node, const struct job_key *key)
@@ -361,7 +362,8 @@ static void read_file_text(struct reader *r, const char *text)
     yaml_document_t doc;
     yaml_node_t *root;
 
-    if (!load_document(r, text, &doc))
+    r->is_yaml = load_document(r, text, &doc);
+    if (!r->is_yaml)
         return;
     r->doc = &doc;
     root = yaml_document_get_root_node(&doc);
@@ -450,7 +452,7 @@ static void check_required(struct job *job, struct problems *problems)
     for (i = 0; i < n_job_keys; i++) {
         if ((job_keys[i].flags & KEY_REQUIRED) && !*(char **)field_of(job, &job_keys[i]) &&
             !job->lines[i])
-            problems_add(problems, job->file, 0, "%s is missing: every job must say it",
+            problems_add(problems, job->file, 0, "%s is missing: every job must have it",
                          job_keys[i].path);
     }
 }
@@ -553,7 +555,8 @@ int job_read(const char *text, const char *file, const char *directory, const ch
         job_free(r.job);
         return err_nomem(err, sizeof(*r.job));
     }
-    check_together(r.job, problems);
+    if (r.is_yaml) /* else nobody knows which keys are missing */
+        check_together(r.job, problems);
     fill_in(r.job);
     *ret_job = r.job;
     return 0;

@@ -130,7 +130,7 @@ static bool has_control(const char *text)
 static void add_problem(const struct job *job, const char *key, struct problems *problems,
                         const char *wants, const char *value)
 {
-    problems_add(problems, job->file, job_line(job, key), "%s wants %s, not \"%s\"", key, wants,
+    problems_add(problems, job->file, job_line(job, key), "%s must be %s, not \"%s\"", key, wants,
                  value);
 }
 
@@ -249,7 +249,7 @@ static void check_shape(const struct job *job, struct problems *problems)
     else if (least < needed || least > needed + 1)
         problems_add(problems, job->file, line,
                      "slurm.nodes is %d, but %d workers (stages x replicas) with "
-                     "slurm.workers_per_node %d want %d nodes, or %d with one for the coordinator "
+                     "slurm.workers_per_node %d need %d nodes, or %d with one for the coordinator "
                      "alone",
                      least, workers, per_node, needed, needed + 1);
 }

@@ -227,7 +227,7 @@ char *script_text(const struct job *job, const char *programs, const char *mark)
     buf_puts(
         &b,
         "\n# Trains a LoRA-Dash adapter on the nodes that Slurm gives. It may end at any time, and "
-        "goes on from "
+        "continues from "
         "its\n# last checkpoint when it runs again: at most one step is repeated, and the result "
         "is the same to "
         "the bit.\n# The job is <output>/job.yaml; what happens is in <output>/logs/job.log.\n\n");

@@ -100,7 +100,7 @@ static size_t left(const struct cursor *c)
 static int cut_off(const struct cursor *c, struct err *err)
 {
     err_set(err, ERR_INVALID,
-            "the file is cut off or damaged: the header goes on past byte %zu of %zu",
+            "the file is cut off or damaged: the header continues past byte %zu of %zu",
             (size_t)(c->at - c->start), (size_t)(c->end - c->start));
     return ERR_INVALID;
 }

@@ -152,7 +152,7 @@ int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
         return job_workers(l->job) == workers
                    ? 0
                    : err_set(err, ERR_INVALID,
-                             "the job wants %d workers (stages x replicas) but %d were started",
+                             "the job needs %d workers (stages x replicas) but %d were started",
                              job_workers(l->job), workers);
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;

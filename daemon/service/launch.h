@@ -42,7 +42,7 @@ static inline void launch_kill(struct launch *l)
     l->ops->kill(l);
 }
 
-/* Looks away: what runs goes on, and its end is not told. NULL-safe. */
+/* Looks away: what runs continues, and its end is not told. NULL-safe. */
 static inline void launch_forget(struct launch *l)
 {
     if (l)

@@ -388,7 +388,7 @@ static int spawn(struct local *l, const struct local_spec *spec, int log, int lo
     l->pid = uv_process_get_pid(&l->process);
     if (!procs_start_time(l->pid, &l->start)) {
         kill((pid_t)l->pid, SIGKILL); /* it must not hold the folder's lock */
-        return err_set(err, ERR_INTERNAL, "/proc does not tell of process %ld", l->pid);
+        return err_set(err, ERR_INTERNAL, "/proc has no entry of process %ld", l->pid);
     }
     return 0;
 }

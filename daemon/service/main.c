@@ -81,7 +81,7 @@ static const struct argp_option option_list[] = {
      0},
     {"stop-jobs", OPTION_STOP_JOBS, NULL, 0,
      "When dashd ends, stop running jobs after a checkpoint; the "
-     "next dashd goes on with them",
+     "next dashd continues with them",
      0},
     {"stop-grace", OPTION_STOP_GRACE, "SECONDS", 0,
      "How long a job that is to stop may take before it is "

@@ -436,7 +436,7 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)
         rpc_finish(call, RPC_OK, NULL);
     else
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED,
-                   "it is done, but dashd is out of memory to tell what");
+                   "the call succeeded, but dashd has no memory for its answer");
 }
 
 void rpc_fail(struct rpc_call *call, const struct err *err)

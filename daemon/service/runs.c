@@ -267,7 +267,7 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
         if (row->state == RUN_FAILED || row->state == RUN_CANCELLED)
             problems_add(
                 problems, NULL, 0,
-                "output: %s belongs to job %ld (%s, %s): `dashctl resume %ld` goes on with it, "
+                "output: %s belongs to job %ld (%s, %s): `dashctl resume %ld` continues it, "
                 "or choose another folder",
                 output, row->id, row->name, run_state_name(row->state), row->id);
         else
@@ -308,7 +308,7 @@ int runs_cancel(struct run *run, struct err *err)
 
     if (run->row.state == RUN_QUEUED)
         return runs_transit(run, &next, RUN_CANCEL,
-                            run->row.launch ? "cancelled while it waited to go on"
+                            run->row.launch ? "cancelled while it waited to continue"
                                             : "cancelled before it started",
                             err);
     next.stop_wanted = true;

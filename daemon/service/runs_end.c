@@ -105,7 +105,7 @@ char *runs_explain_stop(const struct run *run)
 {
     char *words;
 
-    if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` goes on from there",
+    if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` continues from there",
                  run->steps_done, run->row.id) < 0)
         return NULL;
     return words;

@@ -193,7 +193,7 @@ static char *explain_cancel(const struct run *run, const struct slurm_end *end)
 
     if (asprintf(&words,
                  "cancelled in Slurm, not here (scancel of job %lld), after step %d; `dashctl "
-                 "resume %ld` goes on from there",
+                 "resume %ld` continues from there",
                  (long long)end->row.id, run->steps_done, run->row.id) < 0)
         return NULL;
     return words;
@@ -391,7 +391,7 @@ void runs_slurm_away(void *arg, const char *words)
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%SZ", gmtime_r(&now, &utc));
     if (words)
         snprintf(text, sizeof(text),
-                 "%s: Slurm's controller does not answer (%s); what runs goes on", when, words);
+                 "%s: Slurm's controller does not answer (%s); what runs continues", when, words);
     else
         snprintf(text, sizeof(text), "%s: Slurm's controller answers again", when);
     log_warn("%s", text);

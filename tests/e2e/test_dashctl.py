@@ -129,7 +129,7 @@ class Commands(World):
         text = self.submit("out", "--set", "parallel.stages=9", "--set", "launcher=slurm", "--set", "slurm.time=soon",
                            status=1)
         self.assertIn("stages", text)
-        self.assertIn("slurm.time wants", text)
+        self.assertIn("slurm.time must be", text)
         os.mkdir(self.path("full"))
         self.write("full/file", "")
         self.assertIn("is not empty", self.submit("full", status=1))
@@ -172,7 +172,7 @@ class Commands(World):
         self.assertIn("dashctl resume 1", self.wait_state(self.client, "1", pb.CANCELLED).reason)
         self.assertIn("CANCELLED cannot be cancelled", self.ctl("cancel", "1", status=1))
         self.write("hold", "9999")
-        self.assertIn("goes on after step 2", self.ctl("resume", "1"))
+        self.assertIn("continues after step 2", self.ctl("resume", "1"))
         self.wait_state(self.client, "1", pb.SUCCEEDED)
         self.assertIn("SUCCEEDED cannot be resumed", self.ctl("resume", "1", status=1))
 
@@ -284,7 +284,7 @@ class Commands(World):
         wait_for(lambda: "2/5" in t.read(), "the job is shown")
         t.press(b"\x03")
         self.assertNotEqual(t.wait(), 0)
-        self.assertIn("job 1 goes on; `dashctl watch 1` shows it again", t.read())
+        self.assertIn("job 1 continues; `dashctl watch 1` shows it again", t.read())
         self.assertEqual(self.get(self.client, "1").state, pb.RUNNING)
         self.write("hold", "9999")
         self.wait_state(self.client, "1", pb.SUCCEEDED)

@@ -154,7 +154,7 @@ class Stops(World):
         answer = self.client.CancelJob(id=self.job.id).job
         self.assertEqual(answer.state, pb.RUNNING)
         job = self.wait_state(self.client, self.job.id, pb.CANCELLED)
-        self.assertEqual(job.reason, "stopped after step 3; `dashctl resume 1` goes on from there")
+        self.assertEqual(job.reason, "stopped after step 3; `dashctl resume 1` continues from there")
         self.assertEqual(self.client.ResumeJob(id=self.job.id).job.steps_done, 3)
         self.write("hold", "9")
         job = self.wait_state(self.client, self.job.id, pb.SUCCEEDED)

@@ -1,4 +1,4 @@
-"""dashctl run: a job here and now, with a dashd that comes and goes with it."""
+"""dashctl run: a job on this machine, with a dashd that comes and goes with it."""
 import glob
 
 from harness import *

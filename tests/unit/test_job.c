@@ -127,21 +127,21 @@ static void every_mistake_is_told_with_its_line(void **state)
         "output: y\n";
     static const char *const told[] = {
         "job.yaml:1: unknown key modle: did you mean model?",
-        "job.yaml:3: data.max_tokens wants a whole number of at least 2",
+        "job.yaml:3: data.max_tokens must be a whole number of at least 2",
         "job.yaml:4: unknown key data.templat: did you mean data.template?",
-        "job.yaml:5: lora.rank wants a whole number of at least 1 and at most 4096, not \"0\"",
-        "job.yaml:5: lora.dropout wants a number of at least 0 and below 1, not \"1\"",
+        "job.yaml:5: lora.rank must be a whole number of at least 1 and at most 4096, not \"0\"",
+        "job.yaml:5: lora.dropout must be a number of at least 0 and below 1, not \"1\"",
         "job.yaml:5: lora.target_modules: \"foo\" matches no module",
         "job.yaml:6: unknown key rank: did you mean lora.rank?",
-        "job.yaml:7: training.steps wants a whole number",
-        "job.yaml:7: training.batch_size wants a whole number",
-        "job.yaml:7: training.seed wants a whole number",
+        "job.yaml:7: training.steps must be a whole number",
+        "job.yaml:7: training.batch_size must be a whole number",
+        "job.yaml:7: training.seed must be a whole number",
         "job.yaml:8: parallel.replicas is 3: it must be a power of two",
-        "job.yaml:9: method wants one of lora, lora-dash, not \"dora\"",
-        "job.yaml:11: slurm.time wants minutes, hours:minutes:seconds",
-        "job.yaml:11: slurm.nodes wants a number of nodes, or a range such as 2-4, not \"2-1\"",
-        "job.yaml:11: slurm.mem wants memory of a node, such as 64G, not \"much\"",
-        "job.yaml:11: slurm.extra wants options of sbatch in their long form",
+        "job.yaml:9: method must be one of lora, lora-dash, not \"dora\"",
+        "job.yaml:11: slurm.time must be minutes, hours:minutes:seconds",
+        "job.yaml:11: slurm.nodes must be a number of nodes, or a range such as 2-4, not \"2-1\"",
+        "job.yaml:11: slurm.mem must be memory of a node, such as 64G, not \"much\"",
+        "job.yaml:11: slurm.extra must be options of sbatch in their long form",
         "job.yaml:11: slurm.extra: --array=1-9 is not yours to set",
         "job.yaml:11: slurm.extra: --time=1 is said by slurm.time",
         "job.yaml:13: output is given twice",
@@ -166,7 +166,7 @@ static void text_that_is_no_job_is_refused_in_words(void **state)
         {"- a\n- b\n", "a job file is a list of `key: value` lines"},
         {"a: [1, 2\nb: 3\n", "this is not YAML"},
         {"lora: 3\n" SHORT, "lora is a section"},
-        {"model: [a]\n" SHORT, "model wants a path, not a list or mapping"},
+        {"model: [a]\n" SHORT, "model must be a path, not a list or mapping"},
         {"training: {steps: 5, epochs: 1}\n" SHORT, "both given: keep one"},
     };
     static const char *const wrong[] = {"rank", "=3", "lora.rank=", "lora.rnak=3"};
@@ -179,6 +179,9 @@ static void text_that_is_no_job_is_refused_in_words(void **state)
         assert_contains(all, cases[i].told);
         free(all);
     }
+    all = complaints("a: [1, 2\nb: 3\n", NULL, 0);
+    assert_null(strstr(all, "is missing"));
+    free(all);
     for (i = 0; i < 4; i++) {
         all = complaints(SHORT, &wrong[i], 1);
         assert_contains(all, "--set");

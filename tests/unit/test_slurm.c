@@ -69,8 +69,8 @@ static void nodes_follow_from_workers_unless_said(void **state)
 static void nodes_that_do_not_fit_the_workers_are_refused(void **state)
 {
     (void)state;
-    assert_refused("parallel: {stages: 3}\nslurm: {nodes: 5}\n", "want 3 nodes, or 4 with one");
-    assert_refused("parallel: {stages: 3}\nslurm: {nodes: 2}\n", "want 3 nodes");
+    assert_refused("parallel: {stages: 3}\nslurm: {nodes: 5}\n", "need 3 nodes, or 4 with one");
+    assert_refused("parallel: {stages: 3}\nslurm: {nodes: 2}\n", "need 3 nodes");
     assert_refused("parallel: {stages: 3}\nslurm: {nodes: 2-4}\n", "slurm.nodes is a range");
     assert_refused("slurm: {time: 2}\n", "nothing would be left to train in");
     assert_refused("slurm: {extra: [\"--exclusive --array=0-3\"]}\n", "in their long form");
