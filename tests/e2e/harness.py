@@ -29,6 +29,8 @@ import reflection_pb2
 
 TINY = os.path.join(SOURCE, "tests/golden/tiny")
 FAKES = os.path.join(SOURCE, "tests/e2e/programs")
+with open(os.path.join(BIN, "dashd"), "rb") as dashd:
+    ADDRESS_SANITIZER = b"__asan_init" in dashd.read()  # it keeps freed memory for a while, and takes much itself
 FINAL = (pb.SUCCEEDED, pb.FAILED, pb.CANCELLED)
 SLOWNESS = float(os.environ.get("DASH_TEST_SLOWNESS", "1"))  # of this machine: deadlines grow with it
 DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "30")) * SLOWNESS
