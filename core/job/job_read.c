@@ -580,3 +580,14 @@ int job_parse(const char *text, const char *file, const char *directory, const c
     *ret_job = job;
     return 0;
 }
+
+int job_from_yaml(const char *yaml, struct job **ret_job, struct err *err)
+{
+    struct problems problems = {0};
+    int rc = job_parse(yaml, NULL, "/", NULL, 0, ret_job, &problems, err);
+
+    if (rc < 0 && problems.n)
+        err_set(err, rc, "%s", problems.items[0].text);
+    problems_free(&problems);
+    return rc;
+}

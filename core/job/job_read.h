@@ -14,6 +14,10 @@
 int job_parse(const char *text, const char *file, const char *directory, const char *const *sets,
               int n_sets, struct job **ret_job, struct problems *problems, struct err *err);
 
+/* Parses what job_to_yaml() wrote: it is complete and its paths are absolute. The text of the error
+ * is the first problem. */
+int job_from_yaml(const char *yaml, struct job **ret_job, struct err *err);
+
 /* As job_parse(), but where there are problems gives what could be read, with defaults for the
  * rest, so that more can be checked: name, model, output and data.train may be NULL then. */
 int job_read(const char *text, const char *file, const char *directory, const char *const *sets,

@@ -31,11 +31,9 @@ static void answer_plan(struct creation *c, const struct check_result *r)
 static int make_row(const struct creation *c, const struct check_result *r, struct run_row *row,
                     struct err *err)
 {
-    struct problems problems = {0};
     struct job *job = NULL;
-    int rc = job_parse(r->yaml, NULL, "/", NULL, 0, &job, &problems, err);
+    int rc = job_from_yaml(r->yaml, &job, err);
 
-    problems_free(&problems);
     if (rc < 0)
         return rc;
     *row = (struct run_row){

@@ -68,7 +68,7 @@ struct listener {
     void *arg;
     struct listening sockets[SOCKETS_MAX];
     int n_sockets, open_handles;
-    bool started, pausing;
+    bool pausing;
     struct connection *entries;          /* for all that there can be: an accept needs no memory */
     struct connection *unused;           /* of them */
     struct connection *oldest, **newest; /* in the order of their accept */
@@ -311,7 +311,7 @@ static bool add_connection(struct listener *l, int fd, const unsigned char *peer
     struct connection *c = l->unused;
     struct stat st;
 
-    if (!c || fstat(fd, &st) < 0)
+    if (!c)
         return false;
     *c = (struct connection){.next = c->next, .listener = l, .fd = -1};
     memcpy(c->peer, peer, sizeof(c->peer));
@@ -319,8 +319,7 @@ static bool add_connection(struct listener *l, int fd, const unsigned char *peer
         if (relay_start(&l->relays, fd, on_relay_ended, c, &c->relay, &c->grpc_fd, NULL) < 0)
             return true; /* closed; there is nothing to hand over */
     } else {
-        c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (c->fd < 0)
+        if (fstat(fd, &st) < 0 || (c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
             return false;
         c->grpc_fd = fd;
         c->socket = st.st_ino;
@@ -464,12 +463,9 @@ int listener_add(struct listener *l, const char *address, int *ret_port, struct 
     return rc < 0 ? err_prefix(err, "%s", address) : 0;
 }
 
-int listener_start(struct listener *l, struct err *err)
+void listener_start(struct listener *l)
 {
-    (void)err;
-    l->started = true;
     poll_all(l, true);
-    return 0;
 }
 
 void listener_stop(struct listener *l)
@@ -523,9 +519,7 @@ void listener_close(struct listener *l)
 
 struct connection *listener_call_opened(struct listener *l, int fd)
 {
-    struct connection *c;
-
-    struct connection *found = NULL;
+    struct connection *c, *found = NULL;
 
     for (c = l->oldest; c; c = c->next) /* the newest: numbers come again */
         if (c->grpc_fd == fd && !c->closed)

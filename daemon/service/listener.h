@@ -36,8 +36,8 @@ int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
  * else 0. Nothing is accepted yet. */
 int listener_add(struct listener *l, const char *address, int *ret_port, struct err *err);
 /* Begins to accept. */
-int listener_start(struct listener *l, struct err *err);
-/* Stops accepting; what was accepted goes on. */
+void listener_start(struct listener *l);
+/* Stops accepting; what was accepted stays open. */
 void listener_stop(struct listener *l);
 void listener_close(struct listener *l); /* NULL-safe; ends all connections */
 

@@ -30,11 +30,9 @@ static void answer(struct rpc_call *call, struct run *run)
 
 static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
 {
-    struct problems problems = {0};
     struct job *job = NULL;
-    int rc = job_parse(yaml, NULL, "/", NULL, 0, &job, &problems, err);
+    int rc = job_from_yaml(yaml, &job, err);
 
-    problems_free(&problems);
     if (rc < 0)
         return rc;
     *ret = (struct run_shape){strdup(yaml), job_workers(job), job->max_restarts,

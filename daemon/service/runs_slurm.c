@@ -288,17 +288,6 @@ static struct slurm_spec spec_of(struct run *run)
     };
 }
 
-static int read_job(const struct run *run, struct job **ret_job, struct err *err)
-{
-    struct problems problems = {0};
-    int rc = job_parse(run->row.job_yaml, NULL, "/", NULL, 0, ret_job, &problems, err);
-
-    if (rc < 0 && problems.n)
-        err_set(err, rc, "%s", problems.items[0].text);
-    problems_free(&problems);
-    return rc;
-}
-
 static int submit(struct run *run, const struct job *job, struct err *err)
 {
     struct slurm_spec spec = spec_of(run);
@@ -340,7 +329,7 @@ int runs_start_slurm(struct run *run, struct err *err)
             free(next.reason);
         return follow(run, err);
     }
-    rc = read_job(run, &job, err);
+    rc = job_from_yaml(run->row.job_yaml, &job, err);
     if (rc == 0)
         rc = submit(run, job, err);
     job_free(job);
@@ -372,7 +361,7 @@ int runs_write_script(struct run *run, char **ret_script, struct err *err)
     if (run->row.state != RUN_STARTING)
         return err_set(err, ERR_STATE, "job %ld is kept, but cannot be prepared: %s", run->row.id,
                        run->row.reason);
-    rc = read_job(run, &job, err);
+    rc = job_from_yaml(run->row.job_yaml, &job, err);
     if (rc < 0)
         return rc;
     *ret_script = script_text(job, run->runs->options.programs, run->row.mark);
