@@ -26,7 +26,7 @@ bool json_scan_take(struct json_scan *s, char c)
     return true;
 }
 
-/* Four hexadecimal digits; -1: there are no such. */
+/* Four hexadecimal digits; -1: they are not. */
 static long hex4(const char *at, const char *end)
 {
     long v = 0;

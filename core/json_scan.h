@@ -30,7 +30,7 @@ size_t json_scan_unescape(char *text, size_t len);
 
 /* Any value, passed over. */
 bool json_scan_skip(struct json_scan *s);
-/* A value, which is passed over if it is no integer, or one that does not fit: *ret_fits says. */
+/* A value, which is passed over if it is not an integer that fits; then *ret_fits is false. */
 bool json_scan_integer(struct json_scan *s, int64_t *ret, bool *ret_fits);
 
 /* Steps through an object or a list, whose opening byte was taken; *first is true at the beginning.

@@ -14,5 +14,5 @@
 bool cpu_binding_choose(const int *package, int n_cpus, int index, int n, bool *wanted);
 
 /* Confines this process, and all threads that it starts, to the cores chosen. What the system does
- * not tell or allow is left as it is. */
+ * not report or allow is left as it is. */
 void cpu_binding_apply(int index, int n);

@@ -105,8 +105,8 @@ static double idle_seconds(void)
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* On how many cores do so many threads run? 0: they could not be started. Where other processes
- * run, the kernel may need several rounds until each has had a core of its own. */
+/* On how many cores does this number of threads run? 0: they could not be started. Where other
+ * processes run, the kernel may need several rounds until each has had a core of its own. */
 static int cores_of_threads(int threads)
 {
     struct spin *s = calloc(1, sizeof(*s));

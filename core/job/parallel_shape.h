@@ -12,7 +12,7 @@
 #include "core/model/model.h"
 #include "core/job/trainable.h"
 
-/* Into how many micro-batches a step of so many tokens and rows is cut: a power of two, enough that
+/* The number of micro-batches of a step with these tokens and rows: a power of two, enough that
  * one holds about `target` tokens, and four where there are as many rows, so that pipelines and
  * replicas have something to share. */
 int parallel_shape_micro_batches(long tokens, int target, int n_rows);

@@ -158,7 +158,7 @@ static bool note_key(struct entry *e, enum entry_key key, struct raw raw)
     return true;
 }
 
-/* A value that is no object leaves the entry empty. */
+/* A value that is not an object leaves the entry empty. */
 static int scan_entry(struct json_scan *s, const char *name, struct entry *e, struct err *err)
 {
     enum entry_key key;

@@ -97,7 +97,7 @@ static bool is_blank(const char *text, size_t len)
     return strspn(text, " \t\r\n") >= len;
 }
 
-/* What ends the reading of the file, and is no fault of a row. */
+/* What ends the reading of the file and is not a fault of a row. */
 static void give_up(struct loader *l, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -113,8 +113,8 @@ static void give_up(struct loader *l, int line, const char *fmt, ...)
     l->hopeless = true;
 }
 
-/* The lines of a file. Not getline(), which cannot be kept from reading a line of any length and
- * whose lack of memory looks like the end of the file. */
+/* The lines of a file. Not getline(): it has no limit on the length of a line, and its lack of
+ * memory looks like the end of the file. */
 struct lines {
     FILE *f;
     char block[1 << 16];

@@ -2,7 +2,7 @@
  * Unicode (14 in Debian 12): characters assigned since are cut otherwise than by a newer library.
  *
  * A pattern that comes with a model may take time that grows with the square of a text's length, or
- * exponentially. PCRE2's own limit is no bound on time: it counts anew from every place where a
+ * exponentially. PCRE2's own limit does not bound time: it counts anew from every place where a
  * match may begin, and its JIT looks at it rarely. So every pattern but the well-known ones is
  * compiled with a callout before each of its items, and the callout looks at the clock.
  */
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A text may take so long, more the longer it is; ordinary patterns take a fiftieth of a
+/* The time limit of a text, which grows with its length; ordinary patterns take a fiftieth of a
  * microsecond for a byte. Time of the CPU: neither a busy machine nor a suspended one counts. */
 enum { TEXT_NS = 2000000000, BYTE_NS = 1000 };
 enum { CHECK_AFTER = 4096 };      /* units of work between looks at the clock */

@@ -51,6 +51,6 @@ int template_encode(const struct tokenizer *t, enum data_template kind,
                     const struct template_row *row, struct tokenised *out, struct err *err);
 /* The prompt of one user text under a template, as `generate` sends it: appends ids to out. For
  * TEMPLATE_AUTO the template is chosen as dataset_load() would for an {"instruction"} row.
- * *ret_kind (may be NULL) tells which. */
+ * *ret_kind (may be NULL) is the template chosen. */
 int template_prompt(const struct tokenizer *t, enum data_template kind, const char *text,
                     struct token_list *out, enum data_template *ret_kind, struct err *err);

@@ -70,8 +70,8 @@ static int check_model(const json_t *root, struct err *err)
     return 0;
 }
 
-/* The largest id + 1 of vocab and added_tokens; a negative code where one is no id, or where there
- * are so few tokens that tables for all ids would be out of proportion. */
+/* The largest id + 1 of vocab and added_tokens; a negative code where one is not an id, or where
+ * there are so few tokens that tables for all ids would be out of proportion. */
 static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct err *err)
 {
     json_int_t most = -1, id;

@@ -23,6 +23,6 @@ void loaded_free(struct loaded *l);
 /* Trained positions / all positions of the training data. */
 double loaded_trained_fraction(const struct loaded *l);
 
-/* Chooses stages and replicas where the job leaves them open, for so many workers or for as many of
- * them as can share it out: stages * replicas tells. */
+/* Chooses stages and replicas where the job leaves them open, for `workers` workers or for as many
+ * of them as can share it out, which is stages * replicas. */
 int loaded_choose_shape(struct loaded *l, int workers, struct err *err);

@@ -21,7 +21,7 @@ enum report_how {
     REPORT_LOST = 4, /* for want of disk, memory or another process: another try may go better */
 };
 
-/* Starts the thread; never waits for the network. contact: the file that tells of dashd
+/* Starts the thread; never waits for the network. contact: the file that names dashd
  * (proto/contact.h); NULL, or not there: no dashd, *ret_report is NULL. resumed_from: the step of
  * the checkpoint that this launch went on from, 0: none. */
 int report_open(const char *contact, int resumed_from, int steps_total, struct report **ret_report,

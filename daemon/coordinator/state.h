@@ -56,5 +56,5 @@ int state_encode(const struct state *s, const struct state_identity *identity, s
  * when they are another job's. `name` is for messages. */
 int state_decode(struct state *s, const struct state_identity *identity, int step,
                  const void *bytes, size_t len, const char *name, struct err *err);
-/* Whether a checkpoint of this layout can have so many bytes. */
+/* Whether a checkpoint of this layout can have this many bytes. */
 bool state_size_is_plausible(const struct trainable *layout, size_t bytes);

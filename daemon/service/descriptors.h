@@ -11,8 +11,8 @@ void descriptors_raise(void);
 int descriptors_spawn(uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *options);
 
 int descriptors_limit(void);
-/* How many connections a server may have that take so many descriptors each: half of what is not in
- * reserve, since there are two servers. */
+/* How many connections a server may have, each with descriptors_each descriptors: half of what is
+ * not in reserve, since there are two servers. */
 int descriptors_connections(int descriptors_each);
-/* Whether a connection may have this descriptor: the lowest free number tells how many are used. */
+/* Whether a connection may have this descriptor: the lowest free number shows how many are used. */
 bool descriptors_allow(int fd);

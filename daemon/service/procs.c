@@ -102,8 +102,8 @@ struct strings {
     size_t at, len;
 };
 
-/* NULL after the last. What is longer than the buffer is dropped but for its end: neither a mark
- * nor a program's name is so long. */
+/* NULL after the last. What is longer than the buffer is dropped but for its end: a mark and a
+ * program's name are shorter. */
 static const char *next_string(struct strings *s)
 {
     const char *string, *end;
