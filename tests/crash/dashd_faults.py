@@ -6,6 +6,9 @@ dashd must neither die by a signal nor hang. It refuses in words what it cannot 
 it tries again by itself. It may end in words while it starts. Whatever it said, the job can then be brought to the
 bytes of an undisturbed run, and what dashd tells of it is what the next dashd, which only has the disk, tells. Allocations are
 counted by call stack (see shim.c): the first of each is refused.
+
+The same for the process in which dashd checks a job ("dashd.check"): each one fails, so the job is refused in words or is not
+harmed, and dashd without faults takes it.
 """
 import collections
 import concurrent.futures
@@ -17,6 +20,7 @@ from service import *
 
 CLASSES = {"malloc": "malloc", "write": "write", "fsync": "fsync", "fdatasync": "fsync",
            "rename": "rename"}
+WHO = ("dashd", "dashd.check")
 REFUSALS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 TRIES = 4
 
@@ -26,9 +30,12 @@ def count_calls(service):
     os.makedirs(log)
     assert service.start(SHIM_LOG=log), service.log()
     whole_job(service, "undisturbed")
-    with open(os.path.join(log, "dashd")) as f:
-        calls = collections.Counter(CLASSES.get(line.split()[0]) for line in f)
-    return {kind: n for kind, n in calls.items() if kind}
+    calls = {}
+    for who in WHO:
+        with open(os.path.join(log, who)) as f:
+            counted = collections.Counter(CLASSES.get(line.split()[0]) for line in f)
+        calls |= {(who, kind): n for kind, n in counted.items() if kind}
+    return calls
 
 
 class Refusals(list):
@@ -51,7 +58,7 @@ class Refusals(list):
 def create(service, refused):
     def call():
         jobs = service.jobs()
-        if jobs and refused[-1].startswith("it is done, but"):
+        if jobs and refused[-1].startswith("the call succeeded, but"):
             return jobs[0]
         assert not jobs, f"refused and yet made: {refused}"
         return service.create()
@@ -71,10 +78,10 @@ def follow(service, id, refused):
     raise AssertionError(f"fails for ever: {refused}\n{service.log()}")
 
 
-def whole_job(service, what):
-    """Creates, follows, looks and stops. Returns what was refused on the way."""
+def whole_job(service, what, job=None):
+    """Creates (unless there is a job), follows, looks and stops. Returns what was refused on the way."""
     refused = Refusals()
-    job = create(service, refused)
+    job = job or create(service, refused)
     end, seen = follow(service, job.id, refused)
     refused.ask(service, lambda: service.client.GetLogs(id=job.id))
     told = refused.ask(service, lambda: service.job(job.id))
@@ -95,18 +102,33 @@ def check_disk(service, id, told, what):
     assert service.stop() == 0, service.log()
 
 
-def fault(folder, shim, want, kind, n):
-    """(what failed, what was said, what is wrong about it or None)."""
-    what = f"{kind} {n}"
-    service = Service(os.path.join(folder, f"{kind}-{n}"), shim, deadline=20)
-    said, wrong = [], None
+def create_under_fault(service):
+    """Every check fails: the job is refused in words and not made, unless it does not need the call. What was said, and the job."""
     try:
-        if not service.start(SHIM_FAIL=f"dashd:{kind}:{n}"):
+        return [], service.create()
+    except grpc.RpcError as e:
+        told = e.code() in REFUSALS or "out of memory" in e.details()
+        assert told and e.details(), f"{e.code()} {e.details()}\n{service.log()}"
+        assert not service.jobs() and not os.path.exists(service.path("out")), "refused and yet made"
+        assert service.stop() == 0, service.log()
+        assert service.start(), service.log()
+        return [e.details()], None
+
+
+def fault(folder, shim, want, who, kind, n):
+    """(what failed, what was said, what is wrong about it or None)."""
+    what = f"{who}: {kind} {n}"
+    service = Service(os.path.join(folder, f"{who}-{kind}-{n}"), shim, deadline=20)
+    said, job, wrong = [], None, None
+    try:
+        if not service.start(SHIM_FAIL=f"{who}:{kind}:{n}"):
             said = [service.log().strip()]
             assert service.process.returncode == 1, f"status {service.process.returncode}"
             assert " error " in said[0] or "out of memory" in said[0]
             assert service.start(), service.log()
-        refused, id, told = whole_job(service, what)
+        if who == "dashd.check":
+            said, job = create_under_fault(service)
+        refused, id, told = whole_job(service, what, job)
         assert service.digest() == want, f"{what}: other bytes"
         check_disk(service, id, told, what)
         assert "Sanitizer" not in service.log(), service.log()
@@ -127,7 +149,7 @@ def main():
             want = service.digest()
         finally:
             service.close()
-        tasks = [(kind, n) for kind, count in sorted(calls.items()) for n in range(1, count + 1)
+        tasks = [(who, kind, n) for (who, kind), count in sorted(calls.items()) for n in range(1, count + 1)
                  if not kinds or kind in kinds]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda task: fault(folder, shim, want, *task), tasks))
@@ -137,9 +159,9 @@ def main():
     wrong = [wrong for _, _, wrong in results if wrong]
     if wrong:
         sys.exit("\n".join(wrong))
-    for kind in sorted({kind for kind, _ in tasks}):
-        told = sum(bool(said) for what, said, _ in results if what.startswith(kind))
-        print(f"dashd: each of {calls[kind]} calls of {kind} failed once, {told} were told in words")
+    for who, kind in sorted({task[:2] for task in tasks}):
+        told = sum(bool(said) for what, said, _ in results if what.startswith(f"{who}: {kind} "))
+        print(f"{who}: each of {calls[who, kind]} calls of {kind} failed once, {told} were told in words")
 
 
 if __name__ == "__main__":

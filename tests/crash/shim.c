@@ -9,9 +9,9 @@
  *   SHIM_FAIL=<who>:CLASS:N   the N-th call of the class fails: write, fsync, rename (ENOSPC, EIO,
  *                             ENOSPC), or malloc (NULL)
  *
- * <who> is the program's name, with ".RANK" for a rank of a job. For malloc only calls out of the
- * program itself count, not those of libraries, and only one of each call stack: with SHIM_LOG the
- * stacks are numbered as "malloc N".
+ * <who> is the program's name, with ".RANK" for a rank of a job and ".check" for the process in
+ * which dashd checks one job. For malloc only calls out of the program itself count, not those of
+ * libraries, and only one of each call stack: with SHIM_LOG the stacks are numbered as "malloc N".
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,16 +46,20 @@ struct shim {
 static struct shim shim;
 static _Thread_local bool inside; /* the shim's own calls are not events */
 
-static void name_process(void)
+static void name_process(const char *first_argument)
 {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    bool is_check = first_argument && strcmp(first_argument, "--check") == 0;
     char path[256];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     const char *base;
 
     path[n > 0 ? n : 0] = '\0';
     base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    snprintf(shim.who, sizeof(shim.who), "%.40s%s%s", base, rank ? "." : "", rank ? rank : "");
+    snprintf(shim.who, sizeof(shim.who), "%.40s%s%s", base, rank || is_check ? "." : "",
+             is_check ? "check"
+             : rank   ? rank
+                      : "");
 }
 
 /* "<who>:rest" -> rest, or NULL where it is not for this process. */
@@ -90,7 +94,8 @@ static void find_text(void)
         fclose(f);
 }
 
-__attribute__((constructor)) static void start(void)
+/* glibc gives constructors the arguments of main(). */
+__attribute__((constructor)) static void start(int argc, char **argv)
 {
     const char *folder = getenv("SHIM_LOG"), *kill_at, *fail;
     char path[512];
@@ -98,7 +103,7 @@ __attribute__((constructor)) static void start(void)
 
     inside = true;
     backtrace(warm, 1); /* loads what it needs now */
-    name_process();
+    name_process(argc > 1 ? argv[1] : NULL);
     find_text();
     shim.log_fd = -1;
     if (folder) {

@@ -21,6 +21,8 @@ WARM, MEASURED, WATCHERS = 20, 60, 3
 # A job that is done keeps its row, its last steps and its texts in memory, and SQLite their pages (up to 2 MiB): 6 KiB were
 # measured. The rest is for gRPC's arenas, which breathe.
 GROWTH_KIB = MEASURED * 8 + 512
+# dashd looks once a second for connections that gRPC has closed: it is at rest when nothing changes for three (60 polls).
+STEADY_POLLS = 60
 
 
 def create(service, i):
@@ -76,7 +78,7 @@ def at_rest(service):
 
     def steady():
         before.append(len(os.listdir(f"{base}/fd")))
-        return len(before) > 20 and len(set(before[-20:])) == 1
+        return len(before) > STEADY_POLLS and len(set(before[-STEADY_POLLS:])) == 1
     wait_for(steady, "descriptors come to rest", service.deadline)
     with open(f"{base}/status") as f:
         memory = int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1])

@@ -69,8 +69,8 @@ class Reports(Attacked):
             c = http2.Connection(self.address)
             self.addCleanup(c.close)
             for _ in range(10):
-                stream = c.open(REPORT)
                 try:
+                    stream = c.open(REPORT)
                     c.send(stream, b"\0" + (16 << 20).to_bytes(4, "big") + b"x" * 16000)
                 except OSError:
                     break
