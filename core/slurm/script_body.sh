@@ -48,6 +48,8 @@ unset OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY OPENBLAS_NUM_TH
 unset SLURM_CPUS_PER_TASK SLURM_TRES_PER_TASK SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_DISTRIBUTION
 unset SLURM_EXPORT_ENV SLURM_CPU_BIND SLURM_MPI_TYPE
 export OMPI_MCA_btl_vader_single_copy_mechanism=none # where processes may not read each other's memory
+# Slurm's other way, a tree, can let a node through a barrier before the others (22.05): MPI_Init then crashes at times.
+export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}
 [ "$UID" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # A line a rank: the coordinator's node, the first, then a worker each. With room for it, the first has no worker.

@@ -21,8 +21,8 @@ WARM, MEASURED, WATCHERS = 20, 60, 3
 # A job that is done keeps its row, its last steps and its texts in memory, and SQLite their pages (up to 2 MiB): 6 KiB were
 # measured. The rest is for gRPC's arenas, which breathe.
 GROWTH_KIB = MEASURED * 8 + 512
-# dashd looks once a second for connections that gRPC has closed: it is at rest when nothing changes for three (60 polls).
-STEADY_POLLS = 60
+# dashd looks once a second for connections that gRPC has closed: it is at rest when nothing changes for three.
+REST_S = 3
 
 
 def create(service, i):
@@ -74,15 +74,18 @@ def at_rest(service):
     """(KiB of memory, descriptors), once nobody is connected but the one who asks."""
     base = f"/proc/{service.process.pid}"
     wait_for(lambda: not service.left_over(), "the jobs' processes end", service.deadline)
-    before = []
+    count, since = 0, 0
 
     def steady():
-        before.append(len(os.listdir(f"{base}/fd")))
-        return len(before) > STEADY_POLLS and len(set(before[-STEADY_POLLS:])) == 1
+        nonlocal count, since
+        last, count = count, len(os.listdir(f"{base}/fd"))
+        if count != last:
+            since = time.monotonic()
+        return time.monotonic() - since > REST_S
     wait_for(steady, "descriptors come to rest", service.deadline)
     with open(f"{base}/status") as f:
         memory = int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1])
-    return memory, before[-1]
+    return memory, count
 
 
 def undisturbed(service, first, n):

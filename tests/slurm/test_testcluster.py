@@ -15,16 +15,23 @@ RANKS = """
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+/* Prints the rank, its node, the sum of all ranks, and whether MPI_Finalize waited for rank 0. */
 int main(int argc, char **argv)
 {
     int rank, sum;
+    double start;
 
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    printf("%d %s %d\\n", rank, getenv("SLURMD_NODENAME"), sum);
-    return MPI_Finalize();
+    start = MPI_Wtime();
+    if (rank == 0)
+        sleep(2);
+    MPI_Finalize();
+    printf("%d %s %d %d\\n", rank, getenv("SLURMD_NODENAME"), sum, MPI_Wtime() - start > 1);
+    return 0;
 }
 """
 
@@ -84,12 +91,14 @@ class Jobs(WithCluster):
         program = self.path("ranks")
         subprocess.run(["mpicc", "-o", program, self.write("ranks.c", RANKS)], check=True, timeout=60)
         for ranks in (4, 6):
-            said = self.cluster.run("srun", "-N3", f"-n{ranks}", "--mpi=pmix", "--overcommit", "--kill-on-bad-exit=1",
-                                    program)
+            # as the job script sets it: without it a barrier holds no other node, and MPI_Init crashes at times
+            said = self.cluster.run("env", "SLURM_PMIX_FENCE=ring", "srun", "-N3", f"-n{ranks}", "--mpi=pmix",
+                                    "--overcommit", "--kill-on-bad-exit=1", program)
             found = sorted(line.split() for line in said.splitlines())
-            self.assertEqual([(int(rank), int(total)) for rank, _, total in found],
+            self.assertEqual([(int(rank), int(total)) for rank, _, total, _ in found],
                              [(rank, sum(range(ranks))) for rank in range(ranks)])
-            self.assertEqual({node for _, node, _ in found}, set(NODES[:3]))
+            self.assertEqual({node for _, node, _, _ in found}, set(NODES[:3]))
+            self.assertEqual([waited for _, _, _, waited in found], ["1"] * ranks)
 
     def test_high_sends_low_back_to_the_queue(self):
         low = self.sbatch("echo runs\nexec sleep 100", "-p", "low", "-N4", "--exclusive")
