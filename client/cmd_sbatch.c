@@ -145,7 +145,7 @@ static int run_sbatch(const struct sbatch *s, const char *path, char *answer, si
                       struct err *err)
 {
     const char *const argv[] = {"sbatch", "--parsable", path, NULL};
-    char **env = script_environment(s->job);
+    char **env = script_environment(&s->job->slurm);
     const struct subprocess p = {.argv = argv, .env = env, .timeout_ms = SBATCH_TIMEOUT_MS};
     struct subprocess_said said;
     int rc = env ? subprocess_run(&p, &said, err) : err_nomem(err, 0);

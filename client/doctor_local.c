@@ -31,7 +31,7 @@ void doctor_no_findings(struct doctor *d, const char *log, int status, const cha
 /* Runs the probe. Returns whether it left its findings; if not it has told why. */
 static bool run_probe(struct doctor *d, const struct doctor_meeting *m, const char *const *argv)
 {
-    const struct job none = {.slurm = {0}};
+    const struct job_slurm none = {.partition = NULL};
     char **env = script_environment(&none); /* without what would speak for a job around us */
     const struct subprocess p = {argv, env, PROBE_MS, true};
     struct subprocess_said said;

@@ -130,9 +130,9 @@ static void make_arguments(const struct doctor *d, const struct doctor_meeting *
 
 static bool submit(struct doctor *d, const struct arguments *a, struct doctor_job *job)
 {
-    const struct job defaults = {
-        .slurm = {.partition = (char *)d->partition, .account = (char *)d->account}};
-    char **env = script_environment(&defaults), words[500];
+    const struct job_slurm asked = {.partition = (char *)d->partition,
+                                    .account = (char *)d->account};
+    char **env = script_environment(&asked), words[500];
     const struct subprocess p = {.argv = a->argv, .env = env, .timeout_ms = SUBMIT_MS};
     struct subprocess_said said;
     struct err err;

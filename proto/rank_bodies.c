@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = 4096 };
+enum { THREADS_MAX = 4096, LORA_RANK_MAX = 4096 };
 
 static int wrong(struct err *err, const char *what)
 {
@@ -95,40 +95,81 @@ static int check_share(const struct rank_setup *s, struct err *err)
     return 0;
 }
 
+/* Read as bytes: what was damaged may be no value of its type. */
+static bool targets_are_right(const struct job_lora *lora)
+{
+    unsigned char bytes[MODULE_KINDS];
+    int kind, n = 0;
+
+    memcpy(bytes, lora->targets, sizeof(bytes));
+    for (kind = 0; kind < MODULE_KINDS; kind++) {
+        if (bytes[kind] > 1)
+            return false;
+        n += bytes[kind];
+    }
+    return n > 0;
+}
+
+static int check_lora(const struct rank_setup *s, struct err *err)
+{
+    const struct job_lora *l = &s->lora;
+    int scaling;
+
+    memcpy(&scaling, &l->scaling, sizeof(scaling));
+    if (l->rank < 1 || l->rank > LORA_RANK_MAX || s->directions < 0 ||
+        s->directions > LORA_RANK_MAX)
+        return err_set(err, ERR_PEER, "LoRA rank %d and %d directions", l->rank, s->directions);
+    if (!(l->alpha > 0 && l->alpha <= DBL_MAX) ||
+        (scaling != SCALING_STANDARD && scaling != SCALING_RSLORA))
+        return err_set(err, ERR_PEER, "alpha %g and scaling %d", l->alpha, scaling);
+    if (!(l->dropout >= 0 && l->dropout < 1))
+        return err_set(err, ERR_PEER, "dropout %g", l->dropout);
+    if (!targets_are_right(l))
+        return err_set(err, ERR_PEER, "no modules to adapt, or damaged ones");
+    return 0;
+}
+
+static int check_setup(const struct rank_setup *s, int rank, int count, struct err *err)
+{
+    int rc = check_place(s, rank, count, err);
+
+    if (rc == 0)
+        rc = check_share(s, err);
+    if (rc == 0)
+        rc = check_lora(s, err);
+    return rc < 0 ? err_prefix(err, "a setup with") : 0;
+}
+
 int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
-                    char **ret_job, char **ret_cache, struct err *err)
+                    char **ret_path, char **ret_cache, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
     const void *at = rank_take(&c, sizeof(struct rank_setup));
     const char *text, *folder;
-    char *job, *cache = NULL;
+    char *path, *cache = NULL;
     struct rank_setup s;
-    int rc;
 
     if (!at)
         return wrong(err, "a setup that is cut off");
     memcpy(&s, at, sizeof(s));
-    text = rank_take(&c, s.job_len);
+    text = rank_take(&c, s.path_len);
     folder = rank_take(&c, s.cache_len);
     if (!text || !folder || rank_end(&c, err) < 0)
         return wrong(err, "a setup whose lengths are wrong");
-    if (s.job_len == 0 || memchr(text, '\0', s.job_len) || memchr(folder, '\0', s.cache_len))
-        return wrong(err, "a setup without a job, or with a NUL in its text");
-    rc = check_place(&s, rank, count, err);
-    if (rc == 0)
-        rc = check_share(&s, err);
-    if (rc < 0)
-        return err_prefix(err, "a setup with");
-    job = strndup(text, s.job_len);
+    if (s.path_len == 0 || memchr(text, '\0', s.path_len) || memchr(folder, '\0', s.cache_len))
+        return wrong(err, "a setup without a model, or with a NUL in its text");
+    if (check_setup(&s, rank, count, err) < 0)
+        return ERR_PEER;
+    path = strndup(text, s.path_len);
     if (s.cache_len)
         cache = strndup(folder, s.cache_len);
-    if (!job || (s.cache_len && !cache)) {
-        free(job);
+    if (!path || (s.cache_len && !cache)) {
+        free(path);
         free(cache);
-        return err_nomem(err, s.job_len);
+        return err_nomem(err, s.path_len);
     }
     *ret = s;
-    *ret_job = job;
+    *ret_path = path;
     *ret_cache = cache;
     return 0;
 }

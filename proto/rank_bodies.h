@@ -22,18 +22,23 @@ const void *rank_take(struct rank_cursor *c, size_t len);
 /* ERR_PEER where something is left over. */
 int rank_end(const struct rank_cursor *c, struct err *err);
 
-struct rank_setup { /* followed by job_len bytes of job YAML and cache_len of the cache's folder */
+/* What a worker needs of its job. Followed by path_len bytes of the model's path and cache_len of
+ * the cache's folder. */
+struct rank_setup {
     struct model_identity model; /* on the coordinator's node */
+    struct job_lora lora;
+    int directions; /* k; 0 for plain LoRA */
+    uint64_t seed;
     int stage, stages, replica, replicas;
     int first_layer, last_layer; /* [first, last) */
     int threads;                 /* 0: share this host's cores among its workers */
-    uint32_t job_len, cache_len;
+    uint32_t path_len, cache_len;
 };
 
-/* rank of count: where the message arrived. job and cache are NUL-terminated copies, the caller's;
+/* rank of count: where the message arrived. path and cache are NUL-terminated copies, the caller's;
  * cache is NULL for none. */
 int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
-                    char **ret_job, char **ret_cache, struct err *err);
+                    char **ret_path, char **ret_cache, struct err *err);
 
 struct rank_ready {
     uint64_t weights_hash[2]; /* sum over the share's tensors of their hashes: shares add up */

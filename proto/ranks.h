@@ -5,7 +5,7 @@
  * + 1.
  *
  *   coordinator -> worker                        worker -> coordinator
- *     RANK_SETUP       job, share of the model     RANK_READY       weights' hash, memory
+ *     RANK_SETUP       share of the model, LoRA    RANK_READY       weights' hash, memory
  *     RANK_DIRECTIONS  U_k, V_k of the share
  *     RANK_STEP        params, micro-batches       RANK_GRADIENTS   losses, summed gradient
  *     RANK_IDENTIFY    params after step t         RANK_IDENTIFIED  indices, delta, sigma, U_k, V_k

@@ -14,7 +14,7 @@ struct sequence {
 };
 
 struct generator {
-    struct job job; /* only what the layers need; strings are borrowed */
+    struct job_lora lora;
     struct model *model;
     struct trainable trainable;
     struct team *team;
@@ -64,14 +64,15 @@ static int open_stage(struct generator *g, const char *adapter_path, struct err 
 
     if (rc < 0)
         return rc;
-    g->job.rank = a ? a->rank : 1;
-    g->job.alpha = a ? a->alpha : 1;
-    g->job.scaling = a && a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+    g->lora.rank = a ? a->rank : 1;
+    g->lora.alpha = a ? a->alpha : 1;
+    g->lora.scaling = a && a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
     for (i = 0; a && i < a->n; i++)
-        g->job.targets[a->maps[i].kind] = true;
-    rc = trainable_layout(&g->job, c, &g->trainable, err);
+        g->lora.targets[a->maps[i].kind] = true;
+    rc = trainable_layout(&g->lora, 0, c, &g->trainable, err);
     if (rc == 0)
-        rc = stage_open(&g->job, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage, err);
+        rc = stage_open(&g->lora, 0, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage,
+                        err);
     if (rc == 0 && a)
         rc = load_adapter(g, a, err);
     adapter_free(a);

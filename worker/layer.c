@@ -14,7 +14,7 @@ enum group_kind group_of(enum module_kind kind)
     return groups_of[kind];
 }
 
-int layer_shape_open(const struct job *job, const struct model_config *config,
+int layer_shape_open(const struct job_lora *lora, int directions, const struct model_config *config,
                      struct layer_shape *ret, struct err *err)
 {
     struct layer_shape s = {
@@ -22,15 +22,15 @@ int layer_shape_open(const struct job *job, const struct model_config *config,
         .F = config->intermediate,
         .Q = config->n_heads * config->head_dim,
         .attention = {config->n_heads, config->n_kv_heads, config->head_dim},
-        .rank = job->rank,
-        .directions = job->directions,
-        .scale = (float)job_scale(job),
+        .rank = lora->rank,
+        .directions = directions,
+        .scale = (float)job_scale(lora),
         .rms_eps = config->rms_eps,
     };
     int kind, rc;
 
     s.N = s.Q + 2 * config->n_kv_heads * config->head_dim;
-    memcpy(s.targets, job->targets, sizeof(s.targets));
+    memcpy(s.targets, lora->targets, sizeof(s.targets));
     for (kind = 0; kind < MODULE_KINDS; kind++)
         if (s.targets[kind])
             s.width[groups_of[kind]] += s.rank + s.directions;

@@ -43,7 +43,8 @@ struct layer_shape {
     double rms_eps;
 };
 
-int layer_shape_open(const struct job *job, const struct model_config *config,
+/* directions: k, 0 for plain LoRA. */
+int layer_shape_open(const struct job_lora *lora, int directions, const struct model_config *config,
                      struct layer_shape *ret, struct err *err);
 void layer_shape_close(struct layer_shape *s);
 

@@ -102,11 +102,11 @@ void stage_embed(const struct stage *s, const int32_t *ids, int T, float *x)
 static const struct dropout *dropout_of(const struct stage *s, const struct batch *batch,
                                         const struct stage_pass *pass, struct dropout *memory)
 {
-    if (!pass->train || s->job->dropout <= 0)
+    if (!pass->train || s->dropout <= 0)
         return NULL;
     *memory = (struct dropout){
-        .p = (float)s->job->dropout,
-        .key = rng_key(s->job->seed, RNG_DROPOUT),
+        .p = (float)s->dropout,
+        .key = rng_key(s->seed, RNG_DROPOUT),
         .step = (uint32_t)pass->step,
         .rows = batch->rows,
         .positions = batch->positions,

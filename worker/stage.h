@@ -21,7 +21,8 @@ struct stage_slot {
 
 struct stage {
     struct team *team;
-    const struct job *job;
+    double dropout;
+    uint64_t seed; /* of dropout */
     const struct trainable *trainable;
     struct model_config config;
     int first, last; /* layers [first, last) */
@@ -40,10 +41,11 @@ struct stage {
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
-/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers. job,
+/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers.
  * trainable and team must outlive the stage. */
-int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
-               int first, int last, struct team *team, struct stage **ret_stage, struct err *err);
+int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *model,
+               const struct trainable *trainable, int first, int last, struct team *team,
+               struct stage **ret_stage, struct err *err);
 void stage_close(struct stage *s); /* NULL-safe */
 
 /* Takes the slice [begin, end) of the trained vector. */

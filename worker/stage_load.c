@@ -98,8 +98,9 @@ static int load_ends(struct stage *s, const struct model *model, struct err *err
     return rc;
 }
 
-int stage_open(const struct job *job, const struct model *model, const struct trainable *trainable,
-               int first, int last, struct team *team, struct stage **ret_stage, struct err *err)
+int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *model,
+               const struct trainable *trainable, int first, int last, struct team *team,
+               struct stage **ret_stage, struct err *err)
 {
     int layers = model_config(model)->n_layers, rc;
     struct stage *s;
@@ -111,7 +112,8 @@ int stage_open(const struct job *job, const struct model *model, const struct tr
     if (!s)
         return err_nomem(err, sizeof(*s));
     s->team = team;
-    s->job = job;
+    s->dropout = lora->dropout;
+    s->seed = seed;
     s->trainable = trainable;
     s->config = *model_config(model);
     s->first = first;
@@ -119,7 +121,7 @@ int stage_open(const struct job *job, const struct model *model, const struct tr
     s->is_first = first == 0;
     s->is_last = last == s->config.n_layers;
     trainable_slice(trainable, first, last, &s->map_first, &s->map_last, &s->begin, &s->end);
-    rc = layer_shape_open(job, &s->config, &s->shape, err);
+    rc = layer_shape_open(lora, trainable->directions, &s->config, &s->shape, err);
     if (rc == 0)
         rc = load_layers(s, model, err);
     if (rc == 0 && (s->is_first || s->is_last))

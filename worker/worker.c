@@ -2,7 +2,6 @@
  * as a sentence (RANK_ERROR), which ends the job; the worker then waits to be ended with it. */
 #include "worker/worker.h"
 #include "core/slurm/environment.h"
-#include "core/job/job_read.h"
 #include "core/file.h"
 #include "core/model/model.h"
 #include "core/model/model_identity.h"
@@ -18,8 +17,8 @@
 struct worker {
     struct ranks *ranks;
     struct rank_setup setup;
+    char *model_path;
     char *cache; /* folder of decompositions, or NULL */
-    struct job *job;
     struct trainable trainable;
     struct team *team;
     struct stage *stage;
@@ -68,34 +67,11 @@ static int choose_threads(const struct worker *w)
     return share > 0 ? share : 1;
 }
 
-/* The coordinator has read this job before: where it cannot be read here, or is for other shards,
- * it was damaged on its way. */
-static int check_job(const struct worker *w, struct err *err)
-{
-    if (w->job->stages == w->setup.stages && w->job->replicas == w->setup.replicas &&
-        w->job->threads == w->setup.threads)
-        return 0;
-    return err_set(err, ERR_PEER, "a job of %d stages x %d replicas to share %d x %d",
-                   w->job->stages, w->job->replicas, w->setup.stages, w->setup.replicas);
-}
-
 static int read_setup(struct worker *w, const struct buf *body, struct err *err)
 {
-    struct problems problems = {0};
-    char *text;
-    int rc = rank_setup_read(body, ranks_index(w->ranks), ranks_count(w->ranks), &w->setup, &text,
-                             &w->cache, err);
+    int rc = rank_setup_read(body, ranks_index(w->ranks), ranks_count(w->ranks), &w->setup,
+                             &w->model_path, &w->cache, err);
 
-    if (rc == 0) {
-        rc = job_parse(text, NULL, "/", NULL, 0, &w->job, &problems, err);
-        if (rc < 0 && rc != ERR_NOMEM)
-            rc = err_set(err, ERR_PEER, "a job that cannot be read (%s)",
-                         problems.n ? problems.items[0].text : "no reason is known");
-        if (rc == 0)
-            rc = check_job(w, err);
-        problems_free(&problems);
-        free(text);
-    }
     return rc == ERR_PEER ? ranks_accuse(w->ranks, 0, err) : rc;
 }
 
@@ -112,7 +88,7 @@ static int check_model(const struct worker *w, const struct model *model, struct
         return 0;
     return err_set(err, ERR_INVALID,
                    "the model at %s %s on the coordinator's node: put the same files on every node",
-                   w->job->model, differs);
+                   w->model_path, differs);
 }
 
 /* A model that is not there may be there at the next launch; one that is wrong would be met again.
@@ -120,13 +96,13 @@ static int check_model(const struct worker *w, const struct model *model, struct
 static int open_model(const struct worker *w, struct model **ret, struct err *err)
 {
     struct problems problems = {0};
-    bool there = access(w->job->model, F_OK) == 0;
-    int rc = model_open(w->job->model, ret, &problems, err);
+    bool there = access(w->model_path, F_OK) == 0;
+    int rc = model_open(w->model_path, ret, &problems, err);
 
     if (rc < 0 && problems.n > 0)
         err_set(err, rc, "%s", problems.items[0].text);
     if (rc < 0)
-        err_prefix(err, "the model at %s cannot be used here", w->job->model);
+        err_prefix(err, "the model at %s cannot be used here", w->model_path);
     problems_free(&problems);
     return rc == ERR_INVALID && !there ? (err->code = ERR_IO) : rc;
 }
@@ -139,10 +115,11 @@ static int open_stage(struct worker *w, struct err *err)
     if (rc == 0)
         rc = check_model(w, model, err);
     if (rc == 0)
-        rc = trainable_layout(w->job, model_config(model), &w->trainable, err);
+        rc = trainable_layout(&w->setup.lora, w->setup.directions, model_config(model),
+                              &w->trainable, err);
     if (rc == 0)
-        rc = stage_open(w->job, model, &w->trainable, w->setup.first_layer, w->setup.last_layer,
-                        w->team, &w->stage, err);
+        rc = stage_open(&w->setup.lora, w->setup.seed, model, &w->trainable, w->setup.first_layer,
+                        w->setup.last_layer, w->team, &w->stage, err);
     model_close(model);
     return rc;
 }
@@ -261,8 +238,8 @@ static int identify_map(struct worker *w, int i, const float *params, struct buf
     if (rc < 0)
         return rc;
     rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
-                           params + (t->b - w->stage->begin), w->job->rank, job_scale(w->job),
-                           w->job->directions, &d, err);
+                           params + (t->b - w->stage->begin), w->setup.lora.rank,
+                           job_scale(&w->setup.lora), w->setup.directions, &d, err);
     spectrum_free(&s);
     if (rc < 0)
         return rc;
@@ -277,7 +254,7 @@ static int identify(struct worker *w, const struct buf *body, struct err *err)
     const float *params;
     int i, rc = rank_params_read(body, w->pipeline.tree.n, &params, err);
 
-    if (rc == 0 && (w->job->directions == 0 || w->pipeline.directed))
+    if (rc == 0 && (w->setup.directions == 0 || w->pipeline.directed))
         rc = err_set(err, ERR_PEER, "directions are not to be chosen now");
     if (rc < 0)
         return ranks_accuse(w->ranks, 0, err);
@@ -299,7 +276,7 @@ static int take_directions(struct worker *w, const struct buf *body, struct err 
     struct rank_directions_view v;
     int i, rc = 0;
 
-    if (w->job->directions == 0 || w->pipeline.directed)
+    if (w->setup.directions == 0 || w->pipeline.directed)
         rc = err_set(err, ERR_PEER, "directions are not due");
     decompose_stop(w->decompose);
     w->decompose = NULL;
@@ -322,7 +299,7 @@ static int do_command(struct worker *w, const struct rank_message *m, struct err
 
     switch (m->tag) {
     case RANK_STEP:
-        if (w->job->directions > 0 && !w->decompose && !w->pipeline.directed)
+        if (w->setup.directions > 0 && !w->decompose && !w->pipeline.directed)
             rc = start_decomposing(w, err);
         return rc < 0 ? rc : pipeline_step(&w->pipeline, &m->body, err);
     case RANK_IDENTIFY:
@@ -359,7 +336,7 @@ static void close_worker(struct worker *w)
     stage_close(w->stage);
     team_close(w->team);
     trainable_free(&w->trainable);
-    job_free(w->job);
+    free(w->model_path);
     free(w->cache);
     free(w->mine);
 }

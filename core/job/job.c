@@ -3,19 +3,19 @@
 #include <math.h>
 #include <stdlib.h>
 
-double job_scale(const struct job *job)
+double job_scale(const struct job_lora *lora)
 {
-    return job->scaling == SCALING_RSLORA ? job->alpha / sqrt(job->rank) : job->alpha / job->rank;
+    return lora->alpha / (lora->scaling == SCALING_RSLORA ? sqrt(lora->rank) : lora->rank);
 }
 
 void job_resolve_steps(struct job *job, long rows)
 {
     double steps;
 
-    if (job->epochs <= 0)
+    if (job->training.epochs <= 0)
         return;
-    steps = ceil(job->epochs * (double)rows / job->batch_size - 1e-9);
-    job->steps = steps < 1 ? 1 : steps > 2147483647.0 ? 2147483647 : (int)steps;
+    steps = ceil(job->training.epochs * (double)rows / job->training.batch_size - 1e-9);
+    job->training.steps = steps < 1 ? 1 : steps > 2147483647.0 ? 2147483647 : (int)steps;
 }
 
 void job_free_strings(char **strings)

@@ -36,37 +36,53 @@ struct job_slurm {
     char **extra; /* more options of sbatch's, each "--name=value"; NULL-terminated, or NULL */
 };
 
+struct job_lora {
+    int rank; /* r */
+    double alpha;
+    enum job_scaling scaling;
+    double dropout;             /* 0 <= p < 1 */
+    bool targets[MODULE_KINDS]; /* which maps are adapted */
+};
+
+struct job_dash {
+    int prelaunch_steps; /* t */
+    int directions;      /* k; 0 when method is METHOD_LORA */
+};
+
+struct job_training {
+    int batch_size; /* examples an optimizer step */
+    int steps;      /* 0 while epochs decides: job_resolve_steps() */
+    double epochs;  /* 0: not given */
+    int micro_batch_tokens;
+    int eval_every; /* steps between evaluations; 0: only after the last */
+    uint64_t seed;
+    enum job_precision precision;
+};
+
+struct job_optimizer { /* AdamW; its keys are in the section training */
+    double learning_rate;
+    enum job_schedule schedule;
+    int warmup_steps;
+    double weight_decay, beta1, beta2, epsilon, clip_norm; /* clip_norm 0: no clipping */
+};
+
+struct job_parallel { /* 0: auto; stages and replicas by parallel_shape.h, threads by each worker */
+    int stages, replicas;
+    int threads; /* a worker */
+};
+
 struct job {
     char *name;
     char *model;  /* absolute path of a folder or a .gguf file */
     char *output; /* absolute path */
     struct data_options data;
     enum job_method method;
-
-    int rank;
-    double alpha;
-    enum job_scaling scaling;
-    double dropout;             /* 0 <= p < 1 */
-    bool targets[MODULE_KINDS]; /* which maps are adapted */
-    char *init_adapter;         /* absolute path of a PEFT folder, or NULL */
-
-    int prelaunch_steps; /* t */
-    int directions;      /* k; 0 when method is METHOD_LORA */
-
-    int batch_size; /* examples an optimizer step */
-    int steps;      /* 0 while epochs decides: job_resolve_steps() */
-    double epochs;  /* 0: not given */
-    int micro_batch_tokens;
-    int eval_every; /* steps between evaluations; 0: only after the last */
-    double learning_rate;
-    enum job_schedule schedule;
-    int warmup_steps;
-    double weight_decay, beta1, beta2, epsilon, clip_norm; /* clip_norm 0: no clipping */
-    uint64_t seed;
-    enum job_precision precision;
-
-    int stages, replicas; /* 0: auto, chosen for the workers that there are (parallel_shape.h) */
-    int threads;          /* a worker; 0: auto */
+    struct job_lora lora;
+    char *init_adapter; /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
+    struct job_dash dash;
+    struct job_training training;
+    struct job_optimizer optimizer;
+    struct job_parallel parallel;
     enum job_launcher launcher;
     struct job_slurm slurm;
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after
@@ -79,7 +95,7 @@ struct job {
 enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
-double job_scale(const struct job *job);
+double job_scale(const struct job_lora *lora);
 
 /* steps = ceil(epochs * rows / batch_size) where the job gave epochs, at least 1. */
 void job_resolve_steps(struct job *job, long rows);

@@ -30,20 +30,20 @@ static void check_shapes(const struct job *job, const struct model_config *c,
 {
     int kind, rows, columns, smaller;
 
-    if (job->stages > c->n_layers)
+    if (job->parallel.stages > c->n_layers)
         problems_add(
             problems, job->file, job_line(job, "parallel.stages"),
             "parallel.stages is %d but the model has %d layers: a stage holds at least one",
-            job->stages, c->n_layers);
+            job->parallel.stages, c->n_layers);
     for (kind = 0; kind < MODULE_KINDS; kind++) {
-        if (!job->targets[kind])
+        if (!job->lora.targets[kind])
             continue;
         model_module_shape(c, kind, &rows, &columns);
         smaller = rows < columns ? rows : columns;
-        if (job->directions > smaller)
+        if (job->dash.directions > smaller)
             problems_add(problems, job->file, job_line(job, "dash.directions"),
                          "dash.directions is %d but %s is %d x %d and has %d directions",
-                         job->directions, module_kind_name(kind), rows, columns, smaller);
+                         job->dash.directions, module_kind_name(kind), rows, columns, smaller);
     }
 }
 
@@ -62,19 +62,19 @@ static void compare_adapter(const struct job *job, const struct adapter *a,
 {
     int i, layer, kind, line = job_line(job, "lora.init_adapter");
 
-    if (a->rank != job->rank)
+    if (a->rank != job->lora.rank)
         problems_add(problems, job->file, line,
                      "lora.init_adapter has rank %d but lora.rank is %d: make them equal", a->rank,
-                     job->rank);
+                     job->lora.rank);
     for (i = 0; i < a->n; i++)
-        if (!job->targets[a->maps[i].kind])
+        if (!job->lora.targets[a->maps[i].kind])
             problems_add(problems, job->file, line,
                          "lora.init_adapter adapts layer %d's %s, which lora.target_modules leaves "
                          "out",
                          a->maps[i].layer, module_kind_name(a->maps[i].kind));
     for (layer = 0; layer < c->n_layers; layer++)
         for (kind = 0; kind < MODULE_KINDS; kind++)
-            if (job->targets[kind] && !adapter_covers(a, layer, kind))
+            if (job->lora.targets[kind] && !adapter_covers(a, layer, kind))
                 problems_add(problems, job->file, line,
                              "lora.init_adapter has nothing for layer %d's %s, a target", layer,
                              module_kind_name(kind));
@@ -98,11 +98,12 @@ static int check_adapter(const struct job *job, const struct model_config *c,
 
 static void check_schedule(const struct job *job, struct problems *problems)
 {
-    if (job->steps > 0 && job->method == METHOD_LORA_DASH && job->prelaunch_steps >= job->steps)
+    if (job->training.steps > 0 && job->method == METHOD_LORA_DASH &&
+        job->dash.prelaunch_steps >= job->training.steps)
         problems_add(problems, job->file, job_line(job, "dash.prelaunch_steps"),
                      "dash.prelaunch_steps is %d but the job has %d steps: no step would be left "
                      "for the directions; lower it, or use method: lora",
-                     job->prelaunch_steps, job->steps);
+                     job->dash.prelaunch_steps, job->training.steps);
 }
 
 /* A path that is not there is a problem of the job file's line. NULL: no such key, or a problem

@@ -49,55 +49,57 @@ static void plan_data(const struct job *job, const struct dataset *d, double tok
                  d->n_untrained, d->first_untrained);
 }
 
-static void plan_stages(const struct job *job, const struct model_config *c,
-                        const struct trainable *t, double trained, int *first,
-                        struct job_plan *plan)
+static void plan_stages(const struct job_parallel *parallel, const struct model_config *c,
+                        const struct trainable *t, const struct parallel_shape_limits *limits,
+                        int *first, struct job_plan *plan)
 {
+    int stages = parallel->stages, workers = job_workers(parallel);
     double weights, rest;
     int i;
 
-    shard_split(c, trained, job->stages, first);
-    for (i = 0; i < job->stages; i++) {
+    shard_split(c, limits->trained, stages, first);
+    for (i = 0; i < stages; i++) {
         int layers = first[i + 1] - first[i];
-        parallel_shape_stage_bytes(job, c, t, job->stages, i, layers,
-                                   i == 0 || i == job->stages - 1, &weights, &rest);
+        parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i, layers,
+                                   i == 0 || i == stages - 1, &weights, &rest);
         plan_add(plan,
                  "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations "
                  "and gradients",
                  i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
     }
-    plan_add(plan, "processes: 1 coordinator, %d worker%s", job_workers(job),
-             job_workers(job) == 1 ? "" : "s");
+    plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
 }
 
-static void plan_nodes(const struct job *job, const struct job *shaped, struct job_plan *plan)
+static void plan_nodes(const struct job *job, const struct job_parallel *shaped,
+                       struct job_plan *plan)
 {
-    int least, most;
+    int workers = job_workers(&job->parallel), least, most;
 
-    job_slurm_nodes(job, &least, &most);
+    job_slurm_nodes(&job->slurm, workers, &least, &most);
     if (least == most)
         plan_add(plan, "slurm: %d node%s", most, most == 1 ? "" : "s");
     else
         plan_add(plan,
                  "slurm: %d to %d nodes; the shape is chosen when they are known, here for %d",
                  least, most, most);
-    if (!job_workers(job))
+    if (!workers)
         plan_add(plan, "shape: %d stage%s x %d replica%s", shaped->stages,
                  shaped->stages == 1 ? "" : "s", shaped->replicas,
                  shaped->replicas == 1 ? "" : "s");
 }
 
 /* As it would be with the most nodes that it may have and can use. */
-static int choose_shape(struct job *job, const struct model_config *c, const struct trainable *t,
+static int choose_shape(struct job_parallel *parallel, const struct job_slurm *slurm,
+                        const struct model_config *c, const struct trainable *t,
                         const struct parallel_shape_limits *limits, struct err *err)
 {
     int least, most, rc;
 
-    if (job_workers(job))
+    if (job_workers(parallel))
         return 0;
-    job_slurm_nodes(job, &least, &most);
+    job_slurm_nodes(slurm, 0, &least, &most);
     do
-        rc = parallel_shape_choose(job, c, t, limits, most * job->slurm.workers_per_node, err);
+        rc = parallel_shape_choose(parallel, c, t, limits, most * slurm->workers_per_node, err);
     while (rc == ERR_INVALID && --most >= least);
     return rc;
 }
@@ -106,12 +108,15 @@ static int plan_shape(const struct job *job, const struct model_config *c,
                       const struct trainable *t, double tokens_per_row, double trained,
                       struct job_plan *plan, struct err *err)
 {
-    struct parallel_shape_limits limits = {
-        parallel_shape_micro_batches((long)(tokens_per_row * job->batch_size),
-                                     job->micro_batch_tokens, job->batch_size),
-        trained, job_slurm_memory(job)};
-    struct job shaped = *job;
-    int *first, rc = choose_shape(&shaped, c, t, &limits, err);
+    const struct job_training *training = &job->training;
+    struct parallel_shape_limits limits = {.micro_batches = parallel_shape_micro_batches(
+                                               (long)(tokens_per_row * training->batch_size),
+                                               training->micro_batch_tokens, training->batch_size),
+                                           .micro_batch_tokens = training->micro_batch_tokens,
+                                           .trained = trained,
+                                           .worker_bytes = job_slurm_memory(&job->slurm)};
+    struct job_parallel shaped = job->parallel;
+    int *first, rc = choose_shape(&shaped, &job->slurm, c, t, &limits, err);
 
     if (rc < 0)
         return rc;
@@ -120,7 +125,7 @@ static int plan_shape(const struct job *job, const struct model_config *c,
         return err_nomem(err, (size_t)shaped.stages * sizeof(*first));
     if (job->launcher == LAUNCHER_SLURM)
         plan_nodes(job, &shaped, plan);
-    plan_stages(&shaped, c, t, trained, first, plan);
+    plan_stages(&shaped, c, t, &limits, first, plan);
     free(first);
     return 0;
 }
@@ -131,7 +136,7 @@ int job_plan_make(const struct job *job, const struct model_config *c, const str
     struct trainable t;
     double tokens = 0, trained = 0;
     long i;
-    int rc = trainable_layout(job, c, &t, err);
+    int rc = trainable_layout(&job->lora, job->dash.directions, c, &t, err);
 
     if (rc < 0)
         return rc;
@@ -140,13 +145,14 @@ int job_plan_make(const struct job *job, const struct model_config *c, const str
         trained += d->examples[i].n_trained;
     }
     plan->rows = d->n;
-    plan->steps = job->steps;
+    plan->steps = job->training.steps;
     plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
              (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
     plan_data(job, d, tokens, trained, plan);
     plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
-    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->steps, job->batch_size,
-             (double)job->steps * job->batch_size / (double)d->n);
+    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
+             job->training.batch_size,
+             (double)job->training.steps * job->training.batch_size / (double)d->n);
     rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
     trainable_free(&t);
     return rc;

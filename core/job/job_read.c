@@ -420,26 +420,22 @@ static int set_defaults(struct job *job, const char *file)
     *job = (struct job){
         .data = {.max_tokens = 256, .shuffle = true},
         .method = METHOD_LORA_DASH,
-        .rank = 16,
-        .alpha = 32,
-        .prelaunch_steps = 100,
-        .directions = 8,
-        .batch_size = 16,
-        .micro_batch_tokens = 512,
-        .learning_rate = 2e-4,
-        .schedule = SCHEDULE_LINEAR,
-        .warmup_steps = 10,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
-        .epsilon = 1e-8,
-        .clip_norm = 1.0,
-        .stages = 1,
-        .replicas = 1,
+        .lora = {.rank = 16, .alpha = 32},
+        .dash = {.prelaunch_steps = 100, .directions = 8},
+        .training = {.batch_size = 16, .micro_batch_tokens = 512},
+        .optimizer = {.learning_rate = 2e-4,
+                      .schedule = SCHEDULE_LINEAR,
+                      .warmup_steps = 10,
+                      .beta1 = 0.9,
+                      .beta2 = 0.999,
+                      .epsilon = 1e-8,
+                      .clip_norm = 1.0},
+        .parallel = {.stages = 1, .replicas = 1},
         .max_restarts = 3,
         .slurm = {.workers_per_node = 1, .grace_seconds = 120},
     };
     for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
-        job->targets[defaults[i]] = true;
+        job->lora.targets[defaults[i]] = true;
     job->lines = calloc((size_t)n_job_keys, sizeof(*job->lines));
     job->file = file ? strdup(file) : NULL;
     return job->lines && (job->file || !file) ? 0 : -1;
@@ -472,14 +468,14 @@ static void check_together(struct job *job, struct problems *problems)
 {
     check_required(job, problems);
     check_name(job, problems);
-    if (job->steps && job->epochs > 0)
+    if (job->training.steps && job->training.epochs > 0)
         problems_add(problems, job->file, job_line(job, "training.epochs"),
                      "training.steps and training.epochs are both given: keep one");
-    if (job->replicas & (job->replicas - 1))
+    if (job->parallel.replicas & (job->parallel.replicas - 1))
         problems_add(problems, job->file, job_line(job, "parallel.replicas"),
                      "parallel.replicas is %d: it must be a power of two, so that the result does "
                      "not depend on it",
-                     job->replicas);
+                     job->parallel.replicas);
     if (job->launcher == LAUNCHER_SLURM)
         job_slurm_check(job, problems);
 }
@@ -512,13 +508,13 @@ static void fill_in(struct job *job)
         job->output[--len] = '\0';
     if (!job->name && job->output)
         job->name = default_name(job->output);
-    if (!job->steps && job->epochs == 0)
-        job->steps = 300;
+    if (!job->training.steps && job->training.epochs == 0)
+        job->training.steps = 300;
     if (job->method == METHOD_LORA)
-        job->prelaunch_steps = job->directions = 0;
+        job->dash.prelaunch_steps = job->dash.directions = 0;
     if (job->launcher == LAUNCHER_LOCAL) { /* auto: one process has the machine's cores */
-        job->stages = job->stages ? job->stages : 1;
-        job->replicas = job->replicas ? job->replicas : 1;
+        job->parallel.stages = job->parallel.stages ? job->parallel.stages : 1;
+        job->parallel.replicas = job->parallel.replicas ? job->parallel.replicas : 1;
     }
 }
 

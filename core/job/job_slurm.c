@@ -25,22 +25,20 @@ static bool parse_nodes(const char *text, int *ret_least, int *ret_most)
     return true;
 }
 
-int job_workers(const struct job *job)
+int job_workers(const struct job_parallel *parallel)
 {
-    return job->stages * job->replicas;
+    return parallel->stages * parallel->replicas;
 }
 
-static int nodes_needed(const struct job *job)
+static int nodes_needed(const struct job_slurm *slurm, int workers)
 {
-    int per_node = job->slurm.workers_per_node, workers = job_workers(job);
-
-    return workers ? (workers + per_node - 1) / per_node : 1;
+    return workers ? (workers + slurm->workers_per_node - 1) / slurm->workers_per_node : 1;
 }
 
-void job_slurm_nodes(const struct job *job, int *ret_least, int *ret_most)
+void job_slurm_nodes(const struct job_slurm *slurm, int workers, int *ret_least, int *ret_most)
 {
-    if (!job->slurm.nodes || !parse_nodes(job->slurm.nodes, ret_least, ret_most))
-        *ret_least = *ret_most = nodes_needed(job);
+    if (!slurm->nodes || !parse_nodes(slurm->nodes, ret_least, ret_most))
+        *ret_least = *ret_most = nodes_needed(slurm, workers);
 }
 
 enum { TIME_PART_MAX = 1000000 };
@@ -93,9 +91,9 @@ static bool is_memory(const char *text)
     return digits > 0 && (!text[digits] || (strchr("KMGTkmgt", text[digits]) && !text[digits + 1]));
 }
 
-double job_slurm_memory(const struct job *job)
+double job_slurm_memory(const struct job_slurm *slurm)
 {
-    const char *text = job->slurm.mem;
+    const char *text = slurm->mem;
     double bytes;
     char *end;
 
@@ -116,7 +114,7 @@ double job_slurm_memory(const struct job *job)
         bytes *= 1 << 20;
         break;
     }
-    return bytes / job->slurm.workers_per_node;
+    return bytes / slurm->workers_per_node;
 }
 
 static bool has_control(const char *text)
@@ -230,7 +228,8 @@ static void check_time(const struct job *job, struct problems *problems)
 
 static void check_shape(const struct job *job, struct problems *problems)
 {
-    int workers = job_workers(job), per_node = job->slurm.workers_per_node, least, most, needed;
+    int workers = job_workers(&job->parallel), per_node = job->slurm.workers_per_node, least, most,
+        needed;
     int line = job_line(job, "slurm.nodes");
 
     if (job->slurm.nodes && !parse_nodes(job->slurm.nodes, &least, &most)) {
@@ -240,12 +239,12 @@ static void check_shape(const struct job *job, struct problems *problems)
     }
     if (!workers || !job->slurm.nodes)
         return;
-    needed = nodes_needed(job);
+    needed = nodes_needed(&job->slurm, workers);
     if (least != most)
         problems_add(problems, job->file, line,
                      "slurm.nodes is a range, but %d stages x %d replicas are %d workers whatever "
                      "the nodes: make parallel.stages and parallel.replicas auto",
-                     job->stages, job->replicas, workers);
+                     job->parallel.stages, job->parallel.replicas, workers);
     else if (least < needed || least > needed + 1)
         problems_add(problems, job->file, line,
                      "slurm.nodes is %d, but %d workers (stages x replicas) with "

@@ -3,7 +3,7 @@
  *   workers W    stages * replicas; where one of them is auto: as many as the nodes have room for
  *   nodes N      slurm.nodes ("4", or "2-4" where the shape is auto); else as many as W workers
  *                need
- *   a node       bears slurm.workers_per_node workers
+ *   a node       holds slurm.workers_per_node workers
  *
  * Where the nodes have room for it, the coordinator has the first node to itself.
  */
@@ -15,12 +15,13 @@
 void job_slurm_check(const struct job *job, struct problems *problems);
 
 /* stages * replicas; 0: one of them is auto. */
-int job_workers(const struct job *job);
-/* The nodes to ask for: least and most differ where slurm.nodes is a range. */
-void job_slurm_nodes(const struct job *job, int *ret_least, int *ret_most);
+int job_workers(const struct job_parallel *parallel);
+/* The nodes to ask for, for so many workers (0: auto): least and most differ where slurm.nodes is a
+ * range. */
+void job_slurm_nodes(const struct job_slurm *slurm, int workers, int *ret_least, int *ret_most);
 
 /* Bytes of slurm.mem for each worker of a node; 0: not said. */
-double job_slurm_memory(const struct job *job);
+double job_slurm_memory(const struct job_slurm *slurm);
 
 /* Seconds of a time limit as sbatch reads it: "90", "1:30:00", "2-12", ...; -1: it is none; 0:
  * unlimited. */

@@ -136,7 +136,7 @@ static bool is_absent(const struct job *job, const struct job_key *key)
     if (!strncmp(key->path, "slurm.", 6))
         return job->launcher != LAUNCHER_SLURM;
     if (!strcmp(key->path, "training.epochs"))
-        return job->steps > 0;
+        return job->training.steps > 0;
     return false;
 }
 

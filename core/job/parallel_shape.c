@@ -8,7 +8,7 @@ enum {
     FIT_PERCENT = 85
 }; /* of a worker's memory: the rest is for MPI, buffers and what is not counted here */
 
-void parallel_shape_stage_bytes(const struct job *job, const struct model_config *c,
+void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
                                 bool ends, double *ret_weights, double *ret_rest)
 {
@@ -18,8 +18,8 @@ void parallel_shape_stage_bytes(const struct job *job, const struct model_config
     int in_flight = stages - stage;
 
     *ret_weights = 4.0 * shard_layer_elements(c) * layers + (ends ? 4.0 * c->vocab * c->hidden : 0);
-    *ret_rest = token * job->micro_batch_tokens * in_flight +
-                16.0 * (double)t->count * layers / c->n_layers;
+    *ret_rest =
+        token * micro_batch_tokens * in_flight + 16.0 * (double)t->count * layers / c->n_layers;
 }
 
 int parallel_shape_micro_batches(long tokens, int target, int n_rows)
@@ -31,17 +31,17 @@ int parallel_shape_micro_batches(long tokens, int target, int n_rows)
     return n;
 }
 
-static double dearest_stage(const struct job *job, const struct model_config *c,
-                            const struct trainable *t, const struct parallel_shape_limits *limits,
-                            int stages, int *first)
+static double dearest_stage(const struct model_config *c, const struct trainable *t,
+                            const struct parallel_shape_limits *limits, int stages, int *first)
 {
     double dearest = 0, weights, rest;
     int i;
 
     shard_split(c, limits->trained, stages, first);
     for (i = 0; i < stages; i++) {
-        parallel_shape_stage_bytes(job, c, t, stages, i, first[i + 1] - first[i],
-                                   i == 0 || i == stages - 1, &weights, &rest);
+        parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i,
+                                   first[i + 1] - first[i], i == 0 || i == stages - 1, &weights,
+                                   &rest);
         if (weights + rest > dearest)
             dearest = weights + rest;
     }
@@ -54,30 +54,31 @@ static bool is_power_of_two(int n)
 }
 
 /* Whether N workers may be S stages of N / S replicas, as far as the job leaves it open. */
-static bool is_possible(const struct job *job, const struct model_config *c, int workers,
-                        int stages)
+static bool is_possible(const struct job_parallel *parallel, const struct model_config *c,
+                        int workers, int stages)
 {
     if (workers % stages != 0 || stages > c->n_layers || !is_power_of_two(workers / stages))
         return false;
-    if (job->stages && job->stages != stages)
+    if (parallel->stages && parallel->stages != stages)
         return false;
-    return !job->replicas || job->replicas == workers / stages;
+    return !parallel->replicas || parallel->replicas == workers / stages;
 }
 
-static int refuse(const struct job *job, const struct model_config *c, int workers, struct err *err)
+static int refuse(const struct job_parallel *parallel, const struct model_config *c, int workers,
+                  struct err *err)
 {
-    if (job->stages)
+    if (parallel->stages)
         return err_set(err, ERR_INVALID,
                        "parallel.stages is %d, and %d workers are not %d stages times a power of "
                        "two replicas: "
                        "ask for another number of nodes, or make parallel.stages auto",
-                       job->stages, workers, job->stages);
-    if (job->replicas)
+                       parallel->stages, workers, parallel->stages);
+    if (parallel->replicas)
         return err_set(err, ERR_INVALID,
                        "parallel.replicas is %d, and %d workers cannot be shared out so: ask for "
                        "another number "
                        "of nodes, or make parallel.replicas auto",
-                       job->replicas, workers);
+                       parallel->replicas, workers);
     return err_set(
         err, ERR_INVALID,
         "%d workers are too many for a model of %d layers: a stage holds at least one, and "
@@ -85,26 +86,27 @@ static int refuse(const struct job *job, const struct model_config *c, int worke
         workers, c->n_layers);
 }
 
-int parallel_shape_choose(struct job *job, const struct model_config *c, const struct trainable *t,
-                          const struct parallel_shape_limits *limits, int workers, struct err *err)
+int parallel_shape_choose(struct job_parallel *parallel, const struct model_config *c,
+                          const struct trainable *t, const struct parallel_shape_limits *limits,
+                          int workers, struct err *err)
 {
     int *first = calloc((size_t)c->n_layers + 1, sizeof(*first)), stages, chosen = 0;
 
     if (!first)
         return err_nomem(err, (size_t)c->n_layers * sizeof(*first));
     for (stages = 1; stages <= workers; stages++) {
-        if (!is_possible(job, c, workers, stages))
+        if (!is_possible(parallel, c, workers, stages))
             continue;
         chosen = stages;
         if (workers / stages <= limits->micro_batches &&
-            (limits->worker_bytes <= 0 || dearest_stage(job, c, t, limits, stages, first) <=
+            (limits->worker_bytes <= 0 || dearest_stage(c, t, limits, stages, first) <=
                                               limits->worker_bytes * FIT_PERCENT / 100))
             break;
     }
     free(first);
     if (!chosen)
-        return refuse(job, c, workers, err);
-    job->stages = chosen;
-    job->replicas = workers / chosen;
+        return refuse(parallel, c, workers, err);
+    parallel->stages = chosen;
+    parallel->replicas = workers / chosen;
     return 0;
 }

@@ -18,18 +18,20 @@
 int parallel_shape_micro_batches(long tokens, int target, int n_rows);
 
 struct parallel_shape_limits {
-    int micro_batches;   /* of a step */
+    int micro_batches; /* of a step */
+    int micro_batch_tokens;
     double trained;      /* trained positions / all positions of the data */
     double worker_bytes; /* memory that each worker may take; 0: not known */
 };
 
 /* What a stage that holds `layers` layers takes: weights, and activations with gradients. ends: it
  * holds the embedding or the head. */
-void parallel_shape_stage_bytes(const struct job *job, const struct model_config *c,
+void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
                                 bool ends, double *ret_weights, double *ret_rest);
 
-/* Sets job->stages and job->replicas where they are 0, for N workers. ERR_INVALID in words where N
- * cannot be shared out so. */
-int parallel_shape_choose(struct job *job, const struct model_config *c, const struct trainable *t,
-                          const struct parallel_shape_limits *limits, int workers, struct err *err);
+/* Sets stages and replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be
+ * shared out so. */
+int parallel_shape_choose(struct job_parallel *parallel, const struct model_config *c,
+                          const struct trainable *t, const struct parallel_shape_limits *limits,
+                          int workers, struct err *err);

@@ -3,20 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int count_targets(const struct job *job)
+static int count_targets(const struct job_lora *lora)
 {
     int kind, n = 0;
 
     for (kind = 0; kind < MODULE_KINDS; kind++)
-        n += job->targets[kind];
+        n += lora->targets[kind];
     return n;
 }
 
-int trainable_layout(const struct job *job, const struct model_config *config,
+int trainable_layout(const struct job_lora *lora, int directions, const struct model_config *config,
                      struct trainable *ret, struct err *err)
 {
-    int layer, kind, n = config->n_layers * count_targets(job);
-    struct trainable t = {.rank = job->rank, .directions = job->directions};
+    int layer, kind, n = config->n_layers * count_targets(lora);
+    struct trainable t = {.rank = lora->rank, .directions = directions};
 
     t.maps = calloc((size_t)n + 1, sizeof(*t.maps));
     if (!t.maps)
@@ -24,7 +24,7 @@ int trainable_layout(const struct job *job, const struct model_config *config,
     for (layer = 0; layer < config->n_layers; layer++) {
         for (kind = 0; kind < MODULE_KINDS; kind++) {
             struct trainable_map *map = &t.maps[t.n];
-            if (!job->targets[kind])
+            if (!lora->targets[kind])
                 continue;
             map->layer = layer;
             map->kind = kind;

@@ -26,7 +26,8 @@ struct trainable {
     size_t count;   /* numbers in the vector */
 };
 
-int trainable_layout(const struct job *job, const struct model_config *config,
+/* directions: k, 0 for plain LoRA. */
+int trainable_layout(const struct job_lora *lora, int directions, const struct model_config *config,
                      struct trainable *ret, struct err *err);
 void trainable_free(struct trainable *t);
 

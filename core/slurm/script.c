@@ -65,7 +65,7 @@ static bool starts_with(const char *text, const char *start)
 
 /* sbatch lets a variable win over an #SBATCH line. A user's default stays one where the job file
  * says nothing. */
-static bool is_wanted(const char *variable, const struct job *job)
+static bool is_wanted(const char *variable, const struct job_slurm *slurm)
 {
     if (starts_with(variable, "SLURM_CONF="))
         return true;
@@ -73,15 +73,15 @@ static bool is_wanted(const char *variable, const struct job *job)
         return false;
     if (!starts_with(variable, "SBATCH_"))
         return true;
-    return job && ((starts_with(variable, "SBATCH_ACCOUNT=") && !job->slurm.account) ||
-                   (starts_with(variable, "SBATCH_PARTITION=") && !job->slurm.partition) ||
-                   (starts_with(variable, "SBATCH_QOS=") && !job->slurm.qos) ||
-                   (starts_with(variable, "SBATCH_TIMELIMIT=") && !job->slurm.time) ||
-                   (starts_with(variable, "SBATCH_CONSTRAINT=") && !job->slurm.constraint) ||
-                   starts_with(variable, "SBATCH_RESERVATION="));
+    return slurm && ((starts_with(variable, "SBATCH_ACCOUNT=") && !slurm->account) ||
+                     (starts_with(variable, "SBATCH_PARTITION=") && !slurm->partition) ||
+                     (starts_with(variable, "SBATCH_QOS=") && !slurm->qos) ||
+                     (starts_with(variable, "SBATCH_TIMELIMIT=") && !slurm->time) ||
+                     (starts_with(variable, "SBATCH_CONSTRAINT=") && !slurm->constraint) ||
+                     starts_with(variable, "SBATCH_RESERVATION="));
 }
 
-char **script_environment(const struct job *job)
+char **script_environment(const struct job_slurm *slurm)
 {
     int n = 0, i;
     char **env;
@@ -90,7 +90,7 @@ char **script_environment(const struct job *job)
         n++;
     env = calloc((size_t)n + 1, sizeof(*env));
     for (n = i = 0; env && environ[i]; i++)
-        if (is_wanted(environ[i], job))
+        if (is_wanted(environ[i], slurm))
             env[n++] = environ[i];
     return env;
 }
@@ -158,7 +158,7 @@ static void put_nodes(struct buf *b, const struct job *job)
 {
     int least, most;
 
-    job_slurm_nodes(job, &least, &most);
+    job_slurm_nodes(&job->slurm, job_workers(&job->parallel), &least, &most);
     if (least == most)
         buf_printf(b, "#SBATCH --nodes=%d\n", least);
     else
@@ -211,7 +211,8 @@ static void put_variables(struct buf *b, const struct job *job, const char *prog
     buf_puts(b, "\nprograms=");
     put_quoted(b, programs);
     buf_printf(b, "\nmark=%s\n", mark);
-    buf_printf(b, "workers=%d # 0: as many as the nodes have room for\n", job_workers(job));
+    buf_printf(b, "workers=%d # 0: as many as the nodes have room for\n",
+               job_workers(&job->parallel));
     buf_printf(b, "per_node=%d\n", job->slurm.workers_per_node);
     buf_printf(b, "max_restarts=%d\n", job->max_restarts);
     buf_printf(b, "grace=%d # seconds between --signal and the time limit\n\n",

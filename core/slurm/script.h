@@ -29,9 +29,9 @@ int script_make_mark(char ret_mark[SCRIPT_MARK_LEN + 1], struct err *err);
 int script_prepare(const char *output, const char *job_yaml, const char *mark, struct err *err);
 
 /* The environment in which the script is to be submitted: this process's, without what would speak
- * for another Slurm job or against what the script says. job NULL: that in which Slurm is asked.
+ * for another Slurm job or against what the script says. slurm NULL: that in which Slurm is asked.
  * Caller frees the array only; NULL for lack of memory. */
-char **script_environment(const struct job *job);
+char **script_environment(const struct job_slurm *slurm);
 
 /* The script. programs: absolute path of the folder of dash-coordinator and dash-worker, on the
  * nodes. Caller frees; NULL for lack of memory. */

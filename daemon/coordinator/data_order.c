@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int data_order_open(const struct job *job, const struct dataset *data, struct data_order *ret,
-                    struct err *err)
+int data_order_open(const struct job_training *training, bool shuffle, const struct dataset *data,
+                    struct data_order *ret, struct err *err)
 {
     size_t size = ((size_t)data->n + 1) * sizeof(int32_t);
     struct data_order o = {.data = data,
-                           .batch_size = job->batch_size,
-                           .seed = job->seed,
-                           .micro_batch_tokens = job->micro_batch_tokens,
-                           .shuffle = job->data.shuffle,
+                           .batch_size = training->batch_size,
+                           .seed = training->seed,
+                           .micro_batch_tokens = training->micro_batch_tokens,
+                           .shuffle = shuffle,
                            .pass = -1};
     long i;
 

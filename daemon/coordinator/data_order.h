@@ -33,8 +33,8 @@ struct packed_step {
     struct buf *micro;    /* (n_micro): struct rank_micro and its arrays */
 };
 
-int data_order_open(const struct job *job, const struct dataset *data, struct data_order *ret,
-                    struct err *err);
+int data_order_open(const struct job_training *training, bool shuffle, const struct dataset *data,
+                    struct data_order *ret, struct err *err);
 void data_order_close(struct data_order *o);
 
 /* Rows of step `step` (from 1). The caller frees with packed_free(). */

@@ -98,7 +98,8 @@ int load_job(const char *output, struct loaded *ret, struct buf *notices, struct
     tokenizer_free(tokenizer);
     if (rc == 0) {
         job_resolve_steps(l.job, l.train.n - l.train.n_untrained);
-        rc = trainable_layout(l.job, model_config(l.model), &l.layout, err);
+        rc = trainable_layout(&l.job->lora, l.job->dash.directions, model_config(l.model),
+                              &l.layout, err);
     }
     if (rc < 0)
         loaded_free(&l);
@@ -130,38 +131,40 @@ double loaded_trained_fraction(const struct loaded *l)
 }
 
 /* What a worker may take: of this node, which the others are taken to be like. */
-static double worker_bytes(const struct job *job)
+static double worker_bytes(const struct job_slurm *slurm)
 {
     double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double megabytes = (double)environment_number("SLURM_MEM_PER_NODE"); /* 0: all */
 
     if (megabytes > 0 && megabytes * (1 << 20) < bytes)
         bytes = megabytes * (1 << 20);
-    return bytes / job->slurm.workers_per_node;
+    return bytes / slurm->workers_per_node;
 }
 
 int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
 {
+    const struct job_training *training = &l->job->training;
     double tokens = 0;
-    struct parallel_shape_limits limits = {.trained = loaded_trained_fraction(l),
-                                           .worker_bytes = worker_bytes(l->job)};
+    struct parallel_shape_limits limits = {.micro_batch_tokens = training->micro_batch_tokens,
+                                           .trained = loaded_trained_fraction(l),
+                                           .worker_bytes = worker_bytes(&l->job->slurm)};
     long i;
     int rc;
 
-    if (l->job->stages && l->job->replicas)
-        return job_workers(l->job) == workers
+    if (l->job->parallel.stages && l->job->parallel.replicas)
+        return job_workers(&l->job->parallel) == workers
                    ? 0
                    : err_set(err, ERR_INVALID,
                              "the job needs %d workers (stages x replicas) but %d were started",
-                             job_workers(l->job), workers);
+                             job_workers(&l->job->parallel), workers);
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;
     limits.micro_batches =
-        parallel_shape_micro_batches((long)(tokens / (double)l->train.n * l->job->batch_size),
-                                     l->job->micro_batch_tokens, l->job->batch_size);
+        parallel_shape_micro_batches((long)(tokens / (double)l->train.n * training->batch_size),
+                                     training->micro_batch_tokens, training->batch_size);
     do
-        rc = parallel_shape_choose(l->job, model_config(l->model), &l->layout, &limits, workers,
-                                   err);
+        rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout, &limits,
+                                   workers, err);
     while (rc == ERR_INVALID && --workers > 0);
     return rc;
 }

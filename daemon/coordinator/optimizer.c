@@ -8,38 +8,38 @@ static double at_least_one(double x)
 }
 
 /* The part of the schedule behind the warm-up; progress runs from 0 to 1. */
-static double decay(const struct job *job, int done, double progress)
+static double decay(const struct job_optimizer *o, int done, double progress)
 {
     static const double polynomial_end = 1e-7; /* transformers' lr_end, power 1 */
     double timescale;
 
-    switch (job->schedule) {
+    switch (o->schedule) {
     case SCHEDULE_LINEAR:
         return 1 - progress;
     case SCHEDULE_COSINE:
         return 0.5 * (1 + cos(M_PI * progress));
     case SCHEDULE_POLYNOMIAL:
-        return ((job->learning_rate - polynomial_end) * (1 - progress) + polynomial_end) /
-               job->learning_rate;
+        return ((o->learning_rate - polynomial_end) * (1 - progress) + polynomial_end) /
+               o->learning_rate;
     case SCHEDULE_INVERSE_SQRT:
-        timescale = job->warmup_steps ? job->warmup_steps : 10000;
-        return 1 / sqrt((done + timescale - job->warmup_steps) / timescale);
+        timescale = o->warmup_steps ? o->warmup_steps : 10000;
+        return 1 / sqrt((done + timescale - o->warmup_steps) / timescale);
     default:
         return 1;
     }
 }
 
-double learning_rate_at(const struct job *job, int step)
+double learning_rate_at(const struct job_optimizer *o, int steps, int step)
 {
-    int done = step - 1, warmup = job->warmup_steps;
+    int done = step - 1, warmup = o->warmup_steps;
     double progress;
 
-    if (job->schedule == SCHEDULE_CONSTANT)
-        return job->learning_rate;
+    if (o->schedule == SCHEDULE_CONSTANT)
+        return o->learning_rate;
     if (done < warmup)
-        return job->learning_rate * done / at_least_one(warmup);
-    progress = (done - warmup) / at_least_one(job->steps - warmup);
-    return job->learning_rate * decay(job, done, progress < 1 ? progress : 1);
+        return o->learning_rate * done / at_least_one(warmup);
+    progress = (done - warmup) / at_least_one(steps - warmup);
+    return o->learning_rate * decay(o, done, progress < 1 ? progress : 1);
 }
 
 double gradient_norm(const float *g, size_t n)
@@ -53,21 +53,21 @@ double gradient_norm(const float *g, size_t n)
     return sqrt(sum);
 }
 
-double clip_factor(const struct job *job, double norm)
+double clip_factor(const struct job_optimizer *o, double norm)
 {
     double factor;
 
-    if (job->clip_norm == 0)
+    if (o->clip_norm == 0)
         return 1;
-    factor = job->clip_norm / (norm + 1e-6);
+    factor = o->clip_norm / (norm + 1e-6);
     return factor < 1 ? factor : 1;
 }
 
-void adamw_step(const struct job *job, double rate, int t, double factor, const float *g, float *p,
-                float *m, float *v, size_t n)
+void adamw_step(const struct job_optimizer *o, double rate, int t, double factor, const float *g,
+                float *p, float *m, float *v, size_t n)
 {
-    double b1 = job->beta1, b2 = job->beta2, epsilon = job->epsilon;
-    double shrink = 1 - rate * job->weight_decay;
+    double b1 = o->beta1, b2 = o->beta2, epsilon = o->epsilon;
+    double shrink = 1 - rate * o->weight_decay;
     double step = rate / (1 - pow(b1, t)), correction = 1 / sqrt(1 - pow(b2, t));
     size_t i;
 

@@ -10,13 +10,13 @@
 #include "core/job/job.h"
 #include <stddef.h>
 
-/* The learning rate of step `step` (from 1) of `job`. */
-double learning_rate_at(const struct job *job, int step);
+/* The learning rate of step `step` (from 1) of a job of `steps`. */
+double learning_rate_at(const struct job_optimizer *o, int steps, int step);
 
 /* |g| in double, summed in order of the vector. */
 double gradient_norm(const float *g, size_t n);
-double clip_factor(const struct job *job, double norm);
+double clip_factor(const struct job_optimizer *o, double norm);
 
 /* p, m and v of n numbers after one more gradient factor * g; t counts their steps from 1. */
-void adamw_step(const struct job *job, double rate, int t, double factor, const float *g, float *p,
-                float *m, float *v, size_t n);
+void adamw_step(const struct job_optimizer *o, double rate, int t, double factor, const float *g,
+                float *p, float *m, float *v, size_t n);

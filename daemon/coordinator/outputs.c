@@ -220,13 +220,13 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
     if (!a || !folder || !a->maps)
         rc = err_nomem(err, (size_t)s->layout->n * sizeof(*a->maps));
     if (rc == 0) {
-        a->rank = job->rank + k;
-        a->alpha = k ? job->rank + k : job->alpha;
-        a->rslora = !k && job->scaling == SCALING_RSLORA;
+        a->rank = job->lora.rank + k;
+        a->alpha = k ? job->lora.rank + k : job->lora.alpha;
+        a->rslora = !k && job->lora.scaling == SCALING_RSLORA;
     }
     for (i = 0; rc == 0 && i < s->layout->n; i++) {
         a->n = i + 1;
-        rc = join_map(s, i, k, job_scale(job), &a->maps[i], err);
+        rc = join_map(s, i, k, job_scale(&job->lora), &a->maps[i], err);
     }
     if (rc == 0)
         rc = refuse_link(folder, err);

@@ -100,25 +100,25 @@ static int start_from(struct state *s, const struct adapter *a)
     return 0;
 }
 
-int state_init(struct state *s, const struct job *job, const struct model_config *config,
-               struct err *err)
+int state_init(struct state *s, uint64_t seed, const char *init_adapter,
+               const struct model_config *config, struct err *err)
 {
-    struct rng_key key = rng_key(job->seed, RNG_INIT);
+    struct rng_key key = rng_key(seed, RNG_INIT);
     struct adapter *a = NULL;
     int i, rc;
 
-    for (i = 0; i < s->layout->n && !job->init_adapter; i++) {
+    for (i = 0; i < s->layout->n && !init_adapter; i++) {
         const struct trainable_map *map = &s->layout->maps[i];
         draw_A(s->params + map->a, (size_t)(map->b - map->a), map->columns, i, key);
     }
-    if (!job->init_adapter)
+    if (!init_adapter)
         return 0;
-    rc = adapter_read(job->init_adapter, config, &a, err);
+    rc = adapter_read(init_adapter, config, &a, err);
     if (rc < 0)
         return rc;
-    if (a->rank != job->rank || start_from(s, a) < 0)
+    if (a->rank != s->layout->rank || start_from(s, a) < 0)
         rc = err_set(err, ERR_INVALID, "%s does not fit the job: other rank or modules",
-                     job->init_adapter);
+                     init_adapter);
     adapter_free(a);
     return rc;
 }

@@ -73,11 +73,11 @@ static void apply_gradient(struct train *t, int step, double rate, double factor
 
     for (i = 0; i < layout->n; i++) {
         size_t a = layout->maps[i].a, c = layout->maps[i].c;
-        adamw_step(job_of(t), rate, step, factor, t->gradient + a, s->params + a, s->m + a,
-                   s->v + a, c - a);
+        adamw_step(&job_of(t)->optimizer, rate, step, factor, t->gradient + a, s->params + a,
+                   s->m + a, s->v + a, c - a);
         if (s->identified)
-            adamw_step(job_of(t), rate, step - job_of(t)->prelaunch_steps, factor, t->gradient + c,
-                       s->params + c, s->m + c, s->v + c, k);
+            adamw_step(&job_of(t)->optimizer, rate, step - job_of(t)->dash.prelaunch_steps, factor,
+                       t->gradient + c, s->params + c, s->m + c, s->v + c, k);
     }
     s->step = step;
 }
@@ -110,7 +110,8 @@ static bool evaluates_after(const struct train *t, int step)
 
     if (t->eval_order.n == 0)
         return false;
-    return step == job->steps || (job->eval_every && step % job->eval_every == 0);
+    return step == job->training.steps ||
+           (job->training.eval_every && step % job->training.eval_every == 0);
 }
 
 static int identify(struct train *t, struct err *err)
@@ -141,11 +142,12 @@ static int compute_step(struct train *t, struct step_row *row, struct err *err)
 
     if (rc < 0)
         return rc;
-    *row = (struct step_row){.step = step,
-                             .tokens = packed.tokens,
-                             .trained_tokens = packed.trained,
-                             .phase = phase_of(t),
-                             .learning_rate = learning_rate_at(job_of(t), step)};
+    *row = (struct step_row){
+        .step = step,
+        .tokens = packed.tokens,
+        .trained_tokens = packed.trained,
+        .phase = phase_of(t),
+        .learning_rate = learning_rate_at(&job_of(t)->optimizer, job_of(t)->training.steps, step)};
     rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);
     row->loss = loss / (double)packed.trained;
     packed_free(&packed);
@@ -154,7 +156,7 @@ static int compute_step(struct train *t, struct step_row *row, struct err *err)
     if (rc < 0)
         return rc;
     row->grad_norm = gradient_norm(t->gradient, t->loaded.layout.count);
-    apply_gradient(t, step, row->learning_rate, clip_factor(job_of(t), row->grad_norm));
+    apply_gradient(t, step, row->learning_rate, clip_factor(&job_of(t)->optimizer, row->grad_norm));
     return 0;
 }
 
@@ -175,7 +177,7 @@ static int one_step(struct train *t, struct err *err)
     double start = clock_s();
     int rc = compute_step(t, &row, err);
 
-    if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->prelaunch_steps)
+    if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->dash.prelaunch_steps)
         rc = identify(t, err);
     row.seconds = clock_s() - start;
     if (rc == 0 && evaluates_after(t, row.step))
@@ -203,7 +205,7 @@ static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct 
 
     report_phase(t->report, phase_of(t));
     *ret_outcome = TRAIN_DONE;
-    while (rc == 0 && t->state.step < job_of(t)->steps) {
+    while (rc == 0 && t->state.step < job_of(t)->training.steps) {
         if (stop_wanted(t)) {
             *ret_outcome = TRAIN_STOPPED;
             break;

@@ -40,13 +40,14 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
     double start = clock_s();
     int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
 
-    if (rc == 0 && job_workers(job_of(t)) < started)
+    if (rc == 0 && job_workers(&job_of(t)->parallel) < started)
         buf_printf(notices,
                    "%d of %d workers are idle: the job cannot be shared out among all of them\n",
-                   started - job_workers(job_of(t)), started);
+                   started - job_workers(&job_of(t)->parallel), started);
     if (rc == 0)
-        rc = workers_open(&t->workers, t->ranks, job_of(t), model_config(t->loaded.model),
-                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+        rc =
+            workers_open(&t->workers, t->ranks, &job_of(t)->parallel, model_config(t->loaded.model),
+                         &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
     if (rc == 0)
         rc = workers_set_up(&t->workers, job_of(t), t->loaded.model, cache, t->identity.weights,
                             err);
@@ -54,8 +55,9 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0)
         log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
                  "%.0f MB in all",
-                 job_workers(job_of(t)), job_of(t)->stages, job_of(t)->replicas, t->workers.threads,
-                 clock_s() - start, (double)t->workers.resident_bytes / 1e6);
+                 job_workers(&job_of(t)->parallel), job_of(t)->parallel.stages,
+                 job_of(t)->parallel.replicas, t->workers.threads, clock_s() - start,
+                 (double)t->workers.resident_bytes / 1e6);
     return rc;
 }
 
@@ -80,7 +82,8 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0)
         rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
     if (rc == 0 && !found)
-        rc = state_init(&t->state, job_of(t), model_config(t->loaded.model), err);
+        rc = state_init(&t->state, job_of(t)->training.seed, job_of(t)->init_adapter,
+                        model_config(t->loaded.model), err);
     if (rc == 0)
         rc = checkpoint_open(folder, &t->checkpoint, err);
     if (rc == 0 && found)
@@ -99,7 +102,8 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
         buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
                    t->state.step);
     if (rc == 0)
-        rc = report_open(t->options->contact, t->state.step, job_of(t)->steps, &t->report, err);
+        rc = report_open(t->options->contact, t->state.step, job_of(t)->training.steps, &t->report,
+                         err);
     if (rc == 0)
         report_history(t->report, rows, n);
     free(rows);
@@ -130,14 +134,16 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0)
         rc = load_job(t->options->output, &t->loaded, &notices, err);
     if (rc == 0)
-        rc = data_order_open(job_of(t), &t->loaded.train, &t->order, err);
+        rc = data_order_open(&job_of(t)->training, job_of(t)->data.shuffle, &t->loaded.train,
+                             &t->order, err);
     if (rc == 0 && t->loaded.eval.n > 0)
-        rc = data_order_open(job_of(t), &t->loaded.eval, &t->eval_order, err);
+        rc = data_order_open(&job_of(t)->training, job_of(t)->data.shuffle, &t->loaded.eval,
+                             &t->eval_order, err);
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);
-        t->identity.steps = job_of(t)->steps;
-        t->identity.prelaunch_steps = job_of(t)->prelaunch_steps;
+        t->identity.steps = job_of(t)->training.steps;
+        t->identity.prelaunch_steps = job_of(t)->dash.prelaunch_steps;
         rc = set_up_workers(t, &notices, err);
     }
     if (rc == 0)

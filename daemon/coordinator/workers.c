@@ -25,15 +25,17 @@ static size_t slice_size(const struct workers *w, int stage)
     return w->begin[stage + 1] - w->begin[stage];
 }
 
-int workers_open(struct workers *w, struct ranks *ranks, const struct job *job,
+int workers_open(struct workers *w, struct ranks *ranks, const struct job_parallel *parallel,
                  const struct model_config *config, const struct trainable *layout,
                  double trained_fraction, struct err *err)
 {
     int stage, first, last;
     size_t end;
 
-    *w = (struct workers){
-        .ranks = ranks, .stages = job->stages, .replicas = job->replicas, .layout = layout};
+    *w = (struct workers){.ranks = ranks,
+                          .stages = parallel->stages,
+                          .replicas = parallel->replicas,
+                          .layout = layout};
     w->first_layer = calloc((size_t)w->stages + 1, sizeof(*w->first_layer));
     w->begin = calloc((size_t)w->stages + 1, sizeof(*w->begin));
     w->trees = calloc((size_t)w->stages, sizeof(*w->trees));
@@ -122,24 +124,27 @@ static bool *nobody_has_answered(const struct workers *w)
 }
 
 static int send_setup(struct workers *w, const struct job *job, const struct model_identity *model,
-                      const char *yaml, const char *cache, int replica, int stage, struct err *err)
+                      const char *cache, int replica, int stage, struct err *err)
 {
     struct rank_setup setup = {
         .model = *model,
+        .lora = job->lora,
+        .directions = job->dash.directions,
+        .seed = job->training.seed,
         .stage = stage,
         .stages = w->stages,
         .replica = replica,
         .replicas = w->replicas,
         .first_layer = w->first_layer[stage],
         .last_layer = w->first_layer[stage + 1],
-        .threads = job->threads,
-        .job_len = (uint32_t)strlen(yaml),
+        .threads = job->parallel.threads,
+        .path_len = (uint32_t)strlen(job->model),
         .cache_len = cache ? (uint32_t)strlen(cache) : 0,
     };
 
     w->body.len = 0;
     buf_append(&w->body, &setup, sizeof(setup));
-    buf_append(&w->body, yaml, setup.job_len);
+    buf_append(&w->body, job->model, setup.path_len);
     buf_append(&w->body, cache, setup.cache_len);
     return send_body(w, rank_of(w, replica, stage), RANK_SETUP, err);
 }
@@ -210,20 +215,11 @@ static int gather_ready(struct workers *w, char ret_weights[33], struct err *err
 int workers_set_up(struct workers *w, const struct job *job, const struct model *model,
                    const char *cache, char ret_weights[33], struct err *err)
 {
-    struct job plain = *job; /* a worker has no use for what was asked of Slurm */
     struct model_identity identity;
-    char *yaml;
     int i, rc = model_identify(model, &identity, err);
 
-    if (rc < 0)
-        return rc;
-    plain.launcher = LAUNCHER_LOCAL;
-    yaml = job_to_yaml(&plain);
-    rc = yaml ? 0 : err_nomem(err, 0);
-
     for (i = 0; i < count(w) && rc == 0; i++)
-        rc = send_setup(w, job, &identity, yaml, cache, i / w->stages, i % w->stages, err);
-    free(yaml);
+        rc = send_setup(w, job, &identity, cache, i / w->stages, i % w->stages, err);
     return rc < 0 ? rc : gather_ready(w, ret_weights, err);
 }
 

@@ -26,7 +26,7 @@ struct workers {
     int threads;                  /* of all workers */
 };
 
-int workers_open(struct workers *w, struct ranks *ranks, const struct job *job,
+int workers_open(struct workers *w, struct ranks *ranks, const struct job_parallel *parallel,
                  const struct model_config *config, const struct trainable *layout,
                  double trained_fraction, struct err *err);
 void workers_close(struct workers *w);

@@ -35,7 +35,7 @@ static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
 
     if (rc < 0)
         return rc;
-    *ret = (struct run_shape){strdup(yaml), job_workers(job), job->max_restarts,
+    *ret = (struct run_shape){strdup(yaml), job_workers(&job->parallel), job->max_restarts,
                               job->launcher == LAUNCHER_SLURM};
     job_free(job);
     return ret->job_yaml ? 0 : err_nomem(err, strlen(yaml));

@@ -292,7 +292,7 @@ static int submit(struct run *run, const struct job *job, struct err *err)
 {
     struct slurm_spec spec = spec_of(run);
     char *script = script_text(job, run->runs->options.programs, run->row.mark);
-    char **env = script_environment(job);
+    char **env = script_environment(&job->slurm);
     int rc;
 
     if (script && env)

@@ -111,15 +111,16 @@ static void __attribute__((noreturn)) fail(const struct err *err)
     exit(EXIT_FAILURE);
 }
 
+enum { DIRECTIONS = 8 };
+
 int main(int argc, char **argv)
 {
-    struct job job = {.rank = 16,
-                      .directions = 8,
-                      .targets = {[MODULE_Q] = true,
-                                  [MODULE_K] = true,
-                                  [MODULE_V] = true,
-                                  [MODULE_UP] = true,
-                                  [MODULE_DOWN] = true}};
+    struct job_lora lora = {.rank = 16,
+                            .targets = {[MODULE_Q] = true,
+                                        [MODULE_K] = true,
+                                        [MODULE_V] = true,
+                                        [MODULE_UP] = true,
+                                        [MODULE_DOWN] = true}};
     double seconds = argc > 2 ? atof(argv[2]) : 5;
     float *m = calloc(3 * SIDE * SIDE, sizeof(*m));
     struct checkpoint *c = NULL;
@@ -136,7 +137,8 @@ int main(int argc, char **argv)
     gemm_init();
     sched_getaffinity(0, sizeof(set), &set);
     if (team_open(CPU_COUNT(&set), &team, &err) < 0 ||
-        trainable_layout(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)
+        trainable_layout(&lora, DIRECTIONS, &smollm2, &layout, &err) < 0 ||
+        state_open(&layout, &s, &err) < 0)
         fail(&err);
     s.identified = true;
     if (checkpoint_open(argv[1], &c, &err) < 0 ||

@@ -33,7 +33,7 @@ static struct err err;
 /* The whole first step as one micro-batch. */
 static void pack(struct world *w)
 {
-    int i, j, n = w->job->batch_size, T = 0;
+    int i, j, n = w->job->training.batch_size, T = 0;
 
     w->ids = malloc(4096 * sizeof(int32_t));
     w->targets = malloc(4096 * sizeof(int32_t));
@@ -80,7 +80,9 @@ static void open_world(struct world *w)
     assert_int_equal(job_parse(text, "job.yaml", TINY, NULL, 0, &w->job, &problems, &err), 0);
     free(text);
     assert_int_equal(model_open(w->job->model, &w->model, &problems, &err), 0);
-    assert_int_equal(trainable_layout(w->job, model_config(w->model), &w->layout, &err), 0);
+    assert_int_equal(trainable_layout(&w->job->lora, w->job->dash.directions,
+                                      model_config(w->model), &w->layout, &err),
+                     0);
     assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL,
                                   model_config(w->model)->vocab, &w->data, &problems, &err),
                      0);
@@ -105,7 +107,9 @@ static struct stage *new_stage(struct world *w, int first, int last)
 {
     struct stage *s;
 
-    assert_int_equal(stage_open(w->job, w->model, &w->layout, first, last, w->team, &s, &err), 0);
+    assert_int_equal(stage_open(&w->job->lora, w->job->training.seed, w->model, &w->layout, first,
+                                last, w->team, &s, &err),
+                     0);
     stage_load(s, w->params + s->begin);
     assert_int_equal(stage_fit(s, &w->batch, 1, &err), 0);
     return s;

@@ -647,15 +647,14 @@ static void every_pass_takes_every_row_that_trains_once(void **state)
 {
     struct example examples[DATA];
     int32_t arena[DATA * 2 * LONGEST];
-    struct job job = {
-        .batch_size = 3, .micro_batch_tokens = 512, .data = {.shuffle = true}, .seed = 1};
+    struct job_training training = {.batch_size = 3, .micro_batch_tokens = 512, .seed = 1};
     struct dataset data;
     struct data_order order;
     int seen[DATA] = {0}, step, i, moved = 0;
 
     (void)state;
     fill_data(&data, examples, arena);
-    assert_int_equal(data_order_open(&job, &data, &order, &err), 0);
+    assert_int_equal(data_order_open(&training, true, &data, &order, &err), 0);
     for (step = 1; step <= 6; step++) { /* two passes over nine rows */
         struct packed_step p;
         assert_int_equal(data_order_pack_step(&order, step, &p, &err), 0);

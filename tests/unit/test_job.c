@@ -43,12 +43,13 @@ static void short_job_gets_the_documented_defaults(void **state)
     assert_string_equal(job->data.train, "/home/u/t.jsonl");
     assert_string_equal(job->output, "/home/u/runs/x");
     assert_string_equal(job->name, "x");
-    assert_true(job->method == METHOD_LORA_DASH && job->rank == 16 && job->alpha == 32);
-    assert_true(job->prelaunch_steps == 100 && job->directions == 8 && job->steps == 300);
-    assert_true(job->targets[MODULE_Q] && job->targets[MODULE_DOWN] && !job->targets[MODULE_O] &&
-                !job->targets[MODULE_GATE]);
+    assert_true(job->method == METHOD_LORA_DASH && job->lora.rank == 16 && job->lora.alpha == 32);
+    assert_true(job->dash.prelaunch_steps == 100 && job->dash.directions == 8 &&
+                job->training.steps == 300);
+    assert_true(job->lora.targets[MODULE_Q] && job->lora.targets[MODULE_DOWN] &&
+                !job->lora.targets[MODULE_O] && !job->lora.targets[MODULE_GATE]);
     assert_true(job->data.max_tokens == 256 && job->data.shuffle && !job->data.eval);
-    assert_true(job_scale(job) == 2.0 && job->threads == 0);
+    assert_true(job_scale(&job->lora) == 2.0 && job->parallel.threads == 0);
     job_free(job);
 }
 
@@ -61,11 +62,12 @@ static void overrides_win_and_take_any_yaml(void **state)
 
     (void)state;
     assert_string_equal(job->name, "a \"b\": c");
-    assert_int_equal(job->rank, 4);
-    assert_true(job->targets[MODULE_O] && job->targets[MODULE_GATE] && !job->targets[MODULE_Q]);
-    assert_int_equal(job->directions, 3);
+    assert_int_equal(job->lora.rank, 4);
+    assert_true(job->lora.targets[MODULE_O] && job->lora.targets[MODULE_GATE] &&
+                !job->lora.targets[MODULE_Q]);
+    assert_int_equal(job->dash.directions, 3);
     job_resolve_steps(job, 100);
-    assert_int_equal(job->steps, 16); /* ceil(2.5 * 100 / 16) */
+    assert_int_equal(job->training.steps, 16); /* ceil(2.5 * 100 / 16) */
     job_free(job);
 }
 
@@ -83,7 +85,7 @@ static void canonical_text_reads_back_as_the_same_job(void **state)
     twice = job_to_yaml(again);
     assert_string_equal(text, twice);
     assert_string_equal(again->data.eval, "/q\"uote\\ and \ttab");
-    assert_true(again->seed == UINT64_MAX && again->learning_rate == 3.3e-5);
+    assert_true(again->training.seed == UINT64_MAX && again->optimizer.learning_rate == 3.3e-5);
     job_identity(job, first);
     job_identity(again, second);
     assert_string_equal(first, second);

@@ -9,17 +9,17 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct job job_of(enum job_schedule schedule)
+enum { STEPS = 20 };
+
+static struct job_optimizer with(enum job_schedule schedule)
 {
-    return (struct job){.learning_rate = 1e-3,
-                        .schedule = schedule,
-                        .warmup_steps = 4,
-                        .steps = 20,
-                        .beta1 = 0.9,
-                        .beta2 = 0.999,
-                        .epsilon = 1e-8,
-                        .clip_norm = 1,
-                        .weight_decay = 0};
+    return (struct job_optimizer){.learning_rate = 1e-3,
+                                  .schedule = schedule,
+                                  .warmup_steps = 4,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .epsilon = 1e-8,
+                                  .clip_norm = 1};
 }
 
 static void assert_near(double got, double want)
@@ -30,35 +30,36 @@ static void assert_near(double got, double want)
 
 static void warm_up_starts_at_zero_and_schedules_follow_it(void **state)
 {
-    struct job linear = job_of(SCHEDULE_LINEAR), cosine = job_of(SCHEDULE_COSINE);
-    struct job flat = job_of(SCHEDULE_CONSTANT), warm = job_of(SCHEDULE_CONSTANT_WITH_WARMUP);
-    struct job root = job_of(SCHEDULE_INVERSE_SQRT), line = job_of(SCHEDULE_POLYNOMIAL);
+    struct job_optimizer linear = with(SCHEDULE_LINEAR), cosine = with(SCHEDULE_COSINE);
+    struct job_optimizer flat = with(SCHEDULE_CONSTANT);
+    struct job_optimizer warm = with(SCHEDULE_CONSTANT_WITH_WARMUP);
+    struct job_optimizer root = with(SCHEDULE_INVERSE_SQRT), line = with(SCHEDULE_POLYNOMIAL);
 
     (void)state;
-    assert_near(learning_rate_at(&linear, 1), 0);
-    assert_near(learning_rate_at(&linear, 3), 0.5e-3);
-    assert_near(learning_rate_at(&linear, 5), 1e-3);
-    assert_near(learning_rate_at(&linear, 13), 0.5e-3);
-    assert_near(learning_rate_at(&linear, 20), 1e-3 / 16);
-    assert_near(learning_rate_at(&cosine, 13), 0.5e-3);
-    assert_near(learning_rate_at(&cosine, 9), 0.5e-3 * (1 + sqrt(0.5)));
-    assert_near(learning_rate_at(&flat, 1), 1e-3);
-    assert_near(learning_rate_at(&warm, 2), 0.25e-3);
-    assert_near(learning_rate_at(&warm, 19), 1e-3);
-    assert_near(learning_rate_at(&root, 17), 0.5e-3);
-    assert_near(learning_rate_at(&line, 13), (1e-3 - 1e-7) * 0.5 + 1e-7);
+    assert_near(learning_rate_at(&linear, STEPS, 1), 0);
+    assert_near(learning_rate_at(&linear, STEPS, 3), 0.5e-3);
+    assert_near(learning_rate_at(&linear, STEPS, 5), 1e-3);
+    assert_near(learning_rate_at(&linear, STEPS, 13), 0.5e-3);
+    assert_near(learning_rate_at(&linear, STEPS, 20), 1e-3 / 16);
+    assert_near(learning_rate_at(&cosine, STEPS, 13), 0.5e-3);
+    assert_near(learning_rate_at(&cosine, STEPS, 9), 0.5e-3 * (1 + sqrt(0.5)));
+    assert_near(learning_rate_at(&flat, STEPS, 1), 1e-3);
+    assert_near(learning_rate_at(&warm, STEPS, 2), 0.25e-3);
+    assert_near(learning_rate_at(&warm, STEPS, 19), 1e-3);
+    assert_near(learning_rate_at(&root, STEPS, 17), 0.5e-3);
+    assert_near(learning_rate_at(&line, STEPS, 13), (1e-3 - 1e-7) * 0.5 + 1e-7);
 }
 
 /* AdamW's first step moves every number by the rate against the sign of its gradient (m / sqrt(v)
  * is 1 after correction), and shrinks it by rate * decay. */
 static void first_step_of_adamw_is_the_sign(void **state)
 {
-    struct job job = job_of(SCHEDULE_CONSTANT);
+    struct job_optimizer optimizer = with(SCHEDULE_CONSTANT);
     float g[3] = {0.5f, -2e-3f, 40}, p[3] = {1, 2, 3}, m[3] = {0}, v[3] = {0};
 
     (void)state;
-    job.weight_decay = 0.1;
-    adamw_step(&job, 0.01, 1, 1, g, p, m, v, 3);
+    optimizer.weight_decay = 0.1;
+    adamw_step(&optimizer, 0.01, 1, 1, g, p, m, v, 3);
     assert_true(fabs((double)p[0] - (1 * (1 - 0.001) - 0.01)) < 1e-6);
     assert_true(fabs((double)p[1] - (2 * (1 - 0.001) + 0.01)) < 1e-6);
     assert_true(fabs((double)p[2] - (3 * (1 - 0.001) - 0.01)) < 1e-6);
@@ -67,28 +68,28 @@ static void first_step_of_adamw_is_the_sign(void **state)
 /* Two steps written out: m = 0.9 * 0.1 g1 + 0.1 g2 and so on. */
 static void second_step_of_adamw_is_the_formula(void **state)
 {
-    struct job job = job_of(SCHEDULE_CONSTANT);
+    struct job_optimizer optimizer = with(SCHEDULE_CONSTANT);
     float g1 = 0.5f, g2 = -0.25f, p = 0, m = 0, v = 0;
     double m2 = 0.9 * 0.1 * 0.5 - 0.1 * 0.25, v2 = 0.999 * 0.001 * 0.25 + 0.001 * 0.0625;
     double want = -0.01 - 0.01 * (m2 / (1 - 0.81)) / (sqrt(v2 / (1 - 0.998001)) + 1e-8);
 
     (void)state;
-    adamw_step(&job, 0.01, 1, 1, &g1, &p, &m, &v, 1);
-    adamw_step(&job, 0.01, 2, 1, &g2, &p, &m, &v, 1);
+    adamw_step(&optimizer, 0.01, 1, 1, &g1, &p, &m, &v, 1);
+    adamw_step(&optimizer, 0.01, 2, 1, &g2, &p, &m, &v, 1);
     assert_true(fabs((double)p - want) < 1e-8);
 }
 
 static void clipping_scales_only_large_gradients(void **state)
 {
-    struct job job = job_of(SCHEDULE_CONSTANT);
+    struct job_optimizer optimizer = with(SCHEDULE_CONSTANT);
     float g[2] = {3, 4};
 
     (void)state;
     assert_near(gradient_norm(g, 2), 5);
-    assert_near(clip_factor(&job, 5), 1 / (5 + 1e-6));
-    assert_near(clip_factor(&job, 0.5), 1);
-    job.clip_norm = 0;
-    assert_near(clip_factor(&job, 5), 1);
+    assert_near(clip_factor(&optimizer, 5), 1 / (5 + 1e-6));
+    assert_near(clip_factor(&optimizer, 0.5), 1);
+    optimizer.clip_norm = 0;
+    assert_near(clip_factor(&optimizer, 5), 1);
 }
 
 /* Numbers whose sum depends on the order: only the tree's own order gives the tree's result. */

@@ -48,7 +48,8 @@ static struct rank_setup right_setup(void)
     s.stage = 1, s.stages = 2, s.replica = 1, s.replicas = 2;
     s.first_layer = 3, s.last_layer = 6;
     s.threads = 2;
-    s.job_len = 3, s.cache_len = 2;
+    s.lora = (struct job_lora){.rank = 4, .alpha = 8, .targets = {[MODULE_Q] = true}};
+    s.path_len = 3, s.cache_len = 2;
     return s;
 }
 
@@ -56,18 +57,18 @@ static int read_setup(const struct rank_setup *s, const char *text, size_t len)
 {
     struct buf b = {0};
     struct rank_setup got;
-    char *job, *cache;
+    char *path, *cache;
     int rc;
 
     buf_append(&b, s, sizeof(*s));
     buf_append(&b, text, len);
     b = seal(&b);
-    rc = rank_setup_read(&b, RANK, COUNT, &got, &job, &cache, &err);
+    rc = rank_setup_read(&b, RANK, COUNT, &got, &path, &cache, &err);
     if (rc == 0) {
-        assert_string_equal(job, "job");
+        assert_string_equal(path, "/m0");
         assert_string_equal(cache, "/c");
         assert_int_equal(got.last_layer, 6);
-        free(job);
+        free(path);
         free(cache);
     }
     buf_free(&b);
@@ -78,24 +79,24 @@ static int read_setup(const struct rank_setup *s, const char *text, size_t len)
     do {                                                                                           \
         struct rank_setup s = right_setup();                                                       \
         change;                                                                                    \
-        assert_refused(read_setup(&s, "job/c", 5), words);                                         \
+        assert_refused(read_setup(&s, "/m0/c", 5), words);                                         \
     } while (0)
 
 static void setup_is_checked(void **state)
 {
     struct rank_setup right = right_setup(), got;
     struct buf empty = {0};
-    char *job, *cache;
+    char *path, *cache;
 
     (void)state;
-    assert_ok(read_setup(&right, "job/c", 5), err);
-    assert_refused(rank_setup_read(&empty, RANK, COUNT, &got, &job, &cache, &err), "cut off");
-    assert_refused(read_setup(&right, "job/", 4), "lengths");
-    assert_refused(read_setup(&right, "job/cc", 6), "lengths");
-    assert_refused(read_setup(&right, "j\0b/c", 5), "NUL");
-    assert_refused(read_setup(&right, "job\0c", 5), "NUL");
-    SETUP((s.job_len = 0, s.cache_len = 5), "without a job");
-    SETUP(s.job_len = UINT32_MAX, "lengths");
+    assert_ok(read_setup(&right, "/m0/c", 5), err);
+    assert_refused(rank_setup_read(&empty, RANK, COUNT, &got, &path, &cache, &err), "cut off");
+    assert_refused(read_setup(&right, "/m0/", 4), "lengths");
+    assert_refused(read_setup(&right, "/m0/cc", 6), "lengths");
+    assert_refused(read_setup(&right, "/\00/c", 5), "NUL");
+    assert_refused(read_setup(&right, "/m0\0c", 5), "NUL");
+    SETUP((s.path_len = 0, s.cache_len = 5), "without a model");
+    SETUP(s.path_len = UINT32_MAX, "lengths");
     SETUP(s.cache_len = UINT32_MAX, "lengths");
     SETUP(s.stage = 2, "stage 2 of 2");
     SETUP(s.stage = INT_MIN, "stage -2147483648 of 2");
@@ -114,6 +115,17 @@ static void setup_is_checked(void **state)
     SETUP(s.last_layer = 7, "to 7 of 6");
     SETUP(s.threads = -1, "-1 threads");
     SETUP(s.threads = 4097, "4097 threads");
+    SETUP(s.lora.rank = 0, "LoRA rank 0");
+    SETUP(s.lora.rank = 4097, "LoRA rank 4097");
+    SETUP(s.directions = -1, "-1 directions");
+    SETUP(s.directions = 4097, "4097 directions");
+    SETUP(s.lora.alpha = NAN, "alpha nan");
+    SETUP(s.lora.alpha = 0, "alpha 0");
+    SETUP(memset(&s.lora.scaling, 7, sizeof(s.lora.scaling)), "scaling 117901063");
+    SETUP(s.lora.dropout = 1, "dropout 1");
+    SETUP(s.lora.dropout = -0.5, "dropout -0.5");
+    SETUP(s.lora.targets[MODULE_Q] = false, "no modules");
+    SETUP(memset(s.lora.targets, 2, sizeof(s.lora.targets)), "no modules");
 }
 
 static void ready_is_checked(void **state)

@@ -59,7 +59,7 @@ static void nodes_follow_from_workers_unless_said(void **state)
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct job *job = parse(cases[i].more);
         int least, most;
-        job_slurm_nodes(job, &least, &most);
+        job_slurm_nodes(&job->slurm, job_workers(&job->parallel), &least, &most);
         assert_int_equal(least, cases[i].least);
         assert_int_equal(most, cases[i].most);
         job_free(job);
@@ -243,7 +243,7 @@ static void variables_that_would_win_over_the_script_are_left_out(void **state)
     setenv("SBATCH_REQUEUE", "0", 1);
     setenv("SLURM_JOB_ID", "7", 1);
     setenv("SLURM_CONF", "/etc/slurm.conf", 1);
-    env = script_environment(job);
+    env = script_environment(&job->slurm);
     for (i = 0; env[i]; i++) {
         assert_false(starts_with(env[i], "SBATCH_P") || starts_with(env[i], "SBATCH_R") ||
                      starts_with(env[i], "SLURM_J"));
@@ -314,16 +314,19 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
 {
     struct job *job = parse("");
     struct trainable t;
-    struct parallel_shape_limits limits = {micro, 0.5, bytes};
+    struct parallel_shape_limits limits = {.micro_batches = micro,
+                                           .micro_batch_tokens = job->training.micro_batch_tokens,
+                                           .trained = 0.5,
+                                           .worker_bytes = bytes};
     int rc;
 
-    assert_int_equal(trainable_layout(job, &small, &t, &err), 0);
-    job->stages = stages;
-    job->replicas = replicas;
-    rc = parallel_shape_choose(job, &small, &t, &limits, workers, &err);
-    *ret_stages = rc == 0 ? job->stages : 0;
+    assert_int_equal(trainable_layout(&job->lora, job->dash.directions, &small, &t, &err), 0);
+    job->parallel.stages = stages;
+    job->parallel.replicas = replicas;
+    rc = parallel_shape_choose(&job->parallel, &small, &t, &limits, workers, &err);
+    *ret_stages = rc == 0 ? job->parallel.stages : 0;
     if (rc == 0)
-        assert_int_equal(job->stages * job->replicas, workers);
+        assert_int_equal(job->parallel.stages * job->parallel.replicas, workers);
     trainable_free(&t);
     job_free(job);
     return rc;
