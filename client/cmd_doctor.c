@@ -32,7 +32,7 @@ static int whole_number(struct argp_state *state, const char *what, const char *
     long n = strtol(arg, &end, 10);
 
     if (end == arg || *end || n < 1 || n > most)
-        argp_error(state, "%s must be a whole number from 1 to %d, not '%s'", what, most, arg);
+        argp_error(state, "%s must be an integer from 1 to %d, not '%s'", what, most, arg);
     return (int)n;
 }
 
@@ -168,7 +168,7 @@ int cmd_doctor(struct client *c, int argc, char **argv)
     argp_parse(&parser, argc, argv, 0, NULL, &both);
     d.json = c->json;
     folder = realpath(d.folder, NULL);
-    if (folder) /* where it is not there, doctor_meeting_make() says so */
+    if (folder) /* if it is missing, doctor_meeting_make() reports it */
         d.folder = folder;
     d.local |= !paths_has_program("sbatch");
     d.findings = json_array();

@@ -1,5 +1,5 @@
-/* client/cmd_logs.c - dashctl logs ID: what a job's programs wrote, and with -f what they go on to
- * write. */
+/* client/cmd_logs.c - dashctl logs ID: what a job's programs wrote, and with -f what they continue
+ * to write. */
 #include "client/client.h"
 #include "client/interrupt.h"
 #include "client/printable.h"
@@ -18,7 +18,7 @@ struct logs_options {
 };
 
 static const struct argp_option options[] = {
-    {"follow", 'f', NULL, 0, "Go on until the job has ended; Ctrl-C leaves it running", 0},
+    {"follow", 'f', NULL, 0, "Continue until the job has ended; Ctrl-C leaves it running", 0},
     {"bytes", 'b', "N", 0, "At most the newest N bytes (default: 65536)", 0},
     {0},
 };

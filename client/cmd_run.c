@@ -39,7 +39,7 @@ static void cancel(struct client *c, const char *id)
     struct err err;
 
     request.id = (char *)id;
-    /* That it has just ended is no failure: the watch will tell. */
+    /* That it has just ended is no failure: the watch reports it. */
     if (channel_call(c->channel, "/dash.v1.FineTuning/CancelJob", &request.base,
                      &dash__v1__cancel_job_response__descriptor, CALL_TIMEOUT_MS, &reply, &err) < 0)
         return;

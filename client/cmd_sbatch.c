@@ -200,11 +200,10 @@ static int give_up(struct client *c, const struct sbatch *s, const struct err *w
     if (client_call(c, "CancelJob", &request.base, &dash__v1__cancel_job_response__descriptor,
                     CALL_TIMEOUT_MS, &response) == 0)
         dash__v1__cancel_job_response__free_unpacked(response, NULL);
-    err_set(
-        &err, ERR_PEER,
-        "%.800s, and dashd's job %s is cancelled: `dashctl resume %s --set slurm.KEY=VALUE` goes "
-        "on with it, mended",
-        why->text, s->id, s->id);
+    err_set(&err, ERR_PEER,
+            "%.800s, and dashd's job %s is cancelled: correct it by `dashctl "
+            "resume %s --set slurm.KEY=VALUE`",
+            why->text, s->id, s->id);
     return client_fail(&err);
 }
 

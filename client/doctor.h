@@ -1,5 +1,5 @@
 /* client/doctor.h - `dashctl doctor`: what its parts share. A part makes its checks in order and
- * tells each finding as it comes.
+ * prints each finding as it comes.
  *
  * The looks at nodes themselves are `dash-worker probe` (worker/probe.h), started as a job's ranks
  * are: here by mpirun, under Slurm by a batch script (doctor_job.sh). They meet in a folder that is
@@ -39,14 +39,14 @@ struct doctor {
  * kept for doctor_findings. */
 void report_finding(struct doctor *d, const char *check, enum doctor_verdict verdict,
                     const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* What happens meanwhile, to stderr. */
+/* Progress, to stderr. */
 void doctor_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The last line of a program's words that says something, its "sbatch: error: " left out; at most
  * size - 1 bytes. */
 void doctor_last_words(const char *text, char *ret, size_t size);
-/* A telling line from the log of ranks and of what started them: a rank's own words, else the
- * first. */
+/* The line that explains most in the log of ranks and of what started them: a rank's own words,
+ * else the first. */
 void doctor_rank_words(const char *log, char *ret, size_t size);
 /* Whether a program died, or would have, of an instruction that its CPU does not know. */
 bool doctor_is_other_cpu(const char *text, int status);
@@ -81,7 +81,7 @@ void doctor_port_close(struct doctor_port *p);
 
 /* ---- doctor_local.c: this machine ---- */
 void doctor_local(struct doctor *d);
-/* What the ranks said where they left no findings, told as check. log: their words, or NULL. */
+/* Reports, as check, the output of ranks that left no findings. log: that output, or NULL. */
 void doctor_no_findings(struct doctor *d, const char *log, int status, const char *remedy);
 
 /* ---- doctor_slurm.c: Slurm, and a job in it ---- */
@@ -98,7 +98,7 @@ enum doctor_way {
 struct doctor_job {
     char id[64];
     char state[32], reason[200]; /* as squeue last said */
-    int exit_code;               /* of the script, where Slurm tells; else -1 */
+    int exit_code;               /* of the script, if Slurm reports it; else -1 */
     int pending_s;
     double started, ended; /* it ran between: seconds of this machine's clock */
 };
@@ -117,7 +117,7 @@ void doctor_shared(struct doctor *d, const struct doctor_meeting *m, const json_
 void doctor_clocks(struct doctor *d, const struct doctor_job *job, const json_t *ranks);
 void doctor_network(struct doctor *d, const json_t *ranks);
 void doctor_ports(struct doctor *d, const json_t *ranks);
-/* Tells of ranks that did not answer. */
+/* Reports ranks that did not answer. */
 void doctor_silent(struct doctor *d, const json_t *ranks);
 
 /* A rank's findings by name; "" and 0 where there are none. */

@@ -28,7 +28,7 @@ void doctor_no_findings(struct doctor *d, const char *log, int status, const cha
     }
 }
 
-/* Runs the probe. Returns whether it left its findings; if not it has told why. */
+/* Runs the probe. Returns whether it left its findings; if not it has reported why. */
 static bool run_probe(struct doctor *d, const struct doctor_meeting *m, const char *const *argv)
 {
     const struct job_slurm none = {.partition = NULL};

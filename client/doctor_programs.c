@@ -14,7 +14,7 @@ enum { START_MS = 20 * 1000 };
 const char doctor_march_remedy[] =
     "build again with -DDASH_MARCH=x86-64-v3, or whatever the oldest of the CPUs in use has";
 
-/* What Slurm says after every death, and the rules around mpirun's words, tell nothing. */
+/* Lines that Slurm prints after every death, and mpirun's frames: they explain nothing. */
 static bool says_something(const char *line, size_t len)
 {
     return strspn(line, "- \t\r") < len && strncmp(line, "srun: ", 6) != 0 &&
@@ -155,7 +155,7 @@ static bool starts(struct doctor *d, const char *name, const char *path, char *r
     return well;
 }
 
-/* Returns whether the program is there, starts and has our version; tells if not. */
+/* Returns whether the program is there, starts and has our version; reports if not. */
 static bool check_program(struct doctor *d, const char *name)
 {
     char *path = file_join(d->programs, name), said[200], wanted[100];

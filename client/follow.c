@@ -20,7 +20,7 @@ struct view {
     bool terminal, utf8;
     char *id; /* the job's own, once known: a name may become ambiguous */
     int next_step;
-    Dash__V1__Job *job; /* as last told, kept up to date by the steps */
+    Dash__V1__Job *job; /* as last received, kept up to date by the steps */
     double heard_at;
     size_t notices_shown;
     bool line_drawn;
@@ -100,7 +100,7 @@ static void print_step(const struct view *v, const Dash__V1__Step *step)
     fflush(stdout);
 }
 
-/* The Job that came first tells of the past; each step brings it up to date between its changes. */
+/* The Job that came first holds the past; each step updates it between its changes. */
 static void apply_step(struct view *v, const Dash__V1__Step *step)
 {
     Dash__V1__Job *job = v->job;

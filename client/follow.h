@@ -12,7 +12,8 @@ struct follow {
     const char *id;
     int from_step;  /* 0 and 1: the first */
     bool reconnect; /* else a dashd that goes away is an error */
-    int interrupts; /* return after so many (interrupt.h), counted from the start of the program */
+    int interrupts; /* return after that many (interrupt.h), counted from the start of the program
+                     */
 };
 
 enum follow_end { FOLLOW_FINAL, FOLLOW_INTERRUPTED, FOLLOW_FAILED };
@@ -24,5 +25,5 @@ enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job);
 /* Prints how the job ended and returns its exit status. */
 int follow_print_end(const struct client *c, const Dash__V1__Job *job);
 
-/* What `watch` does: follows, Ctrl-C leaving the job running, tells the end; the exit status. */
+/* What `watch` does: follows, Ctrl-C leaving the job running, prints the end; the exit status. */
 int follow_to_end(struct client *c, const char *id, int from_step);

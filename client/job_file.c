@@ -44,7 +44,7 @@ const struct argp job_file_argp = {
 
 static const struct argp_option resume_options[] = {
     {"resume", 'r', NULL, 0,
-     "Go on from the checkpoint in the output folder, which must hold this job", 0},
+     "Continue from the checkpoint in the output folder, which must hold this job", 0},
     {0},
 };
 

@@ -1,4 +1,4 @@
-/* client/json.c - see json.h: protobuf-c's own descriptors tell what a message holds. */
+/* client/json.c - see json.h: protobuf-c's own descriptors list what a message holds. */
 #include "client/json.h"
 #include <jansson.h>
 #include <math.h>

@@ -11,7 +11,7 @@ struct subprocess {
     const char *const *argv; /* argv[0] is looked for in PATH; ends with NULL */
     char *const *env;        /* NULL: ours */
     int timeout_ms;          /* then it and all it has started are killed */
-    bool until_interrupt;    /* killed at Ctrl-C too; else it is not even told */
+    bool until_interrupt;    /* killed at Ctrl-C too; else it gets no signal */
 };
 
 struct subprocess_said {

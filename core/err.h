@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 enum err_code {
-    ERR_INVALID = -1, /* the input is wrong: the user can mend it */
+    ERR_INVALID = -1, /* the input is wrong: the user can fix it */
     ERR_IO = -2,      /* the operating system refused: errno is in the text */
     ERR_NOMEM = -3,
     ERR_STATE = -4,       /* not in this state */
@@ -36,7 +36,7 @@ int err_nomem(struct err *err, size_t bytes);
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #if defined(__clang_analyzer__) && !defined(ERR_DEFINED_HERE)
-/* The analyser sees one file at a time: tell it that what these return is negative. */
+/* The analyser sees one file at a time: this shows it that what they return is negative. */
 static inline int err_negative(int code)
 {
     return code < 0 ? code : ERR_INTERNAL;

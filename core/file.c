@@ -5,7 +5,7 @@
  * that nobody can have put a link there.
  *
  * Reading: O_NONBLOCK, so that a FIFO does not block open(), then fstat(), so that only regular
- * files are read, and a limit, which holds even if the file grows meanwhile.
+ * files are read, and a limit, which holds even if the file grows at the same time.
  */
 #include "core/file.h"
 #include "core/random.h"

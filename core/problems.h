@@ -1,7 +1,7 @@
-/* core/problems.h - everything wrong with an input, gathered so that it is told at once.
+/* core/problems.h - everything wrong with an input, gathered so that all of it is reported at once.
  *
- * A check adds a sentence a problem and goes on; its caller refuses the input if any was added.
- * Lines count from 1; 0 means that no line can be named; file may be NULL.
+ * A check adds a sentence for each problem and continues; its caller refuses the input if any was
+ * added. Lines count from 1; 0 means that no line can be named; file may be NULL.
  */
 #pragma once
 #include "core/err.h"

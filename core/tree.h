@@ -2,7 +2,7 @@
  *
  * Leaf i is micro-batch i; node (level, j) = node(level-1, 2j) + node(level-1, 2j+1), an absent
  * child adding nothing. A replica that holds an aligned run of leaves sums a whole subtree, and the
- * coordinator goes on above: every number is the result of the same additions for every number of
+ * coordinator continues above: every number is the result of the same additions for every number of
  * replicas.
  */
 #pragma once

@@ -1,5 +1,5 @@
 # deploy/lib.sh - what install-packages, the demo and tests/run share: packages, the build, the model.
-# For bash, to be sourced after `set -euo pipefail`. Functions stop the script, in words, where they cannot go on.
+# For bash, to be sourced after `set -euo pipefail`. Functions stop the script, with a message, where they cannot continue.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

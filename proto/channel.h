@@ -44,8 +44,8 @@ enum stream_event {
     STREAM_END,   /* the peer ended it with status OK */
 };
 
-/* Waits for the next message, at most timeout_ms (-1: for ever). One of enum stream_event, or an
- * error when the stream broke. No message is lost by a timeout or a wake. */
+/* Waits for the next message, at most timeout_ms (-1: without limit). One of enum stream_event, or
+ * an error when the stream broke. No message is lost by a timeout or a wake. */
 int stream_read(struct stream *s, int timeout_ms, ProtobufCMessage **ret_message, struct err *err);
 
 /* Sends a message; returns once it is on its way (it waits for a peer that reads slowly). */

@@ -192,8 +192,8 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
 
     if (!r)
         return err_nomem(err, sizeof(*r));
-    /* Without its launcher a rank would wait for ever: it dies with it, and loses nothing that is
-     * not in the checkpoint. */
+    /* Without its launcher a rank would wait without end: it dies with it, and loses nothing that
+     * is not in the checkpoint. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     if (rc != MPI_SUCCESS) {

@@ -87,6 +87,6 @@ int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, si
                struct err *err);
 /* Waits for a message of this source and tag; RANK_ANY matches all. */
 int ranks_receive(struct ranks *r, int from, int tag, struct rank_message *ret, struct err *err);
-/* As ranks_receive(), but gives up after timeout_ms: *ret_got tells. */
+/* As ranks_receive(), but gives up after timeout_ms: *ret_got shows which. */
 int ranks_receive_for(struct ranks *r, int from, int tag, int timeout_ms, bool *ret_got,
                       struct rank_message *ret, struct err *err);

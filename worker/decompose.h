@@ -1,4 +1,4 @@
-/* worker/decompose.h - decomposes a stage's adapted matrices while training goes on.
+/* worker/decompose.h - decomposes a stage's adapted matrices while training continues.
  *
  * One thread of low priority takes the matrices one by one; each decomposition goes to the cache, a
  * folder shared by all jobs, under the hash of the matrix, and is read back when directions are

@@ -1,6 +1,6 @@
 /* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model
  * answering prompts, or, as `dash-worker probe`, a check of the nodes. This file is compiled for
- * every CPU of the architecture: it says so where the rest is for another. */
+ * every CPU of the architecture: it reports that the rest is for another. */
 #include "core/build.h"
 #include "core/slurm/environment.h"
 #include "core/cpu.h"

@@ -217,7 +217,7 @@ int probe_main(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .doc = "Tells what a job would find on its nodes. `dashctl doctor` starts it, and says "
+        .doc = "Report what a job would find on its nodes. `dashctl doctor` starts it, and says "
                "what it means.",
     };
     struct probe p = {0};

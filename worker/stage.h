@@ -71,7 +71,7 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
  * weight * loss. */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err);
-/* d (T, C): gradient to slot->y in; to the stage's input out, where an earlier stage wants it.
+/* d (T, C): gradient to slot->y in; to the stage's input out, where there is an earlier stage.
  * Writes every number of grads, laid out as the slice. */
 void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                     const struct stage_pass *pass, float *d, float *grads);

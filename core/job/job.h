@@ -2,7 +2,7 @@
  *
  * A job file is YAML. job_parse() reads the text, applies overrides ("key.path=value"), fills in
  * defaults, makes relative paths absolute against the file's folder and checks every value by
- * itself, gathering all problems. job_check() (job_check.h) then looks at the model and the data.
+ * itself, gathering all problems. job_check() (job_check.h) then checks the model and the data.
  *
  * The canonical text of a job (job_to_yaml) is what is stored, shown and handed to the
  * coordinator; parsing it again gives an equal job.

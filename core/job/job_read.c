@@ -102,9 +102,9 @@ static bool in_range(const struct job_key *key, double x)
 
 static void describe_range(const struct job_key *key, char *text, size_t size)
 {
-    const char *noun = key->kind == KEY_INT ? "a whole number" : "a number";
-    const char *open = key->flags & KEY_OPEN ? "above" : "of at least";
-    const char *top = key->flags & KEY_OPEN_TOP ? "below" : "at most";
+    const char *noun = key->kind == KEY_INT ? "an integer" : "a number";
+    const char *open = key->flags & KEY_OPEN ? ">" : ">=";
+    const char *top = key->flags & KEY_OPEN_TOP ? "<" : "<=";
     const char *or_auto = key->flags & KEY_AUTO ? " (or auto)" : "";
 
     if (key->highest >= 2147483647.0)
@@ -148,7 +148,7 @@ static void read_seed(struct reader *r, const yaml_node_t *node, const struct jo
     errno = 0;
     x = text ? strtoull(text, &end, 10) : 0;
     if (!text || end == text || *end || errno || strchr(text, '-'))
-        complain(r, node, key, "a whole number from 0 to 18446744073709551615");
+        complain(r, node, key, "an integer from 0 to 18446744073709551615");
     else
         *(uint64_t *)field_of(r->job, key) = x;
 }
@@ -337,7 +337,7 @@ static void walk_mapping(struct reader *r, yaml_node_t *mapping, const char *pre
                   yaml_document_get_node(r->doc, pair->value), prefix);
 }
 
-/* Loads text as one document. False after adding the parser's complaint. */
+/* Loads text as one document. False after adding the parser's message. */
 static bool load_document(struct reader *r, const char *text, yaml_document_t *doc)
 {
     yaml_parser_t parser;

@@ -184,7 +184,7 @@ static void check_extra(const struct job *job, const char *option, struct proble
         add_problem(job, "slurm.extra", problems,
                     "options of sbatch in their long form, such as \"--exclusive\"", option);
     else if (owner && *owner)
-        problems_add(problems, job->file, line, "slurm.extra: %s is said by %s", option, owner);
+        problems_add(problems, job->file, line, "slurm.extra: %s is set by %s", option, owner);
     else if (owner)
         problems_add(problems, job->file, line,
                      "slurm.extra: %s is not yours to set: the batch script needs it as it is",

@@ -33,7 +33,7 @@ struct model {
     const struct tensor *embedding, *head, *final_norm;
 };
 
-/* Complaints of one kind: the first NAMED_MAX become problems, the rest is counted. */
+/* Problems of one kind: the first NAMED_MAX become problems, the rest is counted. */
 struct tally {
     struct problems *problems;
     const char *what; /* "missing tensors" */
@@ -91,7 +91,7 @@ static const struct tensor *find_tensor(const struct model *m, const char *name,
     return NULL;
 }
 
-/* columns 0: a vector of `rows`. NULL, after a complaint, where the tensor cannot serve. */
+/* columns 0: a vector of `rows`. NULL, after adding a problem, if the tensor does not fit. */
 static const struct tensor *resolve(struct resolver *r, const char *name, int rows, int columns)
 {
     const int64_t wanted[2] = {rows, columns};

@@ -1,8 +1,8 @@
 /* core/model/model.h - what a model is (its description) and where its weights lie.
  *
- * A model is a folder (config.json, *.safetensors, perhaps tokenizer.json) or one GGUF file. Either
- * way weights have HF's names and HF's row order: a Llama GGUF's permuted q and k rows are put
- * back.
+ * A model is a folder (config.json, *.safetensors, optionally tokenizer.json) or one GGUF file.
+ * Either way weights have HF's names and HF's row order: a Llama GGUF's permuted q and k rows are
+ * put back.
  */
 #pragma once
 #include "core/err.h"

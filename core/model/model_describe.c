@@ -16,7 +16,7 @@
 enum { FILE_BYTES_MAX = 16 << 20 };
 enum { SIZE_MAX_SANE = 1 << 24, LAYERS_MAX = 4096, HEADS_MAX = 4096 };
 
-struct description { /* what is being read, and where complaints go */
+struct description { /* what is being read, and where problems go */
     const char *file;
     struct problems *problems;
     const json_t *root; /* config.json */
@@ -36,7 +36,7 @@ static int json_int(const struct description *d, const char *key, int most)
     if (!is_set(value))
         problems_add(d->problems, d->file, 0, "the key %s is missing", key);
     else if (!json_is_integer(value) || v < 1 || v > most)
-        problems_add(d->problems, d->file, 0, "%s must be a whole number from 1 to %d", key, most);
+        problems_add(d->problems, d->file, 0, "%s must be an integer from 1 to %d", key, most);
     else
         return (int)v;
     return 0;
@@ -167,7 +167,7 @@ static void json_refusals(const struct description *d)
                      method ? method : "quantization_config");
 }
 
-/* Relations between the sizes; sizes that are missing are 0 and were complained of. */
+/* Relations between the sizes; sizes that are missing are 0 and were reported. */
 static void check_sizes(const struct description *d, const struct model_config *c)
 {
     if (c->n_heads && c->n_kv_heads && c->n_heads % c->n_kv_heads)
@@ -253,7 +253,7 @@ static int gguf_int_or(const struct description *d, const char *key, int most, i
         return fallback;
     if (v >= 1 && v <= most && v == floor(v))
         return (int)v;
-    problems_add(d->problems, d->file, 0, "%s must be a whole number from 1 to %d", key, most);
+    problems_add(d->problems, d->file, 0, "%s must be an integer from 1 to %d", key, most);
     return 0;
 }
 

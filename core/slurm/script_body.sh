@@ -79,7 +79,7 @@ start() { # in the background
             --overcommit --cpu-bind=none --kill-on-bad-exit=1 --multi-prog "logs/programs.$SLURM_JOB_ID" </dev/null &
     else
         local rank ranks=(--host "${hosts[0]}" -np 1 "${coordinator[@]}")
-        for ((rank = 1; rank <= workers; rank++)); do # one by one: mpirun places a group of them as it likes
+        for ((rank = 1; rank <= workers; rank++)); do # one by one: mpirun decides where a group of them runs
             ranks+=(: --host "${hosts[rank]}" -np 1 dash-worker)
         done
         mpirun --oversubscribe --bind-to none --mca odls_base_sigkill_timeout 30 -x PATH "${ranks[@]}" </dev/null &
@@ -134,7 +134,7 @@ wait_for() {
 
 pause() { # SECONDS
     sleep "$1" &
-    wait "$!" # a signal is as good a reason to go on
+    wait "$!" # a signal ends the wait, too
 }
 
 # Sets info, what Slurm says of this job. A question is lost with the TERM that ends a job, so it is asked again.
@@ -202,7 +202,7 @@ end_if_told() {
     esac
 }
 
-# A job that is preempted goes on in Slurm's queue if it waits to be ended; its ranks are told first.
+# A preempted job is queued again if it waits to be ended; its ranks are signalled first.
 wait_if_preempted() {
     ask_slurm
     case $info in
@@ -219,7 +219,7 @@ nodes_answer() {
     timeout 60 srun --nodes=${#nodes[@]} --ntasks=${#nodes[@]} --ntasks-per-node=1 --overlap true
 }
 
-# Runs in which not one step is done would follow one another for ever.
+# Runs in which not one step is done would follow one another without end.
 count_steps
 before=-1
 fruitless=0
@@ -245,7 +245,7 @@ while :; do
     end_if_replaced
     rm -f outcome.json
     start
-    [ -z "$stop" ] || kill -USR1 "$launcher" 2>/dev/null # a signal that came meanwhile
+    [ -z "$stop" ] || kill -USR1 "$launcher" 2>/dev/null # a signal that came before
     wait_for "$launcher" || {
         count_steps
         say warn "the step takes longer than the time before the limit: it is given up, and done again"

@@ -2,7 +2,7 @@
  *
  * Every value is (scale * quant) or (scale * quant -+ minimum), each operation rounded to f32: this
  * file is compiled without contraction to fused multiply-add, which would round once and differ in
- * the last bit. Fields of a block are told by their byte offsets, d and m being f16.
+ * the last bit. Fields of a block are given by their byte offsets, d and m being f16.
  */
 #include "core/tensor/dequant.h"
 #include <assert.h>

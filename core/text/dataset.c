@@ -1,5 +1,5 @@
 /* core/text/dataset.c - see dataset.h. A file is read row by row; each row is checked, tokenised in
- * a scratch list and copied to the arena. A row with a problem is told and left out: what comes
+ * a scratch list and copied to the arena. A row with a problem is reported and left out: what comes
  * after it is checked all the same.
  */
 #define XXH_STATIC_LINKING_ONLY /* the state on the stack */

@@ -37,15 +37,15 @@ struct loader {
     struct err *err;
 };
 
-/* Tells a fault of a row; of each kind only the first LISTED_MAX. */
+/* Reports a fault of a row; of each kind only the first LISTED_MAX. */
 void dataset_fault(struct loader *l, enum row_fault kind, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Tells how many more there were of each kind. */
+/* Reports how many more there were of each kind. */
 void dataset_count_the_rest(struct loader *l);
 
 /* "a text", "a list" and so on. */
 const char *dataset_type_name(const json_t *value);
 
-/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: it was told
+/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: reported
  * what is wrong; or a negative code. The first row decides format and template. */
 int dataset_read_row(struct loader *l, const json_t *row, int line);

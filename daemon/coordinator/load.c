@@ -23,7 +23,7 @@ static int refuse(int rc, struct problems *problems, struct err *err)
     return rc;
 }
 
-/* The folder is where this coordinator was told to work, whatever a job.yaml there says. */
+/* The folder is the one of the command line, whatever a job.yaml there says. */
 static int keep_output(struct job *job, const char *output, struct err *err)
 {
     char *copy = strdup(output);

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .doc = "Rank 0 of a fine-tuning job. dashd starts it; it is seldom run by hand.",
+        .doc = "Rank 0 of a fine-tuning job. dashd starts it; it is rarely run by hand.",
     };
     struct train_options o = {.stop = &stop};
     enum train_outcome outcome = TRAIN_DONE;
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
     argp_program_version = version;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     output = realpath(o.output, NULL);
-    if (output) /* where it is not there, load_job() says so */
+    if (output) /* if it is missing, load_job() reports it */
         o.output = output;
     catch_signals();
     if (ranks_open(&argc, &argv, RANK_COORDINATOR, &ranks, &err) < 0) {

@@ -1,13 +1,13 @@
 /* daemon/coordinator/report.c - see report.h.
  *
- * The callers leave what is to be told in struct report, under its lock, and wake the thread. The
- * thread's protocol, from the dial on:
+ * The callers leave what is to be reported in struct report, under its lock, and wake the thread.
+ * The thread's protocol, from the dial on:
  *
  *   -> Hello   <- Welcome{last_step}   -> rows after it, notices, phase, as they come   <- Stop
  *   -> Ended   <- Goodbye
  *
- * Notices and the phase are told again after each dial; dashd knows those that it has. A connection
- * that breaks at any point is dialled again, and everything unanswered is told again, Ended too.
+ * Notices and the phase are sent again after each dial; dashd knows those that it has. A connection
+ * that breaks at any point is dialled again, and everything unanswered is sent again, Ended too.
  * Before each round of dials the contact file is read again: a dashd that was restarted may be
  * elsewhere. Its addresses are tried in order, beginning with the one that answered last.
  */
@@ -44,7 +44,7 @@ struct report {
     bool goodbye;
     bool quit;
 
-    /* The thread's own: who is dialled, and what this connection has told. */
+    /* The thread's own: who is dialled, and what this connection has sent. */
     struct contact contact;
     char *answered; /* the address that did last, or NULL */
     int row_next, notice_next, phase_sent;
@@ -112,7 +112,7 @@ static int send_ended(struct stream *s, enum report_how how, char *reason, struc
     return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_ENDED, &ended, err);
 }
 
-/* What is to be told next. Called under the lock; what it points at lives as long as r. */
+/* What is to be sent next. Called under the lock; what it points at lives as long as r. */
 enum next { NEXT_NOTHING, NEXT_NOTICE, NEXT_ROW, NEXT_PHASE, NEXT_ENDED };
 
 static enum next choose(struct report *r, struct step_row *ret_row, char **ret_text,
@@ -197,7 +197,7 @@ static bool finished(struct report *r)
     return yes;
 }
 
-/* One connection, until it breaks or all is said. */
+/* One connection, until it breaks or all is sent. */
 static int converse(struct report *r, struct stream *s, bool *ret_welcomed, struct err *err)
 {
     ProtobufCMessage *m = NULL;
@@ -296,7 +296,7 @@ static struct timespec after_ms(int ms)
     return t;
 }
 
-/* Shorter once the end is to be told: report_end() is waiting. */
+/* Shorter once the end is to be sent: report_end() is waiting. */
 static void pause_for(struct report *r, int ms)
 {
     struct timespec until;
@@ -392,7 +392,7 @@ int report_open(const char *contact, int resumed_from, int steps_total, struct r
     return 0;
 }
 
-/* Under the lock. A row that finds no memory is not told; it is in metrics.jsonl all the same. */
+/* Under the lock. A row for which there is no memory is not sent; metrics.jsonl has it. */
 static void add_row(struct report *r, const struct step_row *row)
 {
     if (r->n_rows == r->cap_rows) {

@@ -1,8 +1,9 @@
-/* daemon/coordinator/report.h - the coordinator's side of Coordination.Report: what it tells dashd.
+/* daemon/coordinator/report.h - the coordinator's side of Coordination.Report: what it sends to
+ * dashd.
  *
  * A thread of its own dials dashd, and dials again with back-off whenever the connection breaks;
  * training never waits for it. Every row is kept in memory (they are small), so that after a dial
- * whatever dashd misses, as its Welcome tells, is sent. All functions but report_open() and
+ * whatever dashd misses, as its Welcome shows, is sent. All functions but report_open() and
  * report_close() may be called from any thread, and all of them with r == NULL, which is what there
  * is without a dashd: they do nothing then.
  */
@@ -18,12 +19,12 @@ enum report_how {
     REPORT_ADAPTER_WRITTEN = 1,
     REPORT_STOPPED = 2,
     REPORT_FAILED = 3,
-    REPORT_LOST = 4, /* for want of disk, memory or another process: another try may go better */
+    REPORT_LOST = 4, /* for lack of disk, memory or another process: another try may succeed */
 };
 
 /* Starts the thread; never waits for the network. contact: the file that names dashd
  * (proto/contact.h); NULL, or not there: no dashd, *ret_report is NULL. resumed_from: the step of
- * the checkpoint that this launch went on from, 0: none. */
+ * the checkpoint that this launch continued from, 0: none. */
 int report_open(const char *contact, int resumed_from, int steps_total, struct report **ret_report,
                 struct err *err);
 

@@ -229,7 +229,7 @@ static int export(struct train *t, struct err *err)
 
 enum { GOODBYE_MS = 5000 };
 
-/* What the next launch may find mended is lost; what it would meet again has failed. */
+/* What the next launch may not meet is lost; what it would meet again has failed. */
 static enum report_how how_of(int rc, enum train_outcome outcome)
 {
     if (rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_PEER || rc == ERR_STATE)
@@ -258,7 +258,7 @@ static void report_outcome(struct train *t, int rc, enum train_outcome outcome,
         log_info("%s", reason);
     if (write_outcome(t->options->output, how, report_stop_wanted(t->report), reason, &late) < 0)
         log_error("%s", late.text);
-    /* A job that failed before it could report says so now. */
+    /* A job that failed before it could report does so now. */
     if (!t->report)
         report_open(t->options->contact, 0, 0, &t->report, &late);
     report_end(t->report, how, reason, GOODBYE_MS);

@@ -14,8 +14,8 @@
 #include <stdbool.h>
 
 struct train_options {
-    const char *output;  /* the job's folder; holds job.yaml */
-    const char *contact; /* file that tells where dashd is (proto/contact.h), or NULL */
+    const char *output;                /* the job's folder; holds job.yaml */
+    const char *contact;               /* file with dashd's addresses (proto/contact.h), or NULL */
     const volatile sig_atomic_t *stop; /* set by signals that ask to end */
 };
 

@@ -27,6 +27,6 @@ struct train {
     struct buf bytes; /* of the checkpoint being built */
 };
 
-/* Locks the folder, loads, sets the workers up, goes on from a checkpoint or initialises, opens the
- * outputs and the report. What was opened is the caller's to close, also on failure. */
+/* Locks the folder, loads, sets the workers up, continues from a checkpoint or initialises, opens
+ * the outputs and the report. What was opened is the caller's to close, also on failure. */
 int train_start(struct train *t, struct err *err);

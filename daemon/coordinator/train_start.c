@@ -87,7 +87,7 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0)
         rc = checkpoint_open(folder, &t->checkpoint, err);
     if (rc == 0 && found)
-        log_info("going on from the checkpoint of step %d", t->state.step);
+        log_info("continuing from the checkpoint of step %d", t->state.step);
     free(folder);
     return rc;
 }

@@ -46,5 +46,5 @@ int workers_identify(struct workers *w, struct state *s, struct err *err);
 /* Gives the workers the directions of s. */
 int workers_direct(struct workers *w, const struct state *s, struct err *err);
 
-/* Tells all workers to end. */
+/* Asks all workers to end. */
 void workers_stop(struct workers *w);

@@ -18,7 +18,7 @@ int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret
                  struct err *err);
 
 /* ERR_INVALID where a name leads to nothing but this machine itself: no other could reach it. An
- * address, or "localhost", is what its user wants. */
+ * address, or "localhost", is accepted as it is. */
 int address_check_reach(const char *address, struct err *err);
 
 /* Whether "host:port" stands for all addresses of the machine. */

@@ -1,9 +1,9 @@
-/* daemon/service/catch_up.h - the steps that a job took while no dashd listened, and nobody is left
- * to tell.
+/* daemon/service/catch_up.h - the steps that a job took while no dashd listened, and no process is
+ * left to report.
  *
  *   metrics.jsonl   {"step": 1, "loss": ..., "phase": "dash"}, a line a step, in their order
  *
- * It holds ten digits of what a coordinator tells whole.
+ * It holds ten digits of what a coordinator sends whole.
  */
 #pragma once
 #include "daemon/service/store.h"

@@ -1,7 +1,7 @@
 /* daemon/service/command.c - see command.h. A command is over when its process has ended and both
  * of its pipes are at their end, whichever comes last. It leads a process group, which is killed as
- * a whole when it takes too long; a pipe that somebody holds open even then is given up a second
- * later. */
+ * a whole when it takes too long; a pipe that another process holds open even then is given up a
+ * second later. */
 #include "daemon/service/command.h"
 #include "core/buf.h"
 #include "daemon/service/descriptors.h"
@@ -151,7 +151,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void on_written(uv_write_t *write, int status)
 {
-    (void)status; /* one that does not read ends badly by itself */
+    (void)status; /* one that does not read fails by itself */
     (void)write;
 }
 

@@ -33,8 +33,8 @@ typedef void command_fn(void *arg, const struct command_result *result);
 int command_start(struct command_group *group, char *const *argv, char **env, const char *input,
                   int timeout_ms, command_fn *done, void *arg, struct err *err);
 
-/* Forgets all of the group: nothing more is told. Those without input are killed; one that was
- * given some, and may have done its work with it, goes on. */
+/* Forgets all of the group: nothing more is reported. Those without input are killed; one that was
+ * given some, and may have done its work with it, continues. */
 void command_abandon(struct command_group *group);
 /* Kills all of the group, with what they have started, and forgets them. */
 void command_kill(struct command_group *group);

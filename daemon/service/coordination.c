@@ -124,7 +124,7 @@ static int handle_report(struct rpc_call *call, struct run *run,
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
         return handle_ended(call, run, m->ended, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_HELLO:
-        return err_set(err, ERR_INVALID, "Hello is said once");
+        return err_set(err, ERR_INVALID, "Hello must be sent once");
     default: /* of a newer coordinator */
         return 0;
     }

@@ -1,8 +1,8 @@
 /* daemon/service/launch.h - what runs for a job, whoever started it: mpirun here (launch_local.h)
  * or Slurm on its nodes (slurm.h).
  *
- * The end is told once, by the launch_end_fn: from then on the output folder is nobody's and the
- * launch is freed.
+ * The end is reported once, by the launch_end_fn: from then on the output folder is nobody's and
+ * the launch is freed.
  */
 #pragma once
 #include "core/err.h"
@@ -42,7 +42,7 @@ static inline void launch_kill(struct launch *l)
     l->ops->kill(l);
 }
 
-/* Looks away: what runs continues, and its end is not told. NULL-safe. */
+/* Stops following it: what runs continues, and its end is not reported. NULL-safe. */
 static inline void launch_forget(struct launch *l)
 {
     if (l)

@@ -21,7 +21,7 @@ extern char **environ;
 enum { ARGS_MAX = 40, POLL_MS = 200, KILL_AGAIN_MS = 100, GATE_GO = 'g' };
 enum {
     RANKS_MS = 2000,    /* between looks for living ranks */
-    LOOKS_WITHOUT = 5,  /* so many without any, after there were some: mpirun hangs */
+    LOOKS_WITHOUT = 5,  /* that many without any, after there were some: mpirun hangs */
     LOOKS_AT_START = 60 /* before there were any */
 };
 
@@ -421,7 +421,7 @@ int local_start(uv_loop_t *loop, const struct local_spec *spec, launch_end_fn *o
 
 static void on_gone_through(uv_write_t *req, int status)
 {
-    (void)status; /* a process that ended at the gate is told by its exit */
+    (void)status; /* a process that ended at the gate is reported by its exit */
     (void)req;
 }
 

@@ -8,9 +8,9 @@
  * made durable by the caller, and local_go() opens the gate. If dashd dies in between the gate
  * closes and the process ends having done nothing: whatever runs is in the store.
  *
- * The end is told when mpirun has gone and no process of its session is left (ranks that outlive
- * their mpirun are killed). Open MPI 4.1's mpirun may wait for ever for a rank that died while it
- * started: one without ranks is killed.
+ * The end is reported when mpirun has gone and no process of its session is left (ranks that
+ * outlive their mpirun are killed). Open MPI 4.1's mpirun may wait without end for a rank that died
+ * while it started: one without ranks is killed.
  */
 #pragma once
 #include "daemon/service/launch.h"
@@ -29,7 +29,7 @@ int local_start(uv_loop_t *loop, const struct local_spec *spec, launch_end_fn *o
                 struct launch **ret_launch, long *ret_pid, uint64_t *ret_start, struct err *err);
 void local_go(struct launch *l);
 
-/* Takes over a launch of an earlier dashd. Where it has ended, on_end() tells so soon. */
+/* Takes over a launch of an earlier dashd. If it has ended, on_end() soon reports it. */
 int local_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *mark,
                 launch_end_fn *on_end, void *arg, struct launch **ret_launch, struct err *err);
 

@@ -6,7 +6,7 @@
  * second.
  *
  * A failed accept (no descriptor, no memory) pauses accepting for a moment; connections wait in the
- * kernel's queue meanwhile. Descriptors are kept in reserve for the store and for jobs.
+ * kernel's queue until then. Descriptors are kept in reserve for the store and for jobs.
  */
 #include "daemon/service/listener.h"
 #include "core/log.h"

@@ -150,7 +150,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         free(o->programs);
         o->programs = realpath(arg, NULL);
         if (!o->programs)
-            argp_error(state, "--programs: there is no folder '%s'", arg);
+            argp_error(state, "--programs: '%s' is not a folder", arg);
         break;
     case OPTION_STOP_JOBS:
         o->stop_jobs = true;

@@ -125,8 +125,8 @@ static bool is_frame(const char *line)
     return dashes > 20 && !line[dashes];
 }
 
-/* How much a line tells: a rank that was killed, then what our programs call errors, then mpirun's
- * own troubles, then anything that is not mpirun's. */
+/* How much a line explains: a rank that was killed, then what our programs call errors, then
+ * mpirun's own troubles, then anything that is not mpirun's. */
 static int weight_of(const char *line, bool framed)
 {
     if (strstr(line, " exited on signal "))

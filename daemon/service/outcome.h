@@ -19,7 +19,7 @@ int64_t outcome_log_size(const char *output); /* 0: no log */
  * nothing is appended. */
 int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *out,
                      int64_t *ret_next, struct err *err);
-/* The line of this launch's log (from offset `from` on) that tells most of why it ended. Caller
+/* The line of this launch's log (from offset `from` on) that best explains why it ended. Caller
  * frees; NULL: none. */
 char *outcome_telling_line(const char *output, int64_t from);
 /* The last lines of it, for `show`. Caller frees; "" where there are none; NULL for lack of memory.

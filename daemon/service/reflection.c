@@ -83,7 +83,7 @@ static struct bytes string_field(struct bytes message, int number)
     return (struct bytes){0};
 }
 
-/* If symbol goes on with name, as a whole part, the rest of it after the dot; else NULL. */
+/* If symbol continues with name, as a whole part, the rest of it after the dot; else NULL. */
 static const char *after_name(const char *symbol, struct bytes name)
 {
     if (!name.len)

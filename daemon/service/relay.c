@@ -153,7 +153,7 @@ static int open_sides(struct relay *r, int fd, int mine, struct err *err)
     return 0;
 }
 
-/* A client whose machine dies does not say so. */
+/* A client whose machine dies sends nothing. */
 static void detect_death(int fd)
 {
     int one = 1, idle_s = 30, every_s = 10, probes = 3;

@@ -4,7 +4,7 @@
  * gRPC gets one end of a socket pair. A side that reads slowly holds up the other: no more than a
  * buffer waits in each direction. When gRPC ends its side, what it has written is passed on and the
  * client's side is closed, within a moment, whatever the client does; when the client ends its
- * side, gRPC is told so and does the same.
+ * side, gRPC sees it and does the same.
  */
 #pragma once
 #include "core/err.h"

@@ -1,4 +1,4 @@
-/* daemon/service/resume.h - ResumeJob: a job that has ended goes on, perhaps in another shape.
+/* daemon/service/resume.h - ResumeJob: a job that has ended continues, possibly in another shape.
  *
  * Overrides may change whatever leaves the numbers as they are (parallel, max_restarts,
  * training.eval_every, ...): the job's identity (core/job/job.h) must stay the same, and its output

@@ -201,7 +201,7 @@ static void on_server_stopped(struct op *op)
     s->on_stopped(s->on_stopped_arg);
 }
 
-/* A connection may stay open with no call on it: gRPC waits for its client unless told not to. */
+/* A connection may stay open with no call on it: gRPC waits for its client unless asked not to. */
 static void cut_off(uv_timer_t *timer)
 {
     struct rpc_server *s = timer->data;
@@ -255,7 +255,7 @@ static void on_nothing(struct op *op)
     (void)op;
 }
 
-/* Of a server without its thread: gRPC wants it shut down even so. */
+/* Of a server without its thread: gRPC asks for its shutdown even so. */
 static void drain_here(struct rpc_server *s)
 {
     struct op none = {.done = on_nothing};

@@ -6,7 +6,7 @@
  * A call, from its handler's side: on_message() is called with the request (several times where the
  * client streams); the handler answers, at once or later, and must end each call that it has seen
  * exactly once, by rpc_reply(), rpc_fail() or rpc_finish(); after that the call is no longer its
- * own. When the client goes away first, on_gone() says so, and the handler ends the call there
+ * own. When the client goes away first, on_gone() reports it, and the handler ends the call there
  * (nothing is sent then). A handler without on_gone() just answers some time; answers to a client
  * that has gone are dropped.
  *
@@ -14,7 +14,7 @@
  * message, the time until a request has arrived whole, and the memory of all of it.
  *
  * Messages go out one at a time. A handler that has more to say than fits a few messages sends a
- * batch and goes on in on_writable(): so a client that reads slowly holds up nobody and costs no
+ * batch and continues in on_writable(): so a client that reads slowly delays no other and costs no
  * memory.
  */
 #pragma once
@@ -73,7 +73,7 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
  * given), else 0. */
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
-/* The call has shown that it is of somebody known: neither it nor its connection is ended to make
+/* The call has proved whose it is: neither it nor its connection is ended to make
  * room, or for lateness. */
 void rpc_prove(struct rpc_call *call);
 bool rpc_is_started(const struct rpc_server *s); /* NULL: no */

@@ -1,7 +1,7 @@
 /* daemon/service/rpc_call.c - a call from its arrival to its end. See rpc.h.
  *
- * A call is freed when its handler has ended it, the close has been told (RECV_CLOSE_ON_SERVER) and
- * no operation is under way.
+ * A call is freed when its handler has ended it, the close has been reported (RECV_CLOSE_ON_SERVER)
+ * and no operation is under way.
  */
 #include "daemon/service/rpc_impl.h"
 #include "proto/wire.h"
@@ -12,7 +12,8 @@
 
 enum { DETAIL_BYTES = 6000, UNPACK_BYTES = 1 << 20, REQUEST_MS = 20000, PROOF_MS = 10000 };
 
-/* Operations on a call that is over are refused by gRPC; then the op is done at once, in vain. */
+/* Operations on a call that is over are refused by gRPC; then the op is done at once, without
+ * effect. */
 static bool start(struct rpc_call *c, const grpc_op *ops, size_t n, struct op *op)
 {
     rpc_give_away(c->server);
@@ -201,7 +202,7 @@ static void on_read(struct op *op)
     c->reading = false;
     c->busy++;
     if (c->finished || c->gone) {
-        /* nobody wants it any more */
+        /* nobody reads it any more */
     } else if (c->incoming) {
         give_message(c);
         c->read_later = c->slot.method->client_streams;

@@ -74,7 +74,7 @@ struct rpc_call {
     bool read_later; /* a client that streams is read when all answers to it have gone out */
     struct outgoing *first_out, **last_out;
     bool seen;     /* by the handler, who must end it */
-    bool gone;     /* told to the handler, or nobody to tell */
+    bool gone;     /* reported to the handler, or there is none */
     bool finished; /* by the handler */
     bool status_started;
     bool is_closed;
@@ -88,7 +88,7 @@ void rpc_give_away(struct rpc_server *s);
 int rpc_ask_for_call(struct rpc_server *s, struct err *err);
 /* The same, again and again while memory is short: a server that asks for no call is deaf. */
 void rpc_keep_asking(struct rpc_server *s);
-/* Tells the handler, once, that the client has gone. May free the call. */
+/* Reports to the handler, once, that the client has gone. May free the call. */
 void rpc_notify_gone(struct rpc_call *c);
 /* Ends the calls whose request, or whose proof, is overdue. */
 void rpc_end_late(struct rpc_server *s);

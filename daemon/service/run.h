@@ -13,8 +13,8 @@
  *
  * run_apply() is a pure function of (state, event): the table in run.c is all there is to know. Its
  * caller commits the new state to the store before it acts on it (runs.h), so a restart re-applies
- * the last event and every action must bear being repeated; hence an end that is told twice is the
- * same end.
+ * the last event and every action must be safe to repeat; hence an end that is reported twice is
+ * the same end.
  */
 #pragma once
 #include "core/err.h"
@@ -35,7 +35,7 @@ enum run_event {
     RUN_LAUNCHED,        /* its turn has come */
     RUN_FIRST_REPORT,    /* its coordinator has dialled */
     RUN_ADAPTER_WRITTEN, /* it ended as it should */
-    RUN_STOPPED,         /* it ended after a checkpoint, or was killed, because somebody asked */
+    RUN_STOPPED,         /* it ended after a checkpoint, or was killed, as requested */
     RUN_BROKE,           /* it ended otherwise, or could not be started */
     RUN_RANK_DIED,       /* the launch is over but the job is not */
     RUN_REQUEUED,        /* Slurm will start it again: the launch waits */
@@ -49,7 +49,7 @@ enum run_event {
 int run_apply(enum run_state state, enum run_event event, enum run_state *ret_state,
               struct err *err);
 
-/* SUCCEEDED, FAILED or CANCELLED: nothing more comes unless somebody resumes it. */
+/* SUCCEEDED, FAILED or CANCELLED: nothing more comes unless it is resumed. */
 bool run_is_final(enum run_state state);
 
 const char *run_state_name(enum run_state state); /* "QUEUED" and so on */

@@ -8,7 +8,7 @@
  * Steps are committed in groups, FLUSH_MS after the first at the latest; only then do watchers see
  * them. A change of state commits the steps before it first. An end that cannot be committed (a
  * full disk) is tried again until it can; a report that cannot be is refused, and the coordinator
- * tells it again.
+ * sends it again.
  */
 #pragma once
 #include "core/err.h"
@@ -36,7 +36,7 @@ struct run {
     struct step_row *pending; /* reported, not yet committed */
     int n_pending, cap_pending;
 
-    unsigned int version; /* counts the changes that watchers are told */
+    unsigned int version; /* counts the changes that watchers see */
     struct watcher *watchers;
 
     struct launch *launch;   /* what runs, or NULL */
@@ -90,8 +90,8 @@ struct runs {
 int runs_open(uv_loop_t *loop, struct store *store, const struct runs_options *options,
               struct runs **ret_runs, struct err *err);
 int runs_begin(struct runs *r, struct err *err);
-/* Starts no more jobs. Running ones go on without dashd, or, with stop_jobs, are stopped and queued
- * again for the next dashd. Then calls done. Called again it kills them. */
+/* Starts no more jobs. Running ones continue without dashd, or, with stop_jobs, are stopped and
+ * queued again for the next dashd. Then calls done. Called again it kills them. */
 void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *arg);
 void runs_close(struct runs *r); /* NULL-safe */
 

@@ -1,7 +1,7 @@
 /* daemon/service/runs_act.c - what follows from the states: launches, stops, ends. See runs.h.
  *
  * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid ->
- * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() goes on:
+ * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() continues:
  *
  *   STARTING, no pid        nothing runs: to the queue again. A process may still stand at the
  *                           gate, and hold the folder's lock until it notices: a folder found
@@ -76,7 +76,7 @@ static int commit_starting(struct run *run, struct err *err)
     return rc;
 }
 
-/* mpirun would say so too, in many more words. */
+/* mpirun would report it too, at length. */
 static int check_programs(const char *folder, struct err *err)
 {
     static const char *const names[] = {"dash-coordinator", "dash-worker"};
@@ -152,7 +152,7 @@ static void start_run(struct run *run)
 
 static int count_launches(const struct runs *r);
 
-/* The queued run that has waited longest, whose last launch is quite over, and for which there is
+/* The queued run that has waited longest, whose last launch is over, and for which there is
  * room: Slurm has always. */
 static struct run *next_in_queue(struct runs *r)
 {
@@ -222,7 +222,7 @@ void runs_ask_to_stop(struct run *run)
         command.stop = &stop;
         run->stop_sent = true;
         if (!rpc_send(run->report, &command.base))
-            runs_drop_report(run, "dashd is out of memory"); /* told at its next Hello */
+            runs_drop_report(run, "dashd is out of memory"); /* reported at its next Hello */
     } else if (!run->report && !run->kill_at_ms) {
         launch_stop(run->launch);
     }

@@ -21,8 +21,8 @@ int runs_transit(struct run *run, struct run_row *next, enum run_event event, co
 int runs_save(struct run *run, struct run_row *next, struct err *err);
 /* Commits the run's pending steps. */
 int runs_flush(struct run *run, struct err *err);
-/* Commits the steps of a launch that is over which nobody has told: its folder has them. Fails only
- * when they cannot be kept. */
+/* Commits the steps of a launch that is over which were not reported: its folder has them. Fails
+ * only when they cannot be kept. */
 int runs_catch_up(struct run *run, struct err *err);
 /* The room for them, when no more can come: there are many jobs, and few that run. */
 void runs_free_pending(struct run *run);
@@ -30,7 +30,7 @@ void runs_free_pending(struct run *run);
 int runs_load_steps(struct run *run, struct err *err);
 /* For store_load_notices(); arg is the run. */
 int runs_keep_notice(void *arg, const char *text, struct err *err);
-/* Something that watchers are told has changed. */
+/* Something that watchers see has changed. */
 void runs_changed(struct run *run);
 
 /* Launches what may be launched now. */
@@ -39,7 +39,8 @@ void runs_schedule(struct runs *r);
  * is prepared. */
 int runs_start_slurm(struct run *run, struct err *err);
 int runs_adopt_slurm(struct run *run, struct err *err);
-/* slurm_open()'s: tells all runs of Slurm's that its controller is away. arg is the runs. */
+/* slurm_open()'s: adds a notice to all runs of Slurm's that its controller is away. arg is the
+ * runs. */
 void runs_slurm_away(void *arg, const char *words);
 /* Takes up a run again that an earlier dashd left. */
 int runs_adopt(struct run *run, struct err *err);
@@ -54,14 +55,15 @@ void runs_commit_end(struct run *run);
 enum run_event runs_resolve_event(const struct run *run, enum run_event event);
 /* "stopped after step 3; ..." Caller frees. */
 char *runs_explain_stop(const struct run *run);
-/* The launch has died: the job goes on, or fails for good. Takes over reason, which may be NULL. */
+/* The launch has died: the job continues, or fails for good. Takes over reason, which may be NULL.
+ */
 void runs_end_by_death(struct run *run, char *reason, bool from_outside);
-/* What every end of a launch begins with; true where the run has ended before and is quite over
+/* What every end of a launch begins with; true where the run has ended before and is over
  * now. */
 bool runs_launch_is_over(struct run *run);
 /* A launch_end_fn; arg is the run. */
 void runs_on_launch_end(void *arg, const struct launch_end *end);
-/* Logs a trouble once, however often it is met: retries are many. */
+/* Logs an error once, however often it is met: retries are many. */
 void runs_log_once(struct run *run, const char *what, const struct err *err);
 /* Makes sure that runs_tick() comes. */
 void runs_arm(struct runs *r);

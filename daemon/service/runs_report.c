@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Not by strcmp(), whose time tells how much of it was right. */
+/* Not by strcmp(), whose time reveals how much of it was right. */
 static bool is_token(const struct run_row *row, const char *token)
 {
     size_t len = strlen(row->token), i;
@@ -78,7 +78,7 @@ void runs_drop_report(struct run *run, const char *why)
     rpc_finish(report, RPC_UNAVAILABLE, why);
 }
 
-/* Drops a stream whose reports cannot be kept: its coordinator dials again and tells them again. */
+/* Drops a stream whose reports cannot be kept: its coordinator dials again and sends them again. */
 static void refuse_report(struct run *run, const struct err *err)
 {
     log_error("job %ld: its steps cannot be kept: %s", run->row.id, err->text);
@@ -154,7 +154,7 @@ int runs_step(struct run *run, const struct step_row *step, struct err *err)
     struct step_row *pending;
 
     if (step->step <= last)
-        return 0; /* told again after a dial */
+        return 0; /* sent again after a dial */
     if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
         return err_set(err, ERR_STATE, "job %ld is %s: it takes no further steps", run->row.id,
                        run_state_name(run->row.state));
@@ -186,7 +186,7 @@ int runs_catch_up(struct run *run, struct err *err)
 
     if (catch_up_read(run->row.output, run->steps_done, run->row.steps_total, &run->metrics_read,
                       &rows, &n, err) < 0)
-        return 0; /* what cannot be read cannot be told */
+        return 0; /* what cannot be read cannot be sent */
     for (i = 0; rc == 0 && i < n; i++)
         rc = runs_step(run, &rows[i], err);
     free(rows);

@@ -170,7 +170,7 @@ static bool by_slurm(enum slurm_state state)
 }
 
 /* The script has said what could not be done, or could not even say something: another would fare
- * no better. Else somebody has killed it. */
+ * no better. Else it was killed. */
 static bool has_given_up(const struct run *run)
 {
     struct buf log = {0};

@@ -120,7 +120,7 @@ static void on_cancelled(void *arg, const struct command_result *result)
 
     slurm_words(result->err, words, sizeof(words));
     if (result->status != 0)
-        log_warn("scancel: %s", words[0] ? words : "it ended badly");
+        log_warn("scancel: %s", words[0] ? words : "it failed");
     slurm_look_soon(s);
 }
 
@@ -254,7 +254,7 @@ static void report_away(struct slurm *s, const char *said)
 
     slurm_words(said, words, sizeof(words));
     if (!s->away)
-        s->on_away(s->away_arg, words[0] ? words : "squeue ended badly");
+        s->on_away(s->away_arg, words[0] ? words : "squeue failed");
     s->away = true;
 }
 
@@ -321,7 +321,7 @@ static void on_sent(void *arg, const struct command_result *result)
         if (slurm_may_pass(result->err) || result->status == COMMAND_KILLED)
             now_sent(j); /* it may have got through all the same */
         else
-            end_unsubmitted(j, j->refusal[0] ? j->refusal : "sbatch ended badly", false);
+            end_unsubmitted(j, j->refusal[0] ? j->refusal : "sbatch failed", false);
     }
     send_next(s);
 }
@@ -417,7 +417,8 @@ int slurm_submit(struct slurm *s, const struct slurm_spec *spec, const char *scr
         remove_job(j);
         return err_nomem(err, strlen(script));
     }
-    uv_timer_start(s->send, on_send_timer, 0, 0); /* not within this call: an end is told later */
+    uv_timer_start(s->send, on_send_timer, 0,
+                   0); /* not within this call: an end is reported later */
     *ret_launch = &j->base;
     return 0;
 }

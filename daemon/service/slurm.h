@@ -11,7 +11,7 @@
  * A job is known by its mark, not by its number: it is found again after a restart of dashd, after
  * an sbatch that died half-way, and when its script has submitted itself anew. What squeue no
  * longer lists, in two looks one after the other, is gone. While the controller does not answer
- * nothing is concluded: that it is away, and that it is back, is told.
+ * nothing is concluded: that it is away, and that it is back, is reported.
  */
 #pragma once
 #include "daemon/service/launch.h"
@@ -20,11 +20,11 @@
 
 struct slurm;
 
-/* How a job looks now, told after each look at it while it is in Slurm's hands. */
+/* How a job looks now, reported after each look at it while it is in Slurm's hands. */
 typedef void slurm_news_fn(void *arg, const struct slurm_row *row);
 
-/* Its end, told once: nothing of it is in Slurm any more. row->state is over; SLURM_NEVER: it did
- * not get there, and words says why, and may_pass whether another try may go better. */
+/* Its end, reported once: nothing of it is in Slurm any more. row->state is over; SLURM_NEVER: it
+ * did not get there, and words says why, and may_pass whether another try may go better. */
 struct slurm_end {
     struct slurm_row row;
     char words[500];
@@ -35,7 +35,7 @@ typedef void slurm_end_fn(void *arg, const struct slurm_end *end);
 struct slurm_spec {
     const char *mark;
     const char *output; /* its folder */
-    bool external;      /* submitted by somebody else, some time */
+    bool external;      /* submitted by its user, not by dashd */
     int64_t id;         /* as last known; 0 */
     slurm_news_fn *on_news;
     slurm_end_fn *on_end;

@@ -38,7 +38,7 @@ struct run_row {
     bool stop_wanted; /* a cancel is on its way */
 
     bool slurm;        /* launched by Slurm, else by mpirun here */
-    bool external;     /* somebody else submits its batch script */
+    bool external;     /* its user submits its batch script */
     int64_t slurm_job; /* Slurm's id of it, as far as it is known; 0: none, or not yet */
 
     int launch;     /* counts; 0: never started */
@@ -46,8 +46,8 @@ struct run_row {
     char mark[SCRIPT_MARK_LEN +
               1]; /* of this launch: its processes, or its Slurm job, are known by it. No secret */
     long pid;     /* of mpirun; 0: nothing runs */
-    uint64_t pid_start; /* /proc/PID/stat's start time: with boot_id it tells this pid from a later
-                           one */
+    uint64_t pid_start; /* /proc/PID/stat's start time: with boot_id it distinguishes this pid from
+                           a later one */
     char boot_id[40];
     int64_t log_offset; /* size of the job's log when this launch began */
 };

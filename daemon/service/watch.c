@@ -54,7 +54,7 @@ static bool send_steps(struct watcher *w, const struct step_row *rows, int n)
     return true;
 }
 
-/* The call is over; what was sent stays sent, and the client can go on from there. */
+/* The call is over; what was sent stays sent, and the client can continue from there. */
 static void give_up(struct watcher *w, const struct err *err)
 {
     struct rpc_call *call = w->call;

@@ -69,7 +69,7 @@ static double median(double *x, int n)
     return x[n / 2];
 }
 
-/* `pairs` times a step with a checkpoint and one without. A write still going on is waited for
+/* `pairs` times a step with a checkpoint and one without. An unfinished write is waited for
  * outside the clock only at the end of a pair, so that it disturbs the step that follows it, as it
  * does in training. */
 static int measure(struct checkpoint *c, struct state *s, struct team *team, float *m,

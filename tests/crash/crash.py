@@ -69,7 +69,7 @@ def rows(output):
 
 def check_repeats(before, text):
     """`before` holds the rows of finished steps when the process died."""
-    resumed = re.search(r"going on from the checkpoint of step (\d+)", text)
+    resumed = re.search(r"continuing from the checkpoint of step (\d+)", text)
     repeated = len(before) - (int(resumed.group(1)) if resumed else 0)
     assert repeated <= 1, f"{repeated} finished steps are done again\n{text}"
 
@@ -136,7 +136,7 @@ def kill_something(process, draw):
 
 
 def end(process):
-    """Open MPI 4.1's mpirun may wait for ever for a rank that dies while it starts: dashd ends it then, as we do here."""
+    """Open MPI 4.1's mpirun may wait without end for a rank that dies while it starts: dashd ends it then, as we do here."""
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:

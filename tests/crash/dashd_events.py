@@ -4,7 +4,7 @@ usage: dashd_events.py SHIM [SENDS]
 
 The events are learned from one run of a short job: all that touch the disk, and SENDS of those that send (seeded; 0: all
 of them). dashd is killed before each in turn; another takes its place. A CreateJob that broke has made the job whole or
-not at all: asked again it makes it, or is told whose the output folder is.
+not at all: asked again it makes it, or names the owner of the output folder.
 """
 import collections
 import concurrent.futures

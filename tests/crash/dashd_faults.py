@@ -4,7 +4,7 @@ usage: dashd_faults.py SHIM [CLASS...]
 
 dashd must neither die by a signal nor hang. It refuses in words what it cannot do, and a refused change has not been made; or
 it tries again by itself. It may end in words while it starts. Whatever it said, the job can then be brought to the
-bytes of an undisturbed run, and what dashd tells of it is what the next dashd, which only has the disk, tells. Allocations are
+bytes of an undisturbed run, and dashd reports of it what the next dashd, which only has the disk, reports. Allocations are
 counted by call stack (see shim.c): the first of each is refused.
 
 The same for the process in which dashd checks a job ("dashd.check"): each one fails, so the job is refused in words or is not
@@ -47,12 +47,12 @@ class Refusals(list):
             try:
                 return call()
             except grpc.RpcError as e:
-                # A model that could not be read for lack of memory is told as a problem of the job.
+                # A model that could not be read for lack of memory is reported as a problem of the job.
                 told = e.code() in REFUSALS or "out of memory" in e.details()
                 assert told and e.details(), f"{e.code()} {e.details()}\n{service.log()}"
                 assert not service.has_ended(), f"status {service.process.returncode}\n{service.log()}"
                 self.append(e.details())
-        raise AssertionError(f"refused for ever: {self}")
+        raise AssertionError(f"still refused: {self}")
 
 
 def create(service, refused):
@@ -75,7 +75,7 @@ def follow(service, id, refused):
         assert end.state == pb.FAILED and end.reason, f"{end}\n{service.log()}"
         refused.append(end.reason)
         refused.ask(service, lambda: service.client.ResumeJob(id=id))
-    raise AssertionError(f"fails for ever: {refused}\n{service.log()}")
+    raise AssertionError(f"still fails: {refused}\n{service.log()}")
 
 
 def whole_job(service, what, job=None):
@@ -92,7 +92,7 @@ def whole_job(service, what, job=None):
 
 
 def check_disk(service, id, told, what):
-    """The next dashd tells the same."""
+    """The next dashd reports the same."""
     assert service.start(), service.log()
     found, seen = service.job(id), []
     service.watch(id, seen)
@@ -160,8 +160,8 @@ def main():
     if wrong:
         sys.exit("\n".join(wrong))
     for who, kind in sorted({task[:2] for task in tasks}):
-        told = sum(bool(said) for what, said, _ in results if what.startswith(f"{who}: {kind} "))
-        print(f"{who}: each of {calls[who, kind]} calls of {kind} failed once, {told} were told in words")
+        reported = sum(bool(said) for what, said, _ in results if what.startswith(f"{who}: {kind} "))
+        print(f"{who}: each of {calls[who, kind]} calls of {kind} failed once, {reported} were reported")
 
 
 if __name__ == "__main__":

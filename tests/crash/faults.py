@@ -3,7 +3,7 @@
 usage: faults.py PROGRAMS SHIM GOLDEN [CLASS...]
 
 Each time the job must end by itself, with a sentence in its log and in outcome.json unless it could do without, never by a
-signal; and a launch without the fault goes on from there to the bytes of an undisturbed run. Allocations are counted by
+signal; and a launch without the fault continues from there to the bytes of an undisturbed run. Allocations are counted by
 call stack (see shim.c): the first of each is refused.
 """
 import collections
@@ -54,7 +54,7 @@ def told(output, text):
 
 
 def launch(bench, output, **extra):
-    """Open MPI 4.1's mpirun now and then waits for ever after an abort (dashd ends it then). The words must be there all the same."""
+    """Open MPI 4.1's mpirun now and then waits without end after an abort (dashd ends it then). The words must be there all the same."""
     try:
         return bench.launch(output, HANG, **extra)
     except subprocess.TimeoutExpired as hang:

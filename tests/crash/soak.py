@@ -19,7 +19,7 @@ KINDS = 2  # dash.prelaunch_steps 1 and 2: each has its bytes
 SOAK_STEPS = 4
 WARM, MEASURED, WATCHERS = 20, 60, 3
 # A job that is done keeps its row, its last steps and its texts in memory, and SQLite their pages (up to 2 MiB): 6 KiB were
-# measured. The rest is for gRPC's arenas, which breathe.
+# measured. The rest is for gRPC's arenas, which grow and shrink.
 GROWTH_KIB = MEASURED * 8 + 512
 # dashd looks once a second for connections that gRPC has closed: it is at rest when nothing changes for three.
 REST_S = 3

@@ -2,7 +2,7 @@
 
 usage: stops.py PROGRAMS GOLDEN
 
-SIGTERM and SIGINT to a coordinator: it finishes its step, leaves a checkpoint and exits with 3; the next launch goes on to the bytes of
+SIGTERM and SIGINT to a coordinator: it finishes its step, leaves a checkpoint and exits with 3; the next launch continues to the bytes of
 an undisturbed run. A gradient that is zero for a whole module or not finite stops the job with the module's name, and
 the last good checkpoint stays.
 """
@@ -35,7 +35,7 @@ training: {batch_size: 8, steps: 300}
 def wait_for(what, condition):
     end = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < end, f"in vain: {what}"
+        assert time.monotonic() < end, f"not in time: {what}"
         time.sleep(0.005)
 
 

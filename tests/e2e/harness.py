@@ -69,7 +69,7 @@ class Client:
     """What a program in another language sees: the methods by name, nothing else of ours."""
 
     def __init__(self, address):
-        # gRPC's Python shares connections of one address, and their back-off, unless told not to
+        # gRPC's Python shares connections of one address, and their back-off, unless asked not to
         self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def __getattr__(self, name):

@@ -19,7 +19,7 @@ class Restarts(World):
         daemon, client, job = self.running_job()
         daemon.stop(signal.SIGKILL)
         self.write("hold", "4")
-        wait_for(lambda: self.read("out/checkpoint/step") == "4", "the job goes on")
+        wait_for(lambda: self.read("out/checkpoint/step") == "4", "the job continues")
         client = self.dashd(env=self.env).client()
         self.wait_step(client, job.id, 4)
         self.assertEqual(self.get(client, job.id).state, pb.RUNNING)

@@ -70,7 +70,7 @@ static void a_refusal_names_the_state_and_the_wish(void **state)
     assert_int_equal(next, RUN_RUNNING); /* outputs are set only on success */
 }
 
-/* A restart tells an end again: it must be the same end. */
+/* A restart reports an end again: it must be the same end. */
 static void an_end_told_twice_is_one_end(void **state)
 {
     static const enum run_event ends[] = {RUN_ADAPTER_WRITTEN, RUN_STOPPED, RUN_BROKE};

@@ -1,4 +1,4 @@
-"""The installed tree: programs that find one another, pages that tell of all options, units, module file, Spack recipe.
+"""The installed tree: programs that find one another, pages that list all options, units, module file, Spack recipe.
 
 The build is installed once, into a folder with blanks and a per cent sign in its name. CMake says where things are:
 DASH_BUILD, DASH_SOURCE, DASH_CMAKE, DASH_VERSION. A tool that is not there is a skipped test.
@@ -134,7 +134,7 @@ def options_in(text):
 
 
 def split(text, indent):
-    """{heading: text below it}, of the headings with so many blanks before them."""
+    """{heading: text below it}, of the headings with that many blanks before them."""
     parts = re.split(rf"^ {{{indent}}}(\S.*)$", text, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
@@ -301,7 +301,7 @@ class Module(unittest.TestCase):
 
 
 class Recipe(unittest.TestCase):
-    """Spack's recipe, against a Spack that only writes down what it is told."""
+    """Spack's recipe, against a Spack that only writes down its calls."""
 
     names = {"grpc": "grpc", "libuv": "libuv", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
              "jansson": "jansson", "yaml-0.1": "libyaml", "libpcre2-8": "pcre2", "libxxhash": "xxhash", "cmocka": "cmocka"}

@@ -33,7 +33,7 @@ def skip_unless_possible():
 
 
 def wait_for(condition, what, deadline=DEADLINE):
-    """Waits until condition() is true, and returns what it returned. `what` may be a function, asked when it was in vain."""
+    """Waits until condition() is true, and returns what it returned. `what` may be a function, called when the time is over."""
     end = time.monotonic() + deadline
     while True:
         value = condition()

@@ -36,7 +36,7 @@ class Doctor(unittest.TestCase):
                                 env={**CLUSTER.env, **env})
 
     def end_of(self, process):
-        """What it said. One that does not end is told to, so that it cancels its job."""
+        """What it said. One that does not end is interrupted, so that it cancels its job."""
         try:
             return process.communicate(timeout=DEADLINE)
         except subprocess.TimeoutExpired:

@@ -1,5 +1,5 @@
 """Jobs on a four-node Slurm: however they are disturbed, their adapters are the bits of an undisturbed local run, and
-`show` tells the truth.
+`show` is right.
 
 All jobs here do the same sums: the tiny golden model with a batch that makes a step last a quarter of a second. The one
 that meets its time limit twice has as many steps as this machine needs time for; it is looked at last.
@@ -149,7 +149,7 @@ class Jobs(OnSlurm):
         CLUSTER.run("scontrol", "requeue", self.slurm_job(id))
         self.notice(id, "Slurm queued the job again: somebody requeued it")
         job = self.succeeds(id)
-        self.assertIn("going on from the checkpoint", self.read("out/logs/job.log"))
+        self.assertIn("continuing from the checkpoint", self.read("out/logs/job.log"))
         self.assertEqual(job.restarts, 0)
 
     def test_cancelled_behind_its_back_it_says_so_and_can_be_resumed(self):
@@ -318,7 +318,7 @@ class WithoutDaemon(World):
 
 class TimeLimit(OnSlurm):
     def in_its_grace(self, id):
-        """Warned of its limit, with a worker that does not go on. Returns the worker and its number in Slurm."""
+        """Warned of its limit, with a worker that does not continue. Returns the worker and its number in Slurm."""
         self.wait_step(self.client, id, 3)
         worker = next(pid for pid in self.job_processes() if program_of(pid) == "dash-worker")
         os.kill(worker, signal.SIGSTOP)

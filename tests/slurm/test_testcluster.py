@@ -121,7 +121,7 @@ class Disturbances(WithCluster):
         self.assertIn("testcluster stop", again.stderr)
         self.assertEqual(re.sub(", .*", "", self.cluster.status()), re.sub(", .*", "", before))
         self.write("go", "")
-        wait_for(lambda: self.lines("out")[-1] == "ended", "the job goes on")
+        wait_for(lambda: self.lines("out")[-1] == "ended", "the job continues")
         self.cluster.wait_idle()
 
     def test_a_job_leaves_a_node_that_dies_and_the_node_comes_back(self):

@@ -138,7 +138,7 @@ static void two_are_kept(void **state)
 }
 
 /* Changes one byte of the newest file, wherever it is; the one before must be used and the damage
- * told. */
+ * reported. */
 static void any_damaged_byte_falls_back_to_the_one_before(void **state)
 {
     struct world w;

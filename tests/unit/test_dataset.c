@@ -1,5 +1,5 @@
 /* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong
- * with a file is told by line. */
+ * with a file is reported by line. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/text/dataset.h"
 #include "core/text/template.h"

@@ -193,9 +193,9 @@ static void settings_that_change_the_computation_are_refused_by_name(void **stat
 static void impossible_sizes_are_refused(void **state)
 {
     (void)state;
-    refused_with("{\"num_hidden_layers\": 0}", "num_hidden_layers must be a whole number");
-    refused_with("{\"num_hidden_layers\": 1e9}", "num_hidden_layers must be a whole number");
-    refused_with("{\"hidden_size\": \"64\"}", "hidden_size must be a whole number");
+    refused_with("{\"num_hidden_layers\": 0}", "num_hidden_layers must be an integer");
+    refused_with("{\"num_hidden_layers\": 1e9}", "num_hidden_layers must be an integer");
+    refused_with("{\"hidden_size\": \"64\"}", "hidden_size must be an integer");
     refused_with("{\"num_key_value_heads\": 3}", "cannot share 3 key-value heads");
     refused_with("{\"head_dim\": 15}", "odd");
     refused_with("{\"head_dim\": null, \"num_attention_heads\": 6}", "no multiple of the 6 heads");

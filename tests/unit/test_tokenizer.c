@@ -473,7 +473,7 @@ static void whole_piece_is_not_taken_apart_where_merges_are_ignored(void **state
     remove_folder(folder);
     t = open_gguf(&image);
     ENCODES_AS(t, "12212", 273, '2', 273); /* three digits a piece */
-    assert_true(tokenizer_adds_bos(t));    /* llama-bpe does unless told otherwise */
+    assert_true(tokenizer_adds_bos(t));    /* llama-bpe does by default */
     tokenizer_free(t);
     buf_free(&image);
 }
@@ -579,7 +579,7 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
                  ERR_UNSUPPORTED, "the added token '<m>' is lstrip");
 }
 
-/* Patterns with which a file once crashed its reader, or kept it busy for ever. */
+/* Patterns with which a file once crashed its reader, or kept it busy without end. */
 static void hostile_patterns_are_refused_by_name(void **state)
 {
     static const char *const patterns[][2] = {

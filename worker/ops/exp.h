@@ -10,7 +10,7 @@
 
 static inline float exp_f32(float x)
 {
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     float n, r, p;
     int32_t bits;
 

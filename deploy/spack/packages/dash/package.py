@@ -50,7 +50,7 @@ class Dash(CMakePackage):
     depends_on("xxhash@0.8:")
     depends_on("cmocka@1.1:", when="+tests", type=("build", "link"))
 
-    conflicts("%gcc@:10", msg="dash wants a compiler that knows -march=x86-64-v3")
+    conflicts("%gcc@:10", msg="dash needs a compiler that knows -march=x86-64-v3")
 
     def march(self):
         march = self.spec.variants["march"].value
