@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Once for a trouble, however often it is met: retries are many. */
+/* Logs an error once, however often it is met: retries are many. */
 void runs_log_once(struct run *run, const char *what, const struct err *err)
 {
     struct runs *r = run->runs;
@@ -40,7 +40,7 @@ void runs_end(struct run *run, enum run_event event, char *reason)
     runs_commit_end(run);
 }
 
-/* Signals that tell of somebody else's will, not of an error of the program's. */
+/* Signals that others send, not those of an error in the program. */
 static bool is_from_outside(int signal)
 {
     return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
@@ -76,14 +76,22 @@ static char *explain_dead_rank(const struct run *run, bool *ret_from_outside)
     return words;
 }
 
+/* mpirun's status is that of a shell: 128 + the signal that ended a rank. 0: none did. */
+static int signal_of_rank(const struct launch_end *end)
+{
+    return end->status > 128 && end->status < 128 + NSIG ? end->status - 128 : 0;
+}
+
+/* mpirun names a rank that died, but its words can be lost with it. */
 static char *explain_death(const struct run *run, const struct launch_end *end,
                            bool *ret_from_outside)
 {
     char *words = explain_dead_rank(run, ret_from_outside), *line, how[100];
+    int of_rank = signal_of_rank(end);
 
     if (words)
         return words;
-    *ret_from_outside = end->known && is_from_outside(end->signal);
+    *ret_from_outside = end->known && is_from_outside(end->signal ? end->signal : of_rank);
     line = *ret_from_outside ? NULL : outcome_telling_line(run->row.output, run->row.log_offset);
     if (end->hung)
         snprintf(how, sizeof(how), "mpirun was left without ranks");
@@ -92,6 +100,9 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
     else if (end->signal)
         snprintf(how, sizeof(how), "mpirun was ended by signal %d (%s)", end->signal,
                  strsignal(end->signal));
+    else if (of_rank)
+        snprintf(how, sizeof(how), "a process of the job was ended by signal %d (%s)", of_rank,
+                 strsignal(of_rank));
     else
         snprintf(how, sizeof(how), "mpirun ended with status %d and no adapter was reported",
                  end->status);
@@ -135,12 +146,12 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
     int rc;
 
     if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
-        return 0; /* told again: it is known */
+        return 0; /* sent again: it is known */
     rc = runs_flush(run, err);
     if (rc < 0)
         return rc;
     if ((is_unasked(run, event) || event == RUN_RANK_DIED) && run->launch) {
-        if (!run->row.slurm) /* there the batch script goes on with it */
+        if (!run->row.slurm) /* there the batch script continues it */
             runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
         return 0;
     }
