@@ -2,7 +2,7 @@
  * they fail.
  *
  * A command is a function that parses its own arguments (argp, with client_argp as a child) and
- * returns an exit status: 0, 1 (it failed, or the job did), 2 (it was called wrongly). Results go
+ * returns an exit status: 0, 1 (it failed, or the job did), 2 (usage error). Results go
  * to stdout, all other words to stderr.
  */
 #pragma once

@@ -12,8 +12,7 @@ struct follow {
     const char *id;
     int from_step;  /* 0 and 1: the first */
     bool reconnect; /* else a dashd that goes away is an error */
-    int interrupts; /* return after that many (interrupt.h), counted from the start of the program
-                     */
+    int interrupts; /* return after that many (interrupt.h), since the start of the program */
 };
 
 enum follow_end { FOLLOW_FINAL, FOLLOW_INTERRUPTED, FOLLOW_FAILED };

@@ -63,7 +63,7 @@ static void print_help(FILE *to)
                 commands[i].summary);
     fprintf(to,
             "\nSee `dashctl help COMMAND` for more. Every command takes --server ADDRESS (or "
-            "$DASH_SERVER) and\n--output json. Exit status: 0 done, 1 failed, 2 called wrongly.\n");
+            "$DASH_SERVER) and\n--output json. Exit status: 0 done, 1 failed, 2 usage error.\n");
 }
 
 static int unknown_command(const char *name)

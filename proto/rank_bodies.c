@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = 4096, LORA_RANK_MAX = 4096 };
+enum { THREADS_MAX = 4096 };
 
 static int wrong(struct err *err, const char *what)
 {

@@ -8,6 +8,11 @@ double job_scale(const struct job_lora *lora)
     return lora->alpha / (lora->scaling == SCALING_RSLORA ? sqrt(lora->rank) : lora->rank);
 }
 
+int job_workers(const struct job_parallel *parallel)
+{
+    return parallel->stages * parallel->replicas;
+}
+
 void job_resolve_steps(struct job *job, long rows)
 {
     double steps;

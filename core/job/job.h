@@ -93,9 +93,13 @@ struct job {
 };
 
 enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
+enum { LORA_RANK_MAX = 4096 };   /* of r, and of k */
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
 double job_scale(const struct job_lora *lora);
+
+/* stages * replicas; 0: one of them is auto. */
+int job_workers(const struct job_parallel *parallel);
 
 /* steps = ceil(epochs * rows / batch_size) where the job gave epochs, at least 1. */
 void job_resolve_steps(struct job *job, long rows);

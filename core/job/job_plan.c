@@ -108,13 +108,8 @@ static int plan_shape(const struct job *job, const struct model_config *c,
                       const struct trainable *t, double tokens_per_row, double trained,
                       struct job_plan *plan, struct err *err)
 {
-    const struct job_training *training = &job->training;
-    struct parallel_shape_limits limits = {.micro_batches = parallel_shape_micro_batches(
-                                               (long)(tokens_per_row * training->batch_size),
-                                               training->micro_batch_tokens, training->batch_size),
-                                           .micro_batch_tokens = training->micro_batch_tokens,
-                                           .trained = trained,
-                                           .worker_bytes = job_slurm_memory(&job->slurm)};
+    struct parallel_shape_limits limits = parallel_shape_limits(
+        &job->training, tokens_per_row, trained, job_slurm_memory(&job->slurm));
     struct job_parallel shaped = job->parallel;
     int *first, rc = choose_shape(&shaped, &job->slurm, c, t, &limits, err);
 

@@ -25,11 +25,6 @@ static bool parse_nodes(const char *text, int *ret_least, int *ret_most)
     return true;
 }
 
-int job_workers(const struct job_parallel *parallel)
-{
-    return parallel->stages * parallel->replicas;
-}
-
 static int nodes_needed(const struct job_slurm *slurm, int workers)
 {
     return workers ? (workers + slurm->workers_per_node - 1) / slurm->workers_per_node : 1;

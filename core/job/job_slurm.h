@@ -14,8 +14,6 @@
 /* Adds what is wrong with the slurm section of a job whose launcher is slurm. */
 void job_slurm_check(const struct job *job, struct problems *problems);
 
-/* stages * replicas; 0: one of them is auto. */
-int job_workers(const struct job_parallel *parallel);
 /* The nodes to ask for, for that many workers (0: auto): least and most differ where slurm.nodes is
  * a range. */
 void job_slurm_nodes(const struct job_slurm *slurm, int workers, int *ret_least, int *ret_most);

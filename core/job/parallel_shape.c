@@ -31,6 +31,20 @@ int parallel_shape_micro_batches(long tokens, int target, int n_rows)
     return n;
 }
 
+struct parallel_shape_limits parallel_shape_limits(const struct job_training *training,
+                                                   double tokens_per_row, double trained,
+                                                   double worker_bytes)
+{
+    long tokens = (long)(tokens_per_row * training->batch_size);
+
+    return (struct parallel_shape_limits){
+        .micro_batches = parallel_shape_micro_batches(tokens, training->micro_batch_tokens,
+                                                      training->batch_size),
+        .micro_batch_tokens = training->micro_batch_tokens,
+        .trained = trained,
+        .worker_bytes = worker_bytes};
+}
+
 static double dearest_stage(const struct model_config *c, const struct trainable *t,
                             const struct parallel_shape_limits *limits, int stages, int *first)
 {

@@ -23,6 +23,9 @@ struct parallel_shape_limits {
     double trained;      /* trained positions / all positions of the data */
     double worker_bytes; /* memory that each worker may take; 0: not known */
 };
+struct parallel_shape_limits parallel_shape_limits(const struct job_training *training,
+                                                   double tokens_per_row, double trained,
+                                                   double worker_bytes);
 
 /* What a stage that holds `layers` layers takes: weights, and activations with gradients. ends: it
  * holds the embedding or the head. */

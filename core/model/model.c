@@ -33,7 +33,7 @@ struct model {
     const struct tensor *embedding, *head, *final_norm;
 };
 
-/* Problems of one kind: the first NAMED_MAX become problems, the rest is counted. */
+/* Faults of one kind: the first NAMED_MAX become problems, the rest is counted. */
 struct tally {
     struct problems *problems;
     const char *what; /* "missing tensors" */

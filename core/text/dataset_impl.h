@@ -46,6 +46,6 @@ void dataset_count_the_rest(struct loader *l);
 /* "a text", "a list" and so on. */
 const char *dataset_type_name(const json_t *value);
 
-/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: reported
- * what is wrong; or a negative code. The first row decides format and template. */
+/* Puts the ids and labels of a row (a JSON object) in l->row, uncut. 1: a good row; 0: a bad one,
+ * which was reported; or a negative code. The first row decides format and template. */
 int dataset_read_row(struct loader *l, const json_t *row, int line);

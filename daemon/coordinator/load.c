@@ -4,7 +4,6 @@
 #include "core/slurm/environment.h"
 #include "core/job/job_read.h"
 #include "core/file.h"
-#include "core/job/job_slurm.h"
 #include "core/job/parallel_shape.h"
 #include "core/text/tokenizer.h"
 #include <stdlib.h>
@@ -143,25 +142,22 @@ static double worker_bytes(const struct job_slurm *slurm)
 
 int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
 {
-    const struct job_training *training = &l->job->training;
+    const struct job_parallel *parallel = &l->job->parallel;
+    struct parallel_shape_limits limits;
     double tokens = 0;
-    struct parallel_shape_limits limits = {.micro_batch_tokens = training->micro_batch_tokens,
-                                           .trained = loaded_trained_fraction(l),
-                                           .worker_bytes = worker_bytes(&l->job->slurm)};
     long i;
     int rc;
 
-    if (l->job->parallel.stages && l->job->parallel.replicas)
-        return job_workers(&l->job->parallel) == workers
+    if (parallel->stages && parallel->replicas)
+        return job_workers(parallel) == workers
                    ? 0
                    : err_set(err, ERR_INVALID,
                              "the job needs %d workers (stages x replicas) but %d were started",
-                             job_workers(&l->job->parallel), workers);
+                             job_workers(parallel), workers);
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;
-    limits.micro_batches =
-        parallel_shape_micro_batches((long)(tokens / (double)l->train.n * training->batch_size),
-                                     training->micro_batch_tokens, training->batch_size);
+    limits = parallel_shape_limits(&l->job->training, tokens / (double)l->train.n,
+                                   loaded_trained_fraction(l), worker_bytes(&l->job->slurm));
     do
         rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout, &limits,
                                    workers, err);

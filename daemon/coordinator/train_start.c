@@ -1,7 +1,6 @@
 /* daemon/coordinator/train_start.c - what happens before the first step; see train.h. */
 #include "core/clock.h"
 #include "core/file.h"
-#include "core/job/job_slurm.h"
 #include "core/log.h"
 #include "daemon/coordinator/train_impl.h"
 #include <stdio.h>

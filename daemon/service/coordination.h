@@ -4,8 +4,8 @@
  *   -> Hello{token}   <- Welcome{last_step}   -> Step, PhaseChange, Notice ...   <- Stop
  *   -> Ended          <- Goodbye, once the end is committed
  *
- * A stream that breaks ends nothing: the coordinator dials again. A report that cannot be kept ends
- * the stream, for the same reason.
+ * A stream that breaks ends nothing: the coordinator dials again. A report that cannot be saved
+ * ends the stream, for the same reason.
  */
 #pragma once
 #include "daemon/service/rpc.h"

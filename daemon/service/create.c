@@ -3,7 +3,6 @@
 #include "daemon/service/create.h"
 #include "core/job/job_read.h"
 #include "core/job/job.h"
-#include "core/job/job_slurm.h"
 #include "daemon/service/check.h"
 #include "daemon/service/message.h"
 #include "proto/dash.pb-c.h"

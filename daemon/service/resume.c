@@ -3,7 +3,6 @@
 #include "daemon/service/resume.h"
 #include "core/job/job_read.h"
 #include "core/job/job.h"
-#include "core/job/job_slurm.h"
 #include "daemon/service/check.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"

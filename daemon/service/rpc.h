@@ -73,8 +73,8 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
  * given), else 0. */
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
-/* The call has proved whose it is: neither it nor its connection is ended to make
- * room, or for lateness. */
+/* The call has proved whose it is: neither it nor its connection is ended to make room, or for
+ * lateness. */
 void rpc_prove(struct rpc_call *call);
 bool rpc_is_started(const struct rpc_server *s); /* NULL: no */
 /* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */

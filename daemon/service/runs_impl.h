@@ -21,8 +21,8 @@ int runs_transit(struct run *run, struct run_row *next, enum run_event event, co
 int runs_save(struct run *run, struct run_row *next, struct err *err);
 /* Commits the run's pending steps. */
 int runs_flush(struct run *run, struct err *err);
-/* Commits the steps of a launch that is over which were not reported: its folder has them. Fails
- * only when they cannot be kept. */
+/* After a launch: commits the steps that were not reported; its folder has them. Fails only if the
+ * store cannot save them. */
 int runs_catch_up(struct run *run, struct err *err);
 /* The room for them, when no more can come: there are many jobs, and few that run. */
 void runs_free_pending(struct run *run);
@@ -58,8 +58,8 @@ char *runs_explain_stop(const struct run *run);
 /* The launch has died: the job continues, or fails for good. Takes over reason, which may be NULL.
  */
 void runs_end_by_death(struct run *run, char *reason, bool from_outside);
-/* What every end of a launch begins with; true where the run has ended before and is over
- * now. */
+/* What every end of a launch begins with; true if the run has ended before and is now
+ * over. */
 bool runs_launch_is_over(struct run *run);
 /* A launch_end_fn; arg is the run. */
 void runs_on_launch_end(void *arg, const struct launch_end *end);

@@ -78,7 +78,8 @@ void runs_drop_report(struct run *run, const char *why)
     rpc_finish(report, RPC_UNAVAILABLE, why);
 }
 
-/* Drops a stream whose reports cannot be kept: its coordinator dials again and sends them again. */
+/* Drops a stream whose reports cannot be saved: its coordinator dials again and sends them again.
+ */
 static void refuse_report(struct run *run, const struct err *err)
 {
     log_error("job %ld: its steps cannot be kept: %s", run->row.id, err->text);

@@ -417,8 +417,7 @@ int slurm_submit(struct slurm *s, const struct slurm_spec *spec, const char *scr
         remove_job(j);
         return err_nomem(err, strlen(script));
     }
-    uv_timer_start(s->send, on_send_timer, 0,
-                   0); /* not within this call: an end is reported later */
+    uv_timer_start(s->send, on_send_timer, 0, 0); /* an end is not reported within this call */
     *ret_launch = &j->base;
     return 0;
 }

@@ -38,6 +38,13 @@ def count_calls(service):
     return calls
 
 
+def check_refusal(service, e):
+    # A model that could not be read for lack of memory is reported as a problem of the job.
+    told = e.code() in REFUSALS or "out of memory" in e.details()
+    assert told and e.details(), f"{e.code()} {e.details()}\n{service.log()}"
+    assert not service.has_ended(), f"status {service.process.returncode}\n{service.log()}"
+
+
 class Refusals(list):
     """What dashd has refused, in its words."""
 
@@ -47,10 +54,7 @@ class Refusals(list):
             try:
                 return call()
             except grpc.RpcError as e:
-                # A model that could not be read for lack of memory is reported as a problem of the job.
-                told = e.code() in REFUSALS or "out of memory" in e.details()
-                assert told and e.details(), f"{e.code()} {e.details()}\n{service.log()}"
-                assert not service.has_ended(), f"status {service.process.returncode}\n{service.log()}"
+                check_refusal(service, e)
                 self.append(e.details())
         raise AssertionError(f"still refused: {self}")
 
@@ -107,8 +111,7 @@ def create_under_fault(service):
     try:
         return [], service.create()
     except grpc.RpcError as e:
-        told = e.code() in REFUSALS or "out of memory" in e.details()
-        assert told and e.details(), f"{e.code()} {e.details()}\n{service.log()}"
+        check_refusal(service, e)
         assert not service.jobs() and not os.path.exists(service.path("out")), "refused and yet made"
         assert service.stop() == 0, service.log()
         assert service.start(), service.log()

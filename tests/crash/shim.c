@@ -48,18 +48,15 @@ static _Thread_local bool inside; /* the shim's own calls are not events */
 
 static void name_process(const char *first_argument)
 {
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
     bool is_check = first_argument && strcmp(first_argument, "--check") == 0;
+    const char *part = is_check ? "check" : getenv("OMPI_COMM_WORLD_RANK");
     char path[256];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     const char *base;
 
     path[n > 0 ? n : 0] = '\0';
     base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    snprintf(shim.who, sizeof(shim.who), "%.40s%s%s", base, rank || is_check ? "." : "",
-             is_check ? "check"
-             : rank   ? rank
-                      : "");
+    snprintf(shim.who, sizeof(shim.who), "%.40s%s%s", base, part ? "." : "", part ? part : "");
 }
 
 /* "<who>:rest" -> rest, or NULL where it is not for this process. */

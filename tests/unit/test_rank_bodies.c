@@ -93,7 +93,11 @@ static void setup_is_checked(void **state)
     assert_refused(rank_setup_read(&empty, RANK, COUNT, &got, &path, &cache, &err), "cut off");
     assert_refused(read_setup(&right, "/m0/", 4), "lengths");
     assert_refused(read_setup(&right, "/m0/cc", 6), "lengths");
-    assert_refused(read_setup(&right, "/\00/c", 5), "NUL");
+    assert_refused(read_setup(&right,
+                              "/\0"
+                              "0/c",
+                              5),
+                   "NUL");
     assert_refused(read_setup(&right, "/m0\0c", 5), "NUL");
     SETUP((s.path_len = 0, s.cache_len = 5), "without a model");
     SETUP(s.path_len = UINT32_MAX, "lengths");
