@@ -1,6 +1,7 @@
 /* client/client.c - see client.h. */
 #include "client/client.h"
 #include "client/printable.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,7 @@ enum { OPTION_SERVER = 1000, OPTION_OUTPUT };
 static const struct argp_option common_options[] = {
     {"server", OPTION_SERVER, "ADDRESS", 0,
      "The dashd to talk to: unix:/path or host:port (default: $DASH_SERVER, or that of dashd's "
-     "default "
-     "state folder)",
+     "default state folder)",
      -2},
     {"output", OPTION_OUTPUT, "FORMAT", 0, "text (default) or json", -2},
     {0},
@@ -108,42 +108,51 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
                                         : client_fail(&err);
 }
 
-struct one_argument {
-    struct client *client;
-    const char *what, *argument;
-};
-
-static error_t parse_argument(int key, char *arg, struct argp_state *state)
+static error_t parse_job(int key, char *arg, struct argp_state *state)
 {
-    struct one_argument *one = state->input;
+    struct job_argument *job = state->input;
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = one->client;
+        state->child_inputs[0] = job->client;
         return 0;
     case ARGP_KEY_ARG:
-        if (one->argument)
-            argp_error(state, "one %s at a time: what is '%s'?", one->what, arg);
-        one->argument = arg;
+        if (job->id)
+            argp_error(state, "one job at a time: what is '%s'?", arg);
+        job->id = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!one->argument)
-            argp_error(state, "%s is missing", one->what);
+        if (!job->id)
+            argp_error(state, "the ID of a job is missing: `dashctl list` shows them");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-int client_parse_one(struct client *c, int argc, char **argv, const char *what, const char *doc,
-                     const char **ret_argument)
-{
-    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
-    const struct argp parser = {
-        .parser = parse_argument, .args_doc = what, .doc = doc, .children = children};
-    struct one_argument one = {.client = c, .what = what};
+static const struct argp_child client_child[] = {{&client_argp, 0, NULL, 0}, {0}};
+const struct argp job_argument_argp = {.parser = parse_job, .children = client_child};
 
-    argp_parse(&parser, argc, argv, 0, NULL, &one);
-    *ret_argument = one.argument;
-    return 0;
+char *client_parse_job(struct client *c, int argc, char **argv, const char *doc)
+{
+    const struct argp_child children[] = {{&job_argument_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {.args_doc = "ID", .doc = doc, .children = children};
+    struct job_argument job = {.client = c};
+
+    argp_parse(&parser, argc, argv, 0, NULL, &job);
+    return job.id;
+}
+
+long client_parse_integer(struct argp_state *state, const char *option, const char *arg, long least,
+                          long most)
+{
+    char *end;
+    long n;
+
+    errno = 0;
+    n = strtol(arg, &end, 10);
+    if (errno || end == arg || *end || n < least || n > most)
+        argp_error(state, "%s must be an integer from %ld to %ld, not '%s'", option, least, most,
+                   arg);
+    return n;
 }

@@ -42,9 +42,17 @@ int client_fail_problems(const struct problems *problems, const struct err *err)
 /* A dashd was named, or answers at the default address. */
 bool client_has_dashd(const struct client *c);
 
-/* argp_parse() of a command that takes exactly one argument, such as ID. */
-int client_parse_one(struct client *c, int argc, char **argv, const char *what, const char *doc,
-                     const char **ret_argument);
+/* ID, --server and --output, for commands about one job. Its input is a struct job_argument. */
+struct job_argument {
+    struct client *client; /* set before parsing */
+    char *id;
+};
+extern const struct argp job_argument_argp;
+/* argp_parse() of a command that takes these alone: its ID. */
+char *client_parse_job(struct client *c, int argc, char **argv, const char *doc);
+/* Ends dashctl with a usage error if arg is not an integer of [least, most]. */
+long client_parse_integer(struct argp_state *state, const char *option, const char *arg, long least,
+                          long most);
 
 /* The commands. argv[0] is "dashctl <command>". */
 int cmd_run(struct client *c, int argc, char **argv);

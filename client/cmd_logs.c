@@ -11,8 +11,7 @@
 enum { POLL_MS = 300 };
 
 struct logs_options {
-    struct client *client;
-    const char *id;
+    struct job_argument job;
     uint32_t max_bytes;
     bool follow;
 };
@@ -26,30 +25,16 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct logs_options *o = state->input;
-    char *end;
-    long n;
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = o->client;
+        state->child_inputs[0] = &o->job;
         return 0;
     case 'f':
         o->follow = true;
         return 0;
     case 'b':
-        n = strtol(arg, &end, 10);
-        if (end == arg || *end || n < 1 || n > 4194304)
-            argp_error(state, "--bytes must be a number from 1 to 4194304, not '%s'", arg);
-        o->max_bytes = (uint32_t)n;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (o->id)
-            argp_error(state, "one job at a time: what is '%s'?", arg);
-        o->id = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!o->id)
-            argp_error(state, "which job? `dashctl list` shows those there are");
+        o->max_bytes = (uint32_t)client_parse_integer(state, "--bytes", arg, 1, 4194304);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -63,10 +48,10 @@ static int print_more(const struct logs_options *o, uint64_t *offset, bool *ret_
     Dash__V1__GetLogsResponse *response = NULL;
     int status;
 
-    request.id = (char *)o->id;
+    request.id = o->job.id;
     request.max_bytes = o->max_bytes;
     request.from_offset = *offset;
-    status = client_call(o->client, "GetLogs", &request.base,
+    status = client_call(o->job.client, "GetLogs", &request.base,
                          &dash__v1__get_logs_response__descriptor, CALL_TIMEOUT_MS, &response);
     if (status != 0)
         return status;
@@ -84,8 +69,8 @@ static int has_ended(const struct logs_options *o, bool *ret_ended)
     Dash__V1__GetJobResponse *response = NULL;
     int status;
 
-    request.id = (char *)o->id;
-    status = client_call(o->client, "GetJob", &request.base,
+    request.id = o->job.id;
+    status = client_call(o->job.client, "GetJob", &request.base,
                          &dash__v1__get_job_response__descriptor, CALL_TIMEOUT_MS, &response);
     if (status != 0)
         return status;
@@ -113,13 +98,13 @@ static int follow(const struct logs_options *o, uint64_t offset)
 
 int cmd_logs(struct client *c, int argc, char **argv)
 {
-    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
+    const struct argp_child children[] = {{&job_argument_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {.options = options,
                                 .parser = parse,
                                 .args_doc = "ID",
                                 .doc = "Prints the end of a job's log.",
                                 .children = children};
-    struct logs_options o = {.client = c};
+    struct logs_options o = {.job.client = c};
     uint64_t offset = 0;
     bool some;
     int status;

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 struct resume {
-    struct client *client;
-    const char *id;
+    struct job_argument job;
     struct sets sets;
 };
 
@@ -20,26 +19,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = r->client;
+        state->child_inputs[0] = &r->job;
         return 0;
     case OPTION_SET:
         sets_add(&r->sets, arg, state);
-        return 0;
-    case ARGP_KEY_ARG:
-        if (r->id)
-            argp_error(state, "one job at a time: what is '%s'?", arg);
-        r->id = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!r->id)
-            argp_error(state, "which job? `dashctl list` shows them");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static void tell(const struct client *c, const Dash__V1__Job *job)
+static void print_result(const struct client *c, const Dash__V1__Job *job)
 {
     if (c->json)
         json_print(&job->base, true);
@@ -50,7 +40,7 @@ static void tell(const struct client *c, const Dash__V1__Job *job)
 
 int cmd_resume(struct client *c, int argc, char **argv)
 {
-    const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {0}};
+    const struct argp_child children[] = {{&job_argument_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {
         .options = options,
         .parser = parse,
@@ -61,11 +51,11 @@ int cmd_resume(struct client *c, int argc, char **argv)
         .children = children};
     Dash__V1__ResumeJobRequest request = DASH__V1__RESUME_JOB_REQUEST__INIT;
     Dash__V1__ResumeJobResponse *response = NULL;
-    struct resume r = {.client = c};
+    struct resume r = {.job.client = c};
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &r);
-    request.id = (char *)r.id;
+    request.id = r.job.id;
     request.overrides = r.sets.items;
     request.n_overrides = (size_t)r.sets.n;
     status = client_call(c, "ResumeJob", &request.base, &dash__v1__resume_job_response__descriptor,
@@ -73,7 +63,7 @@ int cmd_resume(struct client *c, int argc, char **argv)
     free(r.sets.items);
     if (status != 0)
         return status;
-    tell(c, response->job);
+    print_result(c, response->job);
     dash__v1__resume_job_response__free_unpacked(response, NULL);
     return EXIT_OK;
 }

@@ -87,14 +87,11 @@ int cmd_show(struct client *c, int argc, char **argv)
 {
     Dash__V1__GetJobRequest request = DASH__V1__GET_JOB_REQUEST__INIT;
     Dash__V1__GetJobResponse *response = NULL;
-    const char *id = NULL;
     int status;
 
-    client_parse_one(
-        c, argc, argv, "ID",
-        "Shows a job: state and reason, progress, notes, and the end of its log if it failed.",
-        &id);
-    request.id = (char *)id;
+    request.id = client_parse_job(
+        c, argc, argv,
+        "Shows a job: state and reason, progress, notes, and the end of its log if it failed.");
     status = client_call(c, "GetJob", &request.base, &dash__v1__get_job_response__descriptor,
                          CALL_TIMEOUT_MS, &response);
     if (status != 0)

@@ -31,8 +31,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void tell(const struct client *c, const struct submit *s,
-                 const Dash__V1__CreateJobResponse *r)
+static void print_result(const struct client *c, const struct submit *s,
+                         const Dash__V1__CreateJobResponse *r)
 {
     const Dash__V1__Job *job = r->job;
     size_t i;
@@ -71,7 +71,7 @@ int cmd_submit(struct client *c, int argc, char **argv)
     job_file_free(&s.file);
     if (status != 0)
         return status;
-    tell(c, &s, response);
+    print_result(c, &s, response);
     if (s.watch)
         status = follow_to_end(c, response->job->id, 1);
     dash__v1__create_job_response__free_unpacked(response, NULL);

@@ -43,7 +43,7 @@ int channel_open(const char *address, struct channel **ret_channel, struct err *
 
     if (strncmp(address, "unix:", 5) != 0 && !strrchr(address, ':'))
         return err_set(err, ERR_INVALID,
-                       "'%s' is no address: write unix:/path/to/socket or host:port", address);
+                       "'%s' is not an address: write unix:/path/to/socket or host:port", address);
     c = calloc(1, sizeof(*c));
     if (!c)
         return err_nomem(err, sizeof(*c));
@@ -53,7 +53,7 @@ int channel_open(const char *address, struct channel **ret_channel, struct err *
     c->channel = create(address);
     if (!c->address || !c->channel) {
         channel_close(c);
-        return err_set(err, ERR_INTERNAL, "no channel to '%s' can be made", address);
+        return err_set(err, ERR_INTERNAL, "cannot create a gRPC channel to '%s'", address);
     }
     *ret_channel = c;
     return 0;
@@ -128,9 +128,10 @@ int channel_failed(struct channel *c, const char *method, grpc_status_code statu
     else if (status == GRPC_STATUS_DEADLINE_EXCEEDED)
         n = asprintf(&text, "dashd at %s did not answer in time", c->address);
     else if (status == GRPC_STATUS_UNIMPLEMENTED)
-        n = asprintf(&text,
-                     "what answers at %s has no %s: it is no dashd, or one of another version",
-                     c->address, method);
+        n = asprintf(
+            &text,
+            "what answers at %s has no %s: it is not a dashd, or is a dashd of another version",
+            c->address, method);
     else
         n = asprintf(&text, "%s", details);
     free(c->error);

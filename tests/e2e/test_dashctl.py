@@ -48,7 +48,7 @@ class Words(World):
             self.assertIn("--server", text)
         self.assertIn("no dashd answers at unix:/nowhere", self.said("list", "--server", "unix:/nowhere", status=1))
         self.assertIn("no dashd answers at localhost:1", self.said("--server", "localhost:1", "list", status=1))
-        self.assertIn("no address", self.said("list", "--server", "nowhere", status=1))
+        self.assertIn("not an address", self.said("list", "--server", "nowhere", status=1))
 
     def test_a_job_file_that_is_not_there_is_named(self):
         self.assertIn("nothing.yaml: No such file", self.said("submit", "nothing.yaml", status=1))
