@@ -136,36 +136,52 @@ void file_remove_temporaries(const char *folder)
         closedir(dir);
 }
 
-static int open_regular(const char *path, int flags, int *ret_fd, int64_t *ret_size,
+/* mode: of a file that O_CREAT makes. A FIFO is not waited for. */
+static int open_regular(const char *path, int flags, mode_t mode, int *ret_fd, struct stat *ret_st,
                         struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags), rc = 0;
-    struct stat st;
+    int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC, mode), rc = 0;
 
     if (fd < 0)
         return err_errno(err, "%s: cannot be opened", path);
-    if (fstat(fd, &st) < 0)
+    if (fstat(fd, ret_st) < 0)
         rc = err_errno(err, "%s: cannot be examined", path);
-    else if (!S_ISREG(st.st_mode))
-        rc = err_set(err, ERR_INVALID, "%s: cannot be read: %s, not a regular file", path,
-                     S_ISDIR(st.st_mode) ? "Is a directory" : "it is a pipe or a device");
-    if (rc < 0) {
+    else if (!S_ISREG(ret_st->st_mode))
+        rc = err_set(err, ERR_INVALID, "%s: is %s, not a regular file", path,
+                     S_ISDIR(ret_st->st_mode) ? "a folder" : "a pipe or a device");
+    if (rc < 0)
         close(fd);
-        return rc;
-    }
-    *ret_fd = fd;
-    *ret_size = st.st_size;
-    return 0;
+    else
+        *ret_fd = fd;
+    return rc;
+}
+
+static int open_to_read(const char *path, int flags, int *ret_fd, int64_t *ret_size,
+                        struct err *err)
+{
+    struct stat st;
+    int rc = open_regular(path, O_RDONLY | flags, 0, ret_fd, &st, err);
+
+    if (rc == 0)
+        *ret_size = st.st_size;
+    return rc;
 }
 
 int file_open(const char *path, int *ret_fd, int64_t *ret_size, struct err *err)
 {
-    return open_regular(path, 0, ret_fd, ret_size, err);
+    return open_to_read(path, 0, ret_fd, ret_size, err);
 }
 
 int file_open_no_link(const char *path, int *ret_fd, int64_t *ret_size, struct err *err)
 {
-    return open_regular(path, O_NOFOLLOW, ret_fd, ret_size, err);
+    return open_to_read(path, O_NOFOLLOW, ret_fd, ret_size, err);
+}
+
+int file_open_append(const char *path, mode_t mode, int *ret_fd, struct err *err)
+{
+    struct stat st;
+
+    return open_regular(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, mode, ret_fd, &st, err);
 }
 
 /* offset -1: from where the descriptor stands. */
@@ -249,7 +265,7 @@ static int read_whole(const char *path, int flags, size_t max, char **ret_bytes,
                       struct err *err)
 {
     int64_t size = 0;
-    int fd = -1, rc = open_regular(path, flags, &fd, &size, err);
+    int fd = -1, rc = open_to_read(path, flags, &fd, &size, err);
 
     if (rc < 0)
         return rc;
@@ -353,17 +369,12 @@ enum { LOCK_POLL_MS = 50 };
 
 int file_open_lock(const char *path, int *ret_fd, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600), rc = 0;
     struct stat st;
+    int fd = -1, rc = open_regular(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &fd, &st, err);
 
-    if (fd < 0)
-        return err_errno(err, "%s: cannot be opened", path);
-    if (fstat(fd, &st) < 0)
-        rc = err_errno(err, "%s: cannot be examined", path);
-    else if (!S_ISREG(st.st_mode))
-        rc = err_set(err, ERR_INVALID, "%s: is not a regular file", path);
-    if (rc == 0)
-        rc = check_owner(&st, path, err);
+    if (rc < 0)
+        return rc;
+    rc = check_owner(&st, path, err);
     if (rc == 0 && (st.st_mode & 077) && fchmod(fd, 0600) < 0)
         rc = err_errno(err, "%s: cannot be made private", path);
     if (rc < 0)

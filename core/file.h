@@ -5,6 +5,7 @@
 #include "core/err.h"
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Writes path by temporary file, fsync, rename, fsync of the folder. The temporary file is a new
  * one: a symbolic link is never followed. */
@@ -24,6 +25,9 @@ enum { FILE_SMALL_MAX = 1 << 20 }; /* bytes of a description, a marker, a state 
 int file_open(const char *path, int *ret_fd, int64_t *ret_size, struct err *err);
 /* The same for a file in a folder that others may write: a symbolic link is refused too. */
 int file_open_no_link(const char *path, int *ret_fd, int64_t *ret_size, struct err *err);
+/* Opens a regular file, made with this mode if it is not there, for reading and for appending; a
+ * symbolic link is refused. */
+int file_open_append(const char *path, mode_t mode, int *ret_fd, struct err *err);
 
 /* A whole regular file of at most max bytes (less than SIZE_MAX / 2), NUL-terminated; the caller
  * frees *ret_bytes. Errors as file_open()'s; ERR_INVALID where it is larger. */

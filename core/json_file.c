@@ -29,7 +29,7 @@ static int parse(const char *bytes, size_t len, json_error_t *why, json_t **ret_
         return 0;
     }
     if (json_file_out_of_memory(why))
-        return err_set(err, ERR_NOMEM, "there is not enough memory for its JSON");
+        return err_set(err, ERR_NOMEM, "not enough memory for its JSON");
     return err_set(err, ERR_INVALID, "is not valid JSON: %.*s", length_of(why->text), why->text);
 }
 

@@ -152,7 +152,7 @@ static bool take_number(struct json_scan *s, bool *ret_whole)
     digits = s->at;
     skip_digits(s);
     if (s->at == digits || (*digits == '0' && s->at - digits > 1))
-        return fault(s, "a value is missing, or is no JSON");
+        return fault(s, "a value is missing, or is not JSON");
     if (next_is(s, ".")) {
         *ret_whole = false;
         digits = ++s->at;
@@ -184,7 +184,7 @@ static bool take_word(struct json_scan *s)
             return true;
         }
     }
-    return fault(s, "a value is missing, or is no JSON");
+    return fault(s, "a value is missing, or is not JSON");
 }
 
 static bool skip(struct json_scan *s, int depth)

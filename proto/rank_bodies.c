@@ -1,6 +1,7 @@
 /* proto/rank_bodies.c - see rank_bodies.h. Sizes are computed in size_t from counts that are
  * checked before: no product overflows. */
 #include "proto/rank_bodies.h"
+#include "core/finite.h"
 #include <float.h>
 #include <jansson.h>
 #include <math.h>
@@ -38,30 +39,6 @@ int rank_end(const struct rank_cursor *c, struct err *err)
     if (c->at == c->end)
         return 0;
     return err_set(err, ERR_PEER, "%zu bytes are left over", (size_t)(c->end - c->at));
-}
-
-static bool floats_are_finite(const float *x, size_t n)
-{
-    bool finite = true;
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        finite &= fabsf(x[i]) <= FLT_MAX;
-    return finite;
-}
-
-/* n doubles, wherever they lie, from 0 on and finite. */
-static bool doubles_are_right(const char *at, size_t n)
-{
-    bool right = true;
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        double x;
-        memcpy(&x, at + i * sizeof(x), sizeof(x));
-        right &= x >= 0 && x <= DBL_MAX;
-    }
-    return right;
 }
 
 /* ---- setup ---- */
@@ -208,7 +185,7 @@ int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret
     params = rank_take(c, n_params * sizeof(float));
     if (!params)
         return wrong(err, "a step that ends within its parameters");
-    if (!floats_are_finite(params, n_params))
+    if (!floats_are_right(params, n_params, -FLT_MAX))
         return wrong(err, "a step with a parameter that is not finite");
     if (s.n_micro < 0 || (size_t)s.n_micro > (size_t)(c->end - c->at) / sizeof(struct rank_micro))
         return err_set(err, ERR_PEER, "a step that should hold %d micro-batches", s.n_micro);
@@ -317,56 +294,34 @@ int rank_params_read(const struct buf *body, size_t n, const float **ret, struct
 
     if (!params || rank_end(&c, err) < 0)
         return err_set(err, ERR_PEER, "%zu bytes for %zu parameters", body->len, n);
-    if (!floats_are_finite(params, n))
+    if (!floats_are_right(params, n, -FLT_MAX))
         return wrong(err, "a parameter that is not finite");
     *ret = params;
     return 0;
 }
 
-/* k different numbers of [0, n). */
-static bool indices_are_right(const char *at, size_t k, int n)
+void rank_directions_append(struct buf *b, int map, const struct directions *d)
 {
-    int32_t x, y;
-    size_t i, j;
+    struct rank_directions header = {map, d->k, d->rows, d->columns, *d->next_delta};
+    size_t k = (size_t)d->k;
 
-    for (i = 0; i < k; i++) {
-        memcpy(&x, at + i * sizeof(x), sizeof(x));
-        if (x < 0 || x >= n)
-            return false;
-        for (j = 0; j < i; j++) {
-            memcpy(&y, at + j * sizeof(y), sizeof(y));
-            if (x == y)
-                return false;
-        }
-    }
-    return true;
-}
-
-static int check_directions(const struct rank_directions_view *v, const struct trainable_map *map,
-                            size_t k, struct err *err)
-{
-    int smaller = map->rows < map->columns ? map->rows : map->columns;
-
-    if (!indices_are_right(v->indices, k, smaller))
-        return wrong(err, "an index of a direction that is out of range or there twice");
-    if (!doubles_are_right(v->delta, k) || !doubles_are_right(v->sigma, k) ||
-        !(v->next_delta >= 0 && v->next_delta <= DBL_MAX))
-        return wrong(err, "a delta or sigma that is negative or not finite");
-    if (!floats_are_finite(v->U, k * (size_t)map->rows) ||
-        !floats_are_finite(v->V, k * (size_t)map->columns))
-        return wrong(err, "a direction that is not finite");
-    return 0;
+    buf_append(b, &header, sizeof(header));
+    buf_append(b, d->indices, k * sizeof(*d->indices));
+    buf_append(b, d->delta, k * sizeof(*d->delta));
+    buf_append(b, d->sigma, k * sizeof(*d->sigma));
+    buf_append(b, d->U, k * (size_t)d->rows * sizeof(*d->U));
+    buf_append(b, d->V, k * (size_t)d->columns * sizeof(*d->V));
 }
 
 int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, int map,
-                         struct rank_directions_view *ret, struct err *err)
+                         struct directions_view *ret, struct err *err)
 {
     const struct trainable_map *m = &layout->maps[map];
     size_t k = (size_t)layout->directions;
     const void *at = rank_take(c, sizeof(struct rank_directions));
-    struct rank_directions_view v;
+    struct directions_view v;
     struct rank_directions d;
-    int rc;
+    const char *fault;
 
     if (!at)
         return wrong(err, "directions that are cut off");
@@ -376,7 +331,7 @@ int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, 
     if (d.k != layout->directions || d.rows != m->rows || d.columns != m->columns)
         return err_set(err, ERR_PEER, "%d directions of a %d x %d map, not %d of %d x %d", d.k,
                        d.rows, d.columns, layout->directions, m->rows, m->columns);
-    v.next_delta = d.next_delta;
+    v.next_delta = (const char *)at + offsetof(struct rank_directions, next_delta);
     v.indices = rank_take(c, k * sizeof(int32_t));
     v.delta = rank_take(c, k * sizeof(double));
     v.sigma = rank_take(c, k * sizeof(double));
@@ -384,10 +339,11 @@ int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, 
     v.V = rank_take(c, k * (size_t)m->columns * sizeof(float));
     if (!v.indices || !v.delta || !v.sigma || !v.U || !v.V)
         return wrong(err, "directions that are cut off");
-    rc = check_directions(&v, m, k, err);
-    if (rc == 0)
-        *ret = v;
-    return rc;
+    fault = directions_fault(&v, d.k, d.rows, d.columns);
+    if (fault)
+        return wrong(err, fault);
+    *ret = v;
+    return 0;
 }
 
 /* ---- errors ---- */

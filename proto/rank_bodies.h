@@ -9,7 +9,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/model/model_identity.h"
-#include "core/job/trainable.h"
+#include "core/job/directions.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,15 +104,10 @@ struct rank_directions {
     double next_delta; /* the largest that was not chosen */
 };
 
-struct rank_directions_view {
-    double next_delta;
-    const void *indices, *delta, *sigma; /* may be unaligned */
-    const float *U, *V;
-};
-
+void rank_directions_append(struct buf *b, int map, const struct directions *d);
 /* The directions of map `map`, which must come next. */
 int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, int map,
-                         struct rank_directions_view *ret, struct err *err);
+                         struct directions_view *ret, struct err *err);
 
 struct rank_error { /* followed by a sentence */
     int code;       /* ERR_INVALID: the next launch would meet it again */

@@ -198,7 +198,7 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
     rc = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
     if (rc != MPI_SUCCESS) {
         free(r);
-        return err_set(err, ERR_PEER, "MPI does not start (code %d)", rc);
+        return err_set(err, ERR_PEER, "MPI_Init failed (code %d)", rc);
     }
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &r->index);

@@ -136,9 +136,9 @@ static void write_pair(const struct work *w, int i, int j, int k, float *e_out, 
     }
 }
 
-static void choose(struct work *w, int k, struct directions *d)
+static void choose(struct work *w, struct directions *d)
 {
-    int j;
+    int j, k = d->k;
 
     for (j = 0; j < k; j++) {
         int i = largest(w);
@@ -149,53 +149,20 @@ static void choose(struct work *w, int k, struct directions *d)
         d->sigma[j] = w->s->sigma[i];
         write_pair(w, i, j, k, w->wide ? d->U : d->V, w->wide ? d->V : d->U);
     }
-    d->next_delta = largest(w) < 0 ? 0 : w->delta[largest(w)];
-}
-
-static int directions_open(struct directions *d, int k, int n, int m, struct err *err)
-{
-    size_t count = (size_t)k;
-
-    *d = (struct directions){.k = k};
-    d->indices = malloc(count * sizeof(*d->indices));
-    d->delta = malloc(count * sizeof(*d->delta));
-    d->sigma = malloc(count * sizeof(*d->sigma));
-    d->U = malloc(count * (size_t)n * sizeof(*d->U));
-    d->V = malloc(count * (size_t)m * sizeof(*d->V));
-    if (d->indices && d->delta && d->sigma && d->U && d->V)
-        return 0;
-    directions_free(d);
-    return err_nomem(err, count * (size_t)(n + m) * sizeof(float));
-}
-
-void directions_free(struct directions *d)
-{
-    free(d->indices);
-    free(d->delta);
-    free(d->sigma);
-    free(d->U);
-    free(d->V);
-    *d = (struct directions){0};
+    *d->next_delta = largest(w) < 0 ? 0 : w->delta[largest(w)];
 }
 
 int spectrum_identify(const struct spectrum *s, const float *W, const float *A, const float *B,
-                      int r, double scale, int k, struct directions *ret, struct err *err)
+                      int r, double scale, struct directions *ret, struct err *err)
 {
     struct work w = {
         .s = s, .n = s->rows, .m = s->columns, .p = s->p, .r = r, .wide = s->rows <= s->columns};
-    struct directions d;
-    int rc = directions_open(&d, k, w.n, w.m, err);
+    int rc = work_open(&w, W, A, B, err);
 
-    if (rc < 0)
-        return rc;
-    rc = work_open(&w, W, A, B, err);
     if (rc == 0) {
         project(&w);
         score(&w, scale);
-        choose(&w, k, &d);
-        *ret = d;
-    } else {
-        directions_free(&d);
+        choose(&w, ret);
     }
     work_free(&w);
     return rc;

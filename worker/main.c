@@ -63,8 +63,8 @@ static void handle_options(int argc, char **argv)
     static const struct argp argp = {
         .args_doc = "\ngenerate --model PATH [PROMPT...]\nprobe --folder FOLDER",
         .doc = "A rank of a fine-tuning job, which dashd or a batch script starts by mpirun or "
-               "srun; with `generate` a model "
-               "answers prompts, with `probe` nodes are looked at. `dash-worker generate --help` "
+               "srun; `generate` lets a model answer prompts, `probe` examines nodes. `dash-worker "
+               "generate --help` "
                "and `dash-worker probe --help` "
                "describe both.",
     };

@@ -221,7 +221,7 @@ static int read_tensor(const struct tensorfile *file, const char *name, double *
     const struct tensor *t = tensorfile_find(file, name);
 
     if (!t || t->type != TENSOR_F64 || t->bytes != n * sizeof(double))
-        return err_set(err, ERR_INVALID, "%s is no decomposition of this matrix",
+        return err_set(err, ERR_INVALID, "%s is not a decomposition of this matrix",
                        tensorfile_path(file));
     memcpy(out, t->data, t->bytes);
     return 0;

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/job/directions.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,17 +33,8 @@ int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret,
 /* n numbers as doubles; the caller frees them. NULL for lack of memory. */
 double *spectrum_widen(const float *x, size_t n);
 
-struct directions { /* of one matrix */
-    int k;
-    int32_t *indices; /* (k) */
-    double *delta;    /* (k) */
-    double *sigma;    /* (k) */
-    float *U, *V;     /* (n, k), (m, k) */
-    double next_delta;
-};
-
 /* delta_i = |u_i^T dW v_i| / max(sigma_i, 1e-6 sigma_1) with dW = scale B A (arXiv 2409.01035,
- * section 4.1); the k largest, ties to the lower i. A (r, m), B (n, r). */
+ * section 4.1); the k largest, ties to the lower i. A (r, m), B (n, r); ret says
+ * k and has its arrays. */
 int spectrum_identify(const struct spectrum *s, const float *W, const float *A, const float *B,
-                      int r, double scale, int k, struct directions *ret, struct err *err);
-void directions_free(struct directions *d);
+                      int r, double scale, struct directions *ret, struct err *err);

@@ -212,40 +212,27 @@ static int start_decomposing(struct worker *w, struct err *err)
     return rc;
 }
 
-static void append_directions(struct buf *b, const struct directions *d, int map, int rows,
-                              int columns)
-{
-    struct rank_directions header = {map, d->k, rows, columns, d->next_delta};
-    size_t k = (size_t)d->k;
-
-    buf_append(b, &header, sizeof(header));
-    buf_append(b, d->indices, k * sizeof(*d->indices));
-    buf_append(b, d->delta, k * sizeof(*d->delta));
-    buf_append(b, d->sigma, k * sizeof(*d->sigma));
-    buf_append(b, d->U, k * (size_t)rows * sizeof(float));
-    buf_append(b, d->V, k * (size_t)columns * sizeof(float));
-}
-
 static int identify_map(struct worker *w, int i, const float *params, struct buf *out,
                         struct err *err)
 {
     const struct trainable_map *t = &w->trainable.maps[w->mine[i]];
     struct decompose_matrix m = matrix_of(w, w->mine[i]);
     struct spectrum s;
-    struct directions d;
+    struct direction_set d;
     int rc = decompose_take(w->decompose, i, &s, err);
 
     if (rc < 0)
         return rc;
-    rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
-                           params + (t->b - w->stage->begin), w->setup.lora.rank,
-                           job_scale(&w->setup.lora), w->setup.directions, &d, err);
+    rc = direction_set_open(&d, t, 1, w->setup.directions, err);
+    if (rc == 0)
+        rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
+                               params + (t->b - w->stage->begin), w->setup.lora.rank,
+                               job_scale(&w->setup.lora), &d.of[0], err);
     spectrum_free(&s);
-    if (rc < 0)
-        return rc;
-    append_directions(out, &d, w->mine[i], t->rows, t->columns);
-    directions_free(&d);
-    return 0;
+    if (rc == 0)
+        rank_directions_append(out, w->mine[i], &d.of[0]);
+    direction_set_close(&d);
+    return rc;
 }
 
 static int identify(struct worker *w, const struct buf *body, struct err *err)
@@ -273,7 +260,7 @@ static int identify(struct worker *w, const struct buf *body, struct err *err)
 static int take_directions(struct worker *w, const struct buf *body, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
-    struct rank_directions_view v;
+    struct directions_view v;
     int i, rc = 0;
 
     if (w->setup.directions == 0 || w->pipeline.directed)

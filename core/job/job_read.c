@@ -54,13 +54,13 @@ static bool is_null(const yaml_node_t *node)
            (!*text || !strcmp(text, "null") || !strcmp(text, "~"));
 }
 
-static void complain(struct reader *r, const yaml_node_t *node, const struct job_key *key,
-                     const char *wants)
+static void refuse_value(struct reader *r, const yaml_node_t *node, const struct job_key *key,
+                         const char *expected)
 {
     const char *text = scalar_text(node);
 
     problems_add(r->problems, r->source, r->is_file ? line_of(node) : 0,
-                 "%s must be %s, not %s%s%s", key->path, wants, text ? "\"" : "",
+                 "%s must be %s, not %s%s%s", key->path, expected, text ? "\"" : "",
                  text ? text : "a list or mapping", text ? "\"" : "");
 }
 
@@ -70,7 +70,7 @@ static void read_string(struct reader *r, const yaml_node_t *node, const struct 
     char **field = field_of(r->job, key), *copy;
 
     if (!text || !*text) {
-        complain(r, node, key, key->kind == KEY_PATH ? "a path" : "some text");
+        refuse_value(r, node, key, key->kind == KEY_PATH ? "a path" : "a non-empty string");
         return;
     }
     copy = key->kind == KEY_PATH ? file_join(r->directory, text) : strdup(text);
@@ -88,7 +88,7 @@ static void read_bool(struct reader *r, const yaml_node_t *node, const struct jo
     else if (text && !strcmp(text, "false"))
         *field = false;
     else
-        complain(r, node, key, "true or false");
+        refuse_value(r, node, key, "true or false");
 }
 
 static bool in_range(const struct job_key *key, double x)
@@ -117,18 +117,18 @@ static void describe_range(const struct job_key *key, char *text, size_t size)
 static void read_number(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
-    char wants[160], *end = NULL;
+    char expected[160], *end = NULL;
     double x = 0;
 
     if ((key->flags & KEY_AUTO) && text && !strcmp(text, "auto")) {
         *(int *)field_of(r->job, key) = 0;
         return;
     }
-    describe_range(key, wants, sizeof(wants));
+    describe_range(key, expected, sizeof(expected));
     if (text)
         x = strtod(text, &end);
     if (!text || end == text || *end || !in_range(key, x)) {
-        complain(r, node, key, wants);
+        refuse_value(r, node, key, expected);
         return;
     }
     if (key->kind == KEY_DOUBLE)
@@ -136,7 +136,7 @@ static void read_number(struct reader *r, const yaml_node_t *node, const struct 
     else if (x == floor(x))
         *(int *)field_of(r->job, key) = (int)x;
     else
-        complain(r, node, key, wants);
+        refuse_value(r, node, key, expected);
 }
 
 static void read_seed(struct reader *r, const yaml_node_t *node, const struct job_key *key)
@@ -148,7 +148,7 @@ static void read_seed(struct reader *r, const yaml_node_t *node, const struct jo
     errno = 0;
     x = text ? strtoull(text, &end, 10) : 0;
     if (!text || end == text || *end || errno || strchr(text, '-'))
-        complain(r, node, key, "an integer from 0 to 18446744073709551615");
+        refuse_value(r, node, key, "an integer from 0 to 18446744073709551615");
     else
         *(uint64_t *)field_of(r->job, key) = x;
 }
@@ -156,7 +156,7 @@ static void read_seed(struct reader *r, const yaml_node_t *node, const struct jo
 static void read_enum(struct reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = scalar_text(node);
-    struct buf wants = {0};
+    struct buf expected = {0};
     int i;
 
     for (i = 0; text && key->names[i]; i++) {
@@ -170,11 +170,11 @@ static void read_enum(struct reader *r, const yaml_node_t *node, const struct jo
                      "training.precision bf16 is not supported yet: use f32");
         return;
     }
-    buf_puts(&wants, "one of ");
+    buf_puts(&expected, "one of ");
     for (i = 0; key->names[i]; i++)
-        buf_printf(&wants, "%s%s", i ? ", " : "", key->names[i]);
-    complain(r, node, key, wants.data ? wants.data : "another value");
-    buf_free(&wants);
+        buf_printf(&expected, "%s%s", i ? ", " : "", key->names[i]);
+    refuse_value(r, node, key, expected.data ? expected.data : "another value");
+    buf_free(&expected);
 }
 
 static int kind_by_name(const char *name)
@@ -194,7 +194,7 @@ static void read_targets(struct reader *r, const yaml_node_t *node, const struct
 
     if (node->type != YAML_SEQUENCE_NODE ||
         node->data.sequence.items.start == node->data.sequence.items.top) {
-        complain(r, node, key, "a list of module names such as [q_proj, v_proj]");
+        refuse_value(r, node, key, "a list of module names such as [q_proj, v_proj]");
         return;
     }
     memset(targets, 0, MODULE_KINDS * sizeof(*targets));
@@ -219,7 +219,7 @@ static void read_strings(struct reader *r, const yaml_node_t *node, const struct
     int n = 0;
 
     if (node->type != YAML_SEQUENCE_NODE) {
-        complain(r, node, key, "a list of texts");
+        refuse_value(r, node, key, "a list of strings");
         return;
     }
     item = node->data.sequence.items.start;
@@ -230,7 +230,7 @@ static void read_strings(struct reader *r, const yaml_node_t *node, const struct
         if (text && *text)
             strings[n++] = strdup(text);
         else
-            complain(r, entry, key, "a list of texts");
+            refuse_value(r, entry, key, "a list of strings");
     }
     job_free_strings(*field);
     *field = strings;

@@ -200,7 +200,7 @@ static void check_texts(const struct job *job, struct problems *problems)
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (has_control(texts[i].value))
             problems_add(problems, job->file, job_line(job, texts[i].key),
-                         "%s holds a line break or another control character: Slurm cannot take it",
+                         "%s holds a line break or another control character, which Slurm rejects",
                          texts[i].key);
     for (i = 0; s->extra && s->extra[i]; i++)
         check_extra(job, s->extra[i], problems);

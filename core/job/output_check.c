@@ -140,8 +140,8 @@ static void check_existing(const struct job *job, bool resume, struct problems *
         check_is_this_job(job, problems);
     else if (!empty)
         problems_add(problems, NULL, 0,
-                     "output: %s is not empty: choose another folder, or remove it (--resume goes "
-                     "on with a job that was begun there)",
+                     "output: %s is not empty: choose another folder, or remove it (--resume "
+                     "continues a job that was started there)",
                      job->output);
 }
 

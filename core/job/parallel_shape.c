@@ -88,11 +88,12 @@ static int refuse(const struct job_parallel *parallel, const struct model_config
                        "ask for another number of nodes, or make parallel.stages auto",
                        parallel->stages, workers, parallel->stages);
     if (parallel->replicas)
-        return err_set(err, ERR_INVALID,
-                       "parallel.replicas is %d, and %d workers cannot be shared out so: ask for "
-                       "another number "
-                       "of nodes, or make parallel.replicas auto",
-                       parallel->replicas, workers);
+        return err_set(
+            err, ERR_INVALID,
+            "parallel.replicas is %d, and %d workers cannot be divided that way: ask for "
+            "another number "
+            "of nodes, or make parallel.replicas auto",
+            parallel->replicas, workers);
     return err_set(
         err, ERR_INVALID,
         "%d workers are too many for a model of %d layers: a stage holds at least one, and "

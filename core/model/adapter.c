@@ -6,9 +6,11 @@
  */
 #include "core/model/adapter.h"
 #include "core/file.h"
+#include "core/finite.h"
 #include "core/json_file.h"
 #include "core/tensor/tensorfile.h"
 #include <jansson.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,11 +200,10 @@ static int read_matrix(const struct reading *r, const struct tensor *t, float **
     rc = tensor_read_f32(t, 0, t->shape[0], values, err);
     if (rc < 0)
         return err_prefix(err, "%s", tensorfile_path(r->file)), rc;
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return err_set(err, ERR_INVALID, "%s: tensor %.200s holds values that are not finite",
-                           tensorfile_path(r->file), t->name);
-    return 0;
+    if (floats_are_right(values, (size_t)n, -FLT_MAX))
+        return 0;
+    return err_set(err, ERR_INVALID, "%s: tensor %.200s holds values that are not finite",
+                   tensorfile_path(r->file), t->name);
 }
 
 static int read_pair(const struct reading *r, int layer, enum module_kind kind,

@@ -178,7 +178,7 @@ static void check_sizes(const struct description *d, const struct model_config *
         problems_add(d->problems, d->file, 0, "the head size %d is odd: rope turns pairs",
                      c->head_dim);
     if ((int64_t)c->head_dim * c->n_heads > SIZE_MAX_SANE)
-        problems_add(d->problems, d->file, 0, "%d heads of %d are more than anyone has", c->n_heads,
+        problems_add(d->problems, d->file, 0, "%d heads of size %d are too many", c->n_heads,
                      c->head_dim);
     if (c->bos_id >= c->vocab || c->eos_id >= c->vocab)
         if (c->vocab)
@@ -193,7 +193,7 @@ static int head_size(const struct description *d, int hidden, int n_heads)
         return 0;
     if (hidden % n_heads)
         problems_add(d->problems, d->file, 0,
-                     "the width %d is no multiple of the %d heads, and no head size is given",
+                     "the width %d is not a multiple of the %d heads, and no head size is given",
                      hidden, n_heads);
     return hidden / n_heads;
 }

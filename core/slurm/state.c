@@ -112,7 +112,7 @@ static const char *explain_reason(const char *reason)
     } reasons[] = {
         {"Resources", "for nodes to become free"},
         {"Priority", "for jobs of higher priority"},
-        {"BeginTime", "for the moment after which Slurm starts it"},
+        {"BeginTime", "for its start time"},
         {"Dependency", "for another job"},
         {"JobHeldUser", "held by its user: scontrol release"},
         {"JobHeldAdmin", "held by an administrator"},

@@ -152,7 +152,7 @@ static int read_text(struct tensorfile *f, struct cursor *c, const char **ret, s
     if (rc < 0)
         return rc;
     if (memchr(text, '\0', len))
-        return err_set(err, ERR_INVALID, "a name or a text in the header holds a NUL byte");
+        return err_set(err, ERR_INVALID, "a name or a string in the header holds a NUL byte");
     *ret = pool_text(&f->pool, text, len);
     if (!*ret)
         return err_nomem(err, len);
@@ -214,7 +214,7 @@ static int read_strings(struct cursor *c, size_t n, struct gguf_array *a, struct
 
     if (n > ARRAY_STRINGS_MAX)
         return err_set(err, ERR_INVALID,
-                       "the file is cut off or damaged: a list in its header has %zu texts", n);
+                       "the file is cut off or damaged: an array in its header has %zu strings", n);
     a->strings = true;
     a->at = c->at;
     for (size_t i = 0; i < n && rc == 0; i++)
@@ -471,7 +471,7 @@ static int read_counts(struct cursor *c, size_t *ret_tensors, size_t *ret_kvs, s
     if (n_tensors > left(c) / INFO_BYTES_MIN || n_kvs > left(c) / KV_BYTES_MIN ||
         n_tensors > TENSORS_MAX || n_kvs > KVS_MAX)
         return err_set(err, ERR_INVALID,
-                       "the file is cut off or damaged: its header speaks of %llu tensors and %llu "
+                       "the file is cut off or damaged: its header announces %llu tensors and %llu "
                        "keys",
                        (unsigned long long)n_tensors, (unsigned long long)n_kvs);
     *ret_tensors = (size_t)n_tensors;

@@ -67,7 +67,7 @@ static int keep_row(struct loader *l, int line)
 
 static int no_memory(struct loader *l)
 {
-    return err_set(l->err, ERR_NOMEM, "%s: there is not enough memory for its rows", l->path);
+    return err_set(l->err, ERR_NOMEM, "%s: not enough memory for its rows", l->path);
 }
 
 /* Steals row, which is NULL where the line is not JSON. */

@@ -46,9 +46,9 @@ const char *dataset_type_name(const json_t *value)
     case JSON_OBJECT:
         return "an object";
     case JSON_ARRAY:
-        return "a list";
+        return "an array";
     case JSON_STRING:
-        return "a text";
+        return "a string";
     case JSON_INTEGER:
     case JSON_REAL:
         return "a number";
@@ -130,7 +130,7 @@ static bool get_text(struct loader *l, const json_t *object, int line, const cha
         return !needed;
     }
     if (!json_is_string(value)) {
-        dataset_fault(l, FAULT_TYPE, line, "\"%s\" must be a text; it is %s", key,
+        dataset_fault(l, FAULT_TYPE, line, "\"%s\" must be a string; it is %s", key,
                       dataset_type_name(value));
         return false;
     }

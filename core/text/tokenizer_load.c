@@ -105,11 +105,13 @@ static int check_arrays(const struct gguf_array *tokens, const struct gguf_array
                         const struct gguf_array *merges, struct err *err)
 {
     if (!tokens || !tokens->strings || tokens->n < 1 || tokens->n > VOCAB_MAX)
-        return err_set(err, ERR_INVALID, "tokenizer.ggml.tokens is missing or no list of texts");
+        return err_set(err, ERR_INVALID,
+                       "tokenizer.ggml.tokens is missing or is not an array of strings");
     if (types && (types->strings || types->n != tokens->n))
         return err_set(err, ERR_INVALID, "tokenizer.ggml.token_type does not fit the tokens");
     if (!merges || !merges->strings || merges->n > VOCAB_MAX)
-        return err_set(err, ERR_INVALID, "tokenizer.ggml.merges is missing or no list of texts");
+        return err_set(err, ERR_INVALID,
+                       "tokenizer.ggml.merges is missing or is not an array of strings");
     return 0;
 }
 

@@ -259,7 +259,8 @@ static int read_checkpoint(const char *path, const struct trainable *layout, cha
         return rc;
     if (!state_size_is_plausible(layout, (size_t)size))
         rc = err_set(err, ERR_INVALID,
-                     "%s has %lld bytes, as no checkpoint of this job: it is damaged, or one of "
+                     "%s has %lld bytes, which is not the size of this job's checkpoints: it is "
+                     "damaged, or one of "
                      "another job (its settings differ)",
                      path, (long long)size);
     else
@@ -303,7 +304,7 @@ int checkpoint_load(const char *folder, struct state *s, const struct state_iden
         if (rc != ERR_INVALID && rc != ERR_IO)
             break;
         buf_printf(notices, "%s; %s\n", err->text,
-                   i + 1 < l.n ? "the checkpoint before it is used" : "no other is left");
+                   i + 1 < l.n ? "the previous checkpoint is used" : "no other is left");
     }
     free(l.steps);
     if (rc == ERR_INVALID || rc == ERR_IO)

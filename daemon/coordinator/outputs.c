@@ -33,19 +33,6 @@ static size_t keep_rows(const char *text, size_t len, int step, struct step_row 
     return at;
 }
 
-/* What can hold rows of `step` steps; past that there is nothing to keep. */
-static int read_rows(int fd, const char *path, int step, char **ret, size_t *ret_len,
-                     struct err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return err_errno(err, "%s: cannot be examined", path);
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, ERR_INVALID, "%s is not a regular file: move it away", path);
-    return file_read_at(fd, 0, path, (size_t)step * (STEP_ROW_BYTES_MAX + 1), ret, ret_len, err);
-}
-
 int metrics_open(const char *output, int step, struct metrics *ret, struct step_row **ret_rows,
                  int *ret_n, struct err *err)
 {
@@ -55,12 +42,11 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct step_
     size_t len = 0, kept = 0;
     int n = 0, rc = m.path && rows ? 0 : err_nomem(err, (size_t)step * sizeof(*rows));
 
-    if (rc == 0) {
-        m.fd =
-            open(m.path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
-        rc = m.fd < 0 ? err_errno(err, "%s: cannot be opened", m.path)
-                      : read_rows(m.fd, m.path, step, &text, &len, err);
-    }
+    if (rc == 0)
+        rc = file_open_append(m.path, 0666, &m.fd, err);
+    if (rc == 0) /* what rows of `step` steps fit in: past that there is nothing to keep */
+        rc = file_read_at(m.fd, 0, m.path, (size_t)step * (STEP_ROW_BYTES_MAX + 1), &text, &len,
+                          err);
     if (rc == 0)
         kept = keep_rows(text, len, step, rows, &n);
     free(text);
@@ -136,7 +122,7 @@ static void print_numbers(struct buf *b, const char *name, const double *x, int 
 
 static void print_map(struct buf *b, const struct state *s, int map)
 {
-    const struct chosen *c = &s->chosen[map];
+    const struct directions *c = &s->chosen.of[map];
     const float *coefficients = s->params + s->layout->maps[map].c;
     char name[128];
     int i, k = s->layout->directions;
@@ -152,7 +138,7 @@ static void print_map(struct buf *b, const struct state *s, int map)
     buf_puts(b, ", \"coefficient\": [");
     for (i = 0; i < k; i++)
         buf_printf(b, "%s%.9g", i ? ", " : "", (double)coefficients[i]);
-    buf_printf(b, "], \"next_delta\": %.10g}", c->next_delta);
+    buf_printf(b, "], \"next_delta\": %.10g}", *c->next_delta);
 }
 
 int write_directions(const char *output, const struct state *s, struct err *err)
@@ -188,13 +174,13 @@ static int join_map(const struct state *s, int i, int k, double scale, struct ad
     for (j = 0; j < k; j++)
         for (column = 0; column < map->columns; column++)
             out->A[(size_t)(r + j) * map->columns + column] =
-                s->chosen[i].V[(size_t)column * k + j];
+                s->chosen.of[i].V[(size_t)column * k + j];
     for (row = 0; row < map->rows; row++) {
         float *to = out->B + (size_t)row * R;
         for (j = 0; j < r; j++)
             to[j] = k ? (float)scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
         for (j = 0; j < k; j++)
-            to[r + j] = s->chosen[i].U[(size_t)row * k + j] * c[j];
+            to[r + j] = s->chosen.of[i].U[(size_t)row * k + j] * c[j];
     }
     return 0;
 }

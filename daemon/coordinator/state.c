@@ -7,30 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int open_chosen(struct state *s, struct err *err)
-{
-    size_t k = (size_t)s->layout->directions;
-    int i;
-
-    if (k == 0)
-        return 0;
-    s->chosen = calloc((size_t)s->layout->n, sizeof(*s->chosen));
-    if (!s->chosen)
-        return err_nomem(err, (size_t)s->layout->n * sizeof(*s->chosen));
-    for (i = 0; i < s->layout->n; i++) {
-        const struct trainable_map *map = &s->layout->maps[i];
-        struct chosen *c = &s->chosen[i];
-        c->indices = calloc(k, sizeof(*c->indices));
-        c->delta = calloc(k, sizeof(*c->delta));
-        c->sigma = calloc(k, sizeof(*c->sigma));
-        c->U = calloc(k * (size_t)map->rows, sizeof(*c->U));
-        c->V = calloc(k * (size_t)map->columns, sizeof(*c->V));
-        if (!c->indices || !c->delta || !c->sigma || !c->U || !c->V)
-            return err_nomem(err, k * (size_t)(map->rows + map->columns) * sizeof(float));
-    }
-    return 0;
-}
-
 int state_open(const struct trainable *layout, struct state *ret, struct err *err)
 {
     struct state s = {.layout = layout};
@@ -39,8 +15,9 @@ int state_open(const struct trainable *layout, struct state *ret, struct err *er
     s.params = calloc(layout->count, sizeof(float));
     s.m = calloc(layout->count, sizeof(float));
     s.v = calloc(layout->count, sizeof(float));
-    rc = s.params && s.m && s.v ? open_chosen(&s, err)
-                                : err_nomem(err, 3 * layout->count * sizeof(float));
+    rc = s.params && s.m && s.v ? 0 : err_nomem(err, 3 * layout->count * sizeof(float));
+    if (rc == 0 && layout->directions > 0)
+        rc = direction_set_open(&s.chosen, layout->maps, layout->n, layout->directions, err);
     if (rc < 0)
         state_close(&s);
     else
@@ -50,16 +27,7 @@ int state_open(const struct trainable *layout, struct state *ret, struct err *er
 
 void state_close(struct state *s)
 {
-    int i;
-
-    for (i = 0; s->chosen && i < s->layout->n; i++) {
-        free(s->chosen[i].indices);
-        free(s->chosen[i].delta);
-        free(s->chosen[i].sigma);
-        free(s->chosen[i].U);
-        free(s->chosen[i].V);
-    }
-    free(s->chosen);
+    direction_set_close(&s->chosen);
     free(s->params);
     free(s->m);
     free(s->v);

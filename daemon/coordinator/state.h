@@ -9,24 +9,18 @@
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/job/directions.h"
 #include "core/job/job.h"
 #include "core/job/trainable.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-struct chosen {            /* the directions of one map */
-    int32_t *indices;      /* (k) */
-    double *delta, *sigma; /* (k) */
-    double next_delta;
-    float *U, *V; /* (n, k), (m, k) */
-};
-
 struct state {
     const struct trainable *layout; /* borrowed */
     int step;
     bool identified;
-    float *params, *m, *v; /* (layout->count) */
-    struct chosen *chosen; /* (layout->n), filled once identified; NULL for plain LoRA */
+    float *params, *m, *v;       /* (layout->count) */
+    struct direction_set chosen; /* of the layout; filled once identified; zeroed for plain LoRA */
 };
 
 /* All zero. */

@@ -8,6 +8,7 @@
  * The checksum finds damage, not a wrong writer: after it every number is checked too, and only
  * then copied.
  */
+#include "core/finite.h"
 #include "core/tensor/tensorfile.h"
 #include "daemon/coordinator/state.h"
 #include <float.h>
@@ -27,81 +28,8 @@ struct header {
     uint64_t length, hash[2];
 };
 
-/* The directions of all maps, array by array, as they stand in the file. */
-struct joined {
-    int32_t *indices;
-    double *delta, *sigma, *next_delta;
-    float *U, *V;
-    size_t rows, columns;
-};
-
-static void joined_size(struct joined *j, const struct trainable *t)
-{
-    int i;
-
-    *j = (struct joined){0};
-    for (i = 0; i < t->n; i++) {
-        j->rows += (size_t)t->maps[i].rows;
-        j->columns += (size_t)t->maps[i].columns;
-    }
-}
-
-static int joined_open(struct joined *j, const struct trainable *t, struct err *err)
-{
-    size_t n = (size_t)t->n, k = (size_t)t->directions;
-
-    joined_size(j, t);
-    j->indices = malloc(n * k * sizeof(*j->indices));
-    j->delta = malloc(n * k * sizeof(*j->delta));
-    j->sigma = malloc(n * k * sizeof(*j->sigma));
-    j->next_delta = malloc(n * sizeof(*j->next_delta));
-    j->U = malloc(j->rows * k * sizeof(*j->U));
-    j->V = malloc(j->columns * k * sizeof(*j->V));
-    if (j->indices && j->delta && j->sigma && j->next_delta && j->U && j->V)
-        return 0;
-    return err_nomem(err, (j->rows + j->columns) * k * sizeof(float));
-}
-
-static void joined_close(struct joined *j)
-{
-    free(j->indices);
-    free(j->delta);
-    free(j->sigma);
-    free(j->next_delta);
-    free(j->U);
-    free(j->V);
-}
-
-static void move(void *joined, void *own, size_t bytes, bool join)
-{
-    if (join)
-        memcpy(joined, own, bytes);
-    else
-        memcpy(own, joined, bytes);
-}
-
-/* Copies between the joined arrays and each map's own. */
-static void copy_chosen(struct joined *j, const struct state *s, bool join)
-{
-    size_t k = (size_t)s->layout->directions, row = 0, column = 0, i;
-
-    for (i = 0; i < (size_t)s->layout->n; i++) {
-        const struct trainable_map *map = &s->layout->maps[i];
-        struct chosen *c = &s->chosen[i];
-        size_t rows = (size_t)map->rows, columns = (size_t)map->columns;
-        move(j->indices + i * k, c->indices, k * sizeof(*c->indices), join);
-        move(j->delta + i * k, c->delta, k * sizeof(*c->delta), join);
-        move(j->sigma + i * k, c->sigma, k * sizeof(*c->sigma), join);
-        move(j->next_delta + i, &c->next_delta, sizeof(c->next_delta), join);
-        move(j->U + row * k, c->U, rows * k * sizeof(*c->U), join);
-        move(j->V + column * k, c->V, columns * k * sizeof(*c->V), join);
-        row += rows;
-        column += columns;
-    }
-}
-
-/* The tensors of a checkpoint; j may be without memory where only the shapes matter. */
-static int list_tensors(const struct state *s, const struct joined *j, bool identified,
+/* The tensors of a checkpoint. The set may be without memory where only the shapes matter. */
+static int list_tensors(const struct state *s, const struct direction_set *set, bool identified,
                         struct tensor_out ret[TENSORS_IDENTIFIED])
 {
     int64_t count = (int64_t)s->layout->count, n = s->layout->n, k = s->layout->directions;
@@ -109,12 +37,12 @@ static int list_tensors(const struct state *s, const struct joined *j, bool iden
         {"params", TENSOR_F32, 1, {count}, s->params},
         {"m", TENSOR_F32, 1, {count}, s->m},
         {"v", TENSOR_F32, 1, {count}, s->v},
-        {"indices", TENSOR_I32, 2, {n, k}, j->indices},
-        {"delta", TENSOR_F64, 2, {n, k}, j->delta},
-        {"sigma", TENSOR_F64, 2, {n, k}, j->sigma},
-        {"next_delta", TENSOR_F64, 1, {n}, j->next_delta},
-        {"U", TENSOR_F32, 2, {(int64_t)j->rows, k}, j->U},
-        {"V", TENSOR_F32, 2, {(int64_t)j->columns, k}, j->V},
+        {"indices", TENSOR_I32, 2, {n, k}, set->indices},
+        {"delta", TENSOR_F64, 2, {n, k}, set->delta},
+        {"sigma", TENSOR_F64, 2, {n, k}, set->sigma},
+        {"next_delta", TENSOR_F64, 1, {n}, set->next_delta},
+        {"U", TENSOR_F32, 2, {(int64_t)set->rows, k}, set->U},
+        {"V", TENSOR_F32, 2, {(int64_t)set->columns, k}, set->V},
     };
 
     memcpy(ret, tensors, sizeof(tensors));
@@ -122,10 +50,10 @@ static int list_tensors(const struct state *s, const struct joined *j, bool iden
 }
 
 static int encode_payload(const struct state *s, const struct state_identity *identity,
-                          const struct joined *j, struct buf *out, struct err *err)
+                          struct buf *out, struct err *err)
 {
     struct tensor_out tensors[TENSORS_IDENTIFIED];
-    int n = list_tensors(s, j, s->identified, tensors);
+    int n = list_tensors(s, &s->chosen, s->identified, tensors);
     char step[16];
     const char *metadata[] = {"job",        identity->job,
                               "data",       identity->data,
@@ -151,12 +79,12 @@ bool state_size_is_plausible(const struct trainable *layout, size_t bytes)
 {
     const struct state s = {.layout = layout};
     struct tensor_out tensors[TENSORS_IDENTIFIED];
-    struct joined j;
+    struct direction_set set;
     size_t least = sizeof(struct header);
     int i;
 
-    joined_size(&j, layout);
-    list_tensors(&s, &j, true, tensors);
+    direction_set_size(&set, layout->maps, layout->n, layout->directions);
+    list_tensors(&s, &set, true, tensors);
     for (i = 0; i < TENSORS_IDENTIFIED; i++) {
         least += tensor_bytes(&tensors[i]);
         if ((i + 1 == TENSORS_PLAIN || i + 1 == TENSORS_IDENTIFIED) && bytes > least &&
@@ -166,36 +94,6 @@ bool state_size_is_plausible(const struct trainable *layout, size_t bytes)
     return false;
 }
 
-/* Whether n numbers, wherever they lie, are finite and at least `least`. */
-static bool floats_are_right(const void *at, size_t n, float least)
-{
-    const char *bytes = at;
-    bool right = true;
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        float x;
-        memcpy(&x, bytes + i * sizeof(x), sizeof(x));
-        right &= x >= least && x <= FLT_MAX;
-    }
-    return right;
-}
-
-static bool doubles_are_right(const void *at, size_t n, double least)
-{
-    const char *bytes = at;
-    bool right = true;
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        double x;
-        memcpy(&x, bytes + i * sizeof(x), sizeof(x));
-        right &= x >= least && x <= DBL_MAX;
-    }
-    return right;
-}
-
-/* What is written can be read back: see check_numbers(). */
 static int check_vectors(const struct state *s, struct err *err)
 {
     size_t n = s->layout->count;
@@ -212,19 +110,13 @@ static int check_vectors(const struct state *s, struct err *err)
 int state_encode(const struct state *s, const struct state_identity *identity, struct buf *out,
                  struct err *err)
 {
-    struct joined j = {0};
     struct header h = {.version = VERSION};
     XXH128_hash_t hash;
     int rc = check_vectors(s, err);
 
-    if (rc == 0 && s->identified)
-        rc = joined_open(&j, s->layout, err);
-    if (rc == 0 && s->identified)
-        copy_chosen(&j, s, true);
     buf_append(out, &h, sizeof(h));
     if (rc == 0)
-        rc = encode_payload(s, identity, &j, out, err);
-    joined_close(&j);
+        rc = encode_payload(s, identity, out, err);
     if (rc < 0)
         return rc;
     if (out->failed)
@@ -326,11 +218,11 @@ static int check_tensors(const struct state *s, const struct tensorfile *f, bool
                          const char *name, struct err *err)
 {
     struct tensor_out tensors[TENSORS_IDENTIFIED];
-    struct joined j;
+    struct direction_set set;
     int i, n;
 
-    joined_size(&j, s->layout);
-    n = list_tensors(s, &j, identified, tensors);
+    direction_set_size(&set, s->layout->maps, s->layout->n, s->layout->directions);
+    n = list_tensors(s, &set, identified, tensors);
     for (i = 0; i < n; i++)
         if (!tensor_is(tensorfile_find(f, tensors[i].name), &tensors[i]))
             return err_set(err, ERR_INVALID,
@@ -346,52 +238,8 @@ static const void *data_of(const struct tensorfile *f, const char *key)
     return tensorfile_find(f, key)->data;
 }
 
-/* k different numbers of [0, n). */
-static bool indices_are_right(const char *at, int k, int n)
-{
-    int32_t x, y;
-    int i, j;
-
-    for (i = 0; i < k; i++) {
-        memcpy(&x, at + (size_t)i * sizeof(x), sizeof(x));
-        if (x < 0 || x >= n)
-            return false;
-        for (j = 0; j < i; j++) {
-            memcpy(&y, at + (size_t)j * sizeof(y), sizeof(y));
-            if (x == y)
-                return false;
-        }
-    }
-    return true;
-}
-
-static int check_directions(const struct state *s, const struct tensorfile *f, const char *name,
-                            struct err *err)
-{
-    size_t n = (size_t)s->layout->n, k = (size_t)s->layout->directions;
-    const char *indices = data_of(f, "indices");
-    struct joined j;
-    size_t i;
-
-    joined_size(&j, s->layout);
-    for (i = 0; i < n; i++) {
-        const struct trainable_map *map = &s->layout->maps[i];
-        int smaller = map->rows < map->columns ? map->rows : map->columns;
-        if (!indices_are_right(indices + i * k * sizeof(int32_t), (int)k, smaller))
-            return wrong(name, "an index of a direction is out of range or is there twice", err);
-    }
-    if (!doubles_are_right(data_of(f, "delta"), n * k, 0) ||
-        !doubles_are_right(data_of(f, "sigma"), n * k, 0) ||
-        !doubles_are_right(data_of(f, "next_delta"), n, 0))
-        return wrong(name, "a delta or sigma is negative or not finite", err);
-    if (!floats_are_right(data_of(f, "U"), j.rows * k, -FLT_MAX) ||
-        !floats_are_right(data_of(f, "V"), j.columns * k, -FLT_MAX))
-        return wrong(name, "a number of a direction is not finite", err);
-    return 0;
-}
-
-static int check_numbers(const struct state *s, const struct tensorfile *f, bool identified,
-                         const char *name, struct err *err)
+static int check_vectors_read(const struct state *s, const struct tensorfile *f, const char *name,
+                              struct err *err)
 {
     size_t n = s->layout->count;
 
@@ -400,7 +248,7 @@ static int check_numbers(const struct state *s, const struct tensorfile *f, bool
         return wrong(name, "a trained number or a moment of it is not finite", err);
     if (!floats_are_right(data_of(f, "v"), n, 0))
         return wrong(name, "a second moment is negative or not finite", err);
-    return identified ? check_directions(s, f, name, err) : 0;
+    return 0;
 }
 
 static void copy_tensor(const struct tensorfile *f, const char *key, void *out)
@@ -410,34 +258,51 @@ static void copy_tensor(const struct tensorfile *f, const char *key, void *out)
     memcpy(out, t->data, t->bytes);
 }
 
-/* All has been checked. */
-static int take_all(struct state *s, const struct tensorfile *f, bool identified, struct err *err)
+/* The directions, checked. Caller closes *ret. */
+static int read_directions(const struct state *s, const struct tensorfile *f, const char *name,
+                           struct direction_set *ret, struct err *err)
 {
-    struct joined j = {0};
-    int rc = identified ? joined_open(&j, s->layout, err) : 0;
+    int rc = direction_set_open(ret, s->layout->maps, s->layout->n, s->layout->directions, err);
 
-    if (rc == 0 && identified) {
-        copy_tensor(f, "indices", j.indices);
-        copy_tensor(f, "delta", j.delta);
-        copy_tensor(f, "sigma", j.sigma);
-        copy_tensor(f, "next_delta", j.next_delta);
-        copy_tensor(f, "U", j.U);
-        copy_tensor(f, "V", j.V);
-        copy_chosen(&j, s, false);
-    }
-    joined_close(&j);
     if (rc < 0)
         return rc;
+    copy_tensor(f, "indices", ret->indices);
+    copy_tensor(f, "delta", ret->delta);
+    copy_tensor(f, "sigma", ret->sigma);
+    copy_tensor(f, "next_delta", ret->next_delta);
+    copy_tensor(f, "U", ret->U);
+    copy_tensor(f, "V", ret->V);
+    for (int i = 0; i < ret->n && rc == 0; i++) {
+        const struct directions *d = &ret->of[i];
+        struct directions_view v = directions_view(d);
+        const char *fault = directions_fault(&v, d->k, d->rows, d->columns);
+        rc = fault ? wrong(name, fault, err) : 0;
+    }
+    return rc;
+}
+
+/* All has been checked. What s had of directions is in set afterwards. */
+static void replace(struct state *s, const struct tensorfile *f, bool identified, int step,
+                    struct direction_set *set)
+{
+    struct direction_set old = s->chosen;
+
     copy_tensor(f, "params", s->params);
     copy_tensor(f, "m", s->m);
     copy_tensor(f, "v", s->v);
-    return 0;
+    if (identified) {
+        s->chosen = *set;
+        *set = old;
+    }
+    s->identified = identified;
+    s->step = step;
 }
 
 int state_decode(struct state *s, const struct state_identity *identity, int step,
                  const void *bytes, size_t len, const char *name, struct err *err)
 {
     struct tensorfile *f = NULL;
+    struct direction_set set = {0};
     bool identified = false;
     int rc = check_header(bytes, len, name, err);
 
@@ -452,13 +317,12 @@ int state_decode(struct state *s, const struct state_identity *identity, int ste
     if (rc == 0)
         rc = check_tensors(s, f, identified, name, err);
     if (rc == 0)
-        rc = check_numbers(s, f, identified, name, err);
+        rc = check_vectors_read(s, f, name, err);
+    if (rc == 0 && identified)
+        rc = read_directions(s, f, name, &set, err);
     if (rc == 0)
-        rc = take_all(s, f, identified, err);
+        replace(s, f, identified, step, &set);
+    direction_set_close(&set);
     tensorfile_close(f);
-    if (rc < 0)
-        return rc;
-    s->identified = identified;
-    s->step = step;
-    return 0;
+    return rc;
 }

@@ -177,7 +177,7 @@ static int one_step(struct train *t, struct err *err)
     double start = clock_s();
     int rc = compute_step(t, &row, err);
 
-    if (rc == 0 && t->state.chosen && t->state.step == job_of(t)->dash.prelaunch_steps)
+    if (rc == 0 && t->state.chosen.n > 0 && t->state.step == job_of(t)->dash.prelaunch_steps)
         rc = identify(t, err);
     row.seconds = clock_s() - start;
     if (rc == 0 && evaluates_after(t, row.step))

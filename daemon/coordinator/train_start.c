@@ -41,7 +41,7 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 
     if (rc == 0 && job_workers(&job_of(t)->parallel) < started)
         buf_printf(notices,
-                   "%d of %d workers are idle: the job cannot be shared out among all of them\n",
+                   "%d of %d workers are idle: the job cannot be divided among all of them\n",
                    started - job_workers(&job_of(t)->parallel), started);
     if (rc == 0)
         rc =

@@ -352,19 +352,6 @@ int workers_step(struct workers *w, const struct state *s, const struct packed_s
     return rc < 0 ? rc : gather_step(w, &due, gradient, ret_loss, err);
 }
 
-static void take_map(struct state *s, int map, const struct rank_directions_view *v)
-{
-    size_t k = (size_t)s->layout->directions;
-    struct chosen *chosen = &s->chosen[map];
-
-    chosen->next_delta = v->next_delta;
-    memcpy(chosen->indices, v->indices, k * sizeof(*chosen->indices));
-    memcpy(chosen->delta, v->delta, k * sizeof(*chosen->delta));
-    memcpy(chosen->sigma, v->sigma, k * sizeof(*chosen->sigma));
-    memcpy(chosen->U, v->U, k * (size_t)s->layout->maps[map].rows * sizeof(*chosen->U));
-    memcpy(chosen->V, v->V, k * (size_t)s->layout->maps[map].columns * sizeof(*chosen->V));
-}
-
 /* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once,
  * in rising order. */
 static int take_maps(const struct workers *w, const struct rank_message *m, struct state *s,
@@ -372,7 +359,7 @@ static int take_maps(const struct workers *w, const struct rank_message *m, stru
 {
     int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages, i, rc = 0;
     struct rank_cursor c = rank_cursor(&m->body);
-    struct rank_directions_view v;
+    struct directions_view v;
 
     for (i = 0; i < s->layout->n && rc == 0; i++) {
         int layer = s->layout->maps[i].layer;
@@ -381,7 +368,7 @@ static int take_maps(const struct workers *w, const struct rank_message *m, stru
             continue;
         rc = rank_directions_read(&c, s->layout, i, &v, err);
         if (rc == 0)
-            take_map(s, i, &v);
+            directions_load(&s->chosen.of[i], &v);
     }
     if (rc == 0)
         rc = rank_end(&c, err);
@@ -413,22 +400,6 @@ int workers_identify(struct workers *w, struct state *s, struct err *err)
     return rc;
 }
 
-static void append_chosen(struct buf *b, const struct state *s, int map)
-{
-    const struct trainable_map *t = &s->layout->maps[map];
-    const struct chosen *c = &s->chosen[map];
-    size_t k = (size_t)s->layout->directions;
-    struct rank_directions header = {map, s->layout->directions, t->rows, t->columns,
-                                     c->next_delta};
-
-    buf_append(b, &header, sizeof(header));
-    buf_append(b, c->indices, k * sizeof(*c->indices));
-    buf_append(b, c->delta, k * sizeof(*c->delta));
-    buf_append(b, c->sigma, k * sizeof(*c->sigma));
-    buf_append(b, c->U, k * (size_t)t->rows * sizeof(float));
-    buf_append(b, c->V, k * (size_t)t->columns * sizeof(float));
-}
-
 int workers_direct(struct workers *w, const struct state *s, struct err *err)
 {
     int i, map, rc = 0;
@@ -439,7 +410,7 @@ int workers_direct(struct workers *w, const struct state *s, struct err *err)
         for (map = 0; map < s->layout->n; map++)
             if (s->layout->maps[map].layer >= w->first_layer[stage] &&
                 s->layout->maps[map].layer < w->first_layer[stage + 1])
-                append_chosen(&w->body, s, map);
+                rank_directions_append(&w->body, map, &s->chosen.of[map]);
         rc = send_body(w, 1 + i, RANK_DIRECTIONS, err);
     }
     return rc;

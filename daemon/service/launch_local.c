@@ -236,21 +236,6 @@ int local_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const
 }
 
 /* What mpirun and all ranks write, launch after launch. */
-static int open_log(const char *path, int *ret_fd, struct err *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    struct stat st;
-
-    if (fd < 0)
-        return err_errno(err, "%s: cannot be opened", path);
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return err_set(err, ERR_INVALID, "%s: is not a regular file", path);
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
 /* mpirun holds the folder's lock as long as it lives: no two launches, of whatever dashd, share an
  * output folder. */
 static int acquire_lock(const char *path, const char *output, int *ret_fd, struct err *err)
@@ -272,7 +257,7 @@ static int open_files(const char *output, int *ret_log, int *ret_lock, struct er
     char *log = file_join(output, "logs/job.log"), *lock = file_join(output, "logs/.lock");
     int log_fd = -1, rc;
 
-    rc = log && lock ? open_log(log, &log_fd, err) : err_nomem(err, strlen(output));
+    rc = log && lock ? file_open_append(log, 0600, &log_fd, err) : err_nomem(err, strlen(output));
     if (rc == 0) {
         rc = acquire_lock(lock, output, ret_lock, err);
         if (rc == 0)

@@ -129,21 +129,21 @@ class World(unittest.TestCase):
         self.addCleanup(self.clean)
 
     def clean(self):
-        """Every dashd must end well, and no sanitizer may have complained."""
+        """Every dashd must end well, and no sanitizer may have reported an error."""
         statuses = [d.stop() for d in self.daemons if d.process.poll() is None]
         for pid in self.job_processes():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        complaints = []
+        reports = []
         if self.daemons:
-            complaints = re.findall(r".*(?:Sanitizer|runtime error:).*", self.daemon_log())
+            reports = re.findall(r".*(?:Sanitizer|runtime error:).*", self.daemon_log())
         if os.environ.get("DASH_TEST_KEEP"):
             print("kept:", self.folder, file=sys.stderr)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.assertEqual(complaints, [])
+        self.assertEqual(reports, [])
         self.assertEqual([s for s in statuses if s], [], "dashd's exit status")
 
     def job_processes(self):

@@ -1,4 +1,5 @@
-/* tests/unit/test_safetensors.c - headers of safetensors files: strict JSON, read in proportion. */
+/* tests/unit/tensor/test_safetensors.c - headers of safetensors files: strict JSON, read in
+ * proportion. */
 #include "tests/unit/image.h"
 #include <sys/resource.h>
 

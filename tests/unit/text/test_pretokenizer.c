@@ -1,5 +1,5 @@
-/* tests/unit/test_pretokenizer.c - where text is cut before BPE. The expected cuts are those of
- * HF's tokenizers. */
+/* tests/unit/text/test_pretokenizer.c - where text is cut before BPE. The expected cuts are those
+ * of HF's tokenizers. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
 #include "core/text/pretokenizer.h"

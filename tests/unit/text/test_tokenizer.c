@@ -1,5 +1,5 @@
-/* tests/unit/test_tokenizer.c - ids are those of HF's tokenizers, whichever file they come from;
- * what cannot be done exactly is refused. */
+/* tests/unit/text/test_tokenizer.c - ids are those of HF's tokenizers, whichever file they come
+ * from; what cannot be done exactly is refused. */
 #include "tests/unit/small_tokenizer.h"
 #include <pthread.h>
 

@@ -1,5 +1,5 @@
-/* tests/unit/test_limits.c - sizes that no machine has, which files and callers may ask for: they
- * are refused, and nothing is reserved for them. */
+/* tests/unit/core/test_limits.c - sizes that no machine has, which files and callers may ask for:
+ * they are refused, and nothing is reserved for them. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/text/bpe.h"
 #include "core/pool.h"

@@ -1,4 +1,5 @@
-/* tests/e2e/test_run_states.c - the state table of daemon/service/run.h, held against its drawing.
+/* tests/unit/service/test_run_states.c - the state table of daemon/service/run.h, held against its
+ * drawing.
  */
 #include "daemon/service/run.h"
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* tests/unit/test_checkpoint.c - checkpoints: what is written is what is read, damage falls back,
- * strangers are refused; and the data order. */
+/* tests/unit/coordinator/test_checkpoint.c - checkpoints: what is written is what is read, damage
+ * falls back, strangers are refused; and the data order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,11 +44,11 @@ static void open_world(struct world *w)
         w->state.v[i] = (float)i * 3;
     }
     for (i = 0; i < 2; i++) {
-        struct chosen *c = &w->state.chosen[i];
+        struct directions *c = &w->state.chosen.of[i];
         c->indices[1] = 1 + (int)i;
         c->delta[0] = 0.5;
         c->sigma[1] = 1.5;
-        c->next_delta = 0.125 * (double)(i + 1);
+        *c->next_delta = 0.125 * (double)(i + 1);
         c->U[3] = 11;
         c->V[5] = 13 + (float)i;
     }
@@ -106,9 +106,9 @@ static void what_is_saved_is_what_is_loaded(void **state)
     assert_memory_equal(s.params, w.state.params, bytes);
     assert_memory_equal(s.m, w.state.m, bytes);
     assert_memory_equal(s.v, w.state.v, bytes);
-    assert_int_equal(s.chosen[1].indices[1], 2);
-    assert_true(s.chosen[1].next_delta == 0.25 && s.chosen[0].delta[0] == 0.5);
-    assert_true(s.chosen[0].U[3] == 11 && s.chosen[1].V[5] == 14);
+    assert_int_equal(s.chosen.of[1].indices[1], 2);
+    assert_true(*s.chosen.of[1].next_delta == 0.25 && s.chosen.of[0].delta[0] == 0.5);
+    assert_true(s.chosen.of[0].U[3] == 11 && s.chosen.of[1].V[5] == 14);
     state_close(&s);
     close_world(&w);
 }
@@ -271,7 +271,7 @@ static void falls_back(struct world *w, char *bytes, size_t len, const char *wha
         fail_msg("%s: step %d is used", what, s.step);
     if (strstr(notices.data, "checksum"))
         fail_msg("%s: %s", what, notices.data);
-    assert_true(s.params[0] == 0.25f && s.chosen[0].indices[1] == 1);
+    assert_true(s.params[0] == 0.25f && s.chosen.of[0].indices[1] == 1);
     buf_free(&notices);
     state_close(&s);
     free(path);

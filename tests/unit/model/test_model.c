@@ -1,5 +1,5 @@
-/* tests/unit/test_model.c - models: both kinds of file give the same weights; what cannot be used
- * is refused in words, all at once. */
+/* tests/unit/model/test_model.c - models: both kinds of file give the same weights; what cannot be
+ * used is refused in words, all at once. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
 #include "core/model/model.h"
@@ -198,7 +198,8 @@ static void impossible_sizes_are_refused(void **state)
     refused_with("{\"hidden_size\": \"64\"}", "hidden_size must be an integer");
     refused_with("{\"num_key_value_heads\": 3}", "cannot share 3 key-value heads");
     refused_with("{\"head_dim\": 15}", "odd");
-    refused_with("{\"head_dim\": null, \"num_attention_heads\": 6}", "no multiple of the 6 heads");
+    refused_with("{\"head_dim\": null, \"num_attention_heads\": 6}",
+                 "not a multiple of the 6 heads");
     refused_with("{\"rms_norm_eps\": -1}", "rms_norm_eps must be a number above 0");
     refused_with("{\"eos_token_id\": 256}", "outside the vocabulary");
     refused_with("{\"eos_token_id\": [-2]}", "eos_token_id is not a token id");

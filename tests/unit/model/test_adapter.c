@@ -1,5 +1,5 @@
-/* tests/unit/test_adapter.c - PEFT adapters: read, written, read back; what would mean something
- * else is refused by name. */
+/* tests/unit/model/test_adapter.c - PEFT adapters: read, written, read back; what would mean
+ * something else is refused by name. */
 #include "tests/unit/support.h"
 #include "core/model/adapter.h"
 #include "core/buf.h"

@@ -1,5 +1,6 @@
-/* tests/unit/test_out_of_memory.c - core's readers when the n-th allocation is refused: an error,
- * or the right result; never a crash, a leak (the sanitizer build sees it) or a wrong result.
+/* tests/unit/core/test_out_of_memory.c - core's readers when the n-th allocation is refused: an
+ * error, or the right result; never a crash, a leak (the sanitizer build sees it) or a wrong
+ * result.
  *
  * malloc, calloc and realloc of core are wrapped by the linker. Libraries are spared: jansson 2.14
  * does crash when memory is out.

@@ -1,5 +1,5 @@
-/* tests/unit/test_tensorfile.c - tensor files: what is read is what the reference wrote; what is
- * damaged is refused. */
+/* tests/unit/tensor/test_tensorfile.c - tensor files: what is read is what the reference wrote;
+ * what is damaged is refused. */
 #include "tests/unit/image.h"
 #include <sys/resource.h>
 
@@ -315,7 +315,7 @@ static void sparse_gguf_takes_little_memory(void **state)
     } cases[] = {
         {0, 1, 9, 0, 1ull << 32, NULL},  /* a list of numbers */
         {0, 1, 9, 12, 1ull << 29, NULL}, /* of eight bytes each */
-        {0, 1, 9, 8, 1ull << 30, "a list in its header has 1073741824 texts"},
+        {0, 1, 9, 8, 1ull << 30, "an array in its header has 1073741824 strings"},
         {0, 1, 8, 0, 1ull << 32, "holds a NUL byte"},
         {0, 1ull << 30, -1, 0, 0, "cut off or damaged"},
         {1ull << 27, 0, -1, 0, 0, "cut off or damaged"},

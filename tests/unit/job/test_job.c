@@ -1,4 +1,4 @@
-/* tests/unit/test_job.c - job files: what they mean, and every complaint with its line. */
+/* tests/unit/job/test_job.c - job files: what they mean, and every problem with its line. */
 #include "core/job/job.h"
 #include "core/job/job_read.h"
 #include "core/job/job_check.h"
@@ -18,7 +18,7 @@ static struct job *parse(const char *text, const char *const *sets, int n)
 }
 
 /* All problems of a text as one string; the caller frees it. */
-static char *complaints(const char *text, const char *const *sets, int n)
+static char *problems_of(const char *text, const char *const *sets, int n)
 {
     struct problems problems = {0};
     struct job *job = NULL;
@@ -150,7 +150,7 @@ static void every_mistake_is_told_with_its_line(void **state)
         "job.yaml: model is missing",
         "job.yaml: data.train is missing",
     };
-    char *all = complaints(text, NULL, 0);
+    char *all = problems_of(text, NULL, 0);
     size_t i;
 
     (void)state;
@@ -177,15 +177,15 @@ static void text_that_is_no_job_is_refused_in_words(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        all = complaints(cases[i].text, NULL, 0);
+        all = problems_of(cases[i].text, NULL, 0);
         assert_contains(all, cases[i].told);
         free(all);
     }
-    all = complaints("a: [1, 2\nb: 3\n", NULL, 0);
+    all = problems_of("a: [1, 2\nb: 3\n", NULL, 0);
     assert_null(strstr(all, "is missing"));
     free(all);
     for (i = 0; i < 4; i++) {
-        all = complaints(SHORT, &wrong[i], 1);
+        all = problems_of(SHORT, &wrong[i], 1);
         assert_contains(all, "--set");
         free(all);
     }

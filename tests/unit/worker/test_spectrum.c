@@ -1,5 +1,5 @@
-/* tests/unit/test_spectrum.c - decompositions of matrices whose singular values and vectors are
- * known because the test built them. */
+/* tests/unit/worker/test_spectrum.c - decompositions of matrices whose singular values and vectors
+ * are known because the test built them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,6 +92,8 @@ static void check_identification(const struct known *k, const struct spectrum *s
     float *A = malloc((size_t)(2 * k->m) * sizeof(float)),
           *B = malloc((size_t)(2 * k->n) * sizeof(float));
     double scale = 2, outer;
+    struct trainable_map map = {.rows = k->n, .columns = k->m};
+    struct direction_set set;
     struct directions d;
     int a, b;
 
@@ -103,18 +105,20 @@ static void check_identification(const struct known *k, const struct spectrum *s
         B[2 * a] = (float)(0.5 * k->u[3 * k->n + a]);
         B[2 * a + 1] = (float)(0.25 * k->u[k->n + a]);
     }
-    assert_int_equal(spectrum_identify(s, k->W, A, B, 2, scale, 2, &d, &err), 0);
+    assert_int_equal(direction_set_open(&set, &map, 1, 2, &err), 0);
+    d = set.of[0];
+    assert_int_equal(spectrum_identify(s, k->W, A, B, 2, scale, &d, &err), 0);
     assert_int_equal(d.indices[0], 3);
     assert_int_equal(d.indices[1], 1);
     assert_true(fabs(d.delta[0] / (0.5 * scale / k->sigma[3]) - 1) < 1e-5);
     assert_true(fabs(d.delta[1] / (0.25 * scale / k->sigma[1]) - 1) < 1e-5);
-    assert_true(d.next_delta < 1e-4 * d.delta[1]);
+    assert_true(*d.next_delta < 1e-4 * d.delta[1]);
     for (a = 0; a < k->n; a++)
         for (b = 0; b < k->m; b++) {
             outer = (double)d.U[a * 2] * (double)d.V[b * 2];
             assert_true(fabs(outer - k->u[3 * k->n + a] * k->v[3 * k->m + b]) < 1e-5);
         }
-    directions_free(&d);
+    direction_set_close(&set);
     free(A), free(B);
 }
 

@@ -1,4 +1,4 @@
-/* tests/unit/test_optimizer.c - the optimizer against torch.optim.AdamW and
+/* tests/unit/coordinator/test_optimizer.c - the optimizer against torch.optim.AdamW and
  * transformers.get_scheduler: numbers follow by hand from their documented formulas. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* tests/unit/test_http2_limits.c - what an HTTP/2 client may send, frame by frame. */
+/* tests/unit/service/test_http2_limits.c - what an HTTP/2 client may send, frame by frame. */
 #include "daemon/service/http2_limits.h"
 #include "tests/unit/support.h"
 

@@ -1,5 +1,5 @@
-/* tests/e2e/test_command.c - daemon/service/command.h: what a program says and how it ends, also
- * where it does not. */
+/* tests/unit/service/test_command.c - daemon/service/command.h: what a program says and how it
+ * ends, also where it does not. */
 #include "daemon/service/command.h"
 #include <setjmp.h>
 #include <signal.h>

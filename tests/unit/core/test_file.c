@@ -1,5 +1,5 @@
-/* tests/unit/test_file.c - what may stand behind a name: pipes, devices, folders, files that are
- * too large or that cannot be read to their ends. */
+/* tests/unit/core/test_file.c - what may stand behind a name: pipes, devices, folders, files that
+ * are too large or that cannot be read to their ends. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/model/adapter.h"
 #include "core/text/dataset.h"
@@ -66,7 +66,7 @@ static void data_is_read_from_regular_files_only(void **state)
     (void)state;
     make_pipe(folder, "pipe");
     data_refused_in(folder, "pipe", "not a regular file");
-    data_refused(folder, "cannot be read: Is a directory");
+    data_refused(folder, "is a folder, not a regular file");
     data_refused("/dev/zero", "not a regular file");
     data_refused("/dev/null", "not a regular file");
     remove_folder(folder);
@@ -164,11 +164,11 @@ static void files_of_models_have_a_largest_size(void **state)
     make_sparse(folder, "config.json", (16 << 20) + 1);
     model_refused(folder, "config.json: the file is too large: 16384 KiB");
     make_pipe(folder, "config.json");
-    model_refused(folder, "config.json: cannot be read: it is a pipe");
+    model_refused(folder, "config.json: is a pipe");
     make_sparse(folder, "model.safetensors.index.json", 1l << 40);
     model_refused(folder, "index.json: the file is too large: 32768 KiB");
     make_pipe(folder, "model.safetensors");
-    model_refused(folder, "model.safetensors: cannot be read: it is a pipe");
+    model_refused(folder, "model.safetensors: is a pipe");
     make_sparse(folder, "tokenizer.json", (64 << 20) + 1);
     assert_int_equal(tokenizer_from_json(tokenizer, -1, -1, &t, &err), ERR_INVALID);
     assert_contains(err.text, "tokenizer.json: the file is too large: 65536 KiB");
@@ -179,7 +179,7 @@ static void files_of_models_have_a_largest_size(void **state)
     write_text(folder, "tokenizer_config.json", "{}");
     make_pipe(folder, "chat_template.jinja");
     assert_int_equal(tokenizer_from_json(tokenizer, -1, -1, &t, &err), ERR_INVALID);
-    assert_contains(err.text, "chat_template.jinja: cannot be read: it is a pipe");
+    assert_contains(err.text, "chat_template.jinja: is a pipe");
     make_sparse(folder, "adapter_config.json", 1l << 40);
     assert_int_equal(adapter_read(folder, &c, &a, &err), ERR_INVALID);
     assert_contains(err.text, "adapter_config.json: the file is too large: 16384 KiB");

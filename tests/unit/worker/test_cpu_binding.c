@@ -1,4 +1,5 @@
-/* tests/unit/test_cpu_binding.c - which cores a worker takes on a node of several sockets. */
+/* tests/unit/worker/test_cpu_binding.c - which cores a worker takes on a node of several sockets.
+ */
 #include "tests/unit/support.h"
 #include "worker/cpu_binding.h"
 

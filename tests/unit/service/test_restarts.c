@@ -1,4 +1,5 @@
-/* tests/e2e/test_restarts.c - which deaths are followed by another launch, and how soon. */
+/* tests/unit/service/test_restarts.c - which deaths are followed by another launch, and how soon.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

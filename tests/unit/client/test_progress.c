@@ -1,4 +1,5 @@
-/* tests/e2e/test_progress.c - client/progress.h and words.h: what the line says, and that it fits.
+/* tests/unit/client/test_progress.c - client/progress.h and words.h: what the line says, and that
+ * it fits.
  */
 #include "client/progress.h"
 #include "client/words.h"

@@ -1,5 +1,5 @@
-/* tests/e2e/test_store.c - daemon/service/store.h: what is put in comes out, also by another
- * opening, also after a commit that did not come about. */
+/* tests/unit/service/test_store.c - daemon/service/store.h: what is put in comes out, also by
+ * another opening, also after a commit that did not come about. */
 #include "daemon/service/store.h"
 #include "core/file.h"
 #include <math.h>

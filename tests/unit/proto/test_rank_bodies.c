@@ -1,5 +1,5 @@
-/* tests/unit/test_rank_bodies.c - bodies of messages: a right one is read, each wrong number in it
- * is refused, and no damage at all makes a reader leave the body. Bodies are of exactly their
+/* tests/unit/proto/test_rank_bodies.c - bodies of messages: a right one is read, each wrong number
+ * in it is refused, and no damage at all makes a reader leave the body. Bodies are of exactly their
  * length, so that a sanitizer sees any read past them. */
 #include "tests/unit/support.h"
 #include "proto/rank_bodies.h"
@@ -311,32 +311,32 @@ static void gradients_are_checked(void **state)
 static struct trainable_map maps[] = {{0, MODULE_Q, 3, 4, 0, 0, 0}, {0, MODULE_K, 5, 2, 0, 0, 0}};
 static const struct trainable layout = {maps, 2, 1, 2, 0};
 
-struct directions { /* of map 0 */
+struct directions_body { /* of map 0 */
     struct rank_directions header;
     int32_t indices[2];
     double delta[2], sigma[2];
     float U[6], V[8];
 };
 
-static const struct directions right_directions = {
+static const struct directions_body right_directions = {
     {0, 2, 3, 4, 0.25}, {2, 0}, {2, 1}, {3, 4}, {1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6, 7, 8}};
 
-static int read_directions(const struct directions *d, size_t len, int map)
+static int read_directions(const struct directions_body *d, size_t len, int map)
 {
     struct buf b = exactly(d, len);
     struct rank_cursor c = rank_cursor(&b);
-    struct rank_directions_view v;
+    struct directions_view v;
     int rc = rank_directions_read(&c, &layout, map, &v, &err);
 
     if (rc == 0)
-        assert_true(v.U[5] == 6 && v.V[7] == 8 && c.at == c.end);
+        assert_true(((const float *)v.U)[5] == 6 && ((const float *)v.V)[7] == 8 && c.at == c.end);
     buf_free(&b);
     return rc;
 }
 
 #define DIRECTIONS(change, words)                                                                  \
     do {                                                                                           \
-        struct directions d = right_directions;                                                    \
+        struct directions_body d = right_directions;                                               \
         change;                                                                                    \
         assert_refused(read_directions(&d, sizeof(d), 0), words);                                  \
     } while (0)
@@ -434,7 +434,7 @@ static void no_damage_makes_a_reader_leave_the_body(void **state)
     for (i = 0; i < DAMAGES; i++) {
         struct buf b = {.len = sizeof(right_micro)};
         struct rank_micro_view micro;
-        struct rank_directions_view directions;
+        struct directions_view directions;
         struct rank_cursor c;
         b.data = damaged_copy((const char *)&right_micro, b.len, b.len, &random);
         c = rank_cursor(&b);

@@ -1,5 +1,5 @@
-/* tests/unit/test_dataset.c - rows become the ids and labels that the design says; what is wrong
- * with a file is reported by line. */
+/* tests/unit/text/test_dataset.c - rows become the ids and labels that the design says; what is
+ * wrong with a file is reported by line. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/text/dataset.h"
 #include "core/text/template.h"
@@ -287,11 +287,11 @@ static void every_faulty_row_is_told_with_its_line(void **state)
     refused("{\"prompt\": \"a\", \"completion\": \"b\"}\nnot json\n", &defaults, t,
             "data.jsonl:2: is not a JSON object: ");
     refused("{\"prompt\": \"a\", \"completion\": \"b\"}\n[1]\n", &defaults, t,
-            "data.jsonl:2: is not a JSON object: a list");
+            "data.jsonl:2: is not a JSON object: an array");
     refused("{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\"}\n", &defaults, t,
             "data.jsonl:2: the row has no \"completion\"");
     refused("{\"prompt\": \"a\", \"completion\": 7}\n", &defaults, t,
-            "data.jsonl:1: \"completion\" must be a text; it is a number");
+            "data.jsonl:1: \"completion\" must be a string; it is a number");
     refused("{\"messages\": []}", &defaults, t,
             "\"messages\" must be a list of messages; it is empty");
     refused("{\"messages\": [7]}", &defaults, t, "one is a number");
@@ -330,7 +330,7 @@ static void empty_absent_and_broken_files_are_told(void **state)
     assert_int_equal(dataset_load("/", &defaults, NULL, 5, &d, &problems, &err), ERR_INVALID);
     text = problems_text(&problems);
     assert_contains(text, "/nowhere/at all: cannot be opened: No such file");
-    assert_contains(text, "/: cannot be read: Is a directory");
+    assert_contains(text, "/: is a folder, not a regular file");
     free(text);
     problems_free(&problems);
 }

@@ -1,5 +1,5 @@
-/* tests/unit/test_slurm.c - what a job asks of Slurm, its batch script, and what Slurm answers,
- * understood. The script's quoting is held against bash itself. */
+/* tests/unit/slurm/test_slurm.c - what a job asks of Slurm, its batch script, and what Slurm
+ * answers, understood. The script's quoting is held against bash itself. */
 #include "core/slurm/script.h"
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"

@@ -1,5 +1,5 @@
-/* tests/unit/test_model_identity.c - equal copies of a model are one; whatever else differs is
- * found and named. */
+/* tests/unit/model/test_model_identity.c - equal copies of a model are one; whatever else differs
+ * is found and named. */
 #include "tests/unit/support.h"
 #include "core/model/model_identity.h"
 
