@@ -100,7 +100,6 @@ struct doctor_job {
     char state[32], reason[200]; /* as squeue last said */
     int exit_code;               /* of the script, if Slurm reports it; else -1 */
     int pending_s;
-    double started, ended; /* it ran between: seconds of this machine's clock */
 };
 enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meeting *m,
                               struct doctor_job *job);
@@ -114,7 +113,6 @@ void doctor_memory(struct doctor *d, const json_t *ranks);
 
 /* ---- doctor_between.c: what lies between nodes ---- */
 void doctor_shared(struct doctor *d, const struct doctor_meeting *m, const json_t *ranks);
-void doctor_clocks(struct doctor *d, const struct doctor_job *job, const json_t *ranks);
 void doctor_network(struct doctor *d, const json_t *ranks);
 void doctor_ports(struct doctor *d, const json_t *ranks);
 /* Reports ranks that did not answer. */

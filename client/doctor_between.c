@@ -1,10 +1,8 @@
-/* client/doctor_between.c - see doctor.h: verdicts on the shared folder, clocks, network and ports.
- */
+/* client/doctor_between.c - see doctor.h: verdicts on the shared folder, network and ports. */
 #include "client/doctor.h"
 #include "client/interrupt.h"
 #include <string.h>
 
-static const double clock_s = 5;           /* clocks may differ so far, squeue's delay included */
 static const double bandwidth_least = 100; /* MB/s */
 enum { SEE_MS = 5000, LOOK_MS = 200 };     /* a network file system shows new files late */
 
@@ -63,31 +61,6 @@ void doctor_shared(struct doctor *d, const struct doctor_meeting *m, const json_
     }
     if (right)
         report_finding(d, "folder", DOCTOR_OK, NULL, "all nodes share %s", d->folder);
-}
-
-void doctor_clocks(struct doctor *d, const struct doctor_job *job, const json_t *ranks)
-{
-    const json_t *rank;
-    bool right = true;
-    size_t i;
-
-    json_array_foreach(ranks, i, rank)
-    {
-        double clock = doctor_number(rank, "clock"), off;
-        if (!doctor_has(rank, "clock"))
-            continue;
-        off = clock < job->started ? clock - job->started
-                                   : (clock > job->ended ? clock - job->ended : 0);
-        if (off >= -clock_s && off <= clock_s)
-            continue;
-        right = false;
-        report_finding(d, "clock", DOCTOR_WARNING,
-                       "let an administrator look at chrony or ntpd there",
-                       "the clock of %s is at least %.0f s %s ours", doctor_text(rank, "node"),
-                       off < 0 ? -off : off, off < 0 ? "behind" : "ahead of");
-    }
-    if (right)
-        report_finding(d, "clock", DOCTOR_OK, NULL, "the nodes' clocks agree with ours");
 }
 
 void doctor_network(struct doctor *d, const json_t *ranks)

@@ -87,7 +87,6 @@ static void cancel(const struct doctor_job *job)
 struct watch {
     enum look now;
     double submitted, answered;
-    double pending_last;  /* seen */
     double running_first; /* 0: not yet */
     char told[400];
 };
@@ -107,15 +106,13 @@ static void print_news(struct watch *w, const struct doctor_job *job)
 static void take_look(struct watch *w, struct doctor_job *job)
 {
     enum look now = look(job);
-    double at = clock_unix_s();
+    double at = clock_s();
 
     if (now == LOOK_AWAY)
         return;
     w->now = now;
     w->answered = at;
-    if (now == LOOK_PENDING)
-        w->pending_last = at;
-    else if (w->running_first == 0)
+    if (now != LOOK_PENDING && w->running_first == 0)
         w->running_first = at;
     if (now == LOOK_PENDING || now == LOOK_RUNNING)
         print_news(w, job);
@@ -138,7 +135,7 @@ static bool will_not_pass(const char *reason)
 static bool must_end(const struct doctor *d, const struct watch *w, const struct doctor_job *job,
                      enum doctor_way *ret_way)
 {
-    double now = clock_unix_s();
+    double now = clock_s();
 
     if (interrupt_count() > 0)
         *ret_way = DOCTOR_STOPPED;
@@ -157,13 +154,13 @@ static bool must_end(const struct doctor *d, const struct watch *w, const struct
 /* Lets the script end, so that its folder can be removed, or what it wrote come into sight. */
 static void wait_a_little(const struct doctor_meeting *m, struct watch *w, struct doctor_job *job)
 {
-    double since = clock_unix_s();
+    double since = clock_s();
 
-    while (w->now < LOOK_OVER && clock_unix_s() - since < ENDING_S && interrupt_count() == 0) {
+    while (w->now < LOOK_OVER && clock_s() - since < ENDING_S && interrupt_count() == 0) {
         interrupt_sleep_ms(LOOK_MS);
         take_look(w, job);
     }
-    while (!doctor_meeting_has(m, "status") && clock_unix_s() - since < SIGHT_S &&
+    while (!doctor_meeting_has(m, "status") && clock_s() - since < SIGHT_S &&
            interrupt_count() == 0)
         interrupt_sleep_ms(LOOK_MS);
 }
@@ -171,15 +168,15 @@ static void wait_a_little(const struct doctor_meeting *m, struct watch *w, struc
 enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meeting *m,
                               struct doctor_job *job)
 {
-    double start = clock_unix_s();
-    struct watch w = {.submitted = start, .answered = start, .pending_last = start};
+    double start = clock_s();
+    struct watch w = {.submitted = start, .answered = start};
     enum doctor_way way = DOCTOR_RAN;
     int looks;
 
     strcpy(job->state, "PENDING");
     for (looks = 0; w.now < LOOK_OVER && !doctor_meeting_has(m, "status"); looks++) {
         if (must_end(d, &w, job, &way)) {
-            job->pending_s = (int)(clock_unix_s() - start);
+            job->pending_s = (int)(clock_s() - start);
             cancel(job);
             return way;
         }
@@ -188,8 +185,6 @@ enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meetin
         else
             interrupt_sleep_ms(LOOK_MS);
     }
-    job->started = w.pending_last;
-    job->ended = clock_unix_s();
     wait_a_little(m, &w, job);
     read_exit_code(job);
     return DOCTOR_RAN;

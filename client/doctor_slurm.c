@@ -204,7 +204,6 @@ static void judge_ranks(struct doctor *d, const struct doctor_meeting *m,
     report_start(d, m, job, ranks);
     doctor_silent(d, ranks);
     doctor_shared(d, m, ranks);
-    doctor_clocks(d, job, ranks);
     doctor_cpus(d, ranks);
     doctor_cores(d, ranks);
     doctor_threads(d, ranks);

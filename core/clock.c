@@ -20,11 +20,6 @@ int64_t clock_ms(void)
     return read_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
-double clock_unix_s(void)
-{
-    return (double)read_ns(CLOCK_REALTIME) * 1e-9;
-}
-
 int64_t clock_unix_ms(void)
 {
     return read_ns(CLOCK_REALTIME) / 1000000;

@@ -6,7 +6,6 @@
 double clock_s(void);
 int64_t clock_ms(void);
 /* Since 1970; may be set back. */
-double clock_unix_s(void);
 int64_t clock_unix_ms(void);
 /* Processor time of this thread. */
 int64_t clock_thread_ns(void);

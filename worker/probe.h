@@ -3,7 +3,7 @@
  * Every rank looks at its own node and sends what it found to rank 0, which then measures messages
  * between itself and each other rank, and writes <folder>/probe.json:
  *
- *   {"ranks": [{"rank": 0, "node": "n1", "cpu": "...", "clock": 1764000000.5,
+ *   {"ranks": [{"rank": 0, "node": "n1", "cpu": "...",
  *               "sees_folder": true, "folder_trouble": null,
  *               "cores": 4, "online": 4, "allotted": 4, "threads": 4,
  *               "ran_on": 4, "idle": 0.1,          cores that threads ran on, or that were idle

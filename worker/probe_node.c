@@ -174,8 +174,7 @@ json_t *probe_node(const struct probe *p, int rank)
 
     environment_node(node, sizeof(node));
     cpu_model(cpu, sizeof(cpu));
-    found = json_pack("{s:i, s:s, s:s, s:f}", "rank", rank, "node", node, "cpu", cpu, "clock",
-                      clock_unix_s());
+    found = json_pack("{s:i, s:s, s:s}", "rank", rank, "node", node, "cpu", cpu);
     if (!found)
         return NULL;
     look_at_folder(p, rank, node, found);

@@ -62,7 +62,7 @@ class Doctor(unittest.TestCase):
     def is_well(self, found, starter, first, last):
         problems = [row for rows in found.values() for row in rows if row[0] == "PROBLEM"]
         self.assertEqual(problems, [])
-        for check in ("programs", "slurm", "starter", "mpi", "folder", "clock", "cpu", "memory", "ports"):
+        for check in ("programs", "slurm", "starter", "mpi", "folder", "cpu", "memory", "ports"):
             self.assertEqual([verdict for verdict, _, _ in found[check]], ["ok"], found[check])
         self.assertRegex(found["mpi"][0][1], rf"^{starter} starts a rank on each node of job \d+, {first} (and|...) {last}$")
         self.assertLessEqual({"cores", "threads", "rate", "network"}, set(found))
