@@ -1,10 +1,9 @@
-/* client/cmd_doctor.c - dashctl doctor: checks a site, and says what to fix. See doctor.h for its
- * parts. */
-#include "client/doctor.h"
-#include "client/printable.h"
+/* client/cmd_doctor.c - dashctl doctor: checks a site, and suggests fixes. doctor/doctor.h
+ * describes its parts. */
+#include "client/client.h"
+#include "client/doctor/doctor.h"
 #include "client/interrupt.h"
 #include "core/paths.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,14 @@ enum { OPTION_PARTITION = 256, OPTION_ACCOUNT, OPTION_CPUS, OPTION_FOLDER, OPTIO
 enum { NODES_MAX = 4096, CPUS_MAX = 4096, TIMEOUT_MAX = 7 * 24 * 3600 };
 
 static const struct argp_option options[] = {
-    {"local", 'l', NULL, 0, "Look at this machine alone, Slurm or not", 0},
+    {"local", 'l', NULL, 0, "Check only this machine, even if Slurm is installed", 0},
     {"partition", OPTION_PARTITION, "NAME", 0, "Slurm's partition (default: Slurm's own)", 1},
     {"account", OPTION_ACCOUNT, "NAME", 0, "Slurm's account (default: Slurm's own)", 1},
-    {"nodes", 'n', "N", 0, "Nodes to look at (default 2)", 1},
-    {"cpus-per-task", OPTION_CPUS, "N", 0, "Cores a node (default: all, and the node to itself)",
-     1},
+    {"nodes", 'n', "N", 0, "Number of nodes to check (default 2)", 1},
+    {"cpus-per-task", OPTION_CPUS, "N", 0,
+     "Cores on each node (default: whole nodes, for this job alone)", 1},
     {"folder", OPTION_FOLDER, "FOLDER", 0,
-     "One that all nodes should share (default: the current one)", 1},
+     "Folder that all nodes should share (default: the current one)", 1},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
      "How long the job may be pending (default 300); then it is cancelled", 1},
     {0},
@@ -82,49 +81,8 @@ static error_t parse_both(int key, char *arg, struct argp_state *state)
         return 0;
     }
     if (key == ARGP_KEY_ARG)
-        argp_error(state, "doctor takes options only: what is '%s'?", arg);
+        argp_error(state, "doctor takes no argument, but got '%s'?", arg);
     return ARGP_ERR_UNKNOWN;
-}
-
-/* ---- findings ---- */
-
-static const char *const verdicts[] = {"ok", "warning", "PROBLEM"};
-
-void report_finding(struct doctor *d, const char *check, enum doctor_verdict verdict,
-                    const char *remedy, const char *fmt, ...)
-{
-    char words[2000], *at;
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(words, sizeof(words), fmt, ap);
-    va_end(ap);
-    for (at = words; *at; at++) /* one line a check */
-        if (*at == '\n' || *at == '\r')
-            *at = ' ';
-    d->has_problem |= verdict == DOCTOR_PROBLEM;
-    if (d->json) {
-        json_array_append_new(d->findings,
-                              json_pack("{s:s, s:s, s:s, s:s?}", "check", check, "verdict",
-                                        verdicts[verdict], "words", words, "remedy", remedy));
-        return;
-    }
-    printf("%-8s %s: ", verdicts[verdict], check);
-    printable_print(stdout, words);
-    putchar('\n');
-    if (remedy)
-        printf("         %s\n", remedy);
-    fflush(stdout);
-}
-
-void doctor_note(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
 }
 
 /* ---- the command ---- */
@@ -136,18 +94,17 @@ static int examine(struct doctor *d)
     if (paths_programs(&d->programs, &err) < 0)
         return client_fail(&err);
     interrupt_catch();
-    doctor_programs(d);
+    check_programs(d);
     if (d->local)
-        doctor_local(d);
+        check_machine(d);
     else
-        doctor_slurm(d);
-    if (d->json) {
-        json_dumpf(d->findings, stdout, JSON_INDENT(1));
-        puts("");
-    }
+        check_slurm(d);
+    findings_finish(&d->findings);
     if (d->was_interrupted)
         return client_fail_with("interrupted");
-    return d->has_problem ? EXIT_FAILED : EXIT_OK;
+    if (d->findings.failed)
+        return client_fail_with("out of memory: findings are missing");
+    return findings_have_problem(&d->findings) ? EXIT_FAILED : EXIT_OK;
 }
 
 int cmd_doctor(struct client *c, int argc, char **argv)
@@ -156,24 +113,23 @@ int cmd_doctor(struct client *c, int argc, char **argv)
     const struct argp_child children[] = {{&client_argp, 0, NULL, 0}, {&own, 0, NULL, 0}, {0}};
     const struct argp parser = {
         .parser = parse_both,
-        .doc = "Checks this site and says what to fix: the programs, MPI, cores and their "
-               "speed; where there is Slurm, by a job of a few seconds on some nodes also what "
-               "lies between them. Exit status 1: something is a PROBLEM.",
+        .doc = "Check this machine and cluster, and suggest fixes: the programs, MPI, cores and "
+               "their speed; where Slurm is installed, a job of a few seconds on some nodes also "
+               "checks what connects them. Exit status 1: there is a PROBLEM.",
         .children = children};
-    struct doctor d = {.folder = ".", .nodes = 2, .timeout_s = 300};
+    struct doctor d = {.folder = ".", .nodes = 2, .timeout_s = 300, .findings = {.out = stdout}};
     struct both both = {c, &d};
     char *folder;
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &both);
-    d.json = c->json;
+    d.findings.json = c->json;
     folder = realpath(d.folder, NULL);
-    if (folder) /* if it is missing, doctor_meeting_make() reports it */
+    if (folder) /* if it is missing, meeting_create() reports it */
         d.folder = folder;
     d.local |= !paths_has_program("sbatch");
-    d.findings = json_array();
-    status = d.findings ? examine(&d) : client_fail_with("out of memory");
-    json_decref(d.findings);
+    status = examine(&d);
+    findings_free(&d.findings);
     free(d.programs);
     free(folder);
     return status;

@@ -113,7 +113,7 @@ class Programs(Doctor):
 
     def test_one_of_another_version(self):
         self.broken("dashd", "#!/bin/sh\necho dashd 0.0.1\n")
-        self.assertIn("it says 'dashd 0.0.1'", self.problem(self.findings(status=1), "programs"))
+        self.assertIn("it prints 'dashd 0.0.1'", self.problem(self.findings(status=1), "programs"))
 
     def test_one_that_does_not_start(self):
         self.broken("dashd", "#!/bin/sh\necho 'dashd: libuv.so.1: cannot open shared object file' >&2\nexit 127\n")

@@ -145,13 +145,13 @@ class NotShared(Doctor):
     def test_another_node_than_the_first(self):
         self.seclude("n2")
         found = self.findings(status=1)
-        self.assertRegex(self.problem(found, "folder"), r"^n2 does not share .*/shared with us: ")
+        self.assertRegex(self.problem(found, "folder"), r"^n2 does not share .*/shared with this machine: ")
         self.assertEqual([verdict for verdict, _, _ in found["mpi"]], ["ok"])
 
     def test_the_first_node(self):
         self.seclude("n1")
         self.assertRegex(self.problem(self.findings(status=1), "folder"),
-                         r"^the first node of job \d+ does not share .*/shared with us$")
+                         r"^the first node of job \d+ does not share .*/shared with this machine$")
 
 
 if __name__ == "__main__":

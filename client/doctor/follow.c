@@ -1,7 +1,8 @@
-/* client/doctor_follow.c - see doctor.h: a job is looked at by squeue once a second, and its folder
- * more often, for the script's last act is seen there before Slurm has cleaned up. Whatever ends
+/* client/doctor/follow.c - follows the job: squeue is asked once a second, and its folder looked at
+ * more often, since the script's last act is seen there before Slurm has cleaned up. Whatever ends
  * the watch before the job has ended cancels the job. */
-#include "client/doctor.h"
+#include "client/doctor/doctor.h"
+#include "client/subprocess.h"
 #include "core/slurm/state.h"
 #include "core/clock.h"
 #include "client/interrupt.h"
@@ -24,7 +25,7 @@ static enum look look_of(const char *name)
 }
 
 /* "PENDING|Resources": the state, and why. */
-static enum look read_row(struct doctor_job *job, const char *row)
+static enum look read_row(struct slurm_job *job, const char *row)
 {
     size_t state = strcspn(row, "|\n");
     const char *reason = row[state] == '|' ? row + state + 1 : "";
@@ -34,7 +35,7 @@ static enum look read_row(struct doctor_job *job, const char *row)
     return look_of(job->state);
 }
 
-static enum look look(struct doctor_job *job)
+static enum look look(struct slurm_job *job)
 {
     const char *const argv[] = {"squeue", "-h", "-t", "all", "-j", job->id, "-o", "%T|%r", NULL};
     const struct subprocess p = {.argv = argv, .timeout_ms = ANSWER_MS};
@@ -52,7 +53,7 @@ static enum look look(struct doctor_job *job)
     return now;
 }
 
-static void read_exit_code(struct doctor_job *job)
+static void read_exit_code(struct slurm_job *job)
 {
     const char *const argv[] = {"scontrol", "show", "job", "-o", job->id, NULL}, *at;
     const struct subprocess p = {.argv = argv, .timeout_ms = ANSWER_MS};
@@ -67,7 +68,7 @@ static void read_exit_code(struct doctor_job *job)
     subprocess_free(&said);
 }
 
-static void cancel(const struct doctor_job *job)
+static void cancel(const struct slurm_job *job)
 {
     const char *const argv[] = {"scancel", job->id, NULL};
     const struct subprocess p = {.argv = argv, .timeout_ms = ANSWER_MS};
@@ -75,11 +76,11 @@ static void cancel(const struct doctor_job *job)
     struct err err;
 
     if (subprocess_run(&p, &said, &err) < 0)
-        doctor_note("job %s cannot be cancelled: %s", job->id, err.text);
+        report_progress("job %s cannot be cancelled: %s", job->id, err.text);
     else if (said.status != 0)
-        doctor_note("job %s may still be there: `scancel %s` ends it", job->id, job->id);
+        report_progress("job %s may still be there: `scancel %s` ends it", job->id, job->id);
     else
-        doctor_note("job %s is cancelled", job->id);
+        report_progress("job %s is cancelled", job->id);
     subprocess_free(&said);
 }
 
@@ -88,22 +89,22 @@ struct watch {
     enum look now;
     double submitted, answered;
     double running_first; /* 0: not yet */
-    char told[400];
+    char printed[400];
 };
 
-static void print_news(struct watch *w, const struct doctor_job *job)
+static void print_news(struct watch *w, const struct slurm_job *job)
 {
-    char news[sizeof(w->told)];
+    char news[sizeof(w->printed)];
     bool has_reason = w->now == LOOK_PENDING && strcmp(job->reason, "None") != 0;
 
     snprintf(news, sizeof(news), "job %s is %s%s%s", job->id, job->state, has_reason ? ": " : "",
              has_reason ? job->reason : "");
-    if (strcmp(news, w->told) != 0)
-        doctor_note("%s", news);
-    strcpy(w->told, news);
+    if (strcmp(news, w->printed) != 0)
+        report_progress("%s", news);
+    strcpy(w->printed, news);
 }
 
-static void take_look(struct watch *w, struct doctor_job *job)
+static void take_look(struct watch *w, struct slurm_job *job)
 {
     enum look now = look(job);
     double at = clock_s();
@@ -132,27 +133,27 @@ static bool will_not_pass(const char *reason)
 }
 
 /* Whether the watch ends, and how, if it does not end with the job. */
-static bool must_end(const struct doctor *d, const struct watch *w, const struct doctor_job *job,
-                     enum doctor_way *ret_way)
+static bool must_end(const struct doctor *d, const struct watch *w, const struct slurm_job *job,
+                     enum job_end *ret_end)
 {
     double now = clock_s();
 
     if (interrupt_count() > 0)
-        *ret_way = DOCTOR_STOPPED;
+        *ret_end = JOB_INTERRUPTED;
     else if (now - w->answered > AWAY_S)
-        *ret_way = DOCTOR_LOST;
+        *ret_end = JOB_LOST;
     else if (w->now == LOOK_PENDING &&
              (now - w->submitted > d->timeout_s || will_not_pass(job->reason)))
-        *ret_way = DOCTOR_PENDING;
+        *ret_end = JOB_PENDING;
     else if (w->running_first > 0 && now - w->running_first > RUN_S)
-        *ret_way = DOCTOR_HUNG;
+        *ret_end = JOB_HUNG;
     else
         return false;
     return true;
 }
 
 /* Lets the script end, so that its folder can be removed, or what it wrote come into sight. */
-static void wait_a_little(const struct doctor_meeting *m, struct watch *w, struct doctor_job *job)
+static void wait_a_little(const struct meeting *m, struct watch *w, struct slurm_job *job)
 {
     double since = clock_s();
 
@@ -160,25 +161,24 @@ static void wait_a_little(const struct doctor_meeting *m, struct watch *w, struc
         interrupt_sleep_ms(LOOK_MS);
         take_look(w, job);
     }
-    while (!doctor_meeting_has(m, "status") && clock_s() - since < SIGHT_S &&
-           interrupt_count() == 0)
+    while (!meeting_has(m, "status") && clock_s() - since < SIGHT_S && interrupt_count() == 0)
         interrupt_sleep_ms(LOOK_MS);
 }
 
-enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meeting *m,
-                              struct doctor_job *job)
+enum job_end follow_slurm_job(const struct doctor *d, const struct meeting *m,
+                              struct slurm_job *job)
 {
     double start = clock_s();
     struct watch w = {.submitted = start, .answered = start};
-    enum doctor_way way = DOCTOR_RAN;
+    enum job_end end = JOB_RAN;
     int looks;
 
     strcpy(job->state, "PENDING");
-    for (looks = 0; w.now < LOOK_OVER && !doctor_meeting_has(m, "status"); looks++) {
-        if (must_end(d, &w, job, &way)) {
+    for (looks = 0; w.now < LOOK_OVER && !meeting_has(m, "status"); looks++) {
+        if (must_end(d, &w, job, &end)) {
             job->pending_s = (int)(clock_s() - start);
             cancel(job);
-            return way;
+            return end;
         }
         if (looks % LOOKS_A_SQUEUE == 0)
             take_look(&w, job);
@@ -187,5 +187,5 @@ enum doctor_way doctor_follow(const struct doctor *d, const struct doctor_meetin
     }
     wait_a_little(m, &w, job);
     read_exit_code(job);
-    return DOCTOR_RAN;
+    return JOB_RAN;
 }

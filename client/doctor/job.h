@@ -1,4 +1,4 @@
-/* client/doctor_job.h - the text of doctor_job.sh, made part of the program by the build. */
+/* client/doctor/job.h - the text of job.sh, made part of the program by the build. */
 #pragma once
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 #!/bin/bash -p
 # The batch script of `dashctl doctor`: starts `dash-worker probe` on every node, as a job's script starts its ranks.
-# doctor_job.sh FOLDER PROGRAMS [OPTION OF PROBE]...   All words come as arguments: none is a part of this text.
+# job.sh FOLDER PROGRAMS [OPTION OF PROBE]...   All words come as arguments: none is a part of this text.
 folder=$1 programs=$2
 shift 2
 cd -- "$folder" || exit 66 # this node does not share it
