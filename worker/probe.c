@@ -195,6 +195,16 @@ static int lead(const struct probe *p, struct ranks *ranks, json_t *found, struc
     return rc;
 }
 
+static int measure_node(json_t *found, struct err *err)
+{
+    int threads = (int)json_integer_value(json_object_get(found, "threads"));
+    int rc = probe_rate(threads, found, err);
+
+    if (rc == 0) /* afterwards: some kernels know only the clock of this moment */
+        probe_cpu(threads, found);
+    return rc;
+}
+
 static int probe(const struct probe *p, struct ranks *ranks, struct err *err)
 {
     int rank = ranks ? ranks_index(ranks) : 0, rc = 0;
@@ -203,7 +213,7 @@ static int probe(const struct probe *p, struct ranks *ranks, struct err *err)
     if (!found)
         return err_nomem(err, 0);
     if (!p->one_machine || rank == 0)
-        rc = probe_rate((int)json_integer_value(json_object_get(found, "threads")), found, err);
+        rc = measure_node(found, err);
     if (rc == 0 && rank == 0)
         rc = lead(p, ranks, found, err);
     else if (rc == 0 && (rc = send_found(ranks, found, err)) == 0)

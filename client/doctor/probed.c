@@ -39,8 +39,11 @@ static const struct field {
     FIELD("idle", TYPE_NUMBER, idle),
     FIELD("one", TYPE_NUMBER, one),
     FIELD("all", TYPE_NUMBER, all),
-    FIELD("one_expected", TYPE_NUMBER, one_expected),
-    FIELD("all_expected", TYPE_NUMBER, all_expected),
+    FIELD("instructions", TYPE_TEXT, instructions),
+    FIELD("flop_per_cycle", TYPE_INTEGER, flop_per_cycle),
+    FIELD("ghz", TYPE_NUMBER, ghz),
+    FIELD("ghz_all", TYPE_NUMBER, ghz_all),
+    FIELD("physical_cores", TYPE_INTEGER, physical_cores),
     FIELD("memory", TYPE_NUMBER, memory_mb),
     FIELD("memory_allotted", TYPE_NUMBER, memory_allotted_mb),
     FIELD("reached", TYPE_TEXT, reached),
@@ -89,8 +92,12 @@ static int parse_rank(const json_t *object, struct probed_rank *rank, struct err
 {
     size_t i;
 
-    *rank = (struct probed_rank){
-        .node = "", .cpu = "", .folder_trouble = "", .reached = "", .ran_on = -1};
+    *rank = (struct probed_rank){.node = "",
+                                 .cpu = "",
+                                 .instructions = "",
+                                 .folder_trouble = "",
+                                 .reached = "",
+                                 .ran_on = -1};
     if (!json_is_integer(json_object_get(object, "rank")))
         return err_set(err, ERR_INVALID, "must be an object with a rank");
     for (i = 0; i < FIELDS; i++) {

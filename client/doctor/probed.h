@@ -22,8 +22,11 @@ struct probed_rank {
     int ran_on;                  /* cores on which that many threads ran; -1: not measured */
     double idle;                 /* of these cores, meanwhile */
 
-    double one, all; /* GFLOP/s with one thread, and with all */
-    double one_expected, all_expected;
+    double one, all;          /* GFLOP/s with one thread, and with all */
+    const char *instructions; /* "AVX2", or "" */
+    int flop_per_cycle;       /* that they allow a core */
+    double ghz, ghz_all;      /* the highest clock of one core, and of all */
+    int physical_cores;       /* that the threads have */
 
     double memory_mb, memory_allotted_mb;
     const char *reached;             /* the address by which it reaches this machine */
