@@ -119,6 +119,14 @@ class Programs(Doctor):
         self.broken("dashd", "#!/bin/sh\necho 'dashd: libuv.so.1: cannot open shared object file' >&2\nexit 127\n")
         self.assertIn("dashd does not start: dashd: libuv.so.1: cannot", self.problem(self.findings(status=1), "programs"))
 
+    def test_a_worker_whose_results_are_damaged(self):
+        self.broken("dash-worker", "#!/bin/sh\n"
+                    "[ \"$1\" = --version ] || echo '{\"ranks\": [{\"rank\": 0, \"node\": 7}]}' >\"$3/probe.json\"\n")
+        found = self.findings(status=1)
+        self.assertIn("the results of the ranks are damaged: probe.json: ranks[0]: node must be a string",
+                      self.problem(found, "mpi"))
+        self.assertNotIn("cores", found)
+
     def test_a_worker_for_another_cpu(self):
         self.broken("dash-worker", "#!/bin/sh\nkill -ILL $$\n")
         found = self.findings(status=1)
