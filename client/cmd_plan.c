@@ -79,7 +79,7 @@ int cmd_plan(struct client *c, int argc, char **argv)
     const struct argp_child children[] = {{&job_file_argp, 0, NULL, 0}, {0}};
     const struct argp parser = {
         .args_doc = "JOB.YAML",
-        .doc = "Checks a job as `submit` does and says what would run: sizes, shards, "
+        .doc = "Checks a job as `submit` does and shows what would run: sizes, shards, "
                "memory. Starts nothing.",
         .children = children};
     struct job_file f = {.client = c};

@@ -133,7 +133,7 @@ static int write_temporary(const char *script, char *path, struct err *err)
 
     if (file && fclose(file) == 0 && written)
         return 0;
-    err_errno(err, "the script cannot be handed to sbatch: %s", path);
+    err_errno(err, "cannot pass the script to sbatch: %s", path);
     if (fd >= 0)
         unlink(path);
     return ERR_IO;

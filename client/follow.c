@@ -13,7 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 200, BACKOFF_FIRST_MS = 200, BACKOFF_MOST_MS = 5000, COLUMNS = 80 };
+enum { LOOK_MS = 200, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 5000, COLUMNS = 80 };
 
 struct view {
     const struct follow *f;
@@ -232,7 +232,7 @@ static enum follow_end watch(struct view *v)
             backoff_ms = BACKOFF_FIRST_MS;
         report_away(v);
         interrupt_sleep_ms(backoff_ms);
-        backoff_ms = 2 * backoff_ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : 2 * backoff_ms;
+        backoff_ms = 2 * backoff_ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : 2 * backoff_ms;
     }
 }
 

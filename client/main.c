@@ -12,18 +12,18 @@ static const struct command {
     int (*run)(struct client *c, int argc, char **argv);
     const char *arguments, *summary;
 } commands[] = {
-    {"run", cmd_run, "JOB.YAML", "train on this machine, without a dashd of your own"},
+    {"run", cmd_run, "JOB.YAML", "train in the foreground; no server needed"},
     {"submit", cmd_submit, "JOB.YAML", "queue a job"},
     {"list", cmd_list, "", "list the jobs"},
-    {"show", cmd_show, "ID", "show all about a job"},
+    {"show", cmd_show, "ID", "show a job in full"},
     {"watch", cmd_watch, "ID", "show a job as it runs"},
     {"logs", cmd_logs, "ID", "print a job's log"},
     {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
     {"resume", cmd_resume, "ID", "continue a job that failed or was cancelled"},
-    {"plan", cmd_plan, "JOB.YAML", "check a job and say what would run"},
+    {"plan", cmd_plan, "JOB.YAML", "check a job and show what would run"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
-    {"doctor", cmd_doctor, "", "check this site, and say what to fix"},
+    {"doctor", cmd_doctor, "", "check this machine and cluster, and suggest fixes"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -53,7 +53,7 @@ static int wait_until_it_serves(struct private_dashd *d, int out, const char *lo
     d->pid = 0;
     if (file_read(log_path, LOG_MAX, &log, &len, NULL) == 0 && len && log[len - 1] == '\n')
         log[len - 1] = '\0';
-    err_set(err, ERR_PEER, "a private dashd did not start: %s", log ? log : "it says nothing");
+    err_set(err, ERR_PEER, "a private dashd did not start: %s", log ? log : "it printed nothing");
     free(log);
     return ERR_PEER;
 }
@@ -70,7 +70,7 @@ static int start_in(struct private_dashd *d, const char *program, struct err *er
         return err_errno(err, "%s cannot be made", log_path);
     if (pipe2(out, O_CLOEXEC) < 0) {
         close(log);
-        return err_errno(err, "no pipe can be made");
+        return err_errno(err, "cannot create a pipe");
     }
     d->pid = fork();
     if (d->pid == 0)
@@ -79,7 +79,7 @@ static int start_in(struct private_dashd *d, const char *program, struct err *er
     close(log);
     if (d->pid < 0) {
         d->pid = 0;
-        rc = err_errno(err, "no process can be started");
+        rc = err_errno(err, "cannot start a process");
     } else {
         rc = wait_until_it_serves(d, out[0], log_path, err);
     }
@@ -99,7 +99,7 @@ int private_dashd_start(struct private_dashd *d, struct err *err)
     snprintf(d->folder, sizeof(d->folder), "%s/dash-run-XXXXXX", tmp);
     if (!mkdtemp(d->folder)) {
         d->folder[0] = '\0';
-        return err_errno(err, "no temporary folder can be made in %s", tmp);
+        return err_errno(err, "cannot create a temporary folder in %s", tmp);
     }
     snprintf(d->address, sizeof(d->address), "unix:%s/dashd.sock", d->folder);
     rc = paths_sibling("dashd", &program, err);

@@ -55,7 +55,7 @@ static int start(const struct subprocess *p, struct child *c, struct err *err)
     for (i = 0; i < PIPES && rc == 0; i++) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) < 0) {
-            rc = err_errno(err, "no pipe can be made");
+            rc = err_errno(err, "cannot create a pipe");
         } else {
             c->ends[i] = ends[0];
             theirs[i] = ends[1];
@@ -64,7 +64,7 @@ static int start(const struct subprocess *p, struct child *c, struct err *err)
     if (rc == 0 && (c->pid = fork()) == 0)
         become(p, theirs);
     if (rc == 0 && c->pid < 0)
-        rc = err_errno(err, "no process can be started");
+        rc = err_errno(err, "cannot start a process");
     if (rc == 0)
         setpgid(c->pid, c->pid); /* whoever is first */
     close_ends(theirs);

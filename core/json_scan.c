@@ -18,7 +18,7 @@ int json_scan_peek(struct json_scan *s)
     return s->at < s->end ? (unsigned char)*s->at : -1;
 }
 
-bool json_scan_take(struct json_scan *s, char c)
+bool json_scan_accept(struct json_scan *s, char c)
 {
     if (json_scan_peek(s) != (unsigned char)c)
         return false;
@@ -64,7 +64,7 @@ static long escaped_code(const char *at, const char *end, size_t *ret_len)
 static const char escapes[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
 
 /* An escape, s->at being behind its backslash. */
-static bool take_escape(struct json_scan *s)
+static bool scan_escape(struct json_scan *s)
 {
     size_t len = 1;
 
@@ -82,7 +82,7 @@ bool json_scan_string(struct json_scan *s, const char **ret_raw, size_t *ret_len
 {
     const char *begin;
 
-    if (!json_scan_take(s, '"'))
+    if (!json_scan_accept(s, '"'))
         return fault(s, "a string is missing");
     begin = s->at;
     while (s->at < s->end && *s->at != '"') {
@@ -93,7 +93,7 @@ bool json_scan_string(struct json_scan *s, const char **ret_raw, size_t *ret_len
             return fault(s, "a string has a control character");
         if (*s->at == '\\') {
             s->at++;
-            if (!take_escape(s))
+            if (!scan_escape(s))
                 return false;
         } else {
             s->at += n;
@@ -142,7 +142,7 @@ static bool next_is(const struct json_scan *s, const char *any)
 }
 
 /* A number; *ret_whole: it has neither a fraction nor an exponent. */
-static bool take_number(struct json_scan *s, bool *ret_whole)
+static bool scan_number(struct json_scan *s, bool *ret_whole)
 {
     const char *digits;
 
@@ -173,7 +173,7 @@ static bool take_number(struct json_scan *s, bool *ret_whole)
     return true;
 }
 
-static bool take_word(struct json_scan *s)
+static bool scan_word(struct json_scan *s)
 {
     static const char *const words[] = {"true", "false", "null"};
 
@@ -199,9 +199,9 @@ static bool skip(struct json_scan *s, int depth)
     if (c == '"')
         return json_scan_string(s, &raw, &len);
     if (c == '-' || (c >= '0' && c <= '9'))
-        return take_number(s, &whole);
+        return scan_number(s, &whole);
     if (c != '{' && c != '[')
-        return take_word(s);
+        return scan_word(s);
     s->at++;
     do {
         rc = c == '{' ? json_scan_member(s, &first, &raw, &len) : json_scan_element(s, &first);
@@ -224,7 +224,7 @@ bool json_scan_integer(struct json_scan *s, int64_t *ret, bool *ret_fits)
     *ret_fits = false;
     if (c != '-' && (c < '0' || c > '9'))
         return json_scan_skip(s);
-    if (!take_number(s, &whole))
+    if (!scan_number(s, &whole))
         return false;
     if (!whole)
         return true;
@@ -244,11 +244,11 @@ static int more(struct json_scan *s, bool *first, char close)
     bool was_first = *first;
 
     *first = false;
-    if (json_scan_take(s, close))
+    if (json_scan_accept(s, close))
         return 0;
     if (was_first)
         return 1;
-    if (!json_scan_take(s, ','))
+    if (!json_scan_accept(s, ','))
         return fault(s, "a comma or the end of a list or an object is missing"), -1;
     if (json_scan_peek(s) == close)
         return fault(s, "nothing follows a comma"), -1;
@@ -263,7 +263,7 @@ int json_scan_member(struct json_scan *s, bool *first, const char **ret_raw_key,
         return rc;
     if (!json_scan_string(s, ret_raw_key, ret_len))
         return -1;
-    return json_scan_take(s, ':') ? 1 : (fault(s, "a colon is missing"), -1);
+    return json_scan_accept(s, ':') ? 1 : (fault(s, "a colon is missing"), -1);
 }
 
 int json_scan_element(struct json_scan *s, bool *first)

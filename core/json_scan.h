@@ -19,7 +19,7 @@ enum { JSON_SCAN_DEPTH_MAX = 64 };
 /* The next byte that is not blank, which stays where it is; -1: there is none. */
 int json_scan_peek(struct json_scan *s);
 /* Whether the next byte that is not blank is c, which is taken then. No fault if it is not. */
-bool json_scan_take(struct json_scan *s, char c);
+bool json_scan_accept(struct json_scan *s, char c);
 
 /* A string: its bytes between the quotes, as they are written. UTF-8 and escapes are checked, and
  * \u0000 is refused. */

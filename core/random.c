@@ -10,7 +10,7 @@ int random_hex(char *ret_hex, size_t n_bytes, struct err *err)
 
     for (i = 0; i < n_bytes; i++) {
         if (getrandom(&byte, 1, 0) != 1)
-            return err_errno(err, "no random numbers");
+            return err_errno(err, "cannot get random numbers");
         snprintf(ret_hex + 2 * i, 3, "%02x", byte);
     }
     return 0;

@@ -9,7 +9,7 @@
 enum {
     CONNECT_MS = 10000,
     BACKOFF_FIRST_MS = 200,
-    BACKOFF_MOST_MS = 5000,
+    BACKOFF_MAX_MS = 5000,
     METADATA_BYTES = 64 * 1024
 };
 
@@ -25,7 +25,7 @@ static grpc_channel *create(const char *address)
         int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), /* a new channel dials at once */
         int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
         int_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS), /* how long one attempt may take */
-        int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MOST_MS),
+        int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
         int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_BYTES), /* long lists of problems */
     };

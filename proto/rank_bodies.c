@@ -24,7 +24,7 @@ struct rank_cursor rank_cursor(const struct buf *body)
                       : (struct rank_cursor){nothing, nothing};
 }
 
-const void *rank_take(struct rank_cursor *c, size_t len)
+const void *rank_next(struct rank_cursor *c, size_t len)
 {
     const void *at = c->at;
 
@@ -121,7 +121,7 @@ int rank_setup_read(const struct buf *body, int rank, int count, struct rank_set
                     char **ret_path, char **ret_cache, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
-    const void *at = rank_take(&c, sizeof(struct rank_setup));
+    const void *at = rank_next(&c, sizeof(struct rank_setup));
     const char *text, *folder;
     char *path, *cache = NULL;
     struct rank_setup s;
@@ -129,8 +129,8 @@ int rank_setup_read(const struct buf *body, int rank, int count, struct rank_set
     if (!at)
         return wrong(err, "a setup that is cut off");
     memcpy(&s, at, sizeof(s));
-    text = rank_take(&c, s.path_len);
-    folder = rank_take(&c, s.cache_len);
+    text = rank_next(&c, s.path_len);
+    folder = rank_next(&c, s.cache_len);
     if (!text || !folder || rank_end(&c, err) < 0)
         return wrong(err, "a setup whose lengths are wrong");
     if (s.path_len == 0 || memchr(text, '\0', s.path_len) || memchr(folder, '\0', s.cache_len))
@@ -169,7 +169,7 @@ int rank_ready_read(const struct buf *body, struct rank_ready *ret, struct err *
 int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret,
                    const float **ret_params, struct err *err)
 {
-    const void *at = rank_take(c, sizeof(struct rank_step));
+    const void *at = rank_next(c, sizeof(struct rank_step));
     const float *params;
     struct rank_step s;
 
@@ -182,7 +182,7 @@ int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret
         return err_set(err, ERR_PEER, "a step whose loss has the weight %g", s.inv_trained);
     if (s.n_params != n_params)
         return err_set(err, ERR_PEER, "a step with %u parameters, not %zu", s.n_params, n_params);
-    params = rank_take(c, n_params * sizeof(float));
+    params = rank_next(c, n_params * sizeof(float));
     if (!params)
         return wrong(err, "a step that ends within its parameters");
     if (!floats_are_right(params, n_params, -FLT_MAX))
@@ -231,7 +231,7 @@ static int check_tokens(const struct rank_micro_view *v, int vocab, struct err *
 
 int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *ret, struct err *err)
 {
-    const void *at = rank_take(c, sizeof(struct rank_micro));
+    const void *at = rank_next(c, sizeof(struct rank_micro));
     struct rank_micro_view v;
     int rc;
 
@@ -242,10 +242,10 @@ int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *re
         v.header.n_segments > v.header.T)
         return err_set(err, ERR_PEER, "micro-batch %d of %d tokens in %d segments", v.header.index,
                        v.header.T, v.header.n_segments);
-    v.ids = rank_take(c, (size_t)v.header.T * sizeof(int32_t));
-    v.targets = rank_take(c, (size_t)v.header.T * sizeof(int32_t));
-    v.starts = rank_take(c, ((size_t)v.header.n_segments + 1) * sizeof(int32_t));
-    v.rows = rank_take(c, (size_t)v.header.n_segments * sizeof(int32_t));
+    v.ids = rank_next(c, (size_t)v.header.T * sizeof(int32_t));
+    v.targets = rank_next(c, (size_t)v.header.T * sizeof(int32_t));
+    v.starts = rank_next(c, ((size_t)v.header.n_segments + 1) * sizeof(int32_t));
+    v.rows = rank_next(c, (size_t)v.header.n_segments * sizeof(int32_t));
     if (!v.ids || !v.targets || !v.starts || !v.rows)
         return wrong(err, "a step that ends within a micro-batch");
     rc = check_segments(&v, err);
@@ -260,7 +260,7 @@ int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n
                         const double **ret_losses, const float **ret_gradients, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
-    const void *at = rank_take(&c, sizeof(struct rank_gradients));
+    const void *at = rank_next(&c, sizeof(struct rank_gradients));
     struct rank_gradients g;
     const double *losses;
     const float *gradients;
@@ -275,8 +275,8 @@ int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n
                        g.n_params, n_losses, n_params);
     if (!isfinite(g.busy_seconds))
         return wrong(err, "an answer whose time is not a number");
-    losses = rank_take(&c, (size_t)n_losses * sizeof(double));
-    gradients = rank_take(&c, n_params * sizeof(float));
+    losses = rank_next(&c, (size_t)n_losses * sizeof(double));
+    gradients = rank_next(&c, n_params * sizeof(float));
     if (!losses || !gradients || rank_end(&c, err) < 0)
         return err_set(err, ERR_PEER, "%zu bytes for %d losses and %zu gradients", body->len,
                        n_losses, n_params);
@@ -290,7 +290,7 @@ int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n
 int rank_params_read(const struct buf *body, size_t n, const float **ret, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
-    const float *params = rank_take(&c, n * sizeof(float));
+    const float *params = rank_next(&c, n * sizeof(float));
 
     if (!params || rank_end(&c, err) < 0)
         return err_set(err, ERR_PEER, "%zu bytes for %zu parameters", body->len, n);
@@ -318,7 +318,7 @@ int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, 
 {
     const struct trainable_map *m = &layout->maps[map];
     size_t k = (size_t)layout->directions;
-    const void *at = rank_take(c, sizeof(struct rank_directions));
+    const void *at = rank_next(c, sizeof(struct rank_directions));
     struct directions_view v;
     struct rank_directions d;
     const char *fault;
@@ -332,11 +332,11 @@ int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, 
         return err_set(err, ERR_PEER, "%d directions of a %d x %d map, not %d of %d x %d", d.k,
                        d.rows, d.columns, layout->directions, m->rows, m->columns);
     v.next_delta = (const char *)at + offsetof(struct rank_directions, next_delta);
-    v.indices = rank_take(c, k * sizeof(int32_t));
-    v.delta = rank_take(c, k * sizeof(double));
-    v.sigma = rank_take(c, k * sizeof(double));
-    v.U = rank_take(c, k * (size_t)m->rows * sizeof(float));
-    v.V = rank_take(c, k * (size_t)m->columns * sizeof(float));
+    v.indices = rank_next(c, k * sizeof(int32_t));
+    v.delta = rank_next(c, k * sizeof(double));
+    v.sigma = rank_next(c, k * sizeof(double));
+    v.U = rank_next(c, k * (size_t)m->rows * sizeof(float));
+    v.V = rank_next(c, k * (size_t)m->columns * sizeof(float));
     if (!v.indices || !v.delta || !v.sigma || !v.U || !v.V)
         return wrong(err, "directions that are cut off");
     fault = directions_fault(&v, d.k, d.rows, d.columns);
@@ -360,7 +360,7 @@ static bool is_utf8(const char *text, size_t len)
 int rank_error_read(const struct buf *body, char *ret_text, size_t size)
 {
     struct rank_cursor c = rank_cursor(body);
-    const void *at = rank_take(&c, sizeof(struct rank_error));
+    const void *at = rank_next(&c, sizeof(struct rank_error));
     struct rank_error e = {ERR_PEER};
     size_t len, i;
     bool utf8;

@@ -18,7 +18,7 @@ struct rank_cursor {
     const char *at, *end;
 };
 struct rank_cursor rank_cursor(const struct buf *body);
-const void *rank_take(struct rank_cursor *c, size_t len);
+const void *rank_next(struct rank_cursor *c, size_t len);
 /* ERR_PEER where something is left over. */
 int rank_end(const struct rank_cursor *c, struct err *err);
 

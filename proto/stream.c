@@ -204,7 +204,7 @@ static int end_of(struct stream *s, struct err *err)
     return rc;
 }
 
-static int take_message(struct stream *s, ProtobufCMessage **ret_message, struct err *err)
+static int parse_message(struct stream *s, ProtobufCMessage **ret_message, struct err *err)
 {
     int rc;
 
@@ -237,7 +237,7 @@ int stream_read(struct stream *s, int timeout_ms, ProtobufCMessage **ret_message
         if (!next_event(s, deadline))
             return STREAM_TIMEOUT;
     if (s->read_done)
-        return take_message(s, ret_message, err);
+        return parse_message(s, ret_message, err);
     s->woken = false;
     return STREAM_WOKEN;
 }

@@ -128,7 +128,7 @@ int decompose_start(const struct decompose_matrix *matrices, int n, const char *
     return 0;
 }
 
-int decompose_take(struct decompose *d, int i, struct spectrum *ret, struct err *err)
+int decompose_result(struct decompose *d, int i, struct spectrum *ret, struct err *err)
 {
     struct item *item = &d->items[i];
     int rc = 0;

@@ -21,6 +21,6 @@ struct decompose_matrix {
 int decompose_start(const struct decompose_matrix *matrices, int n, const char *cache,
                     struct decompose **ret, struct err *err);
 /* Waits for matrix i of the list and gives its decomposition; the caller frees it. */
-int decompose_take(struct decompose *d, int i, struct spectrum *ret, struct err *err);
+int decompose_result(struct decompose *d, int i, struct spectrum *ret, struct err *err);
 /* Ends after the matrix in hand. NULL-safe. */
 void decompose_stop(struct decompose *d);

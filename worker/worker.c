@@ -219,7 +219,7 @@ static int identify_map(struct worker *w, int i, const float *params, struct buf
     struct decompose_matrix m = matrix_of(w, w->mine[i]);
     struct spectrum s;
     struct direction_set d;
-    int rc = decompose_take(w->decompose, i, &s, err);
+    int rc = decompose_result(w->decompose, i, &s, err);
 
     if (rc < 0)
         return rc;
@@ -257,7 +257,7 @@ static int identify(struct worker *w, const struct buf *body, struct err *err)
     return rc;
 }
 
-static int take_directions(struct worker *w, const struct buf *body, struct err *err)
+static int receive_directions(struct worker *w, const struct buf *body, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
     struct directions_view v;
@@ -292,7 +292,7 @@ static int do_command(struct worker *w, const struct rank_message *m, struct err
     case RANK_IDENTIFY:
         return identify(w, &m->body, err);
     case RANK_DIRECTIONS:
-        return take_directions(w, &m->body, err);
+        return receive_directions(w, &m->body, err);
     default:
         return unknown_message(w, m->tag, err);
     }

@@ -104,7 +104,7 @@ static void print_news(struct watch *w, const struct slurm_job *job)
     strcpy(w->printed, news);
 }
 
-static void take_look(struct watch *w, struct slurm_job *job)
+static void apply_look(struct watch *w, struct slurm_job *job)
 {
     enum look now = look(job);
     double at = clock_s();
@@ -159,7 +159,7 @@ static void wait_a_little(const struct meeting *m, struct watch *w, struct slurm
 
     while (w->now < LOOK_OVER && clock_s() - since < ENDING_S && interrupt_count() == 0) {
         interrupt_sleep_ms(LOOK_MS);
-        take_look(w, job);
+        apply_look(w, job);
     }
     while (!meeting_has(m, "status") && clock_s() - since < SIGHT_S && interrupt_count() == 0)
         interrupt_sleep_ms(LOOK_MS);
@@ -181,7 +181,7 @@ enum job_end follow_slurm_job(const struct doctor *d, const struct meeting *m,
             return end;
         }
         if (looks % LOOKS_A_SQUEUE == 0)
-            take_look(&w, job);
+            apply_look(&w, job);
         else
             interrupt_sleep_ms(LOOK_MS);
     }

@@ -48,7 +48,7 @@ bool slurm_is_over(enum slurm_state state)
 }
 
 /* Copies up to the next '|' and returns what is behind it; NULL: there is none. */
-static const char *take_field(const char *at, char *to, size_t size)
+static const char *next_field(const char *at, char *to, size_t size)
 {
     size_t len = at ? strcspn(at, "|\n") : 0;
 
@@ -65,10 +65,10 @@ bool slurm_parse(const char *line, struct slurm_row *ret)
     const char *at;
     char *end;
 
-    at = take_field(line, id, sizeof(id));
-    at = take_field(at, state, sizeof(state));
-    at = take_field(at, row.reason, sizeof(row.reason));
-    at = take_field(at, row.nodes, sizeof(row.nodes));
+    at = next_field(line, id, sizeof(id));
+    at = next_field(at, state, sizeof(state));
+    at = next_field(at, row.reason, sizeof(row.reason));
+    at = next_field(at, row.nodes, sizeof(row.nodes));
     if (!at)
         return false;
     snprintf(comment, sizeof(comment), "%.*s", (int)strcspn(at, "\n"), at);

@@ -92,7 +92,7 @@ static bool scan_shape(struct json_scan *s, struct entry *e)
     int64_t dimension;
     int rc;
 
-    if (!json_scan_take(s, '['))
+    if (!json_scan_accept(s, '['))
         return json_scan_skip(s);
     e->has_shape = true;
     while ((rc = json_scan_element(s, &first)) > 0) {
@@ -114,7 +114,7 @@ static bool scan_offsets(struct json_scan *s, struct entry *e)
     size_t n = 0;
     int rc;
 
-    if (!json_scan_take(s, '['))
+    if (!json_scan_accept(s, '['))
         return json_scan_skip(s);
     while ((rc = json_scan_element(s, &first)) > 0) {
         if (!json_scan_integer(s, &v, &fits))
@@ -166,7 +166,7 @@ static int scan_entry(struct json_scan *s, const char *name, struct entry *e, st
     struct raw raw;
     int rc;
 
-    if (!json_scan_take(s, '{'))
+    if (!json_scan_accept(s, '{'))
         return json_scan_skip(s) ? 0 : not_json(s, err);
     while ((rc = json_scan_member(s, &first, &raw.bytes, &raw.len)) > 0) {
         key = find_key(raw);
@@ -295,7 +295,7 @@ static int read_metadata(struct tensorfile *f, struct json_scan *s, struct err *
     f->kvs = pool_alloc(&f->pool, (most + 1) * sizeof(*f->kvs));
     if (!f->kvs)
         return err_nomem(err, most * sizeof(*f->kvs));
-    if (!json_scan_take(s, '{'))
+    if (!json_scan_accept(s, '{'))
         return err_set(err, ERR_INVALID, "__metadata__ in the header is not an object");
     while ((rc = json_scan_member(s, &first, &key.bytes, &key.len)) > 0) {
         rc = read_metadata_string(f, s, key, err);
@@ -330,7 +330,7 @@ static int read_entries(struct tensorfile *f, struct json_scan *s, const uint8_t
     f->tensors = pool_alloc(&f->pool, most * sizeof(*f->tensors));
     if (!f->tensors)
         return err_nomem(err, most * sizeof(*f->tensors));
-    if (!json_scan_take(s, '{'))
+    if (!json_scan_accept(s, '{'))
         return not_json(s, err);
     while ((rc = json_scan_member(s, &first, &key.bytes, &key.len)) > 0) {
         name = keep(f, key);

@@ -71,7 +71,7 @@ static int no_memory(struct loader *l)
 }
 
 /* Steals row, which is NULL where the line is not JSON. */
-static int take_row(struct loader *l, json_t *row, int line, const json_error_t *why)
+static int add_row(struct loader *l, json_t *row, int line, const json_error_t *why)
 {
     int rc = 0;
 
@@ -165,7 +165,7 @@ static int load_lines(struct loader *l, FILE *f, off_t expected)
     while ((rc = next_line(l, &r)) > 0) {
         if (is_blank(r.line.data, r.line.len))
             continue;
-        rc = take_row(l, json_loadb(r.line.data, r.line.len, JSON_ALLOW_NUL, &why), r.number, &why);
+        rc = add_row(l, json_loadb(r.line.data, r.line.len, JSON_ALLOW_NUL, &why), r.number, &why);
         if (rc < 0 || l->hopeless)
             break;
     }
@@ -194,7 +194,7 @@ static int load_array(struct loader *l, FILE *f)
     {
         if (rc < 0 || l->hopeless)
             break;
-        rc = take_row(l, json_incref(row), (int)i + 1, &why);
+        rc = add_row(l, json_incref(row), (int)i + 1, &why);
     }
     json_decref(rows);
     return rc;

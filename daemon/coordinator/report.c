@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 5000, BACKOFF_ENDED_MS = 250 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 5000, BACKOFF_ENDED_MS = 250 };
 
 struct report {
     char *path; /* of the contact file */
@@ -162,8 +162,8 @@ static int send_all(struct report *r, struct stream *s, struct err *err)
     return rc;
 }
 
-static void take_command(struct report *r, const Dash__V1__CoordinatorCommand *m,
-                         bool *ret_welcomed)
+static void handle_command(struct report *r, const Dash__V1__CoordinatorCommand *m,
+                           bool *ret_welcomed)
 {
     pthread_mutex_lock(&r->lock);
     switch (m->command_case) {
@@ -181,7 +181,7 @@ static void take_command(struct report *r, const Dash__V1__CoordinatorCommand *m
         r->goodbye = true;
         pthread_cond_broadcast(&r->changed);
         break;
-    default: /* of a newer dashd: nothing that this one must handle_command */
+    default: /* of a newer dashd: unknown here, so ignored */
         break;
     }
     pthread_mutex_unlock(&r->lock);
@@ -214,7 +214,7 @@ static int converse(struct report *r, struct stream *s, bool *ret_welcomed, stru
         if (rc == STREAM_END)
             break;
         if (rc == STREAM_MESSAGE) {
-            take_command(r, (Dash__V1__CoordinatorCommand *)m, ret_welcomed);
+            handle_command(r, (Dash__V1__CoordinatorCommand *)m, ret_welcomed);
             protobuf_c_message_free_unpacked(m, NULL);
         }
     }
@@ -322,7 +322,7 @@ static void *run_thread(void *arg)
         if (finished(r))
             break;
         pause_for(r, backoff_ms);
-        backoff_ms = backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : backoff_ms * 2;
+        backoff_ms = backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : backoff_ms * 2;
     }
     return NULL;
 }
@@ -338,7 +338,7 @@ static int start_thread(struct report *r, struct err *err)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&r->thread, NULL, run_thread, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc == 0 ? 0 : err_set(err, ERR_IO, "no thread can be started: %s", strerror(rc));
+    return rc == 0 ? 0 : err_set(err, ERR_IO, "cannot start a thread: %s", strerror(rc));
 }
 
 static void destroy(struct report *r)

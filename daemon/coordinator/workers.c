@@ -354,8 +354,8 @@ int workers_step(struct workers *w, const struct state *s, const struct packed_s
 
 /* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once,
  * in rising order. */
-static int take_maps(const struct workers *w, const struct rank_message *m, struct state *s,
-                     struct err *err)
+static int receive_maps(const struct workers *w, const struct rank_message *m, struct state *s,
+                        struct err *err)
 {
     int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages, i, rc = 0;
     struct rank_cursor c = rank_cursor(&m->body);
@@ -391,7 +391,7 @@ int workers_identify(struct workers *w, struct state *s, struct err *err)
         rc = next_answer(w, RANK_IDENTIFIED, answered, &m, err);
         if (rc < 0)
             break;
-        rc = take_maps(w, &m, s, err);
+        rc = receive_maps(w, &m, s, err);
         buf_free(&m.body);
     }
     free(answered);

@@ -39,7 +39,7 @@ static int check_unix(const char *path, struct err *err)
                        path, sizeof(at.sun_path) - 1);
     strcpy(at.sun_path, path);
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : err_errno(err, "%s cannot be looked at", path);
+        return errno == ENOENT ? 0 : err_errno(err, "%s cannot be examined", path);
     if (!S_ISSOCK(st.st_mode))
         return err_set(err, ERR_INVALID,
                        "%s exists but is not a socket: name another with --listen", path);

@@ -231,7 +231,7 @@ static void read_result(struct check *check, const json_t *doc)
     if (!texts)
         fail(check, ERR_NOMEM, "dashd is out of memory");
     else if (r.code == 0 ? !r.yaml : !r.error)
-        fail(check, ERR_INTERNAL, "the check of the job gave no result");
+        fail(check, ERR_INTERNAL, "the check of the job returned no result");
     else if (r.code == ERR_NOMEM)
         fail_for_memory(check, r.error);
     else
@@ -258,7 +258,7 @@ static void on_end(void *arg, const struct command_result *result)
     if (json_is_object(doc))
         read_result(check, doc);
     else
-        fail(check, ERR_INTERNAL, "the check of the job gave no result");
+        fail(check, ERR_INTERNAL, "the check of the job returned no result");
     json_decref(doc);
 }
 

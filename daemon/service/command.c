@@ -1,6 +1,6 @@
 /* daemon/service/command.c - see command.h. A command is over when its process has ended and both
  * of its pipes are at their end, whichever comes last. It leads a process group, which is killed as
- * a whole when it takes too long; a pipe that another process holds open even then is given up a
+ * a whole when it took too long; a pipe that another process holds open even then is given up a
  * second later. */
 #include "daemon/service/command.h"
 #include "core/buf.h"
@@ -87,9 +87,9 @@ static void finish_if_over(struct command *c)
     result.err = c->said[1].data ? c->said[1].data : "";
     if (c->too_long || c->too_much || result.no_memory) {
         result.status = COMMAND_KILLED;
-        result.err = c->too_long        ? "it takes too long"
-                     : result.no_memory ? "there is not enough memory for what it printed"
-                                        : "it prints more than is kept";
+        result.err = c->too_long        ? "it took too long"
+                     : result.no_memory ? "not enough memory for its output"
+                                        : "it printed too much";
     }
     leave_group(c); /* done() may free it */
     c->done(c->arg, &result);

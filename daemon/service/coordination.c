@@ -142,7 +142,7 @@ static void on_report(struct rpc_call *call, const ProtobufCMessage *message)
         return;
     }
     if (!run) {
-        rpc_finish(call, RPC_FAILED_PRECONDITION, "Hello comes first");
+        rpc_finish(call, RPC_FAILED_PRECONDITION, "Hello must be sent first");
         return;
     }
     rc = handle_report(call, run, m, &err);
@@ -159,7 +159,7 @@ static void on_client_done(struct rpc_call *call)
 
 static void on_gone(struct rpc_call *call)
 {
-    drop(call, RPC_UNAVAILABLE, "dashd is going away");
+    drop(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
 int coordination_register(struct rpc_server *server, struct runs *runs, struct err *err)

@@ -124,7 +124,7 @@ static void on_checked(void *arg, const struct check_result *r)
     if (!others)
         rpc_finish(c->call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
     else if (c->runs->stopping)
-        rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is going away");
+        rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is shutting down");
     else if (r->code < 0 || others[0])
         refuse(c, r, others);
     else if (c->plan_only)
@@ -167,7 +167,7 @@ void create_on_gone(struct rpc_call *call)
         check_cancel(c->check);
     free(c);
     rpc_set_data(call, NULL);
-    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
 void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)

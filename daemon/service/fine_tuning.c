@@ -72,7 +72,7 @@ static void on_list(struct rpc_call *call, const ProtobufCMessage *message)
     int i;
 
     if (m->n_states > STATES_MAX) {
-        rpc_finish(call, RPC_INVALID_ARGUMENT, "states: there are fewer than these");
+        rpc_finish(call, RPC_INVALID_ARGUMENT, "states: there are more entries than states");
         return;
     }
     jobs = calloc((size_t)runs->n + 1, sizeof(*jobs));

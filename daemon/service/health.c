@@ -24,7 +24,7 @@ static void on_check(struct rpc_call *call, const ProtobufCMessage *message)
     Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
     if (!is_known(m->service)) {
-        rpc_finish(call, RPC_NOT_FOUND, "dashd has no such service");
+        rpc_finish(call, RPC_NOT_FOUND, "dashd does not offer this service");
         return;
     }
     response.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
@@ -47,7 +47,7 @@ static void on_watch(struct rpc_call *call, const ProtobufCMessage *message)
 
 static void on_gone(struct rpc_call *call)
 {
-    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
 int health_register(struct rpc_server *server, struct err *err)

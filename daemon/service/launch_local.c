@@ -369,7 +369,7 @@ static int spawn(struct local *l, const struct local_spec *spec, int log, int lo
     l->has_process = true; /* its handle is there to be closed, spawned or not */
     free(options.env);
     if (rc < 0)
-        return err_set(err, ERR_IO, "no process can be started: %s", uv_strerror(rc));
+        return err_set(err, ERR_IO, "cannot start a process: %s", uv_strerror(rc));
     l->pid = uv_process_get_pid(&l->process);
     if (!procs_start_time(l->pid, &l->start)) {
         kill((pid_t)l->pid, SIGKILL); /* it must not hold the folder's lock */

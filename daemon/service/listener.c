@@ -454,7 +454,7 @@ int listener_add(struct listener *l, const char *address, int *ret_port, struct 
     rc = address_bind(address, fds, &n, ret_port, err);
     for (i = 0; i < n; i++) {
         if (rc == 0 && l->n_sockets == SOCKETS_MAX)
-            rc = err_set(err, ERR_INVALID, "these are too many sockets");
+            rc = err_set(err, ERR_INVALID, "there are too many sockets");
         if (rc == 0)
             rc = add_socket(l, fds[i], address_is_unix(address) ? address + 5 : NULL, err);
         if (rc < 0 && (l->n_sockets == 0 || l->sockets[l->n_sockets - 1].fd != fds[i]))

@@ -42,7 +42,7 @@ static int read_document(const char *path, enum run_event *ret_event, char **ret
         return rc;
     why = json_string_value(json_object_get(doc, "reason"));
     if (event_of(json_string_value(json_object_get(doc, "how")), ret_event) < 0)
-        rc = err_set(err, ERR_INVALID, "%s does not say how the job ended", path);
+        rc = err_set(err, ERR_INVALID, "%s does not report how the job ended", path);
     else if (!(*ret_reason = strndup(why ? why : "", utf8_fit(why ? why : "", REASON_MAX))))
         rc = err_nomem(err, REASON_MAX);
     json_decref(doc);

@@ -261,7 +261,7 @@ static void on_client_done(struct rpc_call *call)
 
 static void on_gone(struct rpc_call *call)
 {
-    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
 int reflection_register(struct rpc_server *server, struct err *err)

@@ -76,7 +76,7 @@ void resume_on_gone(struct rpc_call *call)
         check_cancel(r->check);
     free(r);
     rpc_set_data(call, NULL);
-    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
 static void start_reshape(struct rpc_call *call, const Dash__V1__ResumeJobRequest *m,

@@ -102,7 +102,7 @@ void rpc_notify_gone(struct rpc_call *c)
         return;
     c->gone = true;
     if (!c->seen)
-        rpc_finish(c, RPC_UNAVAILABLE, "dashd is going away");
+        rpc_finish(c, RPC_UNAVAILABLE, "dashd is shutting down");
     else if (c->slot.method->on_gone)
         c->slot.method->on_gone(c);
 }
@@ -307,7 +307,7 @@ static void begin(struct rpc_call *c)
     } else if (!find_method(c)) {
         rpc_finish(c, RPC_UNIMPLEMENTED, "dashd has no such method");
     } else if (c->server->stopping) {
-        rpc_finish(c, RPC_UNAVAILABLE, "dashd is going away");
+        rpc_finish(c, RPC_UNAVAILABLE, "dashd is shutting down");
     } else {
         read_next(c);
     }

@@ -222,7 +222,7 @@ static void not_found(struct slurm_job *j)
         end_unsubmitted(j, j->refusal, true);
 }
 
-static void take_list(struct slurm *s, const char *list, unsigned long number)
+static void parse_list(struct slurm *s, const char *list, unsigned long number)
 {
     struct slurm_job *j, *next;
     struct slurm_row row;
@@ -269,7 +269,7 @@ static void on_list(void *arg, const struct command_result *result)
         if (s->away)
             s->on_away(s->away_arg, NULL);
         s->away = false;
-        take_list(s, result->out, s->looks);
+        parse_list(s, result->out, s->looks);
     }
     arm(s, any_missing(s) ? SOON_MS : s->pause_ms);
     s->pause_ms = s->pause_ms * 3 / 2 < s->poll_ms ? s->pause_ms * 3 / 2 : s->poll_ms;

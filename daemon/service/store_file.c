@@ -208,7 +208,7 @@ static int check_file(struct store *s, struct err *err)
     if (rc < 0)
         return rc;
     if (application != APPLICATION_ID)
-        return err_set(err, ERR_INVALID, "%s is no job store of dashd: it was left as it is",
+        return err_set(err, ERR_INVALID, "%s is not a job store of dashd: it was left as it is",
                        s->path);
     if (version == 1)
         rc = upgrade(s, err);

@@ -142,5 +142,5 @@ void watch_on_gone(struct rpc_call *call)
 
     if (w)
         remove_watcher(w);
-    rpc_finish(call, RPC_UNAVAILABLE, "dashd is going away");
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-from harness import BIN, FINAL, SLOWNESS, TINY, Client, grpc, is_alive, pb, wait_for
+from harness import BIN, FINAL, SLOWNESS, TINY, Client, grpc, pb, processes_of, wait_for
 
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 STEPS = 6
@@ -113,18 +113,7 @@ class Service:
 
     def left_over(self):
         """Processes other than dashd that have to do with this folder."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as f:
-                    line = f.read()
-                cwd = os.readlink(f"/proc/{pid}/cwd")
-            except OSError:
-                continue
-            ours = self.folder.encode() in line or cwd.startswith(self.folder)
-            if ours and is_alive(pid) and int(pid) not in (self.process.pid, os.getpid()):
-                found.append(int(pid))
-        return found
+        return [pid for pid in processes_of(self.folder) if pid != self.process.pid]
 
     def close(self):
         """Ends what is left, and removes the folder. For a test that went well nothing is left."""

@@ -14,29 +14,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../parity"))
+sys.path[:0] = [os.path.join(HERE, "../parity"), os.path.join(HERE, "..")]
 import jobs
 import tensors
+from processes import SLOWNESS, wait_for
 
 STOPPED = 3
-DEADLINE = 60 * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
+DEADLINE = 60 * SLOWNESS
 LONG = """
 lora: {rank: 4, dropout: 0.1}
 dash: {prelaunch_steps: 30, directions: 3}
 training: {batch_size: 8, steps: 300}
 """
-
-
-def wait_for(what, condition):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.005)
 
 
 def rows(output):
@@ -86,7 +79,7 @@ def stopped_and_resumed(programs, model, data, folder):
     assert code == 0, text
     for number, step in ((signal.SIGTERM, 10), (signal.SIGINT, 60), (signal.SIGTERM, 150)):
         process = start(programs, output)
-        wait_for(f"step {step}", lambda: rows(output) >= step)
+        wait_for(lambda: rows(output) >= step, f"step {step} is written", DEADLINE)
         os.kill(coordinator_of(process), number)
         assert process.wait(DEADLINE) == STOPPED
         told = outcome(output)

@@ -22,38 +22,18 @@ import unittest
 BIN = os.environ["DASH_BIN"]
 SOURCE = os.environ["DASH_SOURCE"]
 sys.path.insert(0, os.environ["DASH_TEST_STUBS"])
+sys.path.insert(0, os.path.join(SOURCE, "tests"))
 import grpc
 import dash_pb2 as pb
 import health_pb2
 import reflection_pb2
+from processes import DEADLINE, SLOWNESS, is_alive, processes_of, wait_for
 
 TINY = os.path.join(SOURCE, "tests/golden/tiny")
 FAKES = os.path.join(SOURCE, "tests/e2e/programs")
 with open(os.path.join(BIN, "dashd"), "rb") as dashd:
     ADDRESS_SANITIZER = b"__asan_init" in dashd.read()  # it keeps freed memory for a while, and takes much itself
 FINAL = (pb.SUCCEEDED, pb.FAILED, pb.CANCELLED)
-SLOWNESS = float(os.environ.get("DASH_TEST_SLOWNESS", "1"))  # of this machine: deadlines grow with it
-DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "30")) * SLOWNESS
-
-
-def wait_for(condition, what, deadline=DEADLINE):
-    """Waits until condition() is true, and returns what it returned."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"after {deadline} s still not: {what}")
-        time.sleep(0.01)
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def program_of(pid):
@@ -147,19 +127,8 @@ class World(unittest.TestCase):
         self.assertEqual([s for s in statuses if s], [], "dashd's exit status")
 
     def job_processes(self):
-        """All processes whose command line names this test's folder."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as f:
-                    line = f.read()
-                cwd = os.readlink(f"/proc/{pid}/cwd")
-            except OSError:
-                continue
-            if int(pid) != os.getpid() and (self.folder.encode() in line or cwd.startswith(self.folder)):
-                if is_alive(pid):
-                    found.append(int(pid))
-        return found
+        """The IDs of all processes that belong to this test's folder."""
+        return list(processes_of(self.folder))
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)

@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/slurm/testcluster")
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, ".."))
+from processes import DEADLINE, SLOWNESS, processes_of, wait_for
+
+SCRIPT = os.path.join(HERE, "../../deploy/slurm/testcluster")
 NODES = ["n1", "n2", "n3", "n4"]
-SLOWNESS = float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
-DEADLINE = 30 * SLOWNESS
 
 
 def why_not():
@@ -32,42 +33,9 @@ def skip_unless_possible():
         sys.exit(77)
 
 
-def wait_for(condition, what, deadline=DEADLINE):
-    """Waits until condition() is true, and returns what it returned. `what` may be a function, called when the time is over."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"after {deadline} s still not: {what() if callable(what) else what}")
-        time.sleep(0.05)
-
-
 def testcluster(*arguments, deadline=90 * SLOWNESS):
     """Runs the script, and returns what became of it. What it starts must not hold its output open: that would hang here."""
     return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, timeout=deadline, stdin=subprocess.DEVNULL)
-
-
-def processes_of(folder):
-    """All processes whose command line or working folder or SLURM_CONF names the folder, by their ids."""
-    found = {}
-    name = folder.encode()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                state = f.read().rsplit(")", 1)[1].split()[0]
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                line = f.read()
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                environment = f.read()
-            cwd = os.readlink(f"/proc/{pid}/cwd").encode()
-        except OSError:
-            continue
-        if state not in "ZX" and (name in line or (cwd + b"/").startswith(name + b"/")
-                                  or b"SLURM_CONF=" + name + b"/" in environment):
-            found[int(pid)] = line.replace(b"\0", b" ").decode(errors="replace")
-    return found
 
 
 class Cluster:

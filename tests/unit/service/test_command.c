@@ -93,7 +93,7 @@ static void one_that_takes_too_long_is_killed_with_its_children(void **state)
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->told, 1);
     assert_int_equal(w->status, COMMAND_KILLED);
-    assert_string_equal(w->err, "it takes too long");
+    assert_string_equal(w->err, "it took too long");
 }
 
 /* A child that has left the group keeps the pipes open, and is none of ours to kill. */
@@ -115,7 +115,7 @@ static void a_part_is_not_taken_for_the_whole(void **state)
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->told, 1);
     assert_int_equal(w->status, COMMAND_KILLED);
-    assert_string_equal(w->err, "it prints more than is kept");
+    assert_string_equal(w->err, "it printed too much");
 }
 
 static void a_program_that_is_not_there_is_told_at_once(void **state)

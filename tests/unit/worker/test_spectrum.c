@@ -180,7 +180,7 @@ static void take_one(const char *cache, const struct known *k, struct spectrum *
     struct decompose *d;
 
     assert_int_equal(decompose_start(&matrix, 1, cache, &d, &err), 0);
-    assert_int_equal(decompose_take(d, 0, ret, &err), 0);
+    assert_int_equal(decompose_result(d, 0, ret, &err), 0);
     decompose_stop(d);
 }
 
