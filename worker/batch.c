@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fill(struct batch *b, const int32_t *targets, const int32_t *rows)
+static void fill(struct batch *b, const int32_t *targets, const int32_t *rows, int unseen)
 {
     int i, t;
 
@@ -13,6 +13,7 @@ static void fill(struct batch *b, const int32_t *targets, const int32_t *rows)
             b->longest = last - first;
         for (t = first; t < last; t++) {
             b->positions[t] = t - first;
+            b->lengths[t] = last - first + unseen;
             b->rows[t] = rows[i];
             if (targets[t] == NO_TARGET)
                 continue;
@@ -23,20 +24,21 @@ static void fill(struct batch *b, const int32_t *targets, const int32_t *rows)
 }
 
 int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segments segments,
-               const int32_t *rows, struct batch *ret, struct err *err)
+               const int32_t *rows, int unseen, struct batch *ret, struct err *err)
 {
     size_t size = (size_t)T * sizeof(int32_t);
     struct batch b = {.T = T, .ids = ids, .segments = segments};
 
     b.positions = malloc(size);
+    b.lengths = malloc(size);
     b.rows = malloc(size);
     b.trained = malloc(size);
     b.targets = malloc(size);
-    if (!b.positions || !b.rows || !b.trained || !b.targets) {
+    if (!b.positions || !b.lengths || !b.rows || !b.trained || !b.targets) {
         batch_free(&b);
-        return err_nomem(err, 4 * size);
+        return err_nomem(err, 5 * size);
     }
-    fill(&b, targets, rows);
+    fill(&b, targets, rows, unseen);
     *ret = b;
     return 0;
 }
@@ -50,7 +52,7 @@ int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *
     if (rc < 0)
         return rc;
     segments = (struct segments){v.header.n_segments, v.starts};
-    rc = batch_make(v.ids, v.targets, v.header.T, segments, v.rows, ret, err);
+    rc = batch_make(v.ids, v.targets, v.header.T, segments, v.rows, 1, ret, err);
     if (rc == 0)
         ret->index = v.header.index;
     return rc;
@@ -59,6 +61,7 @@ int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *
 void batch_free(struct batch *b)
 {
     free(b->positions);
+    free(b->lengths);
     free(b->rows);
     free(b->trained);
     free(b->targets);

@@ -19,6 +19,7 @@ struct batch {
     struct segments segments;
     int longest;        /* rows of the longest segment */
     int32_t *positions; /* (T), owned: 0 at each segment's start */
+    int32_t *lengths;   /* (T), owned: tokens of the whole example */
     int32_t *rows;      /* (T), owned: the data row of each token, for dropout */
     int32_t *trained;   /* (n_trained), owned: rows with a target */
     int32_t *targets;   /* (n_trained), owned: their targets */
@@ -28,7 +29,8 @@ struct batch {
 /* Reads one micro-batch from a RANK_STEP body, which must outlive it; ids and targets are below
  * vocab. */
 int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *err);
-/* From arrays of the caller: ids (T), targets (T), starts (n + 1), rows (n). */
+/* From arrays of the caller: ids (T), targets (T), starts (n + 1), rows (n). unseen: tokens of an
+ * example that are not in its segment. */
 int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segments segments,
-               const int32_t *rows, struct batch *ret, struct err *err);
+               const int32_t *rows, int unseen, struct batch *ret, struct err *err);
 void batch_free(struct batch *b);

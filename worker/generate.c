@@ -130,7 +130,7 @@ const struct model *generator_model(const struct generator *g)
 
 static size_t cache_row(const struct generator *g)
 {
-    return (size_t)g->stage->shape.attention.G * (size_t)g->stage->shape.attention.D;
+    return (size_t)g->stage->shape.G * (size_t)g->stage->shape.D;
 }
 
 static float *cache_of(const struct generator *g, const struct sequence *s, int layer, int value)
@@ -169,6 +169,7 @@ static int fit(struct generator *g, int T, int longest, struct err *err)
 {
     size_t acts = layer_acts_floats(&g->stage->shape, T);
     size_t floats = acts + (size_t)T * (size_t)g->stage->shape.C;
+    int rc;
 
     if (floats > g->floats) {
         free(g->memory);
@@ -180,6 +181,9 @@ static int fit(struct generator *g, int T, int longest, struct err *err)
     }
     layer_acts_place(&g->stage->shape, T, g->memory, &g->acts);
     g->y = g->memory + acts;
+    rc = rope_fit(&g->stage->shape.rope, longest, err);
+    if (rc < 0)
+        return rc;
     return layer_scratch_fit(&g->stage->scratch, &g->stage->shape, team_threads(g->team), T,
                              longest, err);
 }
@@ -215,11 +219,12 @@ static void prefill(struct generator *g, const struct batch *batch)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, batch->T));
-        layer_project(&run, l, &g->acts, batch->positions, batch->T);
+        layer_project(&run, l, &g->acts, (struct rope_place){batch->positions, batch->lengths},
+                      batch->T);
         for (i = 0; i < batch->segments.n; i++)
             for (t = batch->segments.starts[i]; t < batch->segments.starts[i + 1]; t++)
                 keep_row(g, &g->sequences[i], layer, t, batch->positions[t]);
-        layer_attend(&run, &g->acts, batch->segments);
+        layer_attend(&run, l, &g->acts, batch->segments);
         layer_finish(&run, l, &g->acts, g->y, batch->T);
     }
 }
@@ -229,7 +234,8 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
 {
     const float *keys[GENERATE_GROUP], *values[GENERATE_GROUP];
     int32_t ids[GENERATE_GROUP], positions[GENERATE_GROUP];
-    int lengths[GENERATE_GROUP], layer, i;
+    int32_t lengths[GENERATE_GROUP];
+    int layer, i;
     struct layer_run run = run_of(g);
 
     for (i = 0; i < n; i++) {
@@ -242,14 +248,14 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, n));
-        layer_project(&run, l, &g->acts, positions, n);
+        layer_project(&run, l, &g->acts, (struct rope_place){positions, lengths}, n);
         for (i = 0; i < n; i++) {
             keep_row(g, live[i], layer, i, positions[i]);
             keys[i] = cache_of(g, live[i], layer, 0);
             values[i] = cache_of(g, live[i], layer, 1);
         }
-        attention_cached(g->team, &g->stage->shape.attention, g->acts.att, g->acts.qkv, n, keys,
-                         values, lengths, run.scratch->attention, run.scratch->attention_stride);
+        attention_cached(g->team, &l->attention, g->acts.att, g->acts.qkv, n, keys, values, lengths,
+                         run.scratch->attention, run.scratch->attention_stride);
         layer_finish(&run, l, &g->acts, g->y, n);
     }
 }
@@ -258,8 +264,8 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
 static const float *logits_of(struct generator *g, const int *rows, int n)
 {
     struct stage *s = g->stage;
-    struct rmsnorm norm = {s->final_norm_w, s->shape.C, (float)s->shape.rms_eps};
-    struct head head = {s->head_w, s->config.vocab, s->shape.C};
+    struct rmsnorm norm = stage_final_norm(s);
+    struct head head = stage_head(s);
     int i;
 
     for (i = 0; i < n; i++)
@@ -328,7 +334,7 @@ static int start_group(struct generator *g, const struct token_list *prompts, in
     for (t = 0; targets && t < T; t++)
         targets[t] = NO_TARGET;
     rc = ids && targets
-             ? batch_make(ids, targets, T, (struct segments){n, starts}, keys, &batch, err)
+             ? batch_make(ids, targets, T, (struct segments){n, starts}, keys, 0, &batch, err)
              : err_nomem(err, (size_t)T * 8);
     if (rc == 0) {
         rc = fit(g, T, batch.longest + max_tokens, err);

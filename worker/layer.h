@@ -1,13 +1,14 @@
-/* worker/layer.h - one Llama layer: its frozen weights, its adapters, its forward and backward
- * pass.
+/* worker/layer.h - one layer of a decoder: its frozen weights, its adapters, its forward and
+ * backward pass, as core/model/architecture.h describes them.
  *
- *   h = norm1(x);  qkv = h Wqkv^T + adapters;  rope(q, k);  a = attention(qkv)
- *   m = x + a Wo^T + adapters;  g = norm2(m) Wgu^T + adapters;  y = m + swiglu(g) Wdown^T +
- *   adapters
+ *   h = pre1(x);  qkv = h Wqkv^T + adapters + bias;  norm(q, k);  rope(q, k);  a = attention(qkv)
+ *   m = x + scale post1(a Wo^T + adapters + bias);  h = pre2(m);  gu = h Wgu^T + adapters + bias
+ *   y = m + scale post2(act(g) u Wdown^T + adapters + bias)
  *
- * T tokens, C channels, F of the MLP, N = (H + 2G) D. q, k, v and gate, up are one matrix each. The
- * forward pass keeps what the backward pass cannot cheaply make again: normalised inputs and
- * swiglu(g) are made again.
+ * T tokens, C channels, F of the MLP, N = (H + 2G) D. q, k, v and gate, up are one matrix each,
+ * whether or not the model's file has them so. A norm, a bias or a scale that a model lacks costs
+ * nothing. The forward pass keeps what the backward pass cannot cheaply make again: normalised
+ * inputs and act(g) u are made again.
  */
 #pragma once
 #include "core/err.h"
@@ -16,6 +17,7 @@
 #include "worker/batch.h"
 #include "worker/ops/adapted.h"
 #include "worker/ops/attention.h"
+#include "worker/ops/qk_norm.h"
 #include "worker/ops/rmsnorm.h"
 #include "worker/ops/rope.h"
 #include "worker/team.h"
@@ -25,27 +27,31 @@ enum group_kind { GROUP_QKV, GROUP_O, GROUP_GU, GROUP_DOWN, GROUPS };
 
 struct layer {
     int index;
-    float *w[GROUPS]; /* (N, C), (C, H D), (2F, C), (C, F), owned */
-    float *norm_w;    /* (2 C), owned */
-    struct rmsnorm norm1, norm2;
+    float *w[GROUPS];                        /* (N, C), (C, H D), (2F, C), (C, F), owned */
+    float *bias[GROUPS];                     /* (N), (C), (2F), (C), owned; NULL: none */
+    float *norms;                            /* all weights of norms in order of norm_kind, owned */
+    struct rmsnorm pre1, post1, pre2, post2; /* w NULL: none */
+    struct qk_norm_op qk;                    /* q NULL: none */
+    struct attention attention;              /* with the layer's window */
+    bool rotated, local_rope;
     struct adapted_group group[GROUPS];
 };
 
 /* Sizes and tools that all layers share. */
 struct layer_shape {
-    int C, F, N, Q; /* Q = H D */
-    struct attention attention;
+    const struct model_config *config; /* borrowed */
+    int C, F, N, Q;                    /* Q = H D */
+    int H, G, D;
     struct rope rope;
     int width[GROUPS]; /* columns of u of each group */
     int rank, directions;
-    float scale;
-    bool targets[MODULE_KINDS];
-    double rms_eps;
+    float scale;    /* of LoRA */
+    float residual; /* of branches */
 };
 
-/* directions: k, 0 for plain LoRA. */
-int layer_shape_open(const struct job_lora *lora, int directions, const struct model_config *config,
-                     struct layer_shape *ret, struct err *err);
+/* directions: k, 0 for plain LoRA. config must outlive the shape. */
+void layer_shape_open(const struct job_lora *lora, int directions,
+                      const struct model_config *config, struct layer_shape *ret);
 void layer_shape_close(struct layer_shape *s);
 
 /* Allocates and reads layer `index`; adapters are zero until loaded. Safe to call for several
@@ -53,23 +59,31 @@ void layer_shape_close(struct layer_shape *s);
 int layer_load(const struct layer_shape *s, const struct model *model, int index,
                const struct trainable *trainable, struct layer *ret, struct err *err);
 void layer_close(struct layer *l);
+/* Numbers of all weights of norms. */
+size_t layer_norm_numbers(const struct model_config *c);
 
 /* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says,
  * row-major. */
 const float *layer_matrix(const struct layer_shape *s, const struct layer *l,
                           enum module_kind kind);
 enum group_kind group_of(enum module_kind kind);
+/* Columns of the group's input, and of its output. */
+int group_columns(const struct layer_shape *s, enum group_kind group);
+int group_rows(const struct layer_shape *s, enum group_kind group);
 
 /* What a forward pass keeps of one layer and micro-batch. */
 struct layer_acts {
-    float *x;             /* (T, C): the input, written by the caller */
-    float *rstd1, *rstd2; /* (T) */
-    float *qkv;           /* (T, N), after rope */
-    float *lse;           /* (T, H) */
-    float *att;           /* (T, Q) */
-    float *m;             /* (T, C) */
-    float *gu;            /* (T, 2F) */
-    float *u[GROUPS];     /* (T, width) */
+    float *x;                 /* (T, C): the input, written by the caller */
+    float *rstd1, *rstd2;     /* (T), of the norms before */
+    float *raw, *qk_rstd;     /* (T, (H + G) D), (T, H + G): before q and k are normalised */
+    float *qkv;               /* (T, N), after rope */
+    float *lse;               /* (T, H) */
+    float *att;               /* (T, Q) */
+    float *m;                 /* (T, C) */
+    float *gu;                /* (T, 2F) */
+    float *branch1, *branch2; /* (T, C), before the norms behind, which some models have */
+    float *branch_rstd1, *branch_rstd2; /* (T) */
+    float *u[GROUPS];                   /* (T, width) */
 };
 
 /* Floats that layer_acts of T tokens take, and where they lie in memory of that size. */
@@ -82,6 +96,7 @@ struct layer_scratch {
     float *dh;      /* (T, C) */
     float *act;     /* (T, F) */
     float *dact;    /* (T, max(F, Q)) */
+    float *dbranch; /* (T, C) */
     float *wide;    /* (T, max(2F, N)) */
     float *u;       /* (T, widest group) */
     float *dropped; /* (T, max(C, F, Q)) */
@@ -103,8 +118,9 @@ struct layer_run {
 
 /* The three parts of the forward pass; generation puts its cached attention in the middle. */
 void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                   const int32_t *positions, int T);
-void layer_attend(const struct layer_run *run, struct layer_acts *a, struct segments segments);
+                   struct rope_place place, int T);
+void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                  struct segments segments);
 /* Writes y (T, C). */
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
                   float *y, int T);

@@ -73,12 +73,15 @@ int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch
 
 int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *err)
 {
-    int i, T = 0, longest = 0;
+    int i, T = 0, longest = 0, rc;
 
     for (i = 0; i < n; i++) {
         T = batches[i].T > T ? batches[i].T : T;
         longest = batches[i].longest > longest ? batches[i].longest : longest;
     }
+    rc = rope_fit(&s->shape.rope, longest, err);
+    if (rc < 0)
+        return rc;
     return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), T, longest, err);
 }
 
@@ -91,11 +94,25 @@ void slot_free(struct stage_slot *slot)
 
 void stage_embed(const struct stage *s, const int32_t *ids, int T, float *x)
 {
-    size_t C = (size_t)s->shape.C;
+    size_t C = (size_t)s->shape.C, i;
+    float scale = (float)s->config.embedding_scale;
     int t;
 
     for (t = 0; t < T; t++)
         memcpy(x + (size_t)t * C, s->embedding + (size_t)ids[t] * C, C * sizeof(float));
+    for (i = 0; scale != 1 && i < (size_t)T * C; i++)
+        x[i] *= scale;
+}
+
+struct head stage_head(const struct stage *s)
+{
+    return (struct head){s->head_w, s->config.vocab, s->shape.C, (float)s->config.logit_scale,
+                         (float)s->config.logit_cap};
+}
+
+struct rmsnorm stage_final_norm(const struct stage *s)
+{
+    return (struct rmsnorm){s->final_norm_w, s->shape.C, (float)s->config.rms_eps};
 }
 
 /* The dropout of a pass, or NULL where there is none. */
@@ -126,8 +143,9 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
     else
         memcpy(slot->acts[0].x, x, (size_t)T * (size_t)s->shape.C * sizeof(float));
     for (i = 0; i < n; i++) {
-        layer_project(&run, &s->layers[i], &slot->acts[i], batch->positions, T);
-        layer_attend(&run, &slot->acts[i], batch->segments);
+        layer_project(&run, &s->layers[i], &slot->acts[i],
+                      (struct rope_place){batch->positions, batch->lengths}, T);
+        layer_attend(&run, &s->layers[i], &slot->acts[i], batch->segments);
         layer_finish(&run, &s->layers[i], &slot->acts[i], i + 1 < n ? slot->acts[i + 1].x : slot->y,
                      T);
     }
@@ -153,8 +171,8 @@ static int fit_gathered(struct stage *s, int n, struct err *err)
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err)
 {
-    struct rmsnorm norm = {s->final_norm_w, s->shape.C, (float)s->shape.rms_eps};
-    struct head head = {s->head_w, s->config.vocab, s->shape.C};
+    struct rmsnorm norm = stage_final_norm(s);
+    struct head head = stage_head(s);
     size_t C = (size_t)s->shape.C, size = C * sizeof(float);
     int n = batch->n_trained, i, rc = fit_gathered(s, n, err);
     float *x, *h, *dh, *rstd;

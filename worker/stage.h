@@ -35,7 +35,7 @@ struct stage {
     float *head_w;       /* (V, C): the embedding where tied */
     float *final_norm_w; /* (C), owned; last stage */
     struct layer_scratch scratch;
-    float *logits;   /* (LOSS_CHUNK, V), owned; last stage */
+    float *logits;   /* scratch of head_scratch() floats, owned; last stage */
     float *gathered; /* (2, n, C): trained rows and their gradients, owned */
     size_t gathered_floats;
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
@@ -76,5 +76,9 @@ int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *bat
 void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                     const struct stage_pass *pass, float *d, float *grads);
 
-/* Looks up rows of the embedding. */
+/* The head and the norm before it, of the last stage. */
+struct head stage_head(const struct stage *s);
+struct rmsnorm stage_final_norm(const struct stage *s);
+
+/* Looks up rows of the embedding, scaled. */
 void stage_embed(const struct stage *s, const int32_t *ids, int T, float *x);

@@ -23,14 +23,20 @@ struct loading {
 static void hash_layer(const struct stage *s, const struct layer *l, uint64_t hash[2])
 {
     uint64_t place = 16 * (uint64_t)(l->index + 1);
-    int kind, rows, columns;
+    int kind, group, rows, columns;
 
     for (kind = 0; kind < MODULE_KINDS; kind++) {
+        if (!model_has_module(&s->config, kind))
+            continue;
         model_module_shape(&s->config, kind, &rows, &columns);
         add_hash(hash, layer_matrix(&s->shape, l, kind), (size_t)rows * (size_t)columns,
-                 place + (uint64_t)kind);
+                 place + (uint64_t)module_kind_slot(kind));
     }
-    add_hash(hash, l->norm_w, 2 * (size_t)s->shape.C, place + MODULE_KINDS);
+    add_hash(hash, l->norms, layer_norm_numbers(&s->config), place + MODULE_SLOTS);
+    for (group = 0; group < GROUPS; group++)
+        if (l->bias[group])
+            add_hash(hash, l->bias[group], (size_t)group_rows(&s->shape, group),
+                     place + MODULE_SLOTS + 1 + (uint64_t)group);
 }
 
 static void load_task(void *arg, int i, int thread)
@@ -71,6 +77,7 @@ static int load_layers(struct stage *s, const struct model *model, struct err *e
 static int load_ends(struct stage *s, const struct model *model, struct err *err)
 {
     size_t C = (size_t)s->shape.C, n = (size_t)s->config.vocab * C;
+    struct head head = stage_head(s);
     bool want_embedding = s->is_first || s->config.tied;
     int rc = 0;
 
@@ -85,7 +92,7 @@ static int load_ends(struct stage *s, const struct model *model, struct err *err
         return rc;
     s->head_w = s->config.tied ? s->embedding : malloc(n * sizeof(float));
     s->final_norm_w = malloc(C * sizeof(float));
-    s->logits = malloc(LOSS_CHUNK * (size_t)s->config.vocab * sizeof(float));
+    s->logits = malloc(head_scratch(&head) * sizeof(float));
     if (!s->head_w || !s->final_norm_w || !s->logits)
         return err_nomem(err, n * sizeof(float));
     rc = model_read_final_norm(model, s->final_norm_w, err);
@@ -121,9 +128,8 @@ int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *m
     s->is_first = first == 0;
     s->is_last = last == s->config.n_layers;
     trainable_slice(trainable, first, last, &s->map_first, &s->map_last, &s->begin, &s->end);
-    rc = layer_shape_open(lora, trainable->directions, &s->config, &s->shape, err);
-    if (rc == 0)
-        rc = load_layers(s, model, err);
+    layer_shape_open(lora, trainable->directions, &s->config, &s->shape);
+    rc = load_layers(s, model, err);
     if (rc == 0 && (s->is_first || s->is_last))
         rc = load_ends(s, model, err);
     if (rc < 0) {

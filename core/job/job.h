@@ -78,7 +78,8 @@ struct job {
     struct data_options data;
     enum job_method method;
     struct job_lora lora;
-    char *init_adapter; /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
+    bool default_targets; /* lora.target_modules was not given */
+    char *init_adapter;   /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
     struct job_dash dash;
     struct job_training training;
     struct job_optimizer optimizer;

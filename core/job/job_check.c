@@ -36,7 +36,7 @@ static void check_shapes(const struct job *job, const struct model_config *c,
             "parallel.stages is %d but the model has %d layers: a stage holds at least one",
             job->parallel.stages, c->n_layers);
     for (kind = 0; kind < MODULE_KINDS; kind++) {
-        if (!job->lora.targets[kind])
+        if (!job->lora.targets[kind] || !model_has_module(c, kind))
             continue;
         model_module_shape(c, kind, &rows, &columns);
         smaller = rows < columns ? rows : columns;
@@ -44,6 +44,33 @@ static void check_shapes(const struct job *job, const struct model_config *c,
             problems_add(problems, job->file, job_line(job, "dash.directions"),
                          "dash.directions is %d but %s is %d x %d and has %d directions",
                          job->dash.directions, module_kind_name(kind), rows, columns, smaller);
+    }
+}
+
+/* The job's targets become those of the model: the default ones are found in a fused map too, named
+ * ones must be there. */
+static void resolve_targets(struct job *job, const struct model_config *c,
+                            struct problems *problems)
+{
+    static const enum module_kind fused[MODULE_KINDS] = {[MODULE_Q] = MODULE_QKV,
+                                                         [MODULE_K] = MODULE_QKV,
+                                                         [MODULE_V] = MODULE_QKV,
+                                                         [MODULE_GATE] = MODULE_GATE_UP,
+                                                         [MODULE_UP] = MODULE_GATE_UP};
+    char names[200];
+
+    model_module_names(c, names, sizeof(names));
+    for (int kind = 0; kind < MODULE_KINDS; kind++) {
+        if (!job->lora.targets[kind] || model_has_module(c, kind))
+            continue;
+        if (job->default_targets && fused[kind]) {
+            job->lora.targets[kind] = false;
+            job->lora.targets[fused[kind]] = true;
+        } else {
+            problems_add(problems, job->file, job_line(job, "lora.target_modules"),
+                         "lora.target_modules: a %s has no %s; it has %s", c->architecture,
+                         module_kind_name(kind), names);
+        }
     }
 }
 
@@ -185,6 +212,7 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
     if (is_there(job, "model", job->model, problems))
         rc = model_open(job->model, &model, problems, err);
     if (rc == 0 && model) {
+        resolve_targets(job, model_config(model), problems);
         check_shapes(job, model_config(model), problems);
         rc = check_adapter(job, model_config(model), problems, err);
     }

@@ -198,6 +198,7 @@ static void read_targets(struct reader *r, const yaml_node_t *node, const struct
         return;
     }
     memset(targets, 0, MODULE_KINDS * sizeof(*targets));
+    r->job->default_targets = false;
     for (item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
         yaml_node_t *entry = yaml_document_get_node(r->doc, *item);
         const char *name = scalar_text(entry);
@@ -206,8 +207,9 @@ static void read_targets(struct reader *r, const yaml_node_t *node, const struct
             targets[kind] = true;
         else
             problems_add(r->problems, r->source, r->is_file ? line_of(entry) : 0,
-                         "%s: \"%s\" matches no module of the model; there are q_proj, k_proj, "
-                         "v_proj, o_proj, gate_proj, up_proj and down_proj",
+                         "%s: \"%s\" matches no module of any model; there are q_proj, k_proj, "
+                         "v_proj, o_proj, gate_proj, up_proj and down_proj, and fused qkv_proj and "
+                         "gate_up_proj",
                          key->path, name ? name : "(not a name)");
     }
 }
@@ -421,6 +423,7 @@ static int set_defaults(struct job *job, const char *file)
         .data = {.max_tokens = 256, .shuffle = true},
         .method = METHOD_LORA_DASH,
         .lora = {.rank = 16, .alpha = 32},
+        .default_targets = true,
         .dash = {.prelaunch_steps = 100, .directions = 8},
         .training = {.batch_size = 16, .micro_batch_tokens = 512},
         .optimizer = {.learning_rate = 2e-4,

@@ -3,19 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int count_targets(const struct job_lora *lora)
+static bool is_adapted(const struct job_lora *lora, const struct model_config *c,
+                       enum module_kind kind)
 {
-    int kind, n = 0;
-
-    for (kind = 0; kind < MODULE_KINDS; kind++)
-        n += lora->targets[kind];
-    return n;
+    return lora->targets[kind] && model_has_module(c, kind);
 }
 
 int trainable_layout(const struct job_lora *lora, int directions, const struct model_config *config,
                      struct trainable *ret, struct err *err)
 {
-    int layer, kind, n = config->n_layers * count_targets(lora);
+    int layer, kind, n = config->n_layers * MODULE_SLOTS;
     struct trainable t = {.rank = lora->rank, .directions = directions};
 
     t.maps = calloc((size_t)n + 1, sizeof(*t.maps));
@@ -24,7 +21,7 @@ int trainable_layout(const struct job_lora *lora, int directions, const struct m
     for (layer = 0; layer < config->n_layers; layer++) {
         for (kind = 0; kind < MODULE_KINDS; kind++) {
             struct trainable_map *map = &t.maps[t.n];
-            if (!lora->targets[kind])
+            if (!is_adapted(lora, config, kind))
                 continue;
             map->layer = layer;
             map->kind = kind;

@@ -1,33 +1,15 @@
-/* core/model/model.h - what a model is (its description) and where its weights lie.
+/* core/model/model.h - a model's description (architecture.h) and where its weights lie.
  *
  * A model is a folder (config.json, *.safetensors, optionally tokenizer.json) or one GGUF file.
- * Either way weights have HF's names and HF's row order: a Llama GGUF's permuted q and k rows are
- * put back.
+ * Either way weights have HF's names and HF's row order: a GGUF's permuted q and k rows are put
+ * back, and norms are what x is multiplied by.
  */
 #pragma once
 #include "core/err.h"
-#include "core/model/module_kind.h"
+#include "core/model/architecture.h"
 #include "core/problems.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-struct model_config {
-    char architecture[64]; /* "LlamaForCausalLM" */
-    int n_layers;
-    int hidden;       /* C, width of the residual stream */
-    int n_heads;      /* H */
-    int n_kv_heads;   /* G: H / G query heads share a key and a value head */
-    int head_dim;     /* D; H * D need not equal C */
-    int intermediate; /* F, width of the MLP */
-    int vocab;        /* V */
-    int max_positions;
-    double rms_eps;
-    double rope_theta;
-    /* Llama 3's frequency scaling ("rope_type": "llama3"); factor 0: none. */
-    double rope_factor, rope_low_freq, rope_high_freq, rope_original_positions;
-    bool tied;          /* lm_head is the embedding */
-    int bos_id, eos_id; /* -1: none */
-};
 
 struct model;
 
@@ -39,19 +21,34 @@ void model_close(struct model *model); /* NULL-safe */
 const struct model_config *model_config(const struct model *model);
 const char *model_path(const struct model *model);
 
-/* Shape of a linear map: (rows = outputs, columns = inputs). */
-void model_module_shape(const struct model_config *c, enum module_kind kind, int *ret_rows,
-                        int *ret_columns);
+/* The norms of a layer, named by where they stand. */
+enum norm_kind {
+    NORM_PRE_ATTENTION,
+    NORM_POST_ATTENTION,
+    NORM_PRE_MLP,
+    NORM_POST_MLP,
+    NORM_Q,
+    NORM_K,
+    NORM_KINDS
+};
+/* Numbers of its weight; 0: the model has no such norm. */
+int model_norm_size(const struct model_config *c, enum norm_kind kind);
 
-/* Each writes one weight as f32, row-major, in HF order, to memory of the caller. */
+/* Each writes one weight as f32, row-major, in HF order, to memory of the caller. ERR_INVALID where
+ * a number is not finite. */
 int model_read_module(const struct model *model, int layer, enum module_kind kind, float *out,
                       struct err *err); /* (rows, columns) of model_module_shape() */
-int model_read_norms(const struct model *model, int layer, float *attention, float *mlp,
-                     struct err *err);                                            /* (C) each */
+int model_read_bias(const struct model *model, int layer, enum module_kind kind, float *out,
+                    struct err *err); /* (rows); of a kind in config.biases */
+int model_read_norm(const struct model *model, int layer, enum norm_kind kind, float *out,
+                    struct err *err); /* (model_norm_size()): what x is multiplied by */
 int model_read_embedding(const struct model *model, float *out, struct err *err); /* (V, C) */
 int model_read_head(const struct model *model, float *out,
                     struct err *err); /* (V, C); the embedding if tied */
 int model_read_final_norm(const struct model *model, float *out, struct err *err); /* (C) */
+
+/* Names of keys of config.json that nothing reads, "a, b"; NULL if there are none. */
+const char *model_unread_keys(const struct model *model);
 
 /* Opens the tokenizer that belongs to the model: in the GGUF, or tokenizer.json in the folder.
  * *ret_tokenizer is NULL (and 0 is returned) where the model has none. */

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum fact_kind { FACT_INT, FACT_DOUBLE, FACT_FLAG, FACT_TEXT };
+enum fact_kind { FACT_INT, FACT_DOUBLE, FACT_FLAG, FACT_TEXT, FACT_LIST };
 
 struct fact {
     size_t at, size;
     enum fact_kind kind;
-    const char *words; /* with %s for the value */
+    const char *words; /* with %s for the value; of a list what it is */
 };
 
 #define FACT(field, kind, words)                                                                   \
@@ -34,12 +34,24 @@ static const struct fact facts[] = {
     FACT(intermediate, FACT_INT, "intermediate size %s"),
     FACT(max_positions, FACT_INT, "at most %s positions"),
     FACT(rms_eps, FACT_DOUBLE, "RMS norm epsilon %s"),
-    FACT(rope_theta, FACT_DOUBLE, "rope theta %s"),
-    FACT(rope_factor, FACT_DOUBLE, "rope factor %s"),
-    FACT(rope_low_freq, FACT_DOUBLE, "rope low frequency factor %s"),
-    FACT(rope_high_freq, FACT_DOUBLE, "rope high frequency factor %s"),
-    FACT(rope_original_positions, FACT_DOUBLE, "%s original positions of its rope"),
+    FACT(window, FACT_INT, "a sliding window of %s tokens"),
+    FACT(layers, FACT_LIST, "layers with a window or rope"),
+    FACT(rope_pairs, FACT_INT, "%s pairs of rope"),
+    FACT(rope_long_from, FACT_INT, "long rows of rope from %s tokens"),
+    FACT(rope, FACT_LIST, "rope frequencies"),
     FACT(tied, FACT_FLAG, "tied embeddings: %s"),
+    FACT(fused, FACT_FLAG, "fused projections: %s"),
+    FACT(biases, FACT_LIST, "biases"),
+    FACT(pre_norm, FACT_FLAG, "norms before attention and MLP: %s"),
+    FACT(post_norm, FACT_FLAG, "norms behind attention and MLP: %s"),
+    FACT(qk_norm, FACT_INT, "form %s of q and k norms"),
+    FACT(activation, FACT_INT, "activation %s"),
+    FACT(embedding_scale, FACT_DOUBLE, "embedding scale %s"),
+    FACT(attention_scale, FACT_DOUBLE, "attention scale %s"),
+    FACT(residual_scale, FACT_DOUBLE, "residual scale %s"),
+    FACT(logit_scale, FACT_DOUBLE, "logit scale %s"),
+    FACT(attention_cap, FACT_DOUBLE, "attention soft cap %s"),
+    FACT(logit_cap, FACT_DOUBLE, "logit soft cap %s"),
     FACT(bos_id, FACT_INT, "first token %s"),
     FACT(eos_id, FACT_INT, "end token %s"),
 };
@@ -152,6 +164,8 @@ static void print_fact(const struct fact *fact, const struct model_config *c, ch
     case FACT_TEXT:
         snprintf(text, size, "%.*s", (int)fact->size, at);
         break;
+    case FACT_LIST:
+        break;
     }
 }
 
@@ -181,6 +195,10 @@ bool model_identity_differs(const struct model_identity *there, const struct mod
     for (i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
         if (is_same(&facts[i], &there->config, &here->config))
             continue;
+        if (facts[i].kind == FACT_LIST) {
+            snprintf(ret_text, size, "has other %s there than", facts[i].words);
+            return true;
+        }
         print_fact(&facts[i], &there->config, value, sizeof(value));
         print_fact(&facts[i], &here->config, other, sizeof(other));
         print_with(has, sizeof(has), facts[i].words, value);

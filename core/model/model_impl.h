@@ -1,16 +1,17 @@
-/* core/model/model_impl.h - what model.c shares with model_describe.c and model_files.c and no one
- * else sees.
+/* core/model/model_impl.h - what the files of model.h share and no one else sees.
  *
  * Each adds what is wrong to problems and returns ERR_INVALID if it added any; other codes are
  * failures that are not the input's.
  */
 #pragma once
+#include "core/model/family.h"
 #include "core/model/model.h"
 #include "core/tensor/tensorfile.h"
 
 /* From a config.json. config->tied is what the file says; whether lm_head is there is not looked
- * at. */
-int model_describe_json(const char *path, struct model_config *ret_config,
+ * at. Caller frees *ret_unread: see model_unread_keys(). ERR_UNSUPPORTED where the family is not
+ * known, which is then the only problem. */
+int model_describe_json(const char *path, struct model_config *ret_config, char **ret_unread,
                         struct problems *problems, struct err *err);
 /* From a GGUF's key-values. */
 int model_describe_gguf(const struct tensorfile *file, struct model_config *ret_config,
@@ -27,6 +28,26 @@ struct model_files {
 int model_files_open(const char *folder, struct model_files *files, struct problems *problems,
                      struct err *err);
 void model_files_close(struct model_files *files);
+
+/* Where the weights lie, resolved once at open. */
+struct layer_weights {
+    const struct tensor *modules[MODULE_KINDS], *biases[MODULE_KINDS];
+    const struct tensor *norms[NORM_KINDS];
+};
+
+struct model {
+    char *path;
+    struct model_config config;
+    struct model_files files;
+    bool gguf;
+    char *unread;                 /* see model_unread_keys() */
+    struct layer_weights *layers; /* (n_layers) */
+    const struct tensor *embedding, *head, *final_norm;
+};
+
+/* Finds every weight, checks its shape, and that the files hold nothing else. Decides config.tied.
+ */
+int model_resolve(struct model *m, struct problems *problems, struct err *err);
 
 /* The files with the weights of an open model. */
 const struct model_files *model_open_files(const struct model *model);

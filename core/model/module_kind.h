@@ -1,14 +1,18 @@
-/* core/model/module_kind.h - the linear maps of a Llama layer, in the order in which everything
- * lists them. */
+/* core/model/module_kind.h - the linear maps of a layer, in the order in which everything lists
+ * them. A model has either q, k and v or one map of all three (qkv), and either gate and up or one
+ * of both: model_has_module().
+ */
 #pragma once
 
 enum module_kind {
     MODULE_Q,
     MODULE_K,
     MODULE_V,
+    MODULE_QKV, /* rows of q, then k, then v */
     MODULE_O,
     MODULE_GATE,
     MODULE_UP,
+    MODULE_GATE_UP, /* rows of gate, then up */
     MODULE_DOWN,
     MODULE_KINDS
 };
@@ -17,3 +21,8 @@ enum module_kind {
 const char *module_kind_name(enum module_kind kind);
 /* "self_attn.q_proj" and so on: what follows "model.layers.N.". */
 const char *module_kind_path(enum module_kind kind);
+
+/* A number of [0, MODULE_SLOTS) that no two maps of one layer share. It keys the random numbers of
+ * dropout and the hashes of weights, so it never changes. */
+enum { MODULE_SLOTS = 7 };
+int module_kind_slot(enum module_kind kind);

@@ -7,6 +7,8 @@ double shard_layer_elements(const struct model_config *config)
     int kind, rows, columns;
 
     for (kind = 0; kind < MODULE_KINDS; kind++) {
+        if (!model_has_module(config, kind))
+            continue;
         model_module_shape(config, kind, &rows, &columns);
         sum += (double)rows * columns;
     }

@@ -72,14 +72,15 @@ static double attend_one(const struct attention_context *c, const double *qkv, i
     const double *q = qkv + t * ld + h * D;
     double total = 0, sum = 0;
 
-    for (s = first; s <= t; s++) {
+    for (s = a->window && t - first >= a->window ? t - a->window + 1 : first; s <= t; s++) {
         const double *k = qkv + s * ld + (a->H + g) * D, *v = k + a->G * D;
         double score = 0, value = 0;
         for (d = 0; d < D; d++) {
             score += q[d] * k[d];
             value += v[d] * (double)c->weights[(t * a->H + h) * D + d];
         }
-        score = exp(score / sqrt(D));
+        score *= (double)a->scale;
+        score = exp(a->cap > 0 ? (double)a->cap * tanh(score / (double)a->cap) : score);
         total += score;
         sum += score * value;
     }
@@ -100,7 +101,7 @@ static double attention_reference(const void *arg, const double *qkv)
 }
 
 /* The last segment is longer than a block of queries. */
-static void attention_agrees_with_central_differences(void **state)
+static void check_attention(float scale, float cap, int window)
 {
     enum { ROWS = 1 + 6 + 150, H = 6, G = 2, D = 5, LD = (H + 2 * G) * D };
     static const int32_t starts[] = {0, 1, 7, ROWS};
@@ -108,13 +109,12 @@ static void attention_agrees_with_central_differences(void **state)
     float *qkv = random_floats(ROWS * LD, 1), *d_o = random_floats(ROWS * H * D, 2);
     float *o = random_floats(ROWS * H * D, 0), *lse = random_floats(ROWS * H, 0);
     float *dqkv = random_floats(ROWS * LD, 3); /* what was there before must not matter */
-    struct attention_context c = {{H, G, D}, {3, starts}, d_o};
-    long stride = attention_scratch(&c.a, 150);
+    struct attention_context c = {{H, G, D, scale, cap, window}, {3, starts}, d_o};
+    long stride = attention_scratch(150);
     float *scratch = malloc(2 * (size_t)stride * sizeof(float));
     double *x = to_double(qkv, ROWS * LD), sum = 0;
     int i;
 
-    (void)state;
     attention_forward(team, &c.a, o, lse, qkv, c.segments, scratch, stride);
     for (i = 0; i < ROWS * H * D; i++)
         sum += (double)d_o[i] * (double)o[i];
@@ -125,20 +125,29 @@ static void attention_agrees_with_central_differences(void **state)
     free(qkv), free(d_o), free(o), free(lse), free(dqkv), free(scratch), free(x);
 }
 
-static void cached_attention_gives_the_last_row_of_the_whole(void **state)
+static void attention_agrees_with_central_differences(void **state)
+{
+    (void)state;
+    check_attention(0.447f, 0, 0);
+    check_attention(0.447f, 0, 4);   /* shorter than most segments */
+    check_attention(0.447f, 0, 140); /* longer than a block */
+    check_attention(1.5f, 0.8f, 0);
+    check_attention(1.5f, 0.8f, 7);
+}
+
+static void check_cached(float cap, int window)
 {
     enum { ROWS = 23, H = 4, G = 2, D = 6, LD = (H + 2 * G) * D };
     static const int32_t starts[] = {0, ROWS};
     struct team *team = new_team(2);
-    struct attention a = {H, G, D};
+    struct attention a = {H, G, D, 0.4f, cap, window};
     float *qkv = random_floats(ROWS * LD, 1), *o = random_floats(ROWS * H * D, 0), last[H * D];
     float keys[ROWS * G * D], values[ROWS * G * D];
     const float *key_list[] = {keys}, *value_list[] = {values};
-    long stride = attention_scratch(&a, ROWS);
+    long stride = attention_scratch(ROWS);
     float *scratch = malloc(2 * (size_t)stride * sizeof(float));
     int len = ROWS, t, i;
 
-    (void)state;
     for (t = 0; t < ROWS; t++) {
         memcpy(keys + t * G * D, qkv + t * LD + H * D, G * D * sizeof(float));
         memcpy(values + t * G * D, qkv + t * LD + (H + G) * D, G * D * sizeof(float));
@@ -152,12 +161,21 @@ static void cached_attention_gives_the_last_row_of_the_whole(void **state)
     free(qkv), free(o), free(scratch);
 }
 
+static void cached_attention_gives_the_last_row_of_the_whole(void **state)
+{
+    (void)state;
+    check_cached(0, 0);
+    check_cached(0, 5);
+    check_cached(0.7f, 23);
+}
+
 /* More rows than a chunk of logits holds. */
 enum { ROWS = LOSS_CHUNK + 9, V = 101, C = 13 };
 
 struct loss_context {
     const float *w;
     const int32_t *targets;
+    double scale, cap;
 };
 
 static double loss_reference(const void *arg, const double *h)
@@ -172,6 +190,9 @@ static double loss_reference(const void *arg, const double *h)
             double logit = 0;
             for (j = 0; j < C; j++)
                 logit += h[i * C + j] * (double)c->w[v * C + j];
+            logit *= c->scale;
+            if (c->cap > 0)
+                logit = c->cap * tanh(logit / c->cap);
             total += exp(logit);
             if (v == c->targets[i])
                 target = logit;
@@ -186,18 +207,18 @@ static double weighted_loss(const void *arg, const double *h)
     return 0.125 * loss_reference(arg, h);
 }
 
-static void loss_agrees_with_central_differences(void **state)
+static void check_loss(float scale, float cap)
 {
     struct team *team = new_team(2);
     float *w = random_floats(V * C, 1), *h = random_floats(ROWS * C, 2);
-    float *dh = random_floats(ROWS * C, 0), *logits = malloc(LOSS_CHUNK * V * sizeof(float));
+    float *dh = random_floats(ROWS * C, 0), *logits = malloc(2 * LOSS_CHUNK * V * sizeof(float));
     double *hd = to_double(h, ROWS * C), loss;
     int32_t targets[ROWS];
-    struct loss_context c = {w, targets};
-    struct head head = {w, V, C};
+    struct loss_context c = {w, targets, (double)scale, (double)cap};
+    struct head head = {w, V, C, scale, cap};
     int i;
 
-    (void)state;
+    assert_int_equal(head_scratch(&head), LOSS_CHUNK * V * (cap > 0 ? 2 : 1));
     for (i = 0; i < ROWS; i++)
         targets[i] = i * 31 % V;
     loss = loss_forward_backward(team, &head, dh, h, targets, ROWS, 0.125f, logits);
@@ -206,6 +227,15 @@ static void loss_agrees_with_central_differences(void **state)
     assert_true(loss == loss_forward_backward(team, &head, NULL, h, targets, ROWS, 0, logits));
     team_close(team);
     free(w), free(h), free(dh), free(logits), free(hd);
+}
+
+static void loss_agrees_with_central_differences(void **state)
+{
+    (void)state;
+    check_loss(1, 0);
+    check_loss(0.5f, 0);
+    check_loss(1, 1.5f);
+    check_loss(2, 1.25f);
 }
 
 /* ---- two maps that share an input, with directions ---- */

@@ -24,8 +24,8 @@ def job_lines(golden):
     return "".join(lines).replace("init_adapter: init", f"init_adapter: {golden}/init")
 
 
-def compare_trace(golden, output, limit):
-    with open(os.path.join(golden, "expected/trace.json")) as f:
+def compare_trace(expected, output, limit):
+    with open(os.path.join(expected, "trace.json")) as f:
         expected = json.load(f)
     with open(os.path.join(output, "metrics.jsonl")) as f:
         rows = [json.loads(line) for line in f]
@@ -58,9 +58,9 @@ def c_of(want):
     return next(value for name, value in want.items() if name.endswith("dash_c"))
 
 
-def compare_adapter(golden, output, modules, limits):
+def compare_adapter(golden, expected, output, modules, limits):
     """The exported A is [A ; V^T] and B is [s B | U diag(c)]. Signs of a pair (U, V) are free: products are compared."""
-    want = tensors.load(os.path.join(golden, "expected/final.safetensors"))
+    want = tensors.load(os.path.join(expected, "final.safetensors"))
     got = tensors.load(os.path.join(output, "adapter/adapter_model.safetensors"))
     with open(os.path.join(golden, "init/adapter_config.json")) as f:
         config = json.load(f)
@@ -84,6 +84,18 @@ def compare_adapter(golden, output, modules, limits):
     assert all(w < limit for w, limit in zip(worst, limits))
 
 
+def train(programs, golden, model, expected, loss, directions, limits):
+    """Runs the job on the model, and compares what comes out with the folder of expected numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = os.path.join(folder, "out")
+        jobs.write_job(output, model, os.path.join(golden, "train.jsonl"), job_lines(golden))
+        code, text = jobs.run(programs, output, 1)
+        assert code == 0, text
+        wanted = compare_trace(expected, output, loss)
+        same = compare_directions(wanted, output, directions)
+        compare_adapter(golden, expected, output, sorted(same), limits)
+
+
 def main():
     if not sys.argv[3]:
         print("skipped: no model was given (DASH_SMOLLM2_GGUF)")
@@ -93,14 +105,7 @@ def main():
     if not os.path.exists(golden) or not os.path.exists(model):
         print(f"skipped: {golden if os.path.exists(model) else model} is not here")
         sys.exit(SKIPPED)
-    with tempfile.TemporaryDirectory() as folder:
-        output = os.path.join(folder, "out")
-        jobs.write_job(output, model, os.path.join(golden, "train.jsonl"), job_lines(golden))
-        code, text = jobs.run(programs, output, 1)
-        assert code == 0, text
-        expected = compare_trace(golden, output, loss)
-        same = compare_directions(expected, output, directions)
-        compare_adapter(golden, output, sorted(same), limits)
+    train(programs, golden, model, os.path.join(golden, "expected"), loss, directions, limits)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* worker/ops/attention.h - causal grouped-query attention over packed examples.
  *
- *   o_t = sum_{s <= t, same segment} p_ts v_s,   p_ts = softmax_s(q_t . k_s / sqrt(D))
+ *   o_t = sum_{s <= t, same segment} p_ts v_s,   p_ts = softmax_s(cap(scale q_t . k_s))
+ *   with a window only s > t - window;  cap(z) is soft_cap.h's, where there is a cap
  *
  * Rows of qkv (T, (H + 2G) D) hold H query heads, then G key heads, then G value heads; query head
  * h uses key and value head h / (H / G). Segments do not see each other: the block diagonal is all
@@ -14,6 +15,9 @@
 
 struct attention {
     int H, G, D;
+    float scale;
+    float cap;  /* 0: none */
+    int window; /* tokens that a token sees, itself included; 0: all before it */
 };
 
 struct segments {
@@ -22,7 +26,7 @@ struct segments {
 };
 
 /* Floats of scratch a thread needs for segments of at most `longest` rows. */
-long attention_scratch(const struct attention *a, int longest);
+long attention_scratch(int longest);
 
 /* Writes o (T, H D) and, where lse is not NULL, lse (T, H). scratch: attention_scratch() floats for
  * each thread of the team, one after the other. */

@@ -2,32 +2,80 @@
 #include "worker/ops/loss.h"
 #include "worker/ops/exp.h"
 #include "worker/ops/gemm.h"
+#include "worker/ops/soft_cap.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 struct pass {
-    float *logits;
+    const struct head *head;
+    float *logits, *slopes; /* (chunk, V); slopes: of the caps, or NULL */
     const int32_t *targets;
-    int V;
     float weight;
     bool backward;
     double losses[LOSS_CHUNK];
 };
 
+size_t head_scratch(const struct head *head)
+{
+    return (size_t)LOSS_CHUNK * (size_t)head->V * (head->cap > 0 ? 2 : 1);
+}
+
+/* Products become logits. */
+static void scale_row(const struct head *head, float *row)
+{
+    int v;
+
+    if (head->scale != 1)
+        for (v = 0; v < head->V; v++)
+            row[v] *= head->scale;
+    if (!(head->cap > 0))
+        return;
+#pragma omp simd
+    for (v = 0; v < head->V; v++)
+        row[v] = soft_cap(row[v], head->cap);
+}
+
+static void keep_slopes(const struct head *head, float *slopes, const float *row)
+{
+    int v;
+
+#pragma omp simd
+    for (v = 0; v < head->V; v++)
+        slopes[v] = soft_cap_slope(row[v], head->cap);
+}
+
+/* The gradient to logits becomes that to products. */
+static void scale_row_back(const struct head *head, float *row, const float *slopes)
+{
+    int v;
+
+    for (v = 0; slopes && v < head->V; v++)
+        row[v] *= slopes[v];
+    if (head->scale != 1)
+        for (v = 0; v < head->V; v++)
+            row[v] *= head->scale;
+}
+
 static void row_task(void *arg, int i, int thread)
 {
     struct pass *p = arg;
-    float *row = p->logits + (size_t)i * p->V, most = row[0], target = row[p->targets[i]], inv;
+    int V = p->head->V, v;
+    float *row = p->logits + (size_t)i * (size_t)V, most, target, inv;
+    float *slopes = p->slopes ? p->slopes + (size_t)i * (size_t)V : NULL;
     double sum = 0;
-    int v;
 
     (void)thread;
+    scale_row(p->head, row);
+    if (slopes)
+        keep_slopes(p->head, slopes, row);
+    most = row[0];
+    target = row[p->targets[i]];
 #pragma omp simd reduction(max : most)
-    for (v = 0; v < p->V; v++)
+    for (v = 0; v < V; v++)
         most = row[v] > most ? row[v] : most;
 #pragma omp simd reduction(+ : sum)
-    for (v = 0; v < p->V; v++) {
+    for (v = 0; v < V; v++) {
         row[v] = exp_f32(row[v] - most);
         sum += (double)row[v];
     }
@@ -35,22 +83,32 @@ static void row_task(void *arg, int i, int thread)
     if (!p->backward)
         return;
     inv = (float)(p->weight / sum);
-    for (v = 0; v < p->V; v++)
+    for (v = 0; v < V; v++)
         row[v] *= inv;
     row[p->targets[i]] -= p->weight;
+    scale_row_back(p->head, row, slopes);
+}
+
+static void multiply(struct team *team, const struct head *head, float *logits, const float *h,
+                     int n)
+{
+    gemm(team, GEMM_NT, n, head->V, head->C, 1, (struct matrix){h, head->C},
+         (struct matrix){head->w, head->C}, 0, logits, head->V);
 }
 
 double loss_forward_backward(struct team *team, const struct head *head, float *dh, const float *h,
                              const int32_t *targets, int n, float weight, float *logits)
 {
-    struct pass p = {.logits = logits, .V = head->V, .weight = weight, .backward = dh != NULL};
+    struct pass p = {.head = head, .logits = logits, .weight = weight, .backward = dh != NULL};
     struct matrix w = {head->w, head->C};
     double sum = 0;
     int at, i;
 
+    if (p.backward && head->cap > 0)
+        p.slopes = logits + (size_t)LOSS_CHUNK * (size_t)head->V;
     for (at = 0; at < n; at += LOSS_CHUNK) {
         int rows = n - at < LOSS_CHUNK ? n - at : LOSS_CHUNK;
-        head_forward(team, head, logits, h + (size_t)at * head->C, rows);
+        multiply(team, head, logits, h + (size_t)at * head->C, rows);
         p.targets = targets + at;
         team_run(team, row_task, &p, rows);
         for (i = 0; i < rows; i++)
@@ -62,8 +120,23 @@ double loss_forward_backward(struct team *team, const struct head *head, float *
     return sum;
 }
 
+struct logits {
+    const struct head *head;
+    float *at;
+};
+
+static void scale_task(void *arg, int i, int thread)
+{
+    const struct logits *l = arg;
+
+    (void)thread;
+    scale_row(l->head, l->at + (size_t)i * (size_t)l->head->V);
+}
+
 void head_forward(struct team *team, const struct head *head, float *logits, const float *h, int n)
 {
-    gemm(team, GEMM_NT, n, head->V, head->C, 1, (struct matrix){h, head->C},
-         (struct matrix){head->w, head->C}, 0, logits, head->V);
+    struct logits l = {head, logits};
+
+    multiply(team, head, logits, h, n);
+    team_run(team, scale_task, &l, n);
 }

@@ -1,21 +1,29 @@
 /* worker/ops/loss.h - lm_head, softmax and cross entropy at the trained positions, forward and
  * backward in one pass, a chunk of rows at a time: the logits of a step are never all in memory.
  *
- *   loss_i = logsumexp_v(h_i . w_v) - h_i . w_target(i);   dlogits = (softmax - onehot) * weight
+ *   loss_i = logsumexp_v(z_iv) - z_i,target(i),   z_iv = cap(scale h_i . w_v)
+ *   d(h_i . w_v) = (softmax - onehot) * weight * slope of the cap * scale
  */
 #pragma once
 #include "worker/team.h"
+#include <stddef.h>
 #include <stdint.h>
 
 struct head {
     const float *w; /* (V, C), borrowed */
     int V, C;
+    float scale;
+    float cap; /* soft_cap.h; 0: none */
 };
+
+/* Floats of scratch for the logits of a chunk. */
+size_t head_scratch(const struct head *head);
 
 enum { LOSS_CHUNK = 64 }; /* rows of logits at a time */
 
 /* Returns the sum of the losses of n rows h (n, C) with their targets (n). Where dh is not NULL,
- * writes dh (n, C) = gradient of weight * sum. logits: scratch of LOSS_CHUNK * V floats. */
+ * writes dh (n, C) = gradient of weight * sum. logits: scratch of head_scratch()
+ * floats. */
 double loss_forward_backward(struct team *team, const struct head *head, float *dh, const float *h,
                              const int32_t *targets, int n, float weight, float *logits);
 

@@ -4,55 +4,62 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Llama 3's rule: long waves are slowed by `factor`, short ones kept, those between blended. */
-static double rescale(const struct model_config *c, double freq)
+void rope_open(const struct model_config *config, struct rope *ret)
 {
-    double wave = 2 * M_PI / freq, blend;
-
-    if (c->rope_factor <= 0 || wave < c->rope_original_positions / c->rope_high_freq)
-        return freq;
-    if (wave > c->rope_original_positions / c->rope_low_freq)
-        return freq / c->rope_factor;
-    blend = (c->rope_original_positions / wave - c->rope_low_freq) /
-            (c->rope_high_freq - c->rope_low_freq);
-    return (1 - blend) * freq / c->rope_factor + blend * freq;
-}
-
-int rope_open(const struct model_config *config, int positions, struct rope *ret, struct err *err)
-{
-    int D = config->head_dim, half = D / 2, p, i;
-    size_t n = (size_t)positions * (size_t)half;
-    struct rope r = {.positions = positions, .D = D};
-
-    r.cos = malloc(n * sizeof(float));
-    r.sin = malloc(n * sizeof(float));
-    if (!r.cos || !r.sin) {
-        rope_close(&r);
-        return err_nomem(err, 2 * n * sizeof(float));
-    }
-    for (i = 0; i < half; i++) {
-        double freq = rescale(config, pow(config->rope_theta, -2.0 * i / D));
-        for (p = 0; p < positions; p++) {
-            r.cos[(size_t)p * half + i] = (float)cos(p * freq);
-            r.sin[(size_t)p * half + i] = (float)sin(p * freq);
-        }
-    }
-    *ret = r;
-    return 0;
+    *ret = (struct rope){.config = config};
 }
 
 void rope_close(struct rope *r)
 {
-    free(r->cos);
-    free(r->sin);
+    for (int kind = 0; kind < ROPE_KINDS; kind++) {
+        free(r->cos[kind]);
+        free(r->sin[kind]);
+    }
     *r = (struct rope){0};
+}
+
+static void fill(struct rope *r, int kind, int positions)
+{
+    const struct rope_angles *a = &r->config->rope[kind];
+    int pairs = r->config->rope_pairs;
+
+    for (int i = 0; i < pairs; i++)
+        for (int p = 0; p < positions; p++) {
+            r->cos[kind][(size_t)p * (size_t)pairs + (size_t)i] =
+                (float)(cos(p * a->freq[i]) * a->scale);
+            r->sin[kind][(size_t)p * (size_t)pairs + (size_t)i] =
+                (float)(sin(p * a->freq[i]) * a->scale);
+        }
+}
+
+int rope_fit(struct rope *r, int positions, struct err *err)
+{
+    size_t n = (size_t)positions * (size_t)r->config->rope_pairs;
+
+    if (positions <= r->positions)
+        return 0;
+    r->positions = 0;
+    for (int kind = 0; kind < ROPE_KINDS; kind++) {
+        if (!(r->config->rope[kind].scale > 0)) /* none of its layers */
+            continue;
+        free(r->cos[kind]);
+        free(r->sin[kind]);
+        r->cos[kind] = malloc(n * sizeof(float));
+        r->sin[kind] = malloc(n * sizeof(float));
+        if (!r->cos[kind] || !r->sin[kind])
+            return err_nomem(err, 2 * n * sizeof(float));
+        fill(r, kind, positions);
+    }
+    r->positions = positions;
+    return 0;
 }
 
 struct pass {
     const struct rope *r;
+    bool local;
     float *x;
     int ld, n_heads;
-    const int32_t *positions;
+    struct rope_place place;
     float direction; /* 1 forward, -1 back */
 };
 
@@ -68,33 +75,43 @@ static void rotate(float *low, float *high, const float *cos, const float *sin, 
     }
 }
 
+static enum rope_kind kind_of(const struct pass *p, int t)
+{
+    int from = p->r->config->rope_long_from;
+
+    if (p->local)
+        return ROPE_LOCAL;
+    return from && p->place.lengths[t] > from ? ROPE_LONG : ROPE_MAIN;
+}
+
 static void block(void *arg, int first, int last)
 {
     const struct pass *p = arg;
-    int D = p->r->D, half = D / 2, t, h;
+    int D = p->r->config->head_dim, pairs = p->r->config->rope_pairs, t, h;
 
     for (t = first; t < last; t++) {
-        const float *cos = p->r->cos + (size_t)p->positions[t] * half;
-        const float *sin = p->r->sin + (size_t)p->positions[t] * half;
+        enum rope_kind kind = kind_of(p, t);
+        const float *cos = p->r->cos[kind] + (size_t)p->place.positions[t] * (size_t)pairs;
+        const float *sin = p->r->sin[kind] + (size_t)p->place.positions[t] * (size_t)pairs;
         for (h = 0; h < p->n_heads; h++) {
             float *head = p->x + (size_t)t * p->ld + (size_t)h * D;
-            rotate(head, head + half, cos, sin, p->direction, half);
+            rotate(head, head + pairs, cos, sin, p->direction, pairs);
         }
     }
 }
 
-void rope_forward(struct team *team, const struct rope *r, float *x, int ld, int n_heads,
-                  const int32_t *positions, int T)
+void rope_forward(struct team *team, const struct rope *r, bool local, float *x, int ld,
+                  int n_heads, struct rope_place place, int T)
 {
-    struct pass p = {r, x, ld, n_heads, positions, 1};
+    struct pass p = {r, local, x, ld, n_heads, place, 1};
 
     rows_run(team, block, &p, T);
 }
 
-void rope_backward(struct team *team, const struct rope *r, float *dx, int ld, int n_heads,
-                   const int32_t *positions, int T)
+void rope_backward(struct team *team, const struct rope *r, bool local, float *dx, int ld,
+                   int n_heads, struct rope_place place, int T)
 {
-    struct pass p = {r, dx, ld, n_heads, positions, -1};
+    struct pass p = {r, local, dx, ld, n_heads, place, -1};
 
     rows_run(team, block, &p, T);
 }

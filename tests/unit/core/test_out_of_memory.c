@@ -65,6 +65,8 @@ static int open_model(const char *path, struct result *r, struct err *err)
     int rc = model_open(path, &m, &problems, err);
 
     for (int kind = 0; kind < MODULE_KINDS && rc == 0; kind++) {
+        if (!model_has_module(model_config(m), kind))
+            continue;
         rc = model_read_module(m, 1, kind, weights, err);
         keep(r, weights, sizeof(weights));
     }

@@ -6,6 +6,7 @@
 #include "core/tensor/tensorfile.h"
 #include "core/text/tokenizer.h"
 #include <jansson.h>
+#include <math.h>
 
 static struct model *open_good(const char *path)
 {
@@ -62,22 +63,29 @@ static void same_module(const struct model *a, const struct model *b, int layer,
     free(y);
 }
 
-static void gguf_and_folder_give_the_same_weights_bit_for_bit(void **state)
+static void same_norms(const struct model *a, const struct model *b, int layer)
 {
-    struct model *a = open_good(GOLDEN("tiny/model")), *b = open_good(GOLDEN("tiny/model.gguf"));
+    const struct model_config *c = model_config(a);
+    float *x = numbers(c->hidden), *y = numbers(c->hidden);
+    struct err err;
+
+    for (int kind = NORM_PRE_ATTENTION; kind <= NORM_PRE_MLP; kind += 2) {
+        assert_int_equal(model_norm_size(c, kind), c->hidden);
+        assert_ok(model_read_norm(a, layer, kind, x, &err), err);
+        assert_ok(model_read_norm(b, layer, kind, y, &err), err);
+        assert_memory_equal(x, y, (size_t)c->hidden * sizeof(*x));
+    }
+    free(x);
+    free(y);
+}
+
+static void same_ends(const struct model *a, const struct model *b)
+{
     const struct model_config *c = model_config(a);
     int64_t embedding = (int64_t)c->vocab * c->hidden;
     float *x = numbers(embedding), *y = numbers(embedding);
     struct err err;
 
-    (void)state;
-    for (int layer = 0; layer < c->n_layers; layer++) {
-        for (int kind = 0; kind < MODULE_KINDS; kind++)
-            same_module(a, b, layer, kind);
-        assert_ok(model_read_norms(a, layer, x, x + c->hidden, &err), err);
-        assert_ok(model_read_norms(b, layer, y, y + c->hidden, &err), err);
-        assert_memory_equal(x, y, 2 * (size_t)c->hidden * sizeof(*x));
-    }
     assert_ok(model_read_embedding(a, x, &err), err);
     assert_ok(model_read_embedding(b, y, &err), err);
     assert_memory_equal(x, y, (size_t)embedding * sizeof(*x));
@@ -88,6 +96,21 @@ static void gguf_and_folder_give_the_same_weights_bit_for_bit(void **state)
     assert_memory_equal(x, y, (size_t)c->hidden * sizeof(*x));
     free(x);
     free(y);
+}
+
+static void gguf_and_folder_give_the_same_weights_bit_for_bit(void **state)
+{
+    struct model *a = open_good(GOLDEN("tiny/model")), *b = open_good(GOLDEN("tiny/model.gguf"));
+    const struct model_config *c = model_config(a);
+
+    (void)state;
+    for (int layer = 0; layer < c->n_layers; layer++) {
+        for (int kind = 0; kind < MODULE_KINDS; kind++)
+            if (model_has_module(c, kind))
+                same_module(a, b, layer, kind);
+        same_norms(a, b, layer);
+    }
+    same_ends(a, b);
     model_close(a);
     model_close(b);
 }
@@ -110,7 +133,9 @@ static void description_is_read_from_both_kinds(void **state)
         assert_int_equal(c->vocab, 256);
         assert_int_equal(c->max_positions, 128);
         assert_true((float)c->rms_eps == 1e-5f);
-        assert_true(c->rope_theta == 10000 && c->rope_factor == 0);
+        assert_int_equal(c->rope_pairs, 8);
+        for (int pair = 0; pair < 8; pair++)
+            assert_true(c->rope[ROPE_MAIN].freq[pair] == pow(10000, -pair / 8.0));
         assert_true(c->tied);
         assert_int_equal(c->eos_id, i == 0 ? 2 : -1);
         assert_string_equal(model_path(m), paths[i]);
@@ -167,27 +192,51 @@ static void refused_with(const char *changes, const char *words)
     remove_folder(folder);
 }
 
+static void refused_at(const char *changes, const char *words)
+{
+    char *folder = folder_with(changes), *text = open_bad(folder);
+
+    assert_contains(text, words);
+    free(text);
+    remove_folder(folder);
+}
+
 static void settings_that_change_the_computation_are_refused_by_name(void **state)
 {
     (void)state;
-    refused_with("{\"architectures\": [\"Qwen2ForCausalLM\"]}",
-                 "Qwen2ForCausalLM is not supported");
-    refused_with("{\"architectures\": \"DELETE\"}", "architectures is missing");
-    refused_with("{\"architectures\": [\"MistralForCausalLM\"]}", "sliding_window is not given");
-    refused_with("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": 4096}",
-                 "sliding window");
-    refused_with("{\"attention_bias\": true}", "attention_bias: true is not supported");
-    refused_with("{\"mlp_bias\": true}", "mlp_bias: true is not supported");
-    refused_with("{\"hidden_act\": \"gelu\"}", "hidden_act 'gelu'");
+    refused_with("{\"model_type\": \"cohere\"}", "model_type cohere is not supported");
+    refused_with("{\"model_type\": \"mixtral\"}", "mixture of experts");
+    refused_with("{\"model_type\": 7}", "model_type must be a string");
+    refused_with("{\"model_type\": \"DELETE\", \"architectures\": \"DELETE\"}", "are missing");
+    refused_with("{\"model_type\": \"DELETE\", \"architectures\": [\"OtherForCausalLM\"]}",
+                 "OtherForCausalLM is not supported");
+    refused_with("{\"hidden_act\": \"relu\"}", "hidden_act 'relu'");
+    refused_with("{\"hidden_act\": null}", "hidden_act");
+    refused_with("{\"hidden_act\": 3}", "hidden_act");
+    refused_with("{\"is_causal\": false}", "is_causal");
     refused_with("{\"quantization_config\": {\"quant_method\": \"gptq\"}}", "quantised (gptq)");
-    refused_with("{\"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2}}", "'yarn'");
-    refused_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": {\"type\": \"linear\"}}",
-                 "'linear'");
-    refused_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": {\"factor\": 2}}",
-                 "no rope_type");
+    refused_with("{\"rope_parameters\": {\"rope_type\": \"spiral\"}}", "'spiral'");
+    refused_with("{\"rope_scaling\": {\"type\": \"linear\"}}", "factor is missing");
+    refused_with("{\"rope_scaling\": {\"factor\": 2}}", "no rope_type");
+    refused_with("{\"rope_scaling\": 2}", "rope_scaling must be an object");
     refused_with("{\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8}}",
                  "low_freq_factor is missing");
     refused_with("{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor");
+}
+
+/* What a model_type makes of the same tensors, where the tensors do not fit it. */
+static void what_a_family_needs_must_be_there(void **state)
+{
+    (void)state;
+    refused_at("{\"attention_bias\": true}", "self_attn.q_proj.bias is missing");
+    refused_at("{\"mlp_bias\": true}", "mlp.down_proj.bias is missing");
+    refused_at("{\"model_type\": \"qwen2\"}", "self_attn.k_proj.bias is missing");
+    refused_at("{\"model_type\": \"qwen3\"}", "self_attn.q_norm.weight is missing");
+    refused_at("{\"model_type\": \"gemma2\"}", "pre_feedforward_layernorm.weight is missing");
+    refused_at("{\"model_type\": \"olmo2\"}", "input_layernorm.weight has no place");
+    refused_at("{\"model_type\": \"phi3\"}", "self_attn.qkv_proj.weight is missing");
+    refused_at("{\"num_hidden_layers\": 3}", "model.layers.3.mlp.down_proj.weight has no place");
+    refused_at("{\"tie_word_embeddings\": false}", "lm_head.weight is missing");
 }
 
 static void impossible_sizes_are_refused(void **state)
@@ -208,7 +257,7 @@ static void impossible_sizes_are_refused(void **state)
 static void all_that_is_wrong_is_said_at_once(void **state)
 {
     char *folder = folder_with("{\"hidden_size\": \"DELETE\", \"vocab_size\": \"DELETE\","
-                               "\"mlp_bias\": true, \"rms_norm_eps\": \"DELETE\"}");
+                               "\"is_causal\": false, \"rms_norm_eps\": \"DELETE\"}");
     char *text;
 
     (void)state;
@@ -217,52 +266,73 @@ static void all_that_is_wrong_is_said_at_once(void **state)
     assert_contains(text, "hidden_size is missing");
     assert_contains(text, "vocab_size is missing");
     assert_contains(text, "rms_norm_eps is missing");
-    assert_contains(text, "mlp_bias");
+    assert_contains(text, "is_causal");
     assert_contains(text, "neither a safetensors nor a GGUF");
     free(text);
     remove_folder(folder);
 }
 
-static void older_and_newer_rope_keys_are_read(void **state)
+/* The frequencies of a pair that each description gives. */
+static void check_rope(const char *changes, int pair, double freq, double scale)
 {
-    char *folder = folder_with(
-        "{\"rope_parameters\": \"DELETE\", \"rope_theta\": 500000.0, \"rope_scaling\": "
-        "{\"rope_type\": "
-        "\"llama3\", \"factor\": 32.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
-        "\"original_max_position_embeddings\": 8192}}");
+    char *folder = folder_with(changes);
     struct model *m = open_good(folder);
+    const struct rope_angles *a = &model_config(m)->rope[ROPE_MAIN];
 
-    (void)state;
-    assert_true(model_config(m)->rope_theta == 500000);
-    assert_true(model_config(m)->rope_factor == 32);
-    assert_true(model_config(m)->rope_low_freq == 1);
-    assert_true(model_config(m)->rope_high_freq == 4);
-    assert_true(model_config(m)->rope_original_positions == 8192);
-    model_close(m);
-    remove_folder(folder);
-    folder = folder_with("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": null}");
-    m = open_good(folder);
-    assert_true(model_config(m)->rope_theta == 10000);
-    model_close(m);
-    remove_folder(folder);
-    folder = folder_with("{\"rope_parameters\": {\"rope_theta\": 7.5, \"rope_type\": \"llama3\", "
-                         "\"factor\": 8, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
-                         "\"original_max_position_embeddings\": 64}}");
-    m = open_good(folder);
-    assert_true(model_config(m)->rope_theta == 7.5 && model_config(m)->rope_factor == 8);
+    if (fabs(a->freq[pair] / freq - 1) > 1e-12 || fabs(a->scale / scale - 1) > 1e-12)
+        fail_msg("%s: pair %d: %.17g, scale %.17g", changes, pair, a->freq[pair], a->scale);
     model_close(m);
     remove_folder(folder);
 }
 
+static void older_and_newer_rope_keys_are_read(void **state)
+{
+    (void)state;
+    check_rope("{\"rope_parameters\": \"DELETE\"}", 7, pow(10000, -7 / 8.0), 1);
+    check_rope("{\"rope_parameters\": \"DELETE\", \"rope_scaling\": null, \"rope_theta\": 500.0}",
+               4, pow(500, -0.5), 1);
+    check_rope("{\"rope_parameters\": {\"rope_theta\": 7.5, \"rope_type\": \"default\"}}", 4,
+               pow(7.5, -0.5), 1);
+    /* rope_scaling wins over rope_parameters, and a theta inside of it over the one beside it. */
+    check_rope("{\"rope_theta\": 500.0, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4, "
+               "\"rope_theta\": 900.0}, \"rope_parameters\": {\"rope_theta\": 3, \"rope_type\": "
+               "\"default\"}}",
+               4, pow(900, -0.5) / 4, 1);
+    check_rope("{\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 4}}", 4, pow(10000, -0.5),
+               1);
+}
+
+/* Numbers of transformers 5.24's own functions in double. */
+static void rope_is_scaled_as_transformers_does(void **state)
+{
+    static const char *const llama3 =
+        "{\"rope_parameters\": {\"rope_theta\": 10000.0, \"rope_type\": \"llama3\", \"factor\": 8, "
+        "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 64}}";
+    static const char *const yarn =
+        "{\"rope_parameters\": {\"rope_theta\": 10000.0, \"rope_type\": \"yarn\", \"factor\": 4, "
+        "\"original_max_position_embeddings\": 32}}";
+
+    (void)state;
+    check_rope(llama3, 0, 1, 1);
+    check_rope(llama3, 1, 0.24438459943539834, 1);
+    check_rope(llama3, 7, pow(10000, -7 / 8.0) / 8, 1);
+    check_rope(yarn, 0, 1, 0.1 * log(4) + 1);
+    check_rope(yarn, 1, 0.19764235376052372, 0.1 * log(4) + 1);
+    check_rope(yarn, 7, pow(10000, -7 / 8.0) / 4, 0.1 * log(4) + 1);
+}
+
 static void mistral_without_window_and_list_of_ends_are_accepted(void **state)
 {
-    char *folder = folder_with("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": "
+    char *folder = folder_with("{\"model_type\": \"mistral\", \"sliding_window\": "
                                "null, \"eos_token_id\": [7, 8], \"bos_token_id\": null}");
     struct model *m = open_good(folder);
 
     (void)state;
     assert_int_equal(model_config(m)->eos_id, 7);
     assert_int_equal(model_config(m)->bos_id, -1);
+    assert_int_equal(model_config(m)->window, 0);
+    assert_int_equal(model_config(m)->layers[3], LAYER_ROPE);
     model_close(m);
     remove_folder(folder);
 }
@@ -395,7 +465,7 @@ static void add_tensor(const char *folder, const char *name, const char *file)
     buf_free(&b);
 }
 
-static void bias_tensors_are_refused_by_name(void **state)
+static void tensors_without_a_place_are_refused_by_name(void **state)
 {
     char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
 
@@ -404,7 +474,9 @@ static void bias_tensors_are_refused_by_name(void **state)
     write_shards(folder, "part-1.safetensors", "part-2.safetensors");
     add_tensor(folder, "model.layers.0.self_attn.q_proj.bias", "part-3.safetensors");
     text = open_bad(folder);
-    assert_contains(text, "q_proj.bias: maps with a bias are not supported");
+    assert_contains(
+        text, "part-3.safetensors: tensor model.layers.0.self_attn.q_proj.bias has no place in a "
+              "LlamaForCausalLM");
     free(text);
     free(path);
     remove_folder(folder);
@@ -446,7 +518,7 @@ static void wrong_gguf_is_refused_in_words(void **state)
     GGUF_REFUSED_WITH("blk.2.ffn_up.weight", "blk.2.ffn_ux.weight",
                       "tensor blk.2.ffn_up.weight is missing");
     GGUF_REFUSED_WITH("rope.dimension_count\4\0\0\0\x10", "rope.dimension_count\4\0\0\0\x08",
-                      "differs from the head size 16");
+                      "rope.dimension_count 8 is not supported with heads of 16");
     GGUF_REFUSED_WITH("llama.rope.freq_base\6", "llama.rope.freq_base\x8", "cut off or damaged");
 }
 
@@ -496,19 +568,59 @@ static char *gguf_with_rope_factors(float value, char **ret_folder)
     return file_join(*ret_folder, "model.gguf");
 }
 
-static void scaled_rope_of_a_gguf_is_refused_but_factors_of_one_are_none(void **state)
+static void check_gguf_rope(float factor)
 {
-    char *folder, *path = gguf_with_rope_factors(1.0f, &folder), *text;
+    char *folder, *path = gguf_with_rope_factors(factor, &folder);
+    struct model *m = open_good(path);
 
-    (void)state;
-    model_close(open_good(path));
+    for (int pair = 0; pair < 8; pair++)
+        assert_true(model_config(m)->rope[ROPE_MAIN].freq[pair] ==
+                    pow(10000, -pair / 8.0) / (double)factor);
+    model_close(m);
     free(path);
     remove_folder(folder);
-    path = gguf_with_rope_factors(8.0f, &folder);
-    text = open_bad(path);
-    assert_contains(text, "scales its rope frequencies");
+}
+
+static void rope_factors_of_a_gguf_divide_the_frequencies(void **state)
+{
+    char *folder, *path = gguf_with_rope_factors(-1.0f, &folder), *text = open_bad(path);
+
+    (void)state;
+    assert_contains(text, "rope_freqs.weight must hold numbers above 0");
     free(text);
     free(path);
+    remove_folder(folder);
+    check_gguf_rope(1.0f);
+    check_gguf_rope(8.0f);
+}
+
+/* One weight of the file becomes a NaN: it is found when the weight is read. */
+static void weights_that_are_not_finite_are_named(void **state)
+{
+    char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *bytes;
+    struct model *m;
+    struct err err;
+    size_t len;
+    float *out;
+
+    (void)state;
+    assert_ok(file_read(path, 1 << 30, &bytes, &len, &err), err);
+    memset(bytes + len - 6 * 1024, 0xff, 8);
+    write_file(folder, "model.safetensors", bytes, len);
+    m = open_good(folder);
+    out = numbers((int64_t)model_config(m)->vocab * model_config(m)->hidden);
+    err.code = 0;
+    for (int layer = 0; layer < 4 && err.code == 0; layer++)
+        for (int kind = 0; kind < MODULE_KINDS && err.code == 0; kind++)
+            if (model_has_module(model_config(m), kind) &&
+                model_read_module(m, layer, kind, out, &err) == 0)
+                err.code = 0;
+    assert_contains(err.text, "model.safetensors: tensor model.layers.");
+    assert_contains(err.text, "is not finite");
+    free(out);
+    free(bytes);
+    free(path);
+    model_close(m);
     remove_folder(folder);
 }
 
@@ -551,17 +663,20 @@ int main(void)
         cmocka_unit_test(description_is_read_from_both_kinds),
         cmocka_unit_test(model_without_tokenizer_says_so_quietly),
         cmocka_unit_test(settings_that_change_the_computation_are_refused_by_name),
+        cmocka_unit_test(what_a_family_needs_must_be_there),
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),
         cmocka_unit_test(older_and_newer_rope_keys_are_read),
+        cmocka_unit_test(rope_is_scaled_as_transformers_does),
         cmocka_unit_test(mistral_without_window_and_list_of_ends_are_accepted),
         cmocka_unit_test(missing_tensors_are_named_and_the_rest_counted),
         cmocka_unit_test(wrong_shapes_say_expected_and_found),
         cmocka_unit_test(cut_off_and_absent_files_are_told),
         cmocka_unit_test(shards_are_found_with_and_without_an_index),
-        cmocka_unit_test(bias_tensors_are_refused_by_name),
+        cmocka_unit_test(tensors_without_a_place_are_refused_by_name),
         cmocka_unit_test(wrong_gguf_is_refused_in_words),
-        cmocka_unit_test(scaled_rope_of_a_gguf_is_refused_but_factors_of_one_are_none),
+        cmocka_unit_test(rope_factors_of_a_gguf_divide_the_frequencies),
+        cmocka_unit_test(weights_that_are_not_finite_are_named),
         cmocka_unit_test(damaged_models_never_crash),
     };
 

@@ -1,0 +1,188 @@
+/* core/model/description.c - see description.h. */
+#include "core/model/description.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void description_fault(const struct description *d, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    problems_add(d->problems, d->file, 0, "%s", text);
+}
+
+/* ---- config.json ---- */
+
+bool json_is_set(const json_t *value)
+{
+    return value && !json_is_null(value);
+}
+
+json_t *root_get(const struct description *d, const char *key)
+{
+    json_object_set_new(d->read, key, json_true());
+    return json_object_get(d->root, key);
+}
+
+int root_int(const struct description *d, const char *key, int most, int fallback)
+{
+    const json_t *value = root_get(d, key);
+    json_int_t v = json_integer_value(value);
+
+    if (!json_is_set(value) && fallback)
+        return fallback;
+    if (!json_is_set(value))
+        description_fault(d, "the key %s is missing", key);
+    else if (!json_is_integer(value) || v < 1 || v > most)
+        description_fault(d, "%s must be an integer from 1 to %d", key, most);
+    else
+        return (int)v;
+    return 0;
+}
+
+double object_positive(const struct description *d, const json_t *object, const char *key,
+                       double fallback)
+{
+    const json_t *value = json_object_get(object, key);
+    double v = json_number_value(value);
+
+    if (!json_is_set(value) && fallback > 0)
+        return fallback;
+    if (!json_is_set(value))
+        description_fault(d, "the key %s is missing", key);
+    else if (!json_is_number(value) || !(v > 0) || isinf(v))
+        description_fault(d, "%s must be a number above 0", key);
+    else
+        return v;
+    return 0;
+}
+
+double root_positive(const struct description *d, const char *key, double fallback)
+{
+    root_get(d, key);
+    return object_positive(d, d->root, key, fallback);
+}
+
+bool root_bool(const struct description *d, const char *key, bool fallback)
+{
+    const json_t *value = root_get(d, key);
+
+    if (!json_is_set(value))
+        return fallback;
+    if (!json_is_boolean(value))
+        description_fault(d, "%s must be true or false", key);
+    return json_is_true(value);
+}
+
+/* ---- GGUF ---- */
+
+const char *gguf_key(const struct description *d, const char *key, char *text, size_t size)
+{
+    snprintf(text, size, "%s.%s", d->family->gguf, key);
+    return text;
+}
+
+static bool gguf_number_of(const struct description *d, const char *key, double *ret)
+{
+    char full[128];
+
+    return tensorfile_kv_number(d->gguf, gguf_key(d, key, full, sizeof(full)), ret);
+}
+
+bool gguf_has(const struct description *d, const char *key)
+{
+    double ignored;
+
+    return gguf_number_of(d, key, &ignored);
+}
+
+int gguf_int(const struct description *d, const char *key, int most, int fallback)
+{
+    char full[128];
+    double v;
+
+    gguf_key(d, key, full, sizeof(full));
+    if (!gguf_number_of(d, key, &v)) {
+        if (!fallback)
+            description_fault(d, "the key %s is missing", full);
+        return fallback;
+    }
+    if (v >= 1 && v <= most && v == floor(v))
+        return (int)v;
+    description_fault(d, "%s must be an integer from 1 to %d", full, most);
+    return 0;
+}
+
+double gguf_positive(const struct description *d, const char *key, double fallback)
+{
+    char full[128];
+    double v = fallback;
+
+    gguf_number_of(d, key, &v);
+    if (v > 0 && !isinf(v))
+        return v;
+    description_fault(d, "the key %s must be there, a number above 0",
+                      gguf_key(d, key, full, sizeof(full)));
+    return 0;
+}
+
+const char *gguf_string(const struct description *d, const char *key)
+{
+    char full[128];
+
+    return tensorfile_kv_string(d->gguf, gguf_key(d, key, full, sizeof(full)));
+}
+
+const struct gguf_array *gguf_list(const struct description *d, const char *key)
+{
+    char full[128];
+
+    return tensorfile_kv_array(d->gguf, gguf_key(d, key, full, sizeof(full)));
+}
+
+/* ---- both ---- */
+
+int head_size(const struct description *d, int hidden, int n_heads)
+{
+    if (!hidden || !n_heads)
+        return 0;
+    if (hidden % n_heads)
+        description_fault(
+            d, "the width %d is not a multiple of the %d heads, and no head size is given", hidden,
+            n_heads);
+    return hidden / n_heads;
+}
+
+void check_sizes(const struct description *d, const struct model_config *c)
+{
+    if (c->n_heads && c->n_kv_heads && c->n_heads % c->n_kv_heads)
+        description_fault(d, "%d attention heads cannot share %d key-value heads evenly",
+                          c->n_heads, c->n_kv_heads);
+    if (c->head_dim % 2)
+        description_fault(d, "the head size %d is odd: rope turns pairs", c->head_dim);
+    if (c->head_dim > 2 * ROPE_PAIRS_MAX)
+        description_fault(d, "the head size %d is more than %d", c->head_dim, 2 * ROPE_PAIRS_MAX);
+    if ((int64_t)c->head_dim * c->n_heads > SIZE_MAX_SANE)
+        description_fault(d, "%d heads of size %d are too many", c->n_heads, c->head_dim);
+    if (c->vocab && (c->bos_id >= c->vocab || c->eos_id >= c->vocab))
+        description_fault(d, "the begin or end token's id (%d, %d) is outside the vocabulary of %d",
+                          c->bos_id, c->eos_id, c->vocab);
+}
+
+void describe_family(const struct family *f, struct model_config *c)
+{
+    snprintf(c->architecture, sizeof(c->architecture), "%s", f->architecture);
+    c->pre_norm = !f->post_norm_only;
+    c->post_norm = f->post_norm_only || f->both_norms;
+    c->qk_norm = f->qk_norm;
+    c->fused = f->fused;
+    c->activation = f->activation;
+    c->embedding_scale = c->residual_scale = c->logit_scale = 1;
+    if (f->qkv_bias)
+        c->biases[MODULE_Q] = c->biases[MODULE_K] = c->biases[MODULE_V] = true;
+}

@@ -1,0 +1,103 @@
+/* worker/layer_memory.c - see layer.h: where a pass keeps its arrays. What a model does not need
+ * has no room. */
+#include "worker/layer.h"
+#include <stdlib.h>
+
+/* Hands out consecutive runs of floats, each on a cache line of its own; with at NULL it only
+ * counts. */
+struct placer {
+    float *at;
+    size_t used;
+};
+
+static float *place(struct placer *p, size_t floats)
+{
+    float *here = p->at ? p->at + p->used : NULL;
+
+    p->used += (floats + 15) / 16 * 16;
+    return here;
+}
+
+static size_t place_acts(const struct layer_shape *s, size_t T, float *memory, struct layer_acts *a)
+{
+    const struct model_config *c = s->config;
+    struct placer p = {memory, 0};
+    size_t heads = c->qk_norm == QK_NORM_NONE ? 0 : (size_t)(s->H + s->G);
+    size_t behind = c->post_norm ? T : 0;
+    int group;
+
+    a->x = place(&p, T * (size_t)s->C);
+    a->rstd1 = place(&p, T);
+    a->rstd2 = place(&p, T);
+    a->raw = place(&p, T * heads * (size_t)s->D);
+    a->qk_rstd = place(&p, T * heads);
+    a->qkv = place(&p, T * (size_t)s->N);
+    a->lse = place(&p, T * (size_t)s->H);
+    a->att = place(&p, T * (size_t)s->Q);
+    a->m = place(&p, T * (size_t)s->C);
+    a->gu = place(&p, T * 2 * (size_t)s->F);
+    a->branch1 = place(&p, behind * (size_t)s->C);
+    a->branch2 = place(&p, behind * (size_t)s->C);
+    a->branch_rstd1 = place(&p, behind);
+    a->branch_rstd2 = place(&p, behind);
+    for (group = 0; group < GROUPS; group++)
+        a->u[group] = place(&p, T * (size_t)s->width[group]);
+    return p.used;
+}
+
+size_t layer_acts_floats(const struct layer_shape *s, int T)
+{
+    struct layer_acts nowhere;
+
+    return place_acts(s, (size_t)T, NULL, &nowhere);
+}
+
+void layer_acts_place(const struct layer_shape *s, int T, float *memory, struct layer_acts *ret)
+{
+    place_acts(s, (size_t)T, memory, ret);
+}
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static size_t place_scratch(const struct layer_shape *s, int threads, size_t T,
+                            struct layer_scratch *scratch)
+{
+    struct placer p = {scratch->memory, 0};
+    int group, width = 0;
+
+    for (group = 0; group < GROUPS; group++)
+        width = larger(width, s->width[group]);
+    scratch->h = place(&p, T * (size_t)s->C);
+    scratch->dh = place(&p, T * (size_t)s->C);
+    scratch->act = place(&p, T * (size_t)s->F);
+    scratch->dact = place(&p, T * (size_t)larger(s->F, s->Q));
+    scratch->dbranch = place(&p, T * (size_t)s->C);
+    scratch->wide = place(&p, T * (size_t)larger(2 * s->F, s->N));
+    scratch->u = place(&p, T * (size_t)width);
+    scratch->dropped = place(&p, T * (size_t)larger(larger(s->C, s->F), s->Q));
+    scratch->attention = place(&p, (size_t)threads * (size_t)scratch->attention_stride);
+    return p.used;
+}
+
+int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
+                      int T, int longest, struct err *err)
+{
+    struct layer_scratch new = {.attention_stride = attention_scratch(longest)};
+    size_t floats = place_scratch(s, threads, (size_t)T, &new);
+
+    new.memory = scratch->memory;
+    new.floats = scratch->floats;
+    if (floats > scratch->floats) {
+        new.memory = aligned_alloc(64, floats * sizeof(float));
+        new.floats = floats;
+        if (!new.memory)
+            return err_nomem(err, floats * sizeof(float));
+        free(scratch->memory);
+    }
+    place_scratch(s, threads, (size_t)T, &new);
+    *scratch = new;
+    return 0;
+}
