@@ -195,7 +195,7 @@ static int check_data(struct job *job, const struct model *model, struct problem
     job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)
-        rc = job_plan_make(job, c, &train, plan, err);
+        rc = job_plan_make(job, model, &train, plan, err);
     dataset_free(&train);
     dataset_free(&eval);
     tokenizer_free(tokenizer);

@@ -36,5 +36,5 @@ void job_plan_free(struct job_plan *plan);
 
 /* Fills *plan, of a job that has no problems, for the training data d. ERR_INVALID where the nodes
  * that it asks for cannot share it out. What was added is there on failure too. */
-int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
+int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
                   struct job_plan *plan, struct err *err);

@@ -88,6 +88,22 @@ static void plan_nodes(const struct job *job, const struct job_parallel *shaped,
                  shaped->replicas == 1 ? "" : "s");
 }
 
+/* What the model's files leave open. */
+static void plan_model(const struct model *model, const struct dataset *d, struct job_plan *plan)
+{
+    const char *unread = model_unread_keys(model);
+    int window = model_lost_window(model);
+
+    if (unread)
+        plan_add(plan, "note: config.json has fields that are not known and are not used: %s",
+                 unread);
+    if (window && d->longest > window)
+        plan_add(plan,
+                 "note: a GGUF of Mistral does not say whether the model has a sliding window (the "
+                 "first versions: %d tokens); rows of up to %d tokens are trained without one",
+                 window, d->longest);
+}
+
 /* As it would be with the most nodes that it may have and can use. */
 static int choose_shape(struct job_parallel *parallel, const struct job_slurm *slurm,
                         const struct model_config *c, const struct trainable *t,
@@ -125,9 +141,10 @@ static int plan_shape(const struct job *job, const struct model_config *c,
     return 0;
 }
 
-int job_plan_make(const struct job *job, const struct model_config *c, const struct dataset *d,
+int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
                   struct job_plan *plan, struct err *err)
 {
+    const struct model_config *c = model_config(model);
     struct trainable t;
     double tokens = 0, trained = 0;
     long i;
@@ -143,6 +160,7 @@ int job_plan_make(const struct job *job, const struct model_config *c, const str
     plan->steps = job->training.steps;
     plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
              (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
+    plan_model(model, d, plan);
     plan_data(job, d, tokens, trained, plan);
     plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
     plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,

@@ -114,6 +114,19 @@ const char *model_unread_keys(const struct model *model)
     return model->unread;
 }
 
+int model_lost_window(const struct model *model)
+{
+    static const char *const keys[] = {"general.name", "general.basename",
+                                       "general.base_model.0.name"};
+
+    for (size_t i = 0; model->gguf && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *name = tensorfile_kv_string(model->files.items[0], keys[i]);
+        if (name && strcasestr(name, "mistral"))
+            return family_by_name("mistral")->window;
+    }
+    return 0;
+}
+
 int model_norm_size(const struct model_config *c, enum norm_kind kind)
 {
     switch (kind) {

@@ -49,6 +49,9 @@ int model_read_final_norm(const struct model *model, float *out, struct err *err
 
 /* Names of keys of config.json that nothing reads, "a, b"; NULL if there are none. */
 const char *model_unread_keys(const struct model *model);
+/* A GGUF of Mistral is one of Llama, and has lost its window: the tokens that it may have been, or
+ * 0. */
+int model_lost_window(const struct model *model);
 
 /* Opens the tokenizer that belongs to the model: in the GGUF, or tokenizer.json in the folder.
  * *ret_tokenizer is NULL (and 0 is returned) where the model has none. */
