@@ -34,12 +34,13 @@ def processes_of(folder):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 line = f.read()
-            with open(f"/proc/{pid}/environ", "rb") as f:
-                environment = f.read()
             cwd = os.readlink(f"/proc/{pid}/cwd").encode()
+            ours = name in line or (cwd + b"/").startswith(name + b"/")
+            if not ours:
+                with open(f"/proc/{pid}/environ", "rb") as f:
+                    ours = b"SLURM_CONF=" + name + b"/" in f.read()
         except OSError:
             continue
-        ours = name in line or (cwd + b"/").startswith(name + b"/") or b"SLURM_CONF=" + name + b"/" in environment
         if ours and is_alive(pid) and int(pid) != os.getpid():
             found[int(pid)] = line.replace(b"\0", b" ").decode(errors="replace")
     return found

@@ -1,7 +1,9 @@
 /* daemon/service/coordination.c - see coordination.h. A call's data is its run, once it has said
  * Hello. */
 #include "daemon/service/coordination.h"
-#include "daemon/service/runs_impl.h"
+#include "daemon/service/run_end.h"
+#include "daemon/service/run_launch.h"
+#include "daemon/service/run_report.h"
 #include "core/utf8.h"
 #include "proto/dash.pb-c.h"
 #include <string.h>
@@ -16,7 +18,7 @@ static void drop(struct rpc_call *call, enum rpc_status status, const char *text
     struct run *run = rpc_data(call);
 
     if (run)
-        runs_report_gone(run);
+        run_report_gone(run);
     rpc_set_data(call, NULL);
     rpc_finish(call, status, text);
 }
@@ -48,8 +50,8 @@ static void handle_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
     struct err err;
     int rc;
 
-    rc = runs_hello(rpc_service(call), hello->job_id, hello->token, (int)hello->resumed_from_step,
-                    (int)hello->steps_total, call, &run, &err);
+    rc = run_hello(rpc_service(call), hello->job_id, hello->token, (int)hello->resumed_from_step,
+                   (int)hello->steps_total, call, &run, &err);
     if (rc == ERR_INVALID) {
         rpc_finish(call, RPC_PERMISSION_DENIED, err.text);
         return;
@@ -60,12 +62,12 @@ static void handle_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
     }
     rpc_set_data(call, run);
     rpc_prove(call);
-    if (!send_welcome(call, run->steps_done)) {
+    if (!send_welcome(call, run->steps.done)) {
         drop(call, RPC_UNAVAILABLE, out_of_memory);
         return;
     }
     if (run->row.stop_wanted || run->pausing)
-        runs_ask_to_stop(run);
+        run_ask_to_stop(run);
 }
 
 static int handle_step(struct run *run, const Dash__V1__Step *m, struct err *err)
@@ -74,7 +76,7 @@ static int handle_step(struct run *run, const Dash__V1__Step *m, struct err *err
 
     if (!step_row_from_message(m, &row))
         return err_set(err, ERR_INVALID, "step %u has an impossible number", m->step);
-    return runs_step(run, &row, err);
+    return run_step(run, &row, err);
 }
 
 static int handle_ended(struct rpc_call *call, struct run *run, const Dash__V1__Ended *m,
@@ -102,7 +104,7 @@ static int handle_ended(struct rpc_call *call, struct run *run, const Dash__V1__
     utf8_make_valid(m->reason, strlen(m->reason));
     if (strlen(m->reason) > REASON_BYTES_MAX)
         m->reason[utf8_fit(m->reason, REASON_BYTES_MAX)] = '\0';
-    rc = runs_ended(run, event, m->reason, err);
+    rc = run_ended(run, event, m->reason, err);
     if (rc == 0 && !send_goodbye(call))
         rc = err_set(err, ERR_NOMEM, "%s", out_of_memory);
     return rc;
@@ -117,10 +119,10 @@ static int handle_report(struct rpc_call *call, struct run *run,
     case DASH__V1__COORDINATOR_REPORT__REPORT_PHASE:
         if (!phase_name((int)m->phase->phase)[0])
             return err_set(err, ERR_INVALID, "there is no such phase");
-        return runs_phase(run, (int)m->phase->phase, err);
+        return run_phase(run, (int)m->phase->phase, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
         utf8_make_valid(m->notice->text, strlen(m->notice->text));
-        return runs_notice(run, m->notice->text, err);
+        return run_add_notice(run, m->notice->text, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
         return handle_ended(call, run, m->ended, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_HELLO:

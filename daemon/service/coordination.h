@@ -9,6 +9,6 @@
  */
 #pragma once
 #include "daemon/service/rpc.h"
-#include "daemon/service/runs.h"
+#include "daemon/service/run_table.h"
 
 int coordination_register(struct rpc_server *server, struct runs *runs, struct err *err);

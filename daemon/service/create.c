@@ -5,6 +5,8 @@
 #include "core/job/job.h"
 #include "daemon/service/check.h"
 #include "daemon/service/message.h"
+#include "daemon/service/run_slurm.h"
+#include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,12 +72,12 @@ static void answer_create(struct creation *c, const struct check_result *r)
         if (rc < 0)
             run_row_free(&row);
     }
-    if (rc < 0 || (c->batch && runs_write_script(run, &script, &err) < 0)) {
+    if (rc < 0 || (c->batch && run_write_script(run, &script, &err) < 0)) {
         rpc_fail(c->call, &err);
         return;
     }
     if (r->risk)
-        runs_notice(run, r->risk, NULL); /* the plan has it too */
+        run_add_notice(run, r->risk, NULL); /* the plan has it too */
     response.batch_script = script;
     message_job(run, &m);
     m.job.job_yaml = run->row.job_yaml;

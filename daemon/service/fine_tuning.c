@@ -114,7 +114,7 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message)
 
     if (!run)
         return;
-    if (runs_cancel(run, &err) < 0) {
+    if (run_cancel(run, &err) < 0) {
         rpc_fail(call, &err);
         return;
     }

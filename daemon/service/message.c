@@ -1,22 +1,23 @@
 /* daemon/service/message.c - see message.h. */
 #include "daemon/service/message.h"
+#include "daemon/service/runs.h"
 #include <stdio.h>
 
 /* Speed and what is left, from the last steps. */
 static void estimate(const struct run *run, Dash__V1__Job *job)
 {
     double seconds = 0, tokens = 0;
-    int left = run->row.steps_total - run->steps_done, i;
+    int left = run->row.steps_total - run->steps.done, i;
 
-    for (i = 0; i < run->n_recent; i++) {
-        seconds += run->recent[i].seconds;
-        tokens += (double)run->recent[i].tokens;
+    for (i = 0; i < run->steps.n_recent; i++) {
+        seconds += run->steps.recent[i].seconds;
+        tokens += (double)run->steps.recent[i].tokens;
     }
     if (!(seconds > 0))
         return;
     job->tokens_per_second = tokens / seconds;
     if (run->row.state == RUN_RUNNING && left > 0)
-        job->eta_seconds = seconds / run->n_recent * left;
+        job->eta_seconds = seconds / run->steps.n_recent * left;
 }
 
 void message_job(const struct run *run, struct message_job *ret)
@@ -33,7 +34,7 @@ void message_job(const struct run *run, struct message_job *ret)
     job->created_ms = row->created_ms;
     job->started_ms = row->started_ms;
     job->finished_ms = row->finished_ms;
-    job->steps_done = (uint32_t)run->steps_done;
+    job->steps_done = (uint32_t)run->steps.done;
     job->steps_total = (uint32_t)row->steps_total;
     job->output = row->output;
     job->phase = (Dash__V1__Phase)row->phase;
@@ -42,8 +43,8 @@ void message_job(const struct run *run, struct message_job *ret)
     job->notices = run->notices;
     job->n_notices = (size_t)run->n_notices;
     job->queue_position = (uint32_t)runs_queue_position(run);
-    if (run->n_recent) {
-        step_row_to_message(&run->recent[run->n_recent - 1], &ret->last_step);
+    if (run->steps.n_recent) {
+        step_row_to_message(&run->steps.recent[run->steps.n_recent - 1], &ret->last_step);
         job->last_step = &ret->last_step;
     }
     estimate(run, job);

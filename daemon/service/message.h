@@ -1,6 +1,6 @@
 /* daemon/service/message.h - a run and its steps as the messages of dash.proto. */
 #pragma once
-#include "daemon/service/runs.h"
+#include "daemon/service/run_table.h"
 #include "proto/dash.pb-c.h"
 
 /* A Job that borrows from its run: good until the run changes. */

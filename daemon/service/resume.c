@@ -40,7 +40,7 @@ static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
     return ret->job_yaml ? 0 : err_nomem(err, strlen(yaml));
 }
 
-/* The job may have been resumed by another call meanwhile: runs_resume() looks again. */
+/* The job may have been resumed by another call meanwhile: run_resume() looks again. */
 static void on_checked(void *arg, const struct check_result *result)
 {
     struct reshape *r = arg;
@@ -59,7 +59,7 @@ static void on_checked(void *arg, const struct check_result *result)
     if (rc == 0)
         rc = runs_find(r->runs, r->id, &run, &err);
     if (rc == 0)
-        rc = runs_resume(run, &shape, &err);
+        rc = run_resume(run, &shape, &err);
     if (rc < 0)
         rpc_fail(r->call, &err);
     else
@@ -119,7 +119,7 @@ void resume_on_resume(struct rpc_call *call, const ProtobufCMessage *message)
         return;
     }
     if (rc == 0)
-        rc = runs_resume(run, NULL, &err);
+        rc = run_resume(run, NULL, &err);
     if (rc < 0)
         rpc_fail(call, &err);
     else

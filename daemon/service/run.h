@@ -37,7 +37,9 @@ enum run_event {
     RUN_ADAPTER_WRITTEN, /* it ended as it should */
     RUN_STOPPED,         /* it ended after a checkpoint, or was killed, as requested */
     RUN_BROKE,           /* it ended otherwise, or could not be started */
-    RUN_RANK_DIED,       /* the launch is over but the job is not */
+    RUN_RANK_DIED,       /* the launch has died */
+    RUN_UNSTARTED,       /* it never got past its gate, or into Slurm */
+    RUN_PAUSED,          /* dashd has stopped it, for the next dashd to continue */
     RUN_REQUEUED,        /* Slurm will start it again: the launch waits */
     RUN_CANCEL,
     RUN_RESUME,

@@ -82,7 +82,7 @@ static void advance(struct watcher *w)
             give_up(w, &err);
         return;
     }
-    if (w->next_step <= run->steps_done &&
+    if (w->next_step <= run->steps.done &&
         store_read_steps(run->runs->store, run->row.id, w->next_step, rows, BATCH, &n, &err) < 0) {
         give_up(w, &err);
         return;

@@ -8,7 +8,7 @@
  */
 #pragma once
 #include "daemon/service/rpc.h"
-#include "daemon/service/runs.h"
+#include "daemon/service/run_table.h"
 
 /* Starts sending run's steps from number from_step on. The call is the watcher's. */
 int watch_add(struct run *run, struct rpc_call *call, int from_step, struct err *err);

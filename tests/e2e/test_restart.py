@@ -195,7 +195,7 @@ class FullDisk(World):
         self.start()
         self.limit(3000)
         self.write("hold", "6")
-        wait_for(lambda: "its steps cannot be kept" in self.daemon_log(), "dashd says so")
+        wait_for(lambda: "cannot save its steps" in self.daemon_log(), "dashd says so")
         self.assertIn("jobs.db", self.daemon_log())
         self.assertEqual(self.get(self.client, self.job.id).steps_done, 3)
         self.limit(None)
@@ -211,7 +211,7 @@ class FullDisk(World):
         self.limit(3000)
         for pid in ranks:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: "cannot be kept" in self.daemon_log(), "dashd says so")
+        wait_for(lambda: "cannot save the final state" in self.daemon_log(), "dashd says so")
         self.assertEqual(self.get(self.client, self.job.id).state, pb.RUNNING)
         self.limit(None)
         self.wait_state(self.client, self.job.id, pb.FAILED)

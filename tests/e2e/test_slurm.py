@@ -69,7 +69,7 @@ class Slurm(World):
                    "sbatch: error: Batch job submission failed: Invalid partition name specified\n")
         job = wait_for(lambda: (job := self.get(self.client, id)).state == pb.FAILED and job, "it fails") \
             if (id := self.submit()) else None
-        self.assertIn("Slurm does not take the job: invalid partition specified: nope; Batch job", job.reason)
+        self.assertIn("Slurm rejected the job: invalid partition specified: nope; Batch job", job.reason)
 
     def test_while_the_controller_is_away_it_waits_and_is_submitted_once(self):
         self.write("slurm/refuse", AWAY)
@@ -79,7 +79,7 @@ class Slurm(World):
         os.remove(self.path("slurm/refuse"))
         self.wait_notice(id, "answers again")
         job = self.wait_state(self.client, id, pb.QUEUED)
-        self.assertIn("Slurm could not be given the job; that is tried again", job.reason)
+        self.assertIn("cannot submit the job to Slurm; retrying", job.reason)
 
     def test_a_submission_whose_answer_is_lost_is_found_by_its_mark(self):
         self.write("slurm/lost", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n")

@@ -1,24 +1,11 @@
-/* daemon/service/runs_slurm.c - runs that Slurm launches: what its answers mean for them. See
- * runs.h and slurm.h.
- *
- * The batch script (core/slurm/script.h) starts dead processes again and has Slurm queue the job
- * again before its time limit, so a launch here is the script's life, however often Slurm starts
- * it:
- *
- *   in Slurm's queue     STARTING, with Slurm's reason; after it had run: RUN_REQUEUED
- *   running              STARTING until a report comes, or, unconnected, until metrics.jsonl has a
- *                        row; then RUNNING
- *   over                 the outcome in the folder counts. Else, where somebody cancelled it in
- *                        Slurm: CANCELLED; where Slurm
- *                        ended it (time limit, preemption, a dead node): submitted again, as after
- *                        a death from outside
- *   never got there      to the queue again, or FAILED in Slurm's words
- */
-#include "daemon/service/runs_impl.h"
+/* daemon/service/run_slurm.c - see run_slurm.h. */
+#include "daemon/service/run_slurm.h"
 #include "core/clock.h"
 #include "core/job/job_read.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
+#include "daemon/service/run_end.h"
+#include "daemon/service/run_report.h"
 #include "daemon/service/slurm.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,13 +46,13 @@ static const char *why_requeued(const char *output, int64_t from)
 
 static void note_requeued(struct run *run)
 {
-    const char *why = why_requeued(run->row.output, run->log_seen);
+    const char *why = why_requeued(run->row.output, run->slurm.log_seen);
     char text[200];
 
-    run->log_seen = outcome_log_size(run->row.output);
-    snprintf(text, sizeof(text), "after step %d Slurm queued the job again: %s", run->steps_done,
-             why ? why : "it does not say why");
-    runs_notice(run, text, NULL);
+    run->slurm.log_seen = outcome_log_size(run->row.output);
+    snprintf(text, sizeof(text), "after step %d Slurm queued the job again: %s", run->steps.done,
+             why ? why : "the log gives no reason");
+    run_add_notice(run, text, NULL);
 }
 
 /* Changes id and reason where they differ, by an event or without. */
@@ -82,27 +69,26 @@ static void update(struct run *run, const struct slurm_row *row, bool requeued, 
         return;
     if (!requeued && strcmp(run->row.reason, words) != 0 && !(next.reason = strdup(words)))
         return; /* the next look has it too */
-    rc = requeued ? runs_transit(run, &next, RUN_REQUEUED, words, &err)
-                  : runs_save(run, &next, &err);
+    rc = requeued ? run_transit(run, &next, RUN_REQUEUED, words, &err) : run_save(run, &next, &err);
     if (rc < 0) {
         if (!requeued && next.reason != run->row.reason)
             free(next.reason);
-        runs_log_once(run, "has news from Slurm that cannot be kept", &err);
+        run_log_once(run, "cannot save what Slurm reported; retrying", &err);
     }
 }
 
 /* Rows of the run's folder, where nobody reports. The first one says that it runs. */
 static void read_folder(struct run *run)
 {
-    int before = run->steps_done;
+    int before = run->steps.done;
     struct run_row next;
 
     if (run->report)
         return;
-    runs_catch_up(run, NULL);
+    run_catch_up(run, NULL);
     next = run->row;
-    if (run->row.state == RUN_STARTING && run->steps_done > before)
-        runs_transit(run, &next, RUN_FIRST_REPORT, NULL, NULL);
+    if (run->row.state == RUN_STARTING && run->steps.done > before)
+        run_transit(run, &next, RUN_FIRST_REPORT, NULL, NULL);
 }
 
 static void on_news(void *arg, const struct slurm_row *row)
@@ -115,10 +101,10 @@ static void on_news(void *arg, const struct slurm_row *row)
         return;
     read_folder(run);
     slurm_describe(row, words, sizeof(words));
-    if (waits && run->slurm_ran)
+    if (waits && run->slurm.ran)
         note_requeued(run);
     update(run, row, waits && run->row.state == RUN_RUNNING, words);
-    run->slurm_ran = row->state == SLURM_RUNNING || (run->slurm_ran && !waits);
+    run->slurm.ran = row->state == SLURM_RUNNING || (run->slurm.ran && !waits);
 }
 
 /* ---- its end ---- */
@@ -194,7 +180,7 @@ static char *explain_cancel(const struct run *run, const struct slurm_end *end)
     if (asprintf(&words,
                  "cancelled in Slurm, not here (scancel of job %lld), after step %d; `dashctl "
                  "resume %ld` continues from there",
-                 (long long)end->row.id, run->steps_done, run->row.id) < 0)
+                 (long long)end->row.id, run->steps.done, run->row.id) < 0)
         return NULL;
     return words;
 }
@@ -203,13 +189,13 @@ static char *explain_cancel(const struct run *run, const struct slurm_end *end)
 static void judge_without_outcome(struct run *run, const struct slurm_end *end)
 {
     if (run->row.stop_wanted || run->pausing)
-        runs_end(run, runs_resolve_event(run, RUN_RANK_DIED), runs_explain_stop(run));
+        run_end(run, run_resolve_event(run, RUN_RANK_DIED), run_explain_stop(run));
     else if (end->row.state == SLURM_CANCELLED)
-        runs_end(run, RUN_STOPPED, explain_cancel(run, end));
+        run_end(run, RUN_STOPPED, explain_cancel(run, end));
     else if (run->row.external || (!by_slurm(end->row.state) && has_given_up(run)))
-        runs_end(run, RUN_BROKE, explain(run, end));
+        run_end(run, RUN_BROKE, explain(run, end));
     else
-        runs_end_by_death(run, explain(run, end), end->row.state != SLURM_OUT_OF_MEMORY);
+        run_die(run, explain(run, end), end->row.state != SLURM_OUT_OF_MEMORY);
 }
 
 static void end_never(struct run *run, const struct slurm_end *end)
@@ -217,18 +203,16 @@ static void end_never(struct run *run, const struct slurm_end *end)
     char *words = NULL;
 
     if (run->row.stop_wanted || run->pausing) {
-        runs_end(run, runs_resolve_event(run, RUN_RANK_DIED), runs_explain_stop(run));
+        run_end(run, run_resolve_event(run, RUN_RANK_DIED), run_explain_stop(run));
     } else if (!end->may_pass) {
-        if (asprintf(&words, "Slurm does not take the job: %s", end->words) < 0)
+        if (asprintf(&words, "Slurm rejected the job: %s", end->words) < 0)
             words = NULL;
-        runs_end(run, RUN_BROKE, words);
+        run_end(run, RUN_BROKE, words);
     } else {
         if (end->words[0] &&
-            asprintf(&words, "Slurm could not be given the job; that is tried again: %s",
-                     end->words) < 0)
+            asprintf(&words, "cannot submit the job to Slurm; retrying: %s", end->words) < 0)
             words = NULL;
-        run->not_before_ms = clock_unix_ms() + (end->words[0] ? TRY_AGAIN_MS : 0);
-        runs_end(run, RUN_RANK_DIED, words ? words : strdup(""));
+        run_end_until(run, words, clock_unix_ms() + (end->words[0] ? TRY_AGAIN_MS : 0));
     }
 }
 
@@ -247,7 +231,7 @@ static bool is_late(struct run *run, const struct slurm_end *end)
         free(reason);
         return false;
     }
-    return run->late_looks++ < LATE_LOOKS && follow(run, NULL) == 0;
+    return run->slurm.late_looks++ < LATE_LOOKS && follow(run, NULL) == 0;
 }
 
 static void on_end(void *arg, const struct slurm_end *end)
@@ -256,7 +240,7 @@ static void on_end(void *arg, const struct slurm_end *end)
     enum run_event event;
     char *reason = NULL;
 
-    if (is_late(run, end) || runs_launch_is_over(run))
+    if (is_late(run, end) || run_launch_is_over(run))
         return;
     if (end->row.state == SLURM_NEVER) {
         end_never(run, end);
@@ -264,9 +248,9 @@ static void on_end(void *arg, const struct slurm_end *end)
                (event == RUN_ADAPTER_WRITTEN || event == RUN_BROKE)) {
         if (event == RUN_ADAPTER_WRITTEN) {
             free(reason);
-            reason = strdup("");
+            reason = NULL;
         }
-        runs_end(run, event, reason);
+        run_end(run, event, reason);
     } else {
         free(reason);
         judge_without_outcome(run, end);
@@ -311,21 +295,21 @@ static int follow(struct run *run, struct err *err)
     return slurm_follow(run->runs->slurm, &spec, &run->launch, err);
 }
 
-int runs_start_slurm(struct run *run, struct err *err)
+int run_start_slurm(struct run *run, struct err *err)
 {
     struct run_row next = run->row;
     struct job *job = NULL;
     int rc;
 
-    run->slurm_ran = false;
-    run->late_looks = 0;
-    run->log_seen = run->row.log_offset;
+    run->slurm.ran = false;
+    run->slurm.late_looks = 0;
+    run->slurm.log_seen = run->row.log_offset;
     if (!run->runs->slurm)
         return err_set(err, ERR_NOT_FOUND,
                        "this machine has no sbatch, squeue and scancel in its PATH");
     if (run->row.external) {
         next.reason = strdup("waits for its batch script to be submitted");
-        if (next.reason && runs_save(run, &next, NULL) < 0)
+        if (next.reason && run_save(run, &next, NULL) < 0)
             free(next.reason);
         return follow(run, err);
     }
@@ -336,14 +320,14 @@ int runs_start_slurm(struct run *run, struct err *err)
     return rc;
 }
 
-int runs_adopt_slurm(struct run *run, struct err *err)
+int run_adopt_slurm(struct run *run, struct err *err)
 {
     const struct run_row *row = &run->row;
 
     if (row->state != RUN_STARTING && row->state != RUN_RUNNING && !row->slurm_job)
         return 0;
-    run->slurm_ran = row->state == RUN_RUNNING;
-    run->log_seen = outcome_log_size(row->output);
+    run->slurm.ran = row->state == RUN_RUNNING;
+    run->slurm.log_seen = outcome_log_size(row->output);
     if (!run->runs->slurm) {
         log_warn(
             "job %ld is Slurm's, and this machine has no squeue in its PATH: it is not followed",
@@ -353,7 +337,7 @@ int runs_adopt_slurm(struct run *run, struct err *err)
     return follow(run, err);
 }
 
-int runs_write_script(struct run *run, char **ret_script, struct err *err)
+int run_write_script(struct run *run, char **ret_script, struct err *err)
 {
     struct job *job = NULL;
     int rc;
@@ -369,7 +353,7 @@ int runs_write_script(struct run *run, char **ret_script, struct err *err)
     return *ret_script ? 0 : err_nomem(err, strlen(run->row.job_yaml));
 }
 
-void runs_slurm_away(void *arg, const char *words)
+void run_slurm_away(void *arg, const char *words)
 {
     struct runs *r = arg;
     char text[500], when[32];
@@ -386,5 +370,5 @@ void runs_slurm_away(void *arg, const char *words)
     log_warn("%s", text);
     for (i = 0; i < r->n; i++)
         if (r->items[i]->row.slurm && r->items[i]->launch && !run_is_final(r->items[i]->row.state))
-            runs_notice(r->items[i], text, NULL);
+            run_add_notice(r->items[i], text, NULL);
 }

@@ -1,23 +1,14 @@
-/* daemon/service/runs_act.c - what follows from the states: launches, stops, ends. See runs.h.
- *
- * A launch:  commit STARTING -> make the folder, start the process at its gate -> commit its pid ->
- * open the gate. Whatever dies between two of these leaves a row from which runs_adopt() continues:
- *
- *   STARTING, no pid        nothing runs: to the queue again. A process may still stand at the
- *                           gate, and hold the folder's lock until it notices: a folder found
- *                           locked is tried again
- *   a pid                   watched until it ends, whatever the state
- *   a pid that has gone     its outcome counts; STARTING without one never got past the gate, or
- *                           died at once: to the queue again
- */
-#include "daemon/service/runs_impl.h"
+/* daemon/service/run_launch.c - see run_launch.h. */
+#include "daemon/service/run_launch.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/outcome.h"
-#include "daemon/service/restart.h"
+#include "daemon/service/run_end.h"
+#include "daemon/service/run_report.h"
+#include "daemon/service/run_slurm.h"
 #include "proto/contact.h"
 #include "proto/dash.pb-c.h"
 #include <signal.h>
@@ -25,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { GATE_LASTS_MS = 10000 };
 
 /* Where the coordinator finds this dashd; again whenever that may have changed. */
 static int write_contact(const struct run *run, struct err *err)
@@ -72,7 +65,7 @@ static int commit_starting(struct run *run, struct err *err)
     if (rc == 0)
         rc = script_make_mark(next.mark, err);
     if (rc == 0)
-        rc = runs_transit(run, &next, RUN_LAUNCHED, "", err);
+        rc = run_transit(run, &next, RUN_LAUNCHED, "", err);
     return rc;
 }
 
@@ -106,13 +99,13 @@ static int start_here(struct run *run, struct err *err)
     };
     int rc;
 
-    rc = local_start(r->loop, &spec, runs_on_launch_end, run, &run->launch, &next.pid,
+    rc = local_start(r->loop, &spec, run_on_launch_end, run, &run->launch, &next.pid,
                      &next.pid_start, err);
     if (rc < 0)
         return rc;
-    rc = runs_save(run, &next, err);
+    rc = run_save(run, &next, err);
     if (rc < 0) { /* never through the gate: to the queue again */
-        runs_log_once(run, "cannot be started now", err);
+        run_log_once(run, "cannot be started now", err);
         run->pausing = true;
         launch_kill(run->launch);
         return 0;
@@ -129,7 +122,7 @@ static int start_launch(struct run *run, struct err *err)
         rc = prepare_output(run, err);
     if (rc < 0)
         return rc;
-    return run->row.slurm ? runs_start_slurm(run, err) : start_here(run, err);
+    return run->row.slurm ? run_start_slurm(run, err) : start_here(run, err);
 }
 
 static void start_run(struct run *run)
@@ -139,15 +132,15 @@ static void start_run(struct run *run)
 
     rc = commit_starting(run, &err);
     if (rc < 0) {
-        runs_log_once(run, "cannot be started now", &err);
+        run_log_once(run, "cannot be started now", &err);
         runs_arm(run->runs); /* it is in the queue still */
         return;
     }
     rc = start_launch(run, &err);
     if (rc == ERR_STATE && uv_now(run->runs->loop) < run->gate_until_ms)
-        runs_end(run, RUN_RANK_DIED, strdup(""));
+        run_end(run, RUN_UNSTARTED, NULL);
     else if (rc < 0)
-        runs_end(run, RUN_BROKE, strdup(err.text));
+        run_end(run, RUN_BROKE, strdup(err.text));
 }
 
 static int count_launches(const struct runs *r);
@@ -163,7 +156,7 @@ static struct run *next_in_queue(struct runs *r)
 
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
-        if (run->row.state == RUN_QUEUED && !run->launch && !run->end_waits &&
+        if (run->row.state == RUN_QUEUED && !run->launch && run->ending.kind == ENDING_NONE &&
             (room || run->row.slurm) && run->row.not_before_ms <= now &&
             (!first || run->row.queued_ms < first->row.queued_ms))
             first = run;
@@ -209,7 +202,7 @@ void runs_schedule(struct runs *r)
     }
 }
 
-void runs_ask_to_stop(struct run *run)
+void run_ask_to_stop(struct run *run)
 {
     Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
     Dash__V1__Stop stop = DASH__V1__STOP__INIT;
@@ -222,22 +215,22 @@ void runs_ask_to_stop(struct run *run)
         command.stop = &stop;
         run->stop_sent = true;
         if (!rpc_send(run->report, &command.base))
-            runs_drop_report(run, "dashd is out of memory"); /* reported at its next Hello */
+            run_drop_report(run, "dashd is out of memory"); /* reported at its next Hello */
     } else if (!run->report && !run->kill_at_ms) {
         launch_stop(run->launch);
     }
     if (!run->kill_at_ms)
-        runs_set_deadline(run, (uint64_t)run->runs->options.stop_grace_s * 1000);
+        run_set_deadline(run, (uint64_t)run->runs->options.stop_grace_s * 1000);
 }
 
 /* dashd died between the commit of STARTING and that of the pid. */
 static void end_at_gate(struct run *run)
 {
     run->gate_until_ms = uv_now(run->runs->loop) + GATE_LASTS_MS;
-    runs_end(run, RUN_RANK_DIED, strdup(""));
+    run_end(run, RUN_UNSTARTED, NULL);
 }
 
-int runs_adopt(struct run *run, struct err *err)
+int run_adopt(struct run *run, struct err *err)
 {
     struct run_row *row = &run->row;
     bool same_boot = strcmp(row->boot_id, run->runs->boot_id) == 0;
@@ -245,30 +238,24 @@ int runs_adopt(struct run *run, struct err *err)
     int rc = 0;
 
     if (row->slurm)
-        rc = runs_adopt_slurm(run, err);
+        rc = run_adopt_slurm(run, err);
     else if (row->pid)
         rc = local_adopt(run->runs->loop, row->pid, row->pid_start, same_boot, row->mark,
-                         runs_on_launch_end, run, &run->launch, err);
+                         run_on_launch_end, run, &run->launch, err);
     else if (row->state == RUN_STARTING || row->state == RUN_RUNNING)
         end_at_gate(run);
     if (rc < 0)
         return rc;
     if (run->launch && write_contact(run, &late) < 0)
-        runs_log_once(run, "may not find this dashd", &late);
+        run_log_once(run, "may not find this dashd", &late);
     if (run->launch && row->stop_wanted)
-        runs_ask_to_stop(run);
+        run_ask_to_stop(run);
     else if (run->launch && run_is_final(row->state))
-        runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
+        run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
     return 0;
 }
 
-void runs_arm(struct runs *r)
-{
-    if (!uv_is_active((uv_handle_t *)r->tick))
-        uv_timer_start(r->tick, runs_tick, 0, TICK_MS);
-}
-
-static void notify_stopped(struct runs *r)
+void runs_notify_stopped(struct runs *r)
 {
     void (*done)(void *arg) = r->on_stopped;
 
@@ -277,8 +264,6 @@ static void notify_stopped(struct runs *r)
     done(r->on_stopped_arg);
 }
 
-/* Looks after deadlines, ends that wait for the store and a queue that may move; rests when there
- * are none. */
 void runs_tick(uv_timer_t *timer)
 {
     struct runs *r = timer->data;
@@ -287,52 +272,21 @@ void runs_tick(uv_timer_t *timer)
 
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
-        if (run->end_waits)
-            runs_commit_end(run);
+        if (run->ending.kind != ENDING_NONE)
+            run_commit_end(run);
         if (run->kill_at_ms && run->launch && uv_now(r->loop) >= run->kill_at_ms) {
             log_warn("job %ld does not end: it is killed", run->row.id);
             launch_kill(run->launch);
             run->kill_at_ms += (uint64_t)run->launch->ops->linger_ms;
         }
-        wanted = wanted || run->end_waits || run->kill_at_ms || is_restarting(run);
+        wanted = wanted || run->ending.kind != ENDING_NONE || run->kill_at_ms || is_restarting(run);
     }
     runs_schedule(r);
     if (r->on_stopped && !runs_any_launch(r)) {
-        notify_stopped(r);
+        runs_notify_stopped(r);
         return;
     }
     wanted = wanted || (!r->stopping && next_in_queue(r));
     if (!wanted)
         uv_timer_stop(r->tick);
-}
-
-void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *arg)
-{
-    bool again = r->stopping;
-    int i;
-
-    r->stopping = true;
-    if (!again) {
-        r->on_stopped = done;
-        r->on_stopped_arg = arg;
-    }
-    for (i = 0; i < r->n; i++) {
-        struct run *run = r->items[i];
-        runs_flush(run, NULL);
-        if (!run->launch)
-            continue;
-        if (!stop_jobs || run->row.external || (again && run->row.slurm)) {
-            /* somebody else's to stop; and Slurm may not answer for long */
-            launch_forget(run->launch);
-            run->launch = NULL;
-            run->kill_at_ms = 0;
-        } else if (again) {
-            launch_kill(run->launch);
-        } else if (!run_is_final(run->row.state)) {
-            run->pausing = !run->row.stop_wanted;
-            runs_ask_to_stop(run);
-        }
-    }
-    if (r->on_stopped && !runs_any_launch(r))
-        notify_stopped(r);
 }

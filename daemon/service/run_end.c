@@ -1,43 +1,39 @@
-/* daemon/service/runs_end.c - how runs end: what an end means, in words, and its commit. See
- * runs.h.
- *
- * An end comes from the coordinator (runs_ended()), or the launch is over and nobody has said how
- * (runs_on_launch_end()). A launch that died is followed by another as restart.h decides.
- */
-#include "daemon/service/runs_impl.h"
+/* daemon/service/run_end.c - see run_end.h. */
+#include "daemon/service/run_end.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
+#include "daemon/service/run_report.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Logs an error once, however often it is met: retries are many. */
-void runs_log_once(struct run *run, const char *what, const struct err *err)
-{
-    struct runs *r = run->runs;
+enum { GATE_PAUSE_MS = 50 };
 
-    if (strcmp(r->last_complaint, err->text) != 0)
-        log_error("job %ld %s: %s", run->row.id, what, err->text);
-    snprintf(r->last_complaint, sizeof(r->last_complaint), "%s", err->text);
-}
-
-void runs_set_deadline(struct run *run, uint64_t ms)
+void run_set_deadline(struct run *run, uint64_t ms)
 {
     run->kill_at_ms = uv_now(run->runs->loop) + ms;
     runs_arm(run->runs);
 }
 
-/* An end that is committed as soon as the store takes it. Takes over reason. */
-void runs_end(struct run *run, enum run_event event, char *reason)
+static void set_ending(struct run *run, struct run_ending ending)
 {
-    free(run->end_reason);
-    run->end_reason = reason;
-    run->end_event = event;
-    run->end_waits = true;
-    runs_commit_end(run);
+    free(run->ending.reason);
+    run->ending = ending;
+    run_commit_end(run);
+}
+
+void run_end(struct run *run, enum run_event event, char *reason)
+{
+    set_ending(run, (struct run_ending){ENDING_EVENT, .event = event, .reason = reason});
+}
+
+void run_end_until(struct run *run, char *reason, int64_t not_before_ms)
+{
+    set_ending(run, (struct run_ending){ENDING_EVENT, .event = RUN_UNSTARTED, .reason = reason,
+                                        .not_before_ms = not_before_ms});
 }
 
 /* Signals that others send, not those of an error in the program. */
@@ -112,23 +108,23 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
     return words;
 }
 
-char *runs_explain_stop(const struct run *run)
+char *run_explain_stop(const struct run *run)
 {
     char *words;
 
     if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` continues from there",
-                 run->steps_done, run->row.id) < 0)
+                 run->steps.done, run->row.id) < 0)
         return NULL;
     return words;
 }
 
-enum run_event runs_resolve_event(const struct run *run, enum run_event event)
+enum run_event run_resolve_event(const struct run *run, enum run_event event)
 {
-    if (run->pausing && (event == RUN_STOPPED || event == RUN_RANK_DIED))
-        return RUN_RANK_DIED;
-    if (run->row.stop_wanted && event == RUN_RANK_DIED)
-        return RUN_STOPPED;
-    return event;
+    bool over = event == RUN_RANK_DIED || event == RUN_UNSTARTED;
+
+    if (run->pausing && (event == RUN_STOPPED || over))
+        return RUN_PAUSED;
+    return run->row.stop_wanted && over ? RUN_STOPPED : event;
 }
 
 /* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
@@ -139,7 +135,7 @@ static bool is_unasked(const struct run *run, enum run_event event)
     return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
 }
 
-int runs_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
+int run_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
 {
     struct run_row next = run->row;
     char *words = NULL;
@@ -147,43 +143,42 @@ int runs_ended(struct run *run, enum run_event event, const char *reason, struct
 
     if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
         return 0; /* sent again: it is known */
-    rc = runs_flush(run, err);
+    rc = run_flush(run, err);
     if (rc < 0)
         return rc;
     if ((is_unasked(run, event) || event == RUN_RANK_DIED) && run->launch) {
         if (!run->row.slurm) /* there the batch script continues it */
-            runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
+            run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
         return 0;
     }
-    event = runs_resolve_event(run, event);
+    event = run_resolve_event(run, event);
     if (event == RUN_STOPPED)
-        words = runs_explain_stop(run);
+        words = run_explain_stop(run);
     else if (event != RUN_BROKE)
         reason = "";
     next.stop_wanted = false;
-    rc = runs_transit(run, &next, event, words ? words : reason, err);
+    rc = run_transit(run, &next, event, words ? words : reason, err);
     free(words);
     if (rc < 0)
         return rc;
     if (run->launch)
-        runs_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
+        run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
     return 0;
 }
 
-void runs_end_by_death(struct run *run, char *reason, bool from_outside)
+void run_die(struct run *run, char *reason, bool from_outside)
 {
     const char *words = reason ? reason : "";
     char *told = NULL;
     int deaths, rc = 0;
 
-    switch (restart_judge(&run->row, run->steps_done, words, from_outside, &deaths)) {
+    switch (restart_judge(&run->row, run->steps.done, words, from_outside, &deaths)) {
     case RESTART_AGAIN:
-        run->end_counts = true;
-        run->end_from_outside = from_outside;
-        runs_end(run, RUN_RANK_DIED, reason);
+        set_ending(run, (struct run_ending){ENDING_RESTART, .event = RUN_RANK_DIED,
+                                            .reason = reason, .from_outside = from_outside});
         return;
     case RESTART_REPEATS:
-        rc = asprintf(&told, "twice in a row at step %d: %s", run->steps_done + 1, words);
+        rc = asprintf(&told, "twice in a row at step %d: %s", run->steps.done + 1, words);
         break;
     case RESTART_SPENT:
         rc = run->row.max_restarts == 0
@@ -193,11 +188,11 @@ void runs_end_by_death(struct run *run, char *reason, bool from_outside)
         break;
     }
     if (rc < 0) {
-        runs_end(run, RUN_BROKE, reason);
+        run_end(run, RUN_BROKE, reason);
         return;
     }
     free(reason);
-    runs_end(run, RUN_BROKE, told);
+    run_end(run, RUN_BROKE, told);
 }
 
 /* The launch is over and nobody has reported how: what the folder says, else what mpirun's end
@@ -217,67 +212,65 @@ static void judge(struct run *run, const struct launch_end *end)
         }
     } else {
         if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
-            runs_end(run, RUN_RANK_DIED, strdup(""));
+            run_end(run, RUN_UNSTARTED, NULL);
             return;
         }
         reason = explain_death(run, end, &from_outside);
     }
     if (event == RUN_RANK_DIED && !run->row.stop_wanted && !run->pausing) {
-        runs_end_by_death(run, reason, from_outside);
+        run_die(run, reason, from_outside);
         return;
     }
-    event = runs_resolve_event(run, event);
+    event = run_resolve_event(run, event);
     if (event != RUN_BROKE) {
         free(reason);
-        reason = event == RUN_STOPPED ? runs_explain_stop(run) : strdup("");
+        reason = event == RUN_STOPPED ? run_explain_stop(run) : NULL;
     }
-    runs_end(run, event, reason);
+    run_end(run, event, reason);
 }
 
-bool runs_launch_is_over(struct run *run)
+bool run_launch_is_over(struct run *run)
 {
     run->launch = NULL;
     run->kill_at_ms = 0;
     if (run->report) { /* of a process that has gone: nothing more comes */
         rpc_set_data(run->report, NULL);
         rpc_finish(run->report, RPC_ABORTED, "the job has ended");
-        runs_report_gone(run);
+        run_report_gone(run);
     }
-    runs_flush(run, NULL);
+    run_flush(run, NULL);
     if (!run_is_final(run->row.state) && run->row.state != RUN_QUEUED) {
-        runs_catch_up(run, NULL); /* tried again before the end is committed */
+        run_catch_up(run, NULL); /* tried again before the end is committed */
         return false;
     }
-    run->end_waits = true; /* only that nothing runs is to be kept */
-    run->end_event = RUN_EVENTS;
-    runs_commit_end(run);
+    set_ending(run, (struct run_ending){.kind = ENDING_OVER});
     return true;
 }
 
-void runs_on_launch_end(void *arg, const struct launch_end *end)
+void run_on_launch_end(void *arg, const struct launch_end *end)
 {
     struct run *run = arg;
 
-    if (!runs_launch_is_over(run))
+    if (!run_launch_is_over(run))
         judge(run, end);
 }
 
 /* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
 static int plan_restart(struct run *run, struct run_row *next, char **ret_words)
 {
-    const char *reason = run->end_reason ? run->end_reason : "";
+    const char *reason = run->ending.reason ? run->ending.reason : "";
     int64_t delay;
 
-    restart_judge(&run->row, run->steps_done, reason, run->end_from_outside, &next->deaths);
+    restart_judge(&run->row, run->steps.done, reason, run->ending.from_outside, &next->deaths);
     delay = restart_delay_ms(next->deaths, run->runs->options.restart_delay_ms);
     next->restarts++;
-    next->death_step = run->steps_done;
+    next->death_step = run->steps.done;
     next->not_before_ms = clock_unix_ms() + delay;
     next->death_reason = strdup(reason);
     if (!next->death_reason)
         return -1;
     if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", next->deaths,
-                 next->max_restarts, (double)delay / 1000, run->steps_done, reason) >= 0)
+                 next->max_restarts, (double)delay / 1000, run->steps.done, reason) >= 0)
         return 0;
     free(next->death_reason);
     return -1;
@@ -291,57 +284,73 @@ static int commit_restart(struct run *run, struct run_row *next, struct err *err
 
     if (plan_restart(run, next, &words) < 0)
         return err_nomem(err, 1);
-    rc = runs_transit(run, next, RUN_RANK_DIED, words, err);
+    rc = run_transit(run, next, RUN_RANK_DIED, words, err);
     if (rc < 0)
         free(next->death_reason);
     else
-        runs_notice(run, words, NULL); /* the row has it too, for now */
+        run_add_notice(run, words, NULL); /* the row has it too, for now */
     free(words);
     return rc;
 }
 
-static int commit_other_end(struct run *run, struct run_row *next, struct err *err)
+static int commit_event(struct run *run, struct run_row *next, struct err *err)
 {
+    const struct run_ending *e = &run->ending;
+
     next->stop_wanted = false;
-    if (run->end_event == RUN_RANK_DIED && uv_now(run->runs->loop) < run->gate_until_ms)
+    if (e->event == RUN_UNSTARTED && uv_now(run->runs->loop) < run->gate_until_ms)
         next->not_before_ms = clock_unix_ms() + GATE_PAUSE_MS;
-    if (run->end_event == RUN_RANK_DIED && run->not_before_ms)
-        next->not_before_ms = run->not_before_ms;
-    return runs_transit(run, next, run->end_event, run->end_reason ? run->end_reason : "", err);
+    if (e->not_before_ms)
+        next->not_before_ms = e->not_before_ms;
+    return run_transit(run, next, e->event, e->reason ? e->reason : "", err);
 }
 
-static int commit_end(struct run *run, struct err *err)
+/* A cancel that came while the end waited: the job is not launched again. */
+static void apply_cancel(struct run *run)
+{
+    struct run_ending *e = &run->ending;
+
+    if (!run->row.stop_wanted || e->kind == ENDING_OVER ||
+        (e->event != RUN_RANK_DIED && e->event != RUN_UNSTARTED && e->event != RUN_PAUSED))
+        return;
+    free(e->reason);
+    *e = (struct run_ending){ENDING_EVENT, .event = RUN_STOPPED, .reason = run_explain_stop(run)};
+}
+
+static int commit_ending(struct run *run, struct err *err)
 {
     struct run_row next;
     int rc = 0;
 
-    if (run->end_event != RUN_EVENTS)
-        rc = runs_catch_up(run, err);
+    apply_cancel(run);
+    if (run->ending.kind != ENDING_OVER)
+        rc = run_catch_up(run, err);
     if (rc < 0)
         return rc;
     next = run->row;
     next.pid = 0;
     next.slurm_job = 0;
     memset(next.token, 0, sizeof(next.token)); /* of the launch that is over */
-    if (run->end_event == RUN_EVENTS)
-        return runs_save(run, &next, err);
-    return run->end_counts ? commit_restart(run, &next, err) : commit_other_end(run, &next, err);
+    switch (run->ending.kind) {
+    case ENDING_OVER:
+        return run_save(run, &next, err);
+    case ENDING_RESTART:
+        return commit_restart(run, &next, err);
+    default:
+        return commit_event(run, &next, err);
+    }
 }
 
-void runs_commit_end(struct run *run)
+void run_commit_end(struct run *run)
 {
     struct err err;
 
-    if (commit_end(run, &err) < 0) {
-        runs_log_once(run, "has ended, which cannot be kept and is tried again", &err);
-        runs_arm(run->runs);
-        return;
+    if (commit_ending(run, &err) < 0) {
+        run_log_once(run, "has ended: cannot save the final state; retrying", &err);
+    } else {
+        run_steps_free_pending(&run->steps);
+        free(run->ending.reason);
+        run->ending = (struct run_ending){ENDING_NONE};
     }
-    runs_free_pending(run);
-    run->end_waits = false;
-    run->end_counts = false;
-    run->not_before_ms = 0;
-    free(run->end_reason);
-    run->end_reason = NULL;
     runs_arm(run->runs);
 }
