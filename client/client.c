@@ -1,4 +1,6 @@
-/* client/client.c - see client.h. */
+/* client/client.c - see client.h. The channel to dashd is opened by the first call and kept. argp
+ * parsers are nested: a command's options, then ID, then --server and --output, each in one place.
+ * */
 #include "client/client.h"
 #include "client/printable.h"
 #include <errno.h>

@@ -1,4 +1,6 @@
-/* client/follow.c - see follow.h. */
+/* client/follow.c - see follow.h. One stream at a time; when it breaks, another is opened from the
+ * next step on, with a growing pause, so that no step is shown twice. On a terminal the last line
+ * is redrawn, in a pipe each step is a line. */
 #include "client/follow.h"
 #include "core/clock.h"
 #include "client/interrupt.h"

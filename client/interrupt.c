@@ -1,4 +1,5 @@
-/* client/interrupt.c - see interrupt.h. */
+/* client/interrupt.c - see interrupt.h. The counter is the one mutable global of dashctl: a signal
+ * handler has no other place for it. */
 #include "client/interrupt.h"
 #include <signal.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* client/job_file.c - see job_file.h. */
+/* client/job_file.c - see job_file.h. The text is sent as it is, with its folder: dashd resolves
+ * relative paths against that, and reports lines of this text. */
 #include "client/job_file.h"
 #include "client/sets.h"
 #include "core/file.h"

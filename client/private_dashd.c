@@ -1,4 +1,6 @@
-/* client/private_dashd.c - see private_dashd.h. */
+/* client/private_dashd.c - see private_dashd.h. dashd gets a state folder and a session of its own,
+ * and a signal when dashctl dies. Its greeting, one line on standard output, means that it serves.
+ */
 #include "client/private_dashd.h"
 #include "client/printable.h"
 #include "core/file.h"

@@ -1,4 +1,5 @@
-/* client/sets.c - see sets.h. */
+/* client/sets.c - see sets.h. What is behind the = is YAML, which is left to the reader of the
+ * job. */
 #include "client/sets.h"
 #include "client/client.h"
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* client/words.c - see words.h. */
+/* client/words.c - see words.h. Widths are counted in columns of a terminal, not in bytes: names
+ * may be in any script. */
 #include "client/words.h"
 #include <langinfo.h>
 #include <limits.h>

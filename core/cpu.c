@@ -1,4 +1,5 @@
-/* core/cpu.c - see cpu.h. */
+/* core/cpu.c - see cpu.h. The compiler's own names of features, and those that people read, in
+ * tables by feature. Compiled for every CPU of the architecture. */
 #include "core/cpu.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* core/cpu_build.c - what the compiler was allowed to use. Data only: see cpu.h. */
+/* core/cpu_build.c - see cpu.h: what the compiler of the other files may use. */
 #include "core/cpu.h"
 
 const bool cpu_build_needs[CPU_FEATURES] = {

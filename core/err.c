@@ -1,4 +1,5 @@
-/* core/err.c - see err.h. */
+/* core/err.c - see err.h. A text is put together in place and cut at its size: an error needs no
+ * memory. */
 #define ERR_DEFINED_HERE
 #include "core/err.h"
 #include <errno.h>

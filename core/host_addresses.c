@@ -1,4 +1,5 @@
-/* core/host_addresses.c - see host_addresses.h. */
+/* core/host_addresses.c - see host_addresses.h. Addresses of bridges and links that every machine
+ * has are left out: elsewhere they lead to another machine. */
 #include "core/host_addresses.h"
 #include <arpa/inet.h>
 #include <ifaddrs.h>

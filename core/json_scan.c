@@ -1,4 +1,5 @@
-/* core/json_scan.c - see json_scan.h. */
+/* core/json_scan.c - see json_scan.h. A scanner without a tree: what it passes over costs no
+ * memory, and the first fault is kept with its place. */
 #include "core/json_scan.h"
 #include "core/utf8.h"
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* core/problems.c - see problems.h. */
+/* core/problems.c - see problems.h. Beyond PROBLEMS_MAX problems are counted, not kept, and so is
+ * one for which there is no memory: none is lost without a trace. */
 #include "core/problems.h"
 #include "core/buf.h"
 #include <stdarg.h>

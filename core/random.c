@@ -1,4 +1,5 @@
-/* core/random.c - see random.h. */
+/* core/random.c - see random.h. From the kernel, for names and tokens; the numbers of training are
+ * in rng.h. */
 #include "core/random.h"
 #include <stdio.h>
 #include <sys/random.h>

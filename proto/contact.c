@@ -1,4 +1,5 @@
-/* proto/contact.c - see contact.h. */
+/* proto/contact.c - see contact.h. The file is secret, since it holds the token, and is replaced
+ * as a whole. */
 #include "proto/contact.h"
 #include "core/file.h"
 #include "core/json_file.h"

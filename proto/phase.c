@@ -1,4 +1,4 @@
-/* proto/phase.c - see phase.h. */
+/* proto/phase.c - see phase.h: the names, as they stand in metrics.jsonl and on the wire. */
 #include "proto/phase.h"
 #include <string.h>
 

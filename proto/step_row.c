@@ -1,4 +1,5 @@
-/* proto/step_row.c - see step_row.h. */
+/* proto/step_row.c - see step_row.h. Written by hand, since its bytes must be the same everywhere;
+ * read by jansson, and checked field by field. */
 #include "proto/step_row.h"
 #include "proto/dash.pb-c.h"
 #include <float.h>

@@ -1,4 +1,5 @@
-/* proto/wire.c - see wire.h. */
+/* proto/wire.c - see wire.h. protobuf-c trusts lengths: sizes and numbers of fields are limited
+ * before it sees the bytes. */
 #include "proto/wire.h"
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/support/log.h>

@@ -1,4 +1,5 @@
-/* worker/batch.c - see batch.h. */
+/* worker/batch.c - see batch.h. What each token needs to know of its row is written out once, so
+ * that operations on rows need no segments. */
 #include "worker/batch.h"
 #include <stdlib.h>
 #include <string.h>

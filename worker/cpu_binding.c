@@ -1,4 +1,5 @@
-/* worker/cpu_binding.c - see cpu_binding.h. */
+/* worker/cpu_binding.c - see cpu_binding.h. Each worker computes the same division of the sockets,
+ * and takes its part; nothing is agreed upon. */
 #include "worker/cpu_binding.h"
 #include "core/file.h"
 #include <sched.h>

@@ -1,4 +1,5 @@
-/* worker/generate.c - see generate.h. */
+/* worker/generate.c - see generate.h. Training's own layers with a cache of keys and values;
+ * sequences of a group advance together, and one that has ended leaves the group. */
 #include "worker/generate.h"
 #include "core/model/adapter.h"
 #include <math.h>
@@ -219,7 +220,7 @@ static void prefill(struct generator *g, const struct batch *batch)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, batch->T));
-        layer_project(&run, l, &g->acts, (struct rope_place){batch->positions, batch->lengths},
+        layer_project(&run, l, &g->acts, (struct token_positions){batch->positions, batch->lengths},
                       batch->T);
         for (i = 0; i < batch->segments.n; i++)
             for (t = batch->segments.starts[i]; t < batch->segments.starts[i + 1]; t++)
@@ -248,7 +249,7 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, n));
-        layer_project(&run, l, &g->acts, (struct rope_place){positions, lengths}, n);
+        layer_project(&run, l, &g->acts, (struct token_positions){positions, lengths}, n);
         for (i = 0; i < n; i++) {
             keep_row(g, live[i], layer, i, positions[i]);
             keys[i] = cache_of(g, live[i], layer, 0);

@@ -177,7 +177,7 @@ static struct branch mlp_branch(const struct layer *l, const struct layer_acts *
 /* ---- forward ---- */
 
 void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                   struct rope_place place, int T)
+                   struct token_positions at, int T)
 {
     const struct layer_shape *s = run->shape;
     const float *h = before(run, &l->pre1, a->x, a->rstd1, T);
@@ -186,7 +186,7 @@ void layer_project(const struct layer_run *run, const struct layer *l, struct la
     if (l->qk.q)
         qk_norm_forward(run->team, &l->qk, a->qkv, s->N, a->raw, a->qk_rstd, T);
     if (l->rotated)
-        rope_forward(run->team, &s->rope, l->local_rope, a->qkv, s->N, s->H + s->G, place, T);
+        rope_forward(run->team, &s->rope, l->local_rope, a->qkv, s->N, s->H + s->G, at, T);
 }
 
 void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
@@ -241,13 +241,12 @@ static void attention_core_backward(const struct layer_run *run, const struct la
 {
     const struct layer_shape *s = run->shape;
     struct layer_scratch *w = run->scratch;
-    struct rope_place place = {batch->positions, batch->lengths};
+    struct token_positions at = {batch->positions, batch->lengths};
 
     attention_backward(run->team, &l->attention, w->wide, w->dact, a->qkv, a->att, a->lse,
                        batch->segments, w->attention, w->attention_stride);
     if (l->rotated)
-        rope_backward(run->team, &s->rope, l->local_rope, w->wide, s->N, s->H + s->G, place,
-                      batch->T);
+        rope_backward(run->team, &s->rope, l->local_rope, w->wide, s->N, s->H + s->G, at, batch->T);
     if (l->qk.q)
         qk_norm_backward(run->team, &l->qk, w->wide, s->N, a->raw, a->qk_rstd, batch->T);
 }

@@ -118,7 +118,7 @@ struct layer_run {
 
 /* The three parts of the forward pass; generation puts its cached attention in the middle. */
 void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                   struct rope_place place, int T);
+                   struct token_positions at, int T);
 void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
                   struct segments segments);
 /* Writes y (T, C). */

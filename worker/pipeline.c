@@ -1,4 +1,5 @@
-/* worker/pipeline.c - see pipeline.h. */
+/* worker/pipeline.c - see pipeline.h. One forward, one backward (Narayanan et al. 2019,
+ * PipeDream): a stage keeps as many micro-batches as there are stages behind it, and one more. */
 #include "worker/pipeline.h"
 #include "core/clock.h"
 #include <stdlib.h>

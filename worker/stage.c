@@ -144,7 +144,7 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
         memcpy(slot->acts[0].x, x, (size_t)T * (size_t)s->shape.C * sizeof(float));
     for (i = 0; i < n; i++) {
         layer_project(&run, &s->layers[i], &slot->acts[i],
-                      (struct rope_place){batch->positions, batch->lengths}, T);
+                      (struct token_positions){batch->positions, batch->lengths}, T);
         layer_attend(&run, &s->layers[i], &slot->acts[i], batch->segments);
         layer_finish(&run, &s->layers[i], &slot->acts[i], i + 1 < n ? slot->acts[i + 1].x : slot->y,
                      T);

@@ -1,4 +1,5 @@
-/* core/job/directions.c - see directions.h. */
+/* core/job/directions.c - see directions.h. The arrays of all matrices are allocated as one set,
+ * in the order of a checkpoint; each matrix has pointers into them. */
 #include "core/job/directions.h"
 #include "core/finite.h"
 #include <float.h>

@@ -1,4 +1,5 @@
-/* core/job/job_keys.c - see job_keys.h. */
+/* core/job/job_keys.c - see job_keys.h: the table of all keys, from which jobs are read, written,
+ * compared and listed. The manual page is checked against it. */
 #include "core/job/job_keys.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* core/job/job_slurm.c - see job_slurm.h. */
+/* core/job/job_slurm.c - see job_slurm.h. Values go to sbatch as they are, so each is checked for
+ * what sbatch, a line of the script and the shell would make of it. */
 #include "core/job/job_slurm.h"
 #include "core/job/job_keys.h"
 #include <ctype.h>

@@ -1,4 +1,6 @@
-/* core/job/parallel_shape.c - see parallel_shape.h. */
+/* core/job/parallel_shape.c - see parallel_shape.h. Every shape gives the same result, so the
+ * choice is one of cost: the fewest stages that fit in memory, then as many replicas, a power of
+ * two, as there are workers and micro-batches for. */
 #include "core/job/parallel_shape.h"
 #include "core/model/shard.h"
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* core/job/trainable.c - see trainable.h. */
+/* core/job/trainable.c - see trainable.h. The layout is a function of the job and the model's
+ * description: all ranks compute it, and nobody sends it. */
 #include "core/job/trainable.h"
 #include <stdio.h>
 #include <stdlib.h>

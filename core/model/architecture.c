@@ -1,4 +1,5 @@
-/* core/model/architecture.c - see architecture.h. */
+/* core/model/architecture.c - see architecture.h: which maps a model has, and of which shape. All
+ * sizes were checked when the description was read. */
 #include "core/model/architecture.h"
 #include <stdio.h>
 

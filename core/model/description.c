@@ -1,4 +1,5 @@
-/* core/model/description.c - see description.h. */
+/* core/model/description.c - see description.h. Each key of config.json that is asked for is
+ * marked as read; what is left over is reported. */
 #include "core/model/description.h"
 #include <math.h>
 #include <stdarg.h>

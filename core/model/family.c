@@ -1,4 +1,5 @@
-/* core/model/family.c - see family.h. */
+/* core/model/family.c - see family.h: the table. What two families have in common is a field,
+ * never a comparison of names elsewhere. */
 #include "core/model/family.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* core/model/rope_angles.c - see rope_angles.h. */
+/* core/model/rope_angles.c - see rope_angles.h. Everything in double: the worker rounds cosines
+ * and sines once. */
 #include "core/model/rope_angles.h"
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* core/model/shard.c - see shard.h. */
+/* core/model/shard.c - see shard.h. Layers cost the same, so a split is decided by how many the
+ * last stage has beside the head. */
 #include "core/model/shard.h"
 
 double shard_layer_elements(const struct model_config *config)

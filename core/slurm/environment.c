@@ -1,4 +1,5 @@
-/* core/slurm/environment.c - see environment.h. */
+/* core/slurm/environment.c - see environment.h. Slurm, PMIx and Open MPI describe a job in
+ * variables; a process that starts another job must not hand them on. */
 #include "core/slurm/environment.h"
 #include <stdio.h>
 #include <stdlib.h>

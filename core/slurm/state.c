@@ -1,4 +1,5 @@
-/* core/slurm/state.c - see state.h. */
+/* core/slurm/state.c - see state.h: Slurm's words for states and reasons, in tables. A word that a
+ * later Slurm may add is an end or a reason of its own, not an error. */
 #include "core/slurm/state.h"
 #include <stdio.h>
 #include <stdlib.h>

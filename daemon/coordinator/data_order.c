@@ -1,4 +1,5 @@
-/* daemon/coordinator/data_order.c - see data_order.h. */
+/* daemon/coordinator/data_order.c - see data_order.h. The permutation of a pass is a function of
+ * the seed and the pass: it is made again after a resume, and nothing of it is saved. */
 #include "daemon/coordinator/data_order.h"
 #include "core/job/parallel_shape.h"
 #include "core/rng.h"

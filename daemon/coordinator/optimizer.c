@@ -1,4 +1,5 @@
-/* daemon/coordinator/optimizer.c - see optimizer.h. */
+/* daemon/coordinator/optimizer.c - see optimizer.h. Arithmetic in double, one pass over the
+ * numbers in their order, so that the bits do not depend on anything else. */
 #include "daemon/coordinator/optimizer.h"
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* daemon/coordinator/outputs.c - see outputs.h. */
+/* daemon/coordinator/outputs.c - see outputs.h. Files are written whole and renamed; metrics.jsonl
+ * alone grows, and is cut back to the checkpoint at start. */
 #include "daemon/coordinator/outputs.h"
 #include "core/model/adapter.h"
 #include "core/buf.h"

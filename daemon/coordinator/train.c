@@ -1,4 +1,6 @@
-/* daemon/coordinator/train.c - see train.h. */
+/* daemon/coordinator/train.c - see train.h: the loop over steps. A step is computed, checked to be
+ * finite, applied, written and reported, in this order; docs/architecture.md says what is durable
+ * when. */
 #include "core/log.h"
 #include "core/clock.h"
 #include "daemon/coordinator/train_impl.h"

@@ -1,4 +1,6 @@
-/* daemon/coordinator/train_start.c - what happens before the first step; see train.h. */
+/* daemon/coordinator/train_start.c - see train.h: what comes before the first step. Workers are
+ * set up before the checkpoint is read, so that a model that differs ends the job before anything
+ * is changed. */
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"

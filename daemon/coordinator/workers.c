@@ -1,4 +1,6 @@
-/* daemon/coordinator/workers.c - see workers.h. */
+/* daemon/coordinator/workers.c - see workers.h. Messages to all workers are sent before answers
+ * are taken, in the order in which they come; sums are taken in the order of replicas, so the
+ * order of arrival does not count. */
 #include "daemon/coordinator/workers.h"
 #include "core/model/shard.h"
 #include <stdio.h>

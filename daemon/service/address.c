@@ -1,4 +1,5 @@
-/* daemon/service/address.c - see address.h. */
+/* daemon/service/address.c - see address.h. A socket that nobody serves is removed, one that
+ * somebody serves is an error: two dashd never take each other's place. */
 #include "daemon/service/address.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* daemon/service/catch_up.c - see catch_up.h. */
+/* daemon/service/catch_up.c - see catch_up.h. The file is read in slices from where it was read
+ * before; a file that was written anew is noticed by its first line. */
 #include "daemon/service/catch_up.h"
 #include "core/file.h"
 #include <stdbool.h>

@@ -1,4 +1,6 @@
-/* daemon/service/launch_local.c - see launch_local.h. */
+/* daemon/service/launch_local.c - see launch_local.h. A process is known by its start time and its
+ * mark, since its number may be another's later; /proc is asked for the ranks, whose mpirun may
+ * have died before them. */
 #include "daemon/service/launch_local.h"
 #include "core/slurm/environment.h"
 #include "core/file.h"

@@ -61,7 +61,7 @@ struct dashd {
     struct rpc_server *rpc;
     struct rpc_server *reports; /* for coordinators on other nodes alone; NULL: none */
     char *served;               /* the first address, as coordinators here dial it */
-    char **reach;               /* those that coordinators on other nodes try */
+    char **node_addresses;      /* those that coordinators on other nodes try */
     int stopping;               /* servers that have not stopped yet */
 };
 
@@ -283,9 +283,9 @@ static int listen_for_reports(struct dashd *d, struct err *err)
         return err_prefix(err, "--reports");
     log_info("coordinators on other nodes report to port %d", port);
     if (!named || address_is_any(named))
-        return host_addresses_all(port, &d->reach, err);
+        return host_addresses_all(port, &d->node_addresses, err);
     whole = address_for_clients(named, port);
-    rc = whole ? host_addresses_one(whole, &d->reach, err) : err_nomem(err, strlen(named));
+    rc = whole ? host_addresses_one(whole, &d->node_addresses, err) : err_nomem(err, strlen(named));
     free(whole);
     return rc;
 }
@@ -371,7 +371,7 @@ static int open_private(struct dashd *d, struct err *err)
         return rc;
     options.programs = d->options.programs;
     options.server = d->served;
-    options.reach = d->reach;
+    options.node_addresses = d->node_addresses;
     options.slurm_poll_s = d->options.slurm_poll_s;
     options.max_running = d->options.max_running;
     options.stop_grace_s = d->options.stop_grace_s;
@@ -415,7 +415,7 @@ static void close_all(struct dashd *d)
 
     rpc_close(d->rpc);
     rpc_close(d->reports);
-    host_addresses_free(d->reach);
+    host_addresses_free(d->node_addresses);
     runs_close(d->runs);
     for (i = 0; i < SIGNALS; i++)
         if (d->signals[i].data)

@@ -1,4 +1,5 @@
-/* daemon/service/message.c - see message.h. */
+/* daemon/service/message.c - see message.h. A message borrows from the run: it is sent before
+ * anything changes. */
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
 #include <stdio.h>

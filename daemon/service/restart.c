@@ -1,4 +1,4 @@
-/* daemon/service/restart.c - see restart.h. */
+/* daemon/service/restart.c - see restart.h. A pure function of the row and of this death. */
 #include "daemon/service/restart.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* daemon/service/run_end.c - see run_end.h. */
+/* daemon/service/run_end.c - see run_end.h. An end is set first and committed from there, at once
+ * or at a later tick: there is one way to the store, whatever has ended. */
 #include "daemon/service/run_end.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -168,31 +169,8 @@ int run_ended(struct run *run, enum run_event event, const char *reason, struct 
 
 void run_die(struct run *run, char *reason, bool from_outside)
 {
-    const char *words = reason ? reason : "";
-    char *told = NULL;
-    int deaths, rc = 0;
-
-    switch (restart_judge(&run->row, run->steps.done, words, from_outside, &deaths)) {
-    case RESTART_AGAIN:
-        set_ending(run, (struct run_ending){ENDING_RESTART, .event = RUN_RANK_DIED,
-                                            .reason = reason, .from_outside = from_outside});
-        return;
-    case RESTART_REPEATS:
-        rc = asprintf(&told, "twice in a row at step %d: %s", run->steps.done + 1, words);
-        break;
-    case RESTART_SPENT:
-        rc = run->row.max_restarts == 0
-                 ? asprintf(&told, "%s", words)
-                 : asprintf(&told, "%s; it was the last of %d restarts without progress", words,
-                            run->row.max_restarts);
-        break;
-    }
-    if (rc < 0) {
-        run_end(run, RUN_BROKE, reason);
-        return;
-    }
-    free(reason);
-    run_end(run, RUN_BROKE, told);
+    set_ending(run, (struct run_ending){ENDING_DEATH, .event = RUN_RANK_DIED, .reason = reason,
+                                        .from_outside = from_outside});
 }
 
 /* The launch is over and nobody has reported how: what the folder says, else what mpirun's end
@@ -201,14 +179,13 @@ static void judge(struct run *run, const struct launch_end *end)
 {
     enum run_event event = RUN_RANK_DIED;
     bool from_outside = false;
-    char *reason = NULL, *words;
+    char *reason = NULL;
 
     if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
-        words = is_unasked(run, event) ? explain_dead_rank(run, &from_outside) : NULL;
-        if (words || is_unasked(run, event)) {
+        if (is_unasked(run, event)) {
             event = RUN_RANK_DIED;
             free(reason);
-            reason = words ? words : explain_death(run, end, &from_outside);
+            reason = explain_death(run, end, &from_outside);
         }
     } else {
         if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
@@ -255,21 +232,25 @@ void run_on_launch_end(void *arg, const struct launch_end *end)
         judge(run, end);
 }
 
-/* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
-static int plan_restart(struct run *run, struct run_row *next, char **ret_words)
+static const char *words_of(const struct run_ending *e)
 {
-    const char *reason = run->ending.reason ? run->ending.reason : "";
-    int64_t delay;
+    return e->reason ? e->reason : "";
+}
 
-    restart_judge(&run->row, run->steps.done, reason, run->ending.from_outside, &next->deaths);
-    delay = restart_delay_ms(next->deaths, run->runs->options.restart_delay_ms);
+/* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
+static int plan_restart(struct run *run, int deaths, struct run_row *next, char **ret_words)
+{
+    const char *reason = words_of(&run->ending);
+    int64_t delay = restart_delay_ms(deaths, run->runs->options.restart_delay_ms);
+
+    next->deaths = deaths;
     next->restarts++;
     next->death_step = run->steps.done;
     next->not_before_ms = clock_unix_ms() + delay;
     next->death_reason = strdup(reason);
     if (!next->death_reason)
         return -1;
-    if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", next->deaths,
+    if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", deaths,
                  next->max_restarts, (double)delay / 1000, run->steps.done, reason) >= 0)
         return 0;
     free(next->death_reason);
@@ -277,18 +258,53 @@ static int plan_restart(struct run *run, struct run_row *next, char **ret_words)
 }
 
 /* The end of a launch after which the job waits for its restart. */
-static int commit_restart(struct run *run, struct run_row *next, struct err *err)
+static int commit_restart(struct run *run, int deaths, struct run_row *next, struct err *err)
 {
     char *words = NULL;
     int rc;
 
-    if (plan_restart(run, next, &words) < 0)
+    if (plan_restart(run, deaths, next, &words) < 0)
         return err_nomem(err, 1);
     rc = run_transit(run, next, RUN_RANK_DIED, words, err);
     if (rc < 0)
         free(next->death_reason);
     else
         run_add_notice(run, words, NULL); /* the row has it too, for now */
+    free(words);
+    return rc;
+}
+
+/* Why a death is the last one. Caller frees; NULL for lack of memory. */
+static char *explain_last(const struct run *run, enum restart_verdict verdict)
+{
+    const char *reason = words_of(&run->ending);
+    char *words = NULL;
+    int rc;
+
+    if (verdict == RESTART_REPEATS)
+        rc = asprintf(&words, "twice in a row at step %d: %s", run->steps.done + 1, reason);
+    else if (run->row.max_restarts == 0)
+        rc = asprintf(&words, "%s", reason);
+    else
+        rc = asprintf(&words, "%s; it was the last of %d restarts without progress", reason,
+                      run->row.max_restarts);
+    return rc < 0 ? NULL : words;
+}
+
+/* A death is followed by a restart, or is the job's end. */
+static int commit_death(struct run *run, struct run_row *next, struct err *err)
+{
+    const struct run_ending *e = &run->ending;
+    int deaths, rc;
+    enum restart_verdict verdict =
+        restart_judge(&run->row, run->steps.done, words_of(e), e->from_outside, &deaths);
+    char *words;
+
+    if (verdict == RESTART_AGAIN)
+        return commit_restart(run, deaths, next, err);
+    words = explain_last(run, verdict);
+    next->stop_wanted = false;
+    rc = run_transit(run, next, RUN_BROKE, words ? words : words_of(e), err);
     free(words);
     return rc;
 }
@@ -302,7 +318,7 @@ static int commit_event(struct run *run, struct run_row *next, struct err *err)
         next->not_before_ms = clock_unix_ms() + GATE_PAUSE_MS;
     if (e->not_before_ms)
         next->not_before_ms = e->not_before_ms;
-    return run_transit(run, next, e->event, e->reason ? e->reason : "", err);
+    return run_transit(run, next, e->event, words_of(e), err);
 }
 
 /* A cancel that came while the end waited: the job is not launched again. */
@@ -322,11 +338,11 @@ static int commit_ending(struct run *run, struct err *err)
     struct run_row next;
     int rc = 0;
 
-    apply_cancel(run);
     if (run->ending.kind != ENDING_OVER)
         rc = run_catch_up(run, err);
     if (rc < 0)
         return rc;
+    apply_cancel(run);
     next = run->row;
     next.pid = 0;
     next.slurm_job = 0;
@@ -334,8 +350,8 @@ static int commit_ending(struct run *run, struct err *err)
     switch (run->ending.kind) {
     case ENDING_OVER:
         return run_save(run, &next, err);
-    case ENDING_RESTART:
-        return commit_restart(run, &next, err);
+    case ENDING_DEATH:
+        return commit_death(run, &next, err);
     default:
         return commit_event(run, &next, err);
     }
@@ -346,7 +362,7 @@ void run_commit_end(struct run *run)
     struct err err;
 
     if (commit_ending(run, &err) < 0) {
-        run_log_once(run, "has ended: cannot save the final state; retrying", &err);
+        run_log_once(run, "cannot save the final state; retrying", &err);
     } else {
         run_steps_free_pending(&run->steps);
         free(run->ending.reason);

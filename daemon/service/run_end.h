@@ -15,8 +15,8 @@ int run_ended(struct run *run, enum run_event event, const char *reason, struct 
 void run_end(struct run *run, enum run_event event, char *reason);
 /* The same: back to the queue, but not before this Unix time. */
 void run_end_until(struct run *run, char *reason, int64_t not_before_ms);
-/* The launch has died: the job is launched again, or fails for good. Takes over reason, which may
- * be NULL. */
+/* The launch has died: as restart.h decides, the job is launched again or fails. Takes over reason,
+ * which may be NULL. */
 void run_die(struct run *run, char *reason, bool from_outside);
 /* Tries an end that waits. */
 void run_commit_end(struct run *run);

@@ -1,4 +1,5 @@
-/* daemon/service/run_launch.c - see run_launch.h. */
+/* daemon/service/run_launch.c - see run_launch.h. The queue is not kept: it is the rows that are
+ * QUEUED, by the time at which they were. */
 #include "daemon/service/run_launch.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -32,8 +33,10 @@ static int write_contact(const struct run *run, struct err *err)
     snprintf(job, sizeof(job), "%ld", run->row.id);
     if (!run->row.slurm)
         contact.addresses[contact.n++] = o->server;
-    for (i = 0; run->row.slurm && o->reach && o->reach[i] && contact.n < CONTACT_ADDRESSES; i++)
-        contact.addresses[contact.n++] = o->reach[i];
+    for (i = 0; run->row.slurm && o->node_addresses && o->node_addresses[i] &&
+                contact.n < CONTACT_ADDRESSES;
+         i++)
+        contact.addresses[contact.n++] = o->node_addresses[i];
     rc = contact_write(path, &contact, err);
     free(path);
     return rc;

@@ -1,4 +1,5 @@
-/* daemon/service/run_report.c - see run_report.h. */
+/* daemon/service/run_report.c - see run_report.h. A report that cannot be saved ends its stream;
+ * the coordinator keeps what was not acknowledged by the next Welcome. */
 #include "core/log.h"
 #include "daemon/service/catch_up.h"
 #include "daemon/service/run_report.h"

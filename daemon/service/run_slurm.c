@@ -1,4 +1,5 @@
-/* daemon/service/run_slurm.c - see run_slurm.h. */
+/* daemon/service/run_slurm.c - see run_slurm.h. Slurm's answers are news, which may be late or
+ * missing; only the output folder proves an end. */
 #include "daemon/service/run_slurm.h"
 #include "core/clock.h"
 #include "core/job/job_read.h"

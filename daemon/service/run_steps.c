@@ -1,4 +1,5 @@
-/* daemon/service/run_steps.c - see run_steps.h. */
+/* daemon/service/run_steps.c - see run_steps.h. Numbers of pending steps rise by one from `done`,
+ * so the last is enough to know what is new. */
 #include "daemon/service/run_steps.h"
 #include <stdlib.h>
 #include <string.h>

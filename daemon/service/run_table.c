@@ -1,4 +1,5 @@
-/* daemon/service/run_table.c - see run_table.h. */
+/* daemon/service/run_table.c - see run_table.h. A row is changed in a copy, committed, and then
+ * replaced: on failure nothing has changed. */
 #include "daemon/service/run_table.h"
 #include "core/clock.h"
 #include "core/log.h"

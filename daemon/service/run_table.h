@@ -24,9 +24,9 @@ struct watcher; /* watch.h */
 /* An end that waits for the store to commit it: run_end.h. */
 enum ending_kind {
     ENDING_NONE,
-    ENDING_OVER,    /* the job had ended before: only that nothing runs is to be kept */
-    ENDING_EVENT,   /* the event, with its reason */
-    ENDING_RESTART, /* a death after which it is launched again, with its reason */
+    ENDING_OVER,  /* the job had ended before: only that nothing runs is to be kept */
+    ENDING_EVENT, /* the event, with its reason */
+    ENDING_DEATH, /* of the launch, with its reason: restart.h decides what follows */
 };
 
 struct run_ending {
@@ -67,9 +67,10 @@ struct run {
 struct runs_options {
     const char *programs; /* folder of dash-coordinator and dash-worker */
     char *server;         /* the address that coordinators on this machine dial */
-    char **reach;         /* those that coordinators on other nodes try; NULL-terminated, or NULL */
-    int max_running;      /* of those that run on this machine */
-    int slurm_poll_s;     /* between two looks at Slurm's queue, at most */
+    char *
+        *node_addresses; /* those that coordinators on other nodes try; NULL-terminated, or NULL */
+    int max_running;     /* of those that run on this machine */
+    int slurm_poll_s;    /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */
     struct check_limits check;

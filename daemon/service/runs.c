@@ -1,4 +1,5 @@
-/* daemon/service/runs.c - see runs.h. */
+/* daemon/service/runs.c - see runs.h. Each verb commits first, and then asks the layers below to
+ * act. */
 #include "daemon/service/runs.h"
 #include "core/clock.h"
 #include "core/log.h"

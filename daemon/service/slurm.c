@@ -1,4 +1,5 @@
-/* daemon/service/slurm.c - see slurm.h. */
+/* daemon/service/slurm.c - see slurm.h. One list of jobs, looked up by mark in each answer of
+ * squeue; a look that began before a submission says nothing of it, so looks are numbered. */
 #include "daemon/service/slurm.h"
 #include "core/buf.h"
 #include "core/file.h"

@@ -1,4 +1,5 @@
-/* daemon/service/watch.c - see watch.h. */
+/* daemon/service/watch.c - see watch.h. Nothing is queued for a watcher: it knows the next step it
+ * has not had, and reads it from the store when its stream can take more. */
 #include "daemon/service/watch.h"
 #include "daemon/service/message.h"
 #include <stdlib.h>

@@ -184,12 +184,13 @@ static void check_rope(int pairs, bool local)
     rope_open(config, &rope);
     assert_int_equal(rope_fit(&rope, 3, &err), 0);
     assert_int_equal(rope_fit(&rope, 17, &err), 0);
-    rope_forward(team, &rope, local, y, LD, HEADS, (struct rope_place){positions, lengths}, T);
+    rope_forward(team, &rope, local, y, LD, HEADS, (struct token_positions){positions, lengths}, T);
     for (t = 0; t < T; t++)
         for (i = 0; i < HEADS * HEAD; i++)
             sum += (double)dy[t * LD + i] * (double)y[t * LD + i];
     assert_close("sum", 0, sum, rope_reference(&c, xd));
-    rope_backward(team, &rope, local, dx, LD, HEADS, (struct rope_place){positions, lengths}, T);
+    rope_backward(team, &rope, local, dx, LD, HEADS, (struct token_positions){positions, lengths},
+                  T);
     for (t = 0; t < T; t++) /* columns behind the heads are not rope's */
         memset(dx + t * LD + HEADS * HEAD, 0, (LD - HEADS * HEAD) * sizeof(float));
     check_gradient("dx", rope_reference, &c, x, dx, T * LD, T * LD);

@@ -1,4 +1,5 @@
-/* worker/ops/adapted.c - see adapted.h. */
+/* worker/ops/adapted.c - see adapted.h. Adapters of a group are one thin product down and one up
+ * for each map; what dropout makes different for each map is done map by map. */
 #include "worker/ops/adapted.h"
 #include "worker/ops/gemm.h"
 #include <stdlib.h>

@@ -59,7 +59,7 @@ struct pass {
     bool local;
     float *x;
     int ld, n_heads;
-    struct rope_place place;
+    struct token_positions at;
     float direction; /* 1 forward, -1 back */
 };
 
@@ -81,7 +81,7 @@ static enum rope_kind kind_of(const struct pass *p, int t)
 
     if (p->local)
         return ROPE_LOCAL;
-    return from && p->place.lengths[t] > from ? ROPE_LONG : ROPE_MAIN;
+    return from && p->at.lengths[t] > from ? ROPE_LONG : ROPE_MAIN;
 }
 
 static void block(void *arg, int first, int last)
@@ -91,8 +91,8 @@ static void block(void *arg, int first, int last)
 
     for (t = first; t < last; t++) {
         enum rope_kind kind = kind_of(p, t);
-        const float *cos = p->r->cos[kind] + (size_t)p->place.positions[t] * (size_t)pairs;
-        const float *sin = p->r->sin[kind] + (size_t)p->place.positions[t] * (size_t)pairs;
+        const float *cos = p->r->cos[kind] + (size_t)p->at.positions[t] * (size_t)pairs;
+        const float *sin = p->r->sin[kind] + (size_t)p->at.positions[t] * (size_t)pairs;
         for (h = 0; h < p->n_heads; h++) {
             float *head = p->x + (size_t)t * p->ld + (size_t)h * D;
             rotate(head, head + pairs, cos, sin, p->direction, pairs);
@@ -101,17 +101,17 @@ static void block(void *arg, int first, int last)
 }
 
 void rope_forward(struct team *team, const struct rope *r, bool local, float *x, int ld,
-                  int n_heads, struct rope_place place, int T)
+                  int n_heads, struct token_positions at, int T)
 {
-    struct pass p = {r, local, x, ld, n_heads, place, 1};
+    struct pass p = {r, local, x, ld, n_heads, at, 1};
 
     rows_run(team, block, &p, T);
 }
 
 void rope_backward(struct team *team, const struct rope *r, bool local, float *dx, int ld,
-                   int n_heads, struct rope_place place, int T)
+                   int n_heads, struct token_positions at, int T)
 {
-    struct pass p = {r, local, dx, ld, n_heads, place, -1};
+    struct pass p = {r, local, dx, ld, n_heads, at, -1};
 
     rows_run(team, block, &p, T);
 }

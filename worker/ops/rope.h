@@ -17,7 +17,7 @@ struct rope {
 };
 
 /* Where each row of x stands. */
-struct rope_place {
+struct token_positions {
     const int32_t *positions; /* (T) */
     const int32_t *lengths;   /* (T): tokens of the example that the row belongs to */
 };
@@ -30,7 +30,7 @@ int rope_fit(struct rope *r, int positions, struct err *err);
 /* Rotates in place the first n_heads heads of each row of x (T, ld) by its position. local: by the
  * angles of layers with a window, where they have their own. */
 void rope_forward(struct team *team, const struct rope *r, bool local, float *x, int ld,
-                  int n_heads, struct rope_place place, int T);
+                  int n_heads, struct token_positions at, int T);
 /* The transpose: rotates back. */
 void rope_backward(struct team *team, const struct rope *r, bool local, float *dx, int ld,
-                   int n_heads, struct rope_place place, int T);
+                   int n_heads, struct token_positions at, int T);

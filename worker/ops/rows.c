@@ -1,4 +1,5 @@
-/* worker/ops/rows.c - see rows.h. */
+/* worker/ops/rows.c - see rows.h. Rows are cut into blocks of a fixed height: which thread takes a
+ * block changes no bit. */
 #include "worker/ops/rows.h"
 
 enum { HEIGHT = 16 };

@@ -87,7 +87,7 @@ static void die_on_a_full_disk(struct world *w)
 {
     set_disk_full(true);
     run_die(w->run, strdup("a worker was ended by signal 9"), true);
-    assert_int_equal(w->run->ending.kind, ENDING_RESTART);
+    assert_int_equal(w->run->ending.kind, ENDING_DEATH);
     assert_int_equal(w->run->row.state, RUN_RUNNING);
     set_disk_full(false);
 }
@@ -126,6 +126,28 @@ static void a_cancel_while_a_death_waits_for_the_disk_counts(void **state)
     close_world(w);
 }
 
+/* Also where no restart would follow. */
+static void a_cancel_while_the_last_death_waits_counts(void **state)
+{
+    struct world *w = open_world();
+    struct err err;
+
+    (void)state;
+    w->run->row.max_restarts = 0;
+    die_on_a_full_disk(w);
+    assert_ok(run_cancel(w->run, &err), err);
+    run_commit_end(w->run);
+    assert_int_equal(w->run->row.state, RUN_CANCELLED);
+    close_world(w);
+    w = open_world();
+    w->run->row.max_restarts = 0;
+    die_on_a_full_disk(w);
+    run_commit_end(w->run);
+    assert_int_equal(w->run->row.state, RUN_FAILED);
+    assert_string_equal(w->run->row.reason, "a worker was ended by signal 9");
+    close_world(w);
+}
+
 static void a_launch_that_never_began_is_queued_again_unless_cancelled(void **state)
 {
     struct world *w = open_world();
@@ -150,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_that_waited_for_the_disk_is_followed_by_a_restart),
         cmocka_unit_test(a_cancel_while_a_death_waits_for_the_disk_counts),
+        cmocka_unit_test(a_cancel_while_the_last_death_waits_counts),
         cmocka_unit_test(a_launch_that_never_began_is_queued_again_unless_cancelled),
     };
 
