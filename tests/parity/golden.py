@@ -98,7 +98,7 @@ def train(programs, golden, model, expected, loss, directions, limits):
 
 def main():
     if not sys.argv[3]:
-        print("skipped: no model was given (DASH_SMOLLM2_GGUF)")
+        print("skipped: no model was given: DASH_SMOLLM2_GGUF and DASH_GEMMA3_GGUF name them")
         sys.exit(SKIPPED)
     programs, golden, model = map(os.path.abspath, sys.argv[1:4])
     loss, directions, *limits = map(float, sys.argv[4:9])
