@@ -52,5 +52,6 @@ void job_free(struct job *job)
     job_free_strings(job->slurm.extra);
     free(job->file);
     free(job->lines);
+    free(job->given);
     free(job);
 }

@@ -78,8 +78,7 @@ struct job {
     struct data_options data;
     enum job_method method;
     struct job_lora lora;
-    bool default_targets; /* lora.target_modules was not given */
-    char *init_adapter;   /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
+    char *init_adapter; /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
     struct job_dash dash;
     struct job_training training;
     struct job_optimizer optimizer;
@@ -89,8 +88,9 @@ struct job {
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after
                          progress */
 
-    char *file; /* the job file, for messages; or NULL */
-    int *lines; /* line of each key in it, 0: a default or an override; see job_line() */
+    char *file;  /* the job file, for messages; or NULL */
+    int *lines;  /* line of each key in it, 0: a default or an override; see job_line() */
+    bool *given; /* whether a key is no default; see job_is_given() */
 };
 
 enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */

@@ -63,7 +63,7 @@ static void resolve_targets(struct job *job, const struct model_config *c,
     for (int kind = 0; kind < MODULE_KINDS; kind++) {
         if (!job->lora.targets[kind] || model_has_module(c, kind))
             continue;
-        if (job->default_targets && fused[kind]) {
+        if (!job_is_given(job, "lora.target_modules") && fused[kind]) {
             job->lora.targets[kind] = false;
             job->lora.targets[fused[kind]] = true;
         } else {
@@ -84,15 +84,11 @@ static bool adapter_covers(const struct adapter *a, int layer, int kind)
     return false;
 }
 
-static void compare_adapter(const struct job *job, const struct adapter *a,
+static void compare_modules(const struct job *job, const struct adapter *a,
                             const struct model_config *c, struct problems *problems)
 {
     int i, layer, kind, line = job_line(job, "lora.init_adapter");
 
-    if (a->rank != job->lora.rank)
-        problems_add(problems, job->file, line,
-                     "lora.init_adapter has rank %d but lora.rank is %d: make them equal", a->rank,
-                     job->lora.rank);
     for (i = 0; i < a->n; i++)
         if (!job->lora.targets[a->maps[i].kind])
             problems_add(problems, job->file, line,
@@ -107,20 +103,70 @@ static void compare_adapter(const struct job *job, const struct adapter *a,
                              module_kind_name(kind));
 }
 
-static int check_adapter(const struct job *job, const struct model_config *c,
-                         struct problems *problems, struct err *err)
+/* What the job does not give is as the adapter has it, so that training begins where PEFT would. */
+static void adopt_settings(struct job *job, const struct adapter *a)
 {
-    struct adapter *a = NULL;
+    struct job_lora *lora = &job->lora;
+
+    if (!job_is_given(job, "lora.rank"))
+        lora->rank = a->rank;
+    if (!job_is_given(job, "lora.alpha"))
+        lora->alpha = a->alpha;
+    if (!job_is_given(job, "lora.scaling"))
+        lora->scaling = a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+    if (job_is_given(job, "lora.target_modules"))
+        return;
+    memset(lora->targets, 0, sizeof(lora->targets));
+    for (int i = 0; i < a->n; i++)
+        lora->targets[a->maps[i].kind] = true;
+}
+
+/* The scale of the adapter is part of what it adds to the model. */
+static void compare_scale(const struct job *job, const struct adapter *a, struct problems *problems)
+{
+    if (a->rank != job->lora.rank)
+        problems_add(problems, job->file, job_line(job, "lora.rank"),
+                     "lora.rank is %d but lora.init_adapter has rank %d: leave lora.rank out",
+                     job->lora.rank, a->rank);
+    else if (adapter_scale(a) != job_scale(&job->lora))
+        problems_add(problems, job->file, job_line(job, "lora.alpha"),
+                     "lora.alpha is %g (scale %g) but lora.init_adapter has alpha %g%s (scale %g): "
+                     "leave lora.alpha and lora.scaling out",
+                     job->lora.alpha, job_scale(&job->lora), a->alpha,
+                     a->rslora ? " with rsLoRA" : "", adapter_scale(a));
+}
+
+/* Reads the adapter that the job starts from; *ret is NULL if there is none, or none that can be
+ * read. */
+static int read_adapter(struct job *job, const struct model_config *c, struct adapter **ret,
+                        struct problems *problems, struct err *err)
+{
     int rc;
 
+    *ret = NULL;
     if (!job->init_adapter)
         return 0;
-    rc = adapter_read(job->init_adapter, c, &a, err);
+    rc = adapter_read(job->init_adapter, c, ret, err);
     if (rc < 0)
         return as_problem(problems, job, "lora.init_adapter", rc, err);
-    compare_adapter(job, a, c, problems);
-    adapter_free(a);
+    adopt_settings(job, *ret);
+    compare_scale(job, *ret, problems);
     return 0;
+}
+
+/* What depends on the model and on the adapter that the job starts from. */
+static int check_lora(struct job *job, const struct model_config *c, struct problems *problems,
+                      struct err *err)
+{
+    struct adapter *a;
+    int rc = read_adapter(job, c, &a, problems, err);
+
+    resolve_targets(job, c, problems);
+    check_shapes(job, c, problems);
+    if (a)
+        compare_modules(job, a, c, problems);
+    adapter_free(a);
+    return rc;
 }
 
 static void check_schedule(const struct job *job, struct problems *problems)
@@ -211,11 +257,8 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
 
     if (is_there(job, "model", job->model, problems))
         rc = model_open(job->model, &model, problems, err);
-    if (rc == 0 && model) {
-        resolve_targets(job, model_config(model), problems);
-        check_shapes(job, model_config(model), problems);
-        rc = check_adapter(job, model_config(model), problems, err);
-    }
+    if (rc == 0 && model)
+        rc = check_lora(job, model_config(model), problems, err);
     if (rc == 0 && model)
         rc = check_data(job, model, problems, &plan, err);
     if (!model && job->data.train)

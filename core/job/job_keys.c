@@ -150,3 +150,10 @@ int job_line(const struct job *job, const char *path)
 
     return key && job->lines ? job->lines[key - job_keys] : 0;
 }
+
+bool job_is_given(const struct job *job, const char *path)
+{
+    const struct job_key *key = job_key_find(path);
+
+    return key && job->given && job->given[key - job_keys];
+}

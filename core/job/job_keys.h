@@ -49,3 +49,5 @@ int word_distance(const char *a, const char *b);
 
 /* The line of a key ("lora.rank") in the job file, for messages; 0 where it has none. */
 int job_line(const struct job *job, const char *path);
+/* Whether the file or an override gave the key. */
+bool job_is_given(const struct job *job, const char *path);

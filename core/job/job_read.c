@@ -198,7 +198,6 @@ static void read_targets(struct reader *r, const yaml_node_t *node, const struct
         return;
     }
     memset(targets, 0, MODULE_KINDS * sizeof(*targets));
-    r->job->default_targets = false;
     for (item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
         yaml_node_t *entry = yaml_document_get_node(r->doc, *item);
         const char *name = scalar_text(entry);
@@ -295,7 +294,7 @@ static void read_key(struct reader *r, const yaml_node_t *value, const struct jo
     if (r->seen[i])
         problems_add(r->problems, r->source, r->is_file ? line_of(value) : 0, "%s is given twice",
                      key->path);
-    r->seen[i] = true;
+    r->seen[i] = r->job->given[i] = true;
     r->job->lines[i] = r->is_file ? line_of(value) : 0;
     read_value(r, value, key);
 }
@@ -423,7 +422,6 @@ static int set_defaults(struct job *job, const char *file)
         .data = {.max_tokens = 256, .shuffle = true},
         .method = METHOD_LORA_DASH,
         .lora = {.rank = 16, .alpha = 32},
-        .default_targets = true,
         .dash = {.prelaunch_steps = 100, .directions = 8},
         .training = {.batch_size = 16, .micro_batch_tokens = 512},
         .optimizer = {.learning_rate = 2e-4,
@@ -440,8 +438,9 @@ static int set_defaults(struct job *job, const char *file)
     for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         job->lora.targets[defaults[i]] = true;
     job->lines = calloc((size_t)n_job_keys, sizeof(*job->lines));
+    job->given = calloc((size_t)n_job_keys, sizeof(*job->given));
     job->file = file ? strdup(file) : NULL;
-    return job->lines && (job->file || !file) ? 0 : -1;
+    return job->lines && job->given && (job->file || !file) ? 0 : -1;
 }
 
 static void check_required(struct job *job, struct problems *problems)

@@ -48,10 +48,15 @@ static bool is_no(const json_t *value)
 
 static int check_refusals(const struct reading *r, const json_t *root, struct err *err)
 {
-    static const char *const refused[] = {
-        "rank_pattern",   "alpha_pattern",     "modules_to_save", "use_dora",         "lora_bias",
-        "fan_in_fan_out", "target_parameters", "use_qalora",      "layer_replication"};
-    static const char *const moving[] = {"pissa", "olora", "corda", "loftq"};
+    static const char *const refused[] = {"rank_pattern",      "alpha_pattern",
+                                          "modules_to_save",   "use_dora",
+                                          "lora_bias",         "fan_in_fan_out",
+                                          "target_parameters", "use_qalora",
+                                          "layer_replication", "alora_invocation_tokens",
+                                          "arrow_config",      "trainable_token_indices",
+                                          "use_bdlora",        "kasa_config",
+                                          "monteclora_config", "velora_config"};
+    static const char *const moving[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
     const char *bias = json_string_value(json_object_get(root, "bias"));
     const char *init = json_string_value(json_object_get(root, "init_lora_weights"));
 
@@ -402,6 +407,11 @@ int adapter_write(const char *folder, const struct adapter *a, const char *base_
     buf_free(&tensors);
     free(config);
     return rc;
+}
+
+double adapter_scale(const struct adapter *a)
+{
+    return a->alpha / (a->rslora ? sqrt(a->rank) : a->rank);
 }
 
 void adapter_free(struct adapter *a)

@@ -33,4 +33,6 @@ int adapter_read(const char *folder, const struct model_config *config,
  */
 int adapter_write(const char *folder, const struct adapter *a, const char *base_model,
                   struct err *err);
+/* Of B A: alpha / r, or alpha / sqrt(r) with rsLoRA. */
+double adapter_scale(const struct adapter *a);
 void adapter_free(struct adapter *a); /* NULL-safe */

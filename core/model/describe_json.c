@@ -304,14 +304,16 @@ static void choose_root(struct description *d, json_t *whole)
 }
 
 /* The file as an object, or a problem. */
-static int read_whole(const char *path, json_t **ret, struct problems *problems)
+static int read_whole(const char *path, json_t **ret, struct problems *problems, struct err *err)
 {
-    struct err err;
-    int line, rc = json_file_read_object(path, FILE_BYTES_MAX, ret, &line, &err);
+    struct err why;
+    int line, rc = json_file_read_object(path, FILE_BYTES_MAX, ret, &line, &why);
 
+    if (rc == ERR_NOMEM)
+        return err_set(err, rc, "%s", why.text);
     if (rc < 0)
         problems_add(problems, line > 0 ? path : NULL, line, "%s%s",
-                     line > 0 ? "is not a JSON object: " : "", err.text);
+                     line > 0 ? "is not a JSON object: " : "", why.text);
     return rc;
 }
 
@@ -323,7 +325,7 @@ int model_describe_json(const char *path, struct model_config *ret_config, char 
     int before = problems->n + problems->dropped, rc;
     json_t *whole = NULL;
 
-    rc = d.read && c ? read_whole(path, &whole, problems) : err_nomem(err, sizeof(*c));
+    rc = d.read && c ? read_whole(path, &whole, problems, err) : err_nomem(err, sizeof(*c));
     if (rc == 0) {
         choose_root(&d, whole);
         d.family = json_family(&d);
@@ -336,8 +338,8 @@ int model_describe_json(const char *path, struct model_config *ret_config, char 
     if (rc == 0) {
         *ret_config = *c;
         *ret_unread = unread_keys(&d);
-    } else {
-        rc = rc == ERR_NOMEM || rc == ERR_UNSUPPORTED ? rc : ERR_INVALID;
+    } else if (rc != ERR_NOMEM) {
+        rc = rc == ERR_UNSUPPORTED ? rc : ERR_INVALID;
         err_set(err, rc, "%s: the model cannot be used", path);
     }
     json_decref(whole);

@@ -68,8 +68,8 @@ static int start_from(struct state *s, const struct adapter *a)
     return 0;
 }
 
-int state_init(struct state *s, uint64_t seed, const char *init_adapter,
-               const struct model_config *config, struct err *err)
+int state_init(struct state *s, uint64_t seed, const struct job_lora *lora,
+               const char *init_adapter, const struct model_config *config, struct err *err)
 {
     struct rng_key key = rng_key(seed, RNG_INIT);
     struct adapter *a = NULL;
@@ -84,8 +84,8 @@ int state_init(struct state *s, uint64_t seed, const char *init_adapter,
     rc = adapter_read(init_adapter, config, &a, err);
     if (rc < 0)
         return rc;
-    if (a->rank != s->layout->rank || start_from(s, a) < 0)
-        rc = err_set(err, ERR_INVALID, "%s does not fit the job: other rank or modules",
+    if (a->rank != s->layout->rank || adapter_scale(a) != job_scale(lora) || start_from(s, a) < 0)
+        rc = err_set(err, ERR_INVALID, "%s does not fit the job: other rank, scale or modules",
                      init_adapter);
     adapter_free(a);
     return rc;

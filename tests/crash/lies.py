@@ -238,7 +238,7 @@ def check_models(bench, pattern):
     layers, vocab = config["num_hidden_layers"], config["vocab_size"]
     cases = [
         ("fewer layers", dict(config={"num_hidden_layers": layers - 1}),
-         f"has {layers - 1} layers there but {layers} on the coordinator's node"),
+         f"model.layers.{layers - 1}.input_layernorm.weight has no place"),
         ("smaller vocabulary", dict(config={"vocab_size": vocab - 8}, rows=vocab - 8),
          f"has a vocabulary of {vocab - 8} tokens there but {vocab}"),
         ("other settings", dict(config={"rms_norm_eps": 0.25}), "RMS norm epsilon 0.25 there but 1e-05 on"),

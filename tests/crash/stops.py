@@ -121,7 +121,7 @@ def zero_gradient(programs, golden, model, data, folder):
     start_adapter = os.path.join(folder, "zero")
     write_adapter(start_adapter, golden, lambda name, v: v * ("layers.2.self_attn.v_proj" not in name))
     output = os.path.join(folder, "zero-out")
-    lines = LONG.replace("rank: 4", f"rank: 8, init_adapter: {start_adapter}")
+    lines = LONG.replace("rank: 4", f"rank: 8, alpha: 16, init_adapter: {start_adapter}")
     jobs.write_job(output, model, data, lines)
     refused(programs, output, ["step 1", "model.layers.2.self_attn.v_proj", "zero"])
 

@@ -224,7 +224,10 @@ static void model_and_data_are_checked_with_the_job(void **state)
         {"parallel.stages=5", "parallel.stages is 5 but the model has 4 layers"},
         {"dash.directions=40", "dash.directions is 40 but k_proj is 32 x 64"},
         {"dash.prelaunch_steps=20", "no step would be left"},
-        {"lora.rank=4", "lora.init_adapter has rank 8 but lora.rank is 4"},
+        {"lora.rank=4", "lora.rank is 4 but lora.init_adapter has rank 8"},
+        {"lora.alpha=32",
+         "lora.alpha is 32 (scale 4) but lora.init_adapter has alpha 16 (scale 2)"},
+        {"lora.scaling=rslora", "leave lora.alpha and lora.scaling out"},
         {"lora.target_modules=[q_proj, o_proj]", "has nothing for layer 0's o_proj"},
         {"lora.init_adapter=/no/adapter", "lora.init_adapter"},
     };
@@ -239,6 +242,39 @@ static void model_and_data_are_checked_with_the_job(void **state)
         assert_contains(all, cases[i].told);
         free(all);
     }
+}
+
+/* A job that gives neither rank nor alpha nor targets begins where PEFT would with the adapter. */
+static void what_a_job_does_not_give_is_as_the_adapter_has_it(void **state)
+{
+    char *folder = new_folder(), *config, *text = NULL;
+    struct problems problems = {0};
+    struct job_plan plan = {0};
+    struct job *job = NULL;
+
+    (void)state;
+    copy_file(GOLDEN("tiny/init/adapter_model.safetensors"), folder, "adapter_model.safetensors");
+    write_text(folder, "adapter_config.json",
+               "{\"peft_type\": \"LORA\", \"r\": 8, \"lora_alpha\": 24, \"use_rslora\": true}");
+    assert_true(asprintf(&config,
+                         "model: model\ndata: {train: train.jsonl}\noutput: out\ntraining: {steps: "
+                         "200}\nlora: {init_adapter: %s}\n",
+                         folder) > 0);
+    assert_ok(job_validate(config, "job.yaml", GOLDEN("tiny"), NULL, 0, JOB_OUTPUT_ANY, &job, &plan,
+                           &problems, &err),
+              err);
+    assert_int_equal(job->lora.rank, 8);
+    assert_true(job->lora.alpha == 24);
+    assert_int_equal(job->lora.scaling, SCALING_RSLORA);
+    assert_true(job->lora.targets[MODULE_DOWN] && !job->lora.targets[MODULE_O] &&
+                !job->lora.targets[MODULE_GATE]);
+    text = job_to_yaml(job);
+    assert_contains(text, "alpha: 24");
+    free(text);
+    free(config);
+    job_plan_free(&plan);
+    job_free(job);
+    remove_folder(folder);
 }
 
 static void row_longer_than_the_model_knows_is_named(void **state)
@@ -298,6 +334,7 @@ int main(void)
         cmocka_unit_test(every_mistake_is_told_with_its_line),
         cmocka_unit_test(text_that_is_no_job_is_refused_in_words),
         cmocka_unit_test(model_and_data_are_checked_with_the_job),
+        cmocka_unit_test(what_a_job_does_not_give_is_as_the_adapter_has_it),
         cmocka_unit_test(row_longer_than_the_model_knows_is_named),
         cmocka_unit_test(stages_share_the_layers_by_cost),
     };
