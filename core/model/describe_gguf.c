@@ -44,7 +44,7 @@ static void refuse_settings(const struct description *d, const struct model_conf
 static int vocab_size(const struct description *d)
 {
     const struct gguf_array *tokens = tensorfile_kv_array(d->gguf, "tokenizer.ggml.tokens");
-    const struct tensor *embedding = tensorfile_find(d->gguf, "token_embd.weight");
+    const struct tensor *embedding = gguf_tensor(d, "token_embd.weight");
 
     if (gguf_has(d, "vocab_size"))
         return gguf_int(d, "vocab_size", SIZE_MAX_SANE, 0);
@@ -96,11 +96,11 @@ static void biases(const struct description *d, struct model_config *c)
 {
     const struct family *f = d->family;
 
-    if (f->attention_bias && tensorfile_find(d->gguf, "blk.0.attn_q.bias"))
+    if (f->attention_bias && gguf_tensor(d, "blk.0.attn_q.bias"))
         c->biases[MODULE_Q] = c->biases[MODULE_K] = c->biases[MODULE_V] = true;
-    if (f->attention_bias && tensorfile_find(d->gguf, "blk.0.attn_output.bias"))
+    if (f->attention_bias && gguf_tensor(d, "blk.0.attn_output.bias"))
         c->biases[MODULE_O] = true;
-    if (f->mlp_bias && tensorfile_find(d->gguf, "blk.0.ffn_down.bias"))
+    if (f->mlp_bias && gguf_tensor(d, "blk.0.ffn_down.bias"))
         c->biases[MODULE_GATE] = c->biases[MODULE_UP] = c->biases[MODULE_DOWN] = true;
 }
 
@@ -115,7 +115,7 @@ static void describe(const struct description *d, struct model_config *c)
     c->max_positions = gguf_int(d, "context_length", INT32_MAX, 0);
     c->vocab = vocab_size(d);
     c->rms_eps = gguf_positive(d, "attention.layer_norm_rms_epsilon", 0);
-    c->tied = !tensorfile_find(d->gguf, "output.weight");
+    c->tied = !gguf_tensor(d, "output.weight");
     c->bos_id = token_id(d, "tokenizer.ggml.bos_token_id");
     c->eos_id = token_id(d, "tokenizer.ggml.eos_token_id");
     if (gguf_has(d, "attention.key_length"))
@@ -134,7 +134,7 @@ static void refuse_family(const struct description *d, const char *architecture)
 {
     char names[200];
 
-    family_names(names, sizeof(names));
+    family_names(true, names, sizeof(names));
     if (architecture && strstr(architecture, "moe"))
         description_fault(d,
                           "the architecture %.60s is a mixture of experts, which is not "
@@ -145,10 +145,12 @@ static void refuse_family(const struct description *d, const char *architecture)
                           architecture ? architecture : "(none is named)", names);
 }
 
-int model_describe_gguf(const struct tensorfile *file, struct model_config *ret_config,
+int model_describe_gguf(const struct model_files *files, struct model_config *ret_config,
                         struct problems *problems, struct err *err)
 {
-    struct description d = {.file = tensorfile_path(file), .problems = problems, .gguf = file};
+    const struct tensorfile *file = files->items[0];
+    struct description d = {
+        .file = tensorfile_path(file), .problems = problems, .gguf = file, .files = files};
     const char *architecture = tensorfile_kv_string(file, "general.architecture");
     struct model_config *c = calloc(1, sizeof(*c));
     int before = problems->n + problems->dropped, rc = 0;

@@ -96,7 +96,7 @@ static void refuse_family(const struct description *d, const char *type)
 {
     char names[200];
 
-    family_names(names, sizeof(names));
+    family_names(false, names, sizeof(names));
     if (is_mixture(type))
         description_fault(d, "model_type %.60s is a mixture of experts, which is not supported",
                           type);

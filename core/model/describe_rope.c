@@ -242,7 +242,7 @@ void describe_json_rope(const struct description *d, struct model_config *c)
 /* A tensor of the divisors of each pair. False, after a problem, if it does not fit. */
 static bool gguf_divisors(const struct description *d, const char *name, int pairs, double *ret)
 {
-    const struct tensor *t = tensorfile_find(d->gguf, name);
+    const struct tensor *t = gguf_tensor(d, name);
     float values[ROPE_PAIRS_MAX];
     struct err err;
 
@@ -307,7 +307,7 @@ static const char *gguf_scaling(const struct description *d)
 
     if (type)
         return type;
-    if (tensorfile_find(d->gguf, "rope_factors_long.weight"))
+    if (gguf_tensor(d, "rope_factors_long.weight"))
         return "longrope";
     return gguf_has(d, "rope.scaling.factor") || gguf_has(d, "rope.scale_linear") ? "linear"
                                                                                   : "none";
@@ -347,7 +347,7 @@ void describe_gguf_rope(const struct description *d, struct model_config *c)
         return;
     }
     rope_plain(&c->rope[ROPE_MAIN], c->rope_pairs, theta);
-    if (tensorfile_find(d->gguf, "rope_freqs.weight") &&
+    if (gguf_tensor(d, "rope_freqs.weight") &&
         gguf_divisors(d, "rope_freqs.weight", c->rope_pairs, divisors))
         rope_divide(&c->rope[ROPE_MAIN], c->rope_pairs, divisors);
     gguf_scale(d, theta, c);

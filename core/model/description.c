@@ -132,6 +132,15 @@ double gguf_positive(const struct description *d, const char *key, double fallba
     return 0;
 }
 
+const struct tensor *gguf_tensor(const struct description *d, const char *name)
+{
+    const struct tensor *t = NULL;
+
+    for (int i = 0; i < d->files->n && !t; i++)
+        t = tensorfile_find(d->files->items[i], name);
+    return t;
+}
+
 const char *gguf_string(const struct description *d, const char *key)
 {
     char full[128];

@@ -4,6 +4,7 @@
 #pragma once
 #include "core/model/architecture.h"
 #include "core/model/family.h"
+#include "core/model/model_impl.h"
 #include "core/problems.h"
 #include "core/tensor/tensorfile.h"
 #include <jansson.h>
@@ -14,9 +15,10 @@ struct description { /* what is being read, and where problems go */
     const char *file;
     struct problems *problems;
     const struct family *family;
-    json_t *root; /* of a config.json */
-    json_t *read; /* the keys of root that were read: an object */
-    const struct tensorfile *gguf;
+    json_t *root;                    /* of a config.json */
+    json_t *read;                    /* the keys of root that were read: an object */
+    const struct tensorfile *gguf;   /* with the keys */
+    const struct model_files *files; /* with the tensors: the GGUF, or all of its parts */
 };
 
 void description_fault(const struct description *d, const char *fmt, ...)
@@ -42,6 +44,8 @@ const char *gguf_key(const struct description *d, const char *key, char *text, s
 bool gguf_has(const struct description *d, const char *key);
 int gguf_int(const struct description *d, const char *key, int most, int fallback);
 double gguf_positive(const struct description *d, const char *key, double fallback);
+/* NULL if no part has it. */
+const struct tensor *gguf_tensor(const struct description *d, const char *name);
 const char *gguf_string(const struct description *d, const char *key);
 const struct gguf_array *gguf_list(const struct description *d, const char *key);
 

@@ -178,11 +178,14 @@ const struct family *family_by_gguf(const char *architecture)
     return NULL;
 }
 
-void family_names(char *text, size_t size)
+void family_names(bool gguf, char *text, size_t size)
 {
     size_t used = 0;
 
     text[0] = '\0';
-    for (int i = 0; i < FAMILIES && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", families[i].name);
+    for (int i = 0; i < FAMILIES && used < size; i++) {
+        const char *name = gguf ? families[i].gguf : families[i].name;
+        if (name)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name);
+    }
 }

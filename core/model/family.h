@@ -51,5 +51,5 @@ struct family {
 const struct family *family_by_name(const char *model_type);
 const struct family *family_by_architecture(const char *architecture);
 const struct family *family_by_gguf(const char *architecture);
-/* "llama, mistral, ...": all of them. */
-void family_names(char *text, size_t size);
+/* "llama, mistral, ...": all of them, by model_type or by their name in a GGUF. */
+void family_names(bool gguf, char *text, size_t size);

@@ -34,21 +34,13 @@ static int open_folder(struct model *m, struct problems *problems, struct err *e
 
 static int open_gguf(struct model *m, struct problems *problems, struct err *err)
 {
-    struct err failed;
-    int rc;
+    int rc = model_files_open_gguf(m->path, &m->files, problems, err);
 
-    m->files.items = calloc(1, sizeof(*m->files.items));
-    if (!m->files.items)
-        return err_nomem(err, sizeof(*m->files.items));
-    rc = tensorfile_open(m->path, &m->files.items[0], &failed);
-    if (rc < 0) {
-        problems_add(problems, NULL, 0, "%s", failed.text);
-        return err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "%s", failed.text);
-    }
-    m->files.n = 1;
+    if (rc < 0)
+        return rc;
     m->gguf = tensorfile_is_gguf(m->files.items[0]);
     if (m->gguf)
-        return model_describe_gguf(m->files.items[0], &m->config, problems, err);
+        return model_describe_gguf(&m->files, &m->config, problems, err);
     problems_add(problems, m->path, 0,
                  "a model is a folder or a .gguf file: name the folder that holds this file");
     return err_set(err, ERR_INVALID, "%s: is not a model", m->path);

@@ -1,4 +1,5 @@
-/* core/model/model_files.c - which files of a folder hold the weights, and opening them. */
+/* core/model/model_files.c - which files hold the weights, and opening them: those of a folder, or
+ * the parts of a GGUF. */
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/model/model_impl.h"
@@ -6,6 +7,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,6 +163,61 @@ int model_files_open(const char *folder, struct model_files *files, struct probl
     if (there > 0)
         return read_index(folder, files, problems, err);
     return there < 0 ? there : open_every(folder, files, problems, err);
+}
+
+/* ---- GGUF ---- */
+
+enum { PART_NAME_LEN = sizeof("-00001-of-00002.gguf") - 1 };
+
+/* Whether a path ends as that of a part does. */
+static bool parse_part(const char *path, int *ret_count)
+{
+    size_t len = strlen(path);
+    int no, used = 0;
+
+    return len > PART_NAME_LEN &&
+           sscanf(path + len - PART_NAME_LEN, "-%5d-of-%5d.gguf%n", &no, ret_count, &used) == 2 &&
+           used == PART_NAME_LEN && no >= 1 && *ret_count >= no && *ret_count <= FILES_MAX;
+}
+
+/* The keys of a part must say what its name says. */
+static int check_part(const struct tensorfile *f, int no, int count, struct problems *problems,
+                      struct err *err)
+{
+    double says_no = 0, says_count = 1;
+
+    tensorfile_kv_number(f, "split.no", &says_no);
+    tensorfile_kv_number(f, "split.count", &says_count);
+    if (says_no == no && says_count == count)
+        return 0;
+    problems_add(problems, tensorfile_path(f), 0,
+                 "is part %g of %g by its keys: the name of a part must end in "
+                 "-00001-of-00002.gguf and the like",
+                 says_no + 1, says_count);
+    return err_set(err, ERR_INVALID, "%s: cannot be used", tensorfile_path(f));
+}
+
+int model_files_open_gguf(const char *path, struct model_files *files, struct problems *problems,
+                          struct err *err)
+{
+    int count = 1, rc = 0;
+    bool is_part = parse_part(path, &count);
+    char *name = strdup(path), end[40];
+
+    if (!name)
+        return err_nomem(err, strlen(path));
+    for (int i = 0; i < count && rc != ERR_NOMEM; i++) {
+        int opened = files->n;
+        if (is_part) {
+            snprintf(end, sizeof(end), "-%05d-of-%05d.gguf", i + 1, count);
+            memcpy(name + strlen(path) - PART_NAME_LEN, end, PART_NAME_LEN);
+        }
+        rc = worse(rc, open_one(NULL, name, files, problems, err));
+        if (files->n > opened && tensorfile_is_gguf(files->items[opened]))
+            rc = worse(rc, check_part(files->items[opened], i, count, problems, err));
+    }
+    free(name);
+    return rc;
 }
 
 void model_files_close(struct model_files *files)

@@ -13,14 +13,14 @@
  * known, which is then the only problem. */
 int model_describe_json(const char *path, struct model_config *ret_config, char **ret_unread,
                         struct problems *problems, struct err *err);
-/* From a GGUF's key-values. */
-int model_describe_gguf(const struct tensorfile *file, struct model_config *ret_config,
-                        struct problems *problems, struct err *err);
-
 struct model_files {
     struct tensorfile **items; /* owned */
     int n;
 };
+
+/* From a GGUF's key-values, which are in the first file. */
+int model_describe_gguf(const struct model_files *files, struct model_config *ret_config,
+                        struct problems *problems, struct err *err);
 
 /* Opens the files with a folder's weights: model.safetensors, else those that
  * model.safetensors.index.json names, else every *.safetensors. What was opened is in files, also
@@ -28,6 +28,10 @@ struct model_files {
 int model_files_open(const char *folder, struct model_files *files, struct problems *problems,
                      struct err *err);
 void model_files_close(struct model_files *files);
+/* Opens a GGUF, or all parts of one that is split ("...-00001-of-00003.gguf"), whichever of them is
+ * named; the first part is the first file. */
+int model_files_open_gguf(const char *path, struct model_files *files, struct problems *problems,
+                          struct err *err);
 
 /* Where the weights lie, resolved once at open. */
 struct layer_weights {

@@ -11,14 +11,16 @@
 enum { BLOCK = 32, SUPER = 256 };
 
 static const struct tensor_layout layouts[] = {
-    [TENSOR_F32] = {"F32", 1, 4},       [TENSOR_F16] = {"F16", 1, 2},
-    [TENSOR_BF16] = {"BF16", 1, 2},     [TENSOR_F64] = {"F64", 1, 8},
-    [TENSOR_I32] = {"I32", 1, 4},       [TENSOR_I64] = {"I64", 1, 8},
-    [TENSOR_Q8_0] = {"Q8_0", 32, 34},   [TENSOR_Q4_0] = {"Q4_0", 32, 18},
-    [TENSOR_Q4_1] = {"Q4_1", 32, 20},   [TENSOR_Q5_0] = {"Q5_0", 32, 22},
-    [TENSOR_Q5_1] = {"Q5_1", 32, 24},   [TENSOR_Q2_K] = {"Q2_K", 256, 84},
-    [TENSOR_Q3_K] = {"Q3_K", 256, 110}, [TENSOR_Q4_K] = {"Q4_K", 256, 144},
-    [TENSOR_Q5_K] = {"Q5_K", 256, 176}, [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+    [TENSOR_F32] = {"F32", 1, 4},         [TENSOR_F16] = {"F16", 1, 2},
+    [TENSOR_BF16] = {"BF16", 1, 2},       [TENSOR_F64] = {"F64", 1, 8},
+    [TENSOR_I32] = {"I32", 1, 4},         [TENSOR_I64] = {"I64", 1, 8},
+    [TENSOR_Q8_0] = {"Q8_0", 32, 34},     [TENSOR_Q4_0] = {"Q4_0", 32, 18},
+    [TENSOR_Q4_1] = {"Q4_1", 32, 20},     [TENSOR_Q5_0] = {"Q5_0", 32, 22},
+    [TENSOR_Q5_1] = {"Q5_1", 32, 24},     [TENSOR_Q2_K] = {"Q2_K", 256, 84},
+    [TENSOR_Q3_K] = {"Q3_K", 256, 110},   [TENSOR_Q4_K] = {"Q4_K", 256, 144},
+    [TENSOR_Q5_K] = {"Q5_K", 256, 176},   [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+    [TENSOR_IQ4_NL] = {"IQ4_NL", 32, 18}, [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
+    [TENSOR_MXFP4] = {"MXFP4", 32, 17},
 };
 
 const struct tensor_layout *tensor_layout(enum tensor_type type)
@@ -249,14 +251,55 @@ static void q6_k(const uint8_t *b, float *out)
     }
 }
 
+/* 16 bytes of nibbles that choose from 16 values: the low ones are the first half. */
+static void chosen(const uint8_t *q, const int8_t values[16], float scale, float *out)
+{
+    for (int i = 0; i < 16; i++) {
+        out[i] = scale * (float)values[q[i] & 15];
+        out[16 + i] = scale * (float)values[q[i] >> 4];
+    }
+}
+
+static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+
+/* d, nibbles */
+static void iq4_nl(const uint8_t *b, float *out)
+{
+    chosen(b + 2, iq4_values, half_at(b), out);
+}
+
+/* d, 8 x 2 upper bits of scales, 8 nibbles of scales, nibbles */
+static void iq4_xs(const uint8_t *b, float *out)
+{
+    uint32_t high = (uint32_t)b[2] | (uint32_t)b[3] << 8;
+    float d = half_at(b);
+
+    for (int s = 0; s < 8; s++) {
+        int scale = (b[4 + s / 2] >> (s % 2 * 4) & 15) | (int)(high >> (2 * s) & 3) << 4;
+        chosen(b + 8 + 16 * s, iq4_values, d * (float)(scale - 32), out + 32 * s);
+    }
+}
+
+/* One byte e: 2^(e - 128), nibbles of E2M1, doubled (OCP Microscaling Formats 1.0, section 5.3). */
+static void mxfp4(const uint8_t *b, float *out)
+{
+    static const int8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    uint32_t e = b[0], bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
+
+    chosen(b + 1, values, float_of_bits(bits), out);
+}
+
 typedef void (*block_fn)(const uint8_t *block, float *out);
 
 static block_fn block_reader(enum tensor_type type)
 {
     static const block_fn readers[] = {
-        [TENSOR_Q8_0] = q8_0, [TENSOR_Q4_0] = q4_0, [TENSOR_Q4_1] = q4_1, [TENSOR_Q5_0] = q5_0,
-        [TENSOR_Q5_1] = q5_1, [TENSOR_Q2_K] = q2_k, [TENSOR_Q3_K] = q3_k, [TENSOR_Q4_K] = q4_k,
-        [TENSOR_Q5_K] = q5_k, [TENSOR_Q6_K] = q6_k,
+        [TENSOR_Q8_0] = q8_0,   [TENSOR_Q4_0] = q4_0,     [TENSOR_Q4_1] = q4_1,
+        [TENSOR_Q5_0] = q5_0,   [TENSOR_Q5_1] = q5_1,     [TENSOR_Q2_K] = q2_k,
+        [TENSOR_Q3_K] = q3_k,   [TENSOR_Q4_K] = q4_k,     [TENSOR_Q5_K] = q5_k,
+        [TENSOR_Q6_K] = q6_k,   [TENSOR_IQ4_NL] = iq4_nl, [TENSOR_IQ4_XS] = iq4_xs,
+        [TENSOR_MXFP4] = mxfp4,
     };
 
     assert(type < TENSOR_UNSUPPORTED && readers[type]);

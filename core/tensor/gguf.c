@@ -72,10 +72,10 @@ static const struct ggml_type {
     [17] = {"IQ2_XS", TENSOR_UNSUPPORTED, 256, 74},
     [18] = {"IQ3_XXS", TENSOR_UNSUPPORTED, 256, 98},
     [19] = {"IQ1_S", TENSOR_UNSUPPORTED, 256, 50},
-    [20] = {"IQ4_NL", TENSOR_UNSUPPORTED, 32, 18},
+    [20] = {"IQ4_NL", TENSOR_IQ4_NL},
     [21] = {"IQ3_S", TENSOR_UNSUPPORTED, 256, 110},
     [22] = {"IQ2_S", TENSOR_UNSUPPORTED, 256, 82},
-    [23] = {"IQ4_XS", TENSOR_UNSUPPORTED, 256, 136},
+    [23] = {"IQ4_XS", TENSOR_IQ4_XS},
     [24] = {"I8", TENSOR_UNSUPPORTED, 1, 1},
     [25] = {"I16", TENSOR_UNSUPPORTED, 1, 2},
     [26] = {"I32", TENSOR_I32},
@@ -85,7 +85,7 @@ static const struct ggml_type {
     [30] = {"BF16", TENSOR_BF16},
     [34] = {"TQ1_0", TENSOR_UNSUPPORTED, 256, 54},
     [35] = {"TQ2_0", TENSOR_UNSUPPORTED, 256, 66},
-    [39] = {"MXFP4", TENSOR_UNSUPPORTED, 32, 17},
+    [39] = {"MXFP4", TENSOR_MXFP4},
 };
 
 struct cursor {

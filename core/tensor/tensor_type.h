@@ -18,5 +18,8 @@ enum tensor_type {
     TENSOR_Q4_K,
     TENSOR_Q5_K,
     TENSOR_Q6_K,
+    TENSOR_IQ4_NL,
+    TENSOR_IQ4_XS,
+    TENSOR_MXFP4,
     TENSOR_UNSUPPORTED, /* a type this program cannot read: listed, and refused when read */
 };

@@ -115,6 +115,52 @@ static void gguf_and_folder_give_the_same_weights_bit_for_bit(void **state)
     model_close(b);
 }
 
+/* gguf-py wrote both: one file, and three parts, the first of which holds the keys. */
+static void a_gguf_in_parts_is_joined_whichever_part_is_named(void **state)
+{
+    static const char *const parts[] = {GOLDEN("split/model-00001-of-00003.gguf"),
+                                        GOLDEN("split/model-00003-of-00003.gguf")};
+    struct model *whole = open_good(GOLDEN("split/whole.gguf"));
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct model *m = open_good(parts[i]);
+        assert_memory_equal(model_config(m), model_config(whole), sizeof(struct model_config));
+        for (int layer = 0; layer < 2; layer++) {
+            same_module(whole, m, layer, MODULE_Q);
+            same_module(whole, m, layer, MODULE_DOWN);
+            same_norms(whole, m, layer);
+        }
+        same_ends(whole, m);
+        model_close(m);
+    }
+    model_close(whole);
+}
+
+static void parts_that_are_missing_or_misnamed_are_named(void **state)
+{
+    char *folder = new_folder(), *path = file_join(folder, "model-00001-of-00003.gguf"), *text;
+
+    (void)state;
+    copy_file(GOLDEN("split/model-00001-of-00003.gguf"), folder, "model-00001-of-00003.gguf");
+    copy_file(GOLDEN("split/model-00003-of-00003.gguf"), folder, "model-00003-of-00003.gguf");
+    text = open_bad(path);
+    assert_contains(text, "model-00002-of-00003.gguf: cannot be opened");
+    free(text);
+    copy_file(GOLDEN("split/model-00001-of-00003.gguf"), folder, "model-00002-of-00003.gguf");
+    text = open_bad(path);
+    assert_contains(text, "model-00002-of-00003.gguf: is part 1 of 3 by its keys");
+    free(text);
+    free(path);
+    copy_file(GOLDEN("split/model-00002-of-00003.gguf"), folder, "other.gguf");
+    path = file_join(folder, "other.gguf");
+    text = open_bad(path);
+    assert_contains(text, "other.gguf: is part 2 of 3 by its keys");
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
 static void description_is_read_from_both_kinds(void **state)
 {
     static const char *const paths[] = {GOLDEN("tiny/model"), GOLDEN("tiny/model.gguf")};
@@ -465,6 +511,57 @@ static void add_tensor(const char *folder, const char *name, const char *file)
     buf_free(&b);
 }
 
+/* Adds lm_head.weight to the tiny folder, in a file of its own: the embedding, or something else.
+ */
+static struct model *open_with_head(bool same, char **ret_folder)
+{
+    char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors");
+    struct model *tiny = open_good(GOLDEN("tiny/model"));
+    const struct model_config *c = model_config(tiny);
+    struct buf b = {0};
+    struct err err;
+    struct model *m;
+    struct tensorfile *f;
+    const struct tensor *t;
+    struct tensor_out head;
+    float *values = numbers((int64_t)c->vocab * c->hidden);
+
+    assert_ok(model_read_embedding(tiny, values, &err), err);
+    values[5] += same ? 0 : 1;
+    head = (struct tensor_out){"lm_head.weight", TENSOR_F32, 2, {c->vocab, c->hidden}, values};
+    assert_ok(tensorfile_open(path, &f, &err), err);
+    t = tensorfile_find(f, "model.embed_tokens.weight");
+    assert_int_equal(t->type, TENSOR_F32);
+    tensorfile_close(f);
+    assert_int_equal(unlink(path), 0);
+    write_shards(folder, "part-1.safetensors", "part-2.safetensors");
+    assert_ok(safetensors_encode(&head, 1, NULL, 0, &b, &err), err);
+    write_file(folder, "part-3.safetensors", b.data, b.len);
+    m = open_good(folder);
+    buf_free(&b);
+    free(values);
+    free(path);
+    model_close(tiny);
+    *ret_folder = folder;
+    return m;
+}
+
+/* tie_word_embeddings is true in the tiny folder; transformers 5 uses a head that is there. */
+static void a_head_of_its_own_wins_over_tie_word_embeddings(void **state)
+{
+    char *folder;
+    struct model *m = open_with_head(true, &folder);
+
+    (void)state;
+    assert_true(model_config(m)->tied);
+    model_close(m);
+    remove_folder(folder);
+    m = open_with_head(false, &folder);
+    assert_false(model_config(m)->tied);
+    model_close(m);
+    remove_folder(folder);
+}
+
 static void tensors_without_a_place_are_refused_by_name(void **state)
 {
     char *folder = folder_with("{}"), *path = file_join(folder, "model.safetensors"), *text;
@@ -660,6 +757,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gguf_and_folder_give_the_same_weights_bit_for_bit),
+        cmocka_unit_test(a_gguf_in_parts_is_joined_whichever_part_is_named),
+        cmocka_unit_test(parts_that_are_missing_or_misnamed_are_named),
         cmocka_unit_test(description_is_read_from_both_kinds),
         cmocka_unit_test(model_without_tokenizer_says_so_quietly),
         cmocka_unit_test(settings_that_change_the_computation_are_refused_by_name),
@@ -673,6 +772,7 @@ int main(void)
         cmocka_unit_test(wrong_shapes_say_expected_and_found),
         cmocka_unit_test(cut_off_and_absent_files_are_told),
         cmocka_unit_test(shards_are_found_with_and_without_an_index),
+        cmocka_unit_test(a_head_of_its_own_wins_over_tie_word_embeddings),
         cmocka_unit_test(tensors_without_a_place_are_refused_by_name),
         cmocka_unit_test(wrong_gguf_is_refused_in_words),
         cmocka_unit_test(rope_factors_of_a_gguf_divide_the_frequencies),
