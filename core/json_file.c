@@ -2,6 +2,7 @@
  */
 #include "core/json_file.h"
 #include "core/file.h"
+#include "core/json_parse.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ static int length_of(const char *words)
 static int parse(const char *bytes, size_t len, json_error_t *why, json_t **ret_root,
                  struct err *err)
 {
-    json_t *root = json_loadb(bytes, len, 0, why);
+    json_t *root = json_parse(bytes, len, 0, why);
 
     if (root) {
         *ret_root = root;

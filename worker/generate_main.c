@@ -5,6 +5,7 @@
  * answer, exact matches are counted.
  */
 #include "core/file.h"
+#include "core/json_parse.h"
 #include "core/utf8.h"
 #include "core/text/tokenizer.h"
 #include "core/text/template.h"
@@ -189,7 +190,8 @@ static int add_instruction(struct request *r, const json_t *row)
 /* A row of a training file, or a plain line. */
 static int add_line(struct request *r, const char *line)
 {
-    json_t *row = *line == '{' ? json_loads(line, 0, NULL) : NULL;
+    json_error_t why;
+    json_t *row = *line == '{' ? json_parse(line, strlen(line), 0, &why) : NULL;
     int rc;
 
     if (row && text_of(row, "prompt"))

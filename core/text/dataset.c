@@ -7,6 +7,7 @@
 #include "core/text/dataset_impl.h"
 #include "core/file.h"
 #include "core/json_file.h"
+#include "core/json_parse.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -165,7 +166,7 @@ static int load_lines(struct loader *l, FILE *f, off_t expected)
     while ((rc = next_line(l, &r)) > 0) {
         if (is_blank(r.line.data, r.line.len))
             continue;
-        rc = add_row(l, json_loadb(r.line.data, r.line.len, JSON_ALLOW_NUL, &why), r.number, &why);
+        rc = add_row(l, json_parse(r.line.data, r.line.len, JSON_ALLOW_NUL, &why), r.number, &why);
         if (rc < 0 || l->hopeless)
             break;
     }
@@ -175,13 +176,30 @@ static int load_lines(struct loader *l, FILE *f, off_t expected)
     return rc;
 }
 
+/* The rest of the file. */
+static int read_rest(struct loader *l, FILE *f, struct buf *text)
+{
+    char block[1 << 16];
+    size_t n;
+
+    while ((n = fread(block, 1, sizeof(block), f)) > 0 && text->len <= (size_t)ARRAY_BYTES_MAX)
+        buf_append(text, block, n);
+    return text->failed ? no_memory(l) : 0;
+}
+
 static int load_array(struct loader *l, FILE *f)
 {
     json_error_t why = {0};
-    json_t *rows = json_loadf(f, JSON_ALLOW_NUL, &why), *row;
+    json_t *rows = NULL, *row;
+    struct buf text = {0};
     size_t i;
-    int rc = 0;
+    int rc = read_rest(l, f, &text);
 
+    if (rc == 0 && !ferror(f))
+        rows = json_parse(text.data, text.len, JSON_ALLOW_NUL, &why);
+    buf_free(&text);
+    if (rc < 0)
+        return rc;
     if (ferror(f))
         give_up(l, 0, "cannot be read to its end");
     else if (!rows && json_file_out_of_memory(&why))

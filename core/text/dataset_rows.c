@@ -1,6 +1,7 @@
 /* core/text/dataset_rows.c - what a row says in each of the five formats, as ids and labels, and
  * what is wrong with it. */
 #include "core/text/dataset_impl.h"
+#include "core/json_parse.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,8 @@ void dataset_count_the_rest(struct loader *l)
 
 const char *dataset_type_name(const json_t *value)
 {
+    if (json_parse_not_finite(value))
+        return "a number that is not finite";
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         return "an object";

@@ -389,7 +389,7 @@ static void damaged_results_are_refused_with_a_place(void **state)
         {"{\"ranks\": [{\"rank\": 0, \"cores\": 4.5}]}", "cores must be an integer >= 0"},
         {"{\"ranks\": [{\"rank\": 0, \"cores\": 4294967297}]}", "cores must be an integer >= 0"},
         {"{\"ranks\": [{\"rank\": 0, \"one\": \"fast\"}]}", "one must be a number"},
-        {"{\"ranks\": [{\"rank\": 0, \"ghz\": NaN}]}", "probe.json:1"},
+        {"{\"ranks\": [{\"rank\": 0, \"ghz\": NaN}]}", "ghz must be a number"},
     };
     size_t i;
 

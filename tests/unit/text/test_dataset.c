@@ -457,6 +457,31 @@ static void lone_prompt_is_what_a_row_begins_with(void **state)
     tokenizer_free(t);
 }
 
+static void numbers_beyond_64_bits_matter_only_where_they_are_used(void **state)
+{
+    struct tokenizer *t = small_tokenizer();
+    struct dataset d;
+
+    (void)state;
+    d = load_good("{\"id\": 18446744073709551615, \"text\": \"hello\"}\n"
+                  "{\"id\": 1e999, \"text\": \"he\", \"x\": [NaN, -Infinity]}\n",
+                  &defaults, t);
+    assert_int_equal(d.n, 2);
+    dataset_free(&d);
+    d = load_good("[{\"id\": 18446744073709551615, \"text\": \"he\"},\n"
+                  "{\"id\": NaN, \"text\": \"he\"}]",
+                  &defaults, t);
+    assert_int_equal(d.n, 2);
+    dataset_free(&d);
+    refused("{\"text\": NaN}", &defaults, t,
+            "\"text\" must be a string; it is a number that is not finite");
+    refused("{\"input_ids\": [1, 1e999], \"labels\": [1, 1]}", &defaults, t,
+            "\"input_ids\" holds a number that is not finite where a token id must be");
+    refused("{\"input_ids\": [1, 18446744073709551616], \"labels\": [1, 1]}", &defaults, t,
+            "\"input_ids\" holds a number where a token id must be");
+    tokenizer_free(t);
+}
+
 static void damaged_data_never_crashes(void **state)
 {
     static const char rows[] =
@@ -501,6 +526,7 @@ int main(void)
         cmocka_unit_test(named_format_overrules_the_keys),
         cmocka_unit_test(begin_token_comes_first_where_the_model_wants_it),
         cmocka_unit_test(lone_prompt_is_what_a_row_begins_with),
+        cmocka_unit_test(numbers_beyond_64_bits_matter_only_where_they_are_used),
         cmocka_unit_test(damaged_data_never_crashes),
     };
 

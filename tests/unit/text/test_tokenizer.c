@@ -487,6 +487,7 @@ static void files_beside_tell_end_token_and_chat_template(void **state)
     small_write(folder, small_json());
     write_text(folder, "tokenizer_config.json",
                "{\"eos_token\": {\"content\": \"<|im_end|>x\"}, \"bos_token\": \"<|im_end|>\","
+               "\"model_max_length\": 1000000000000000019884624838656, \"x\": NaN,"
                "\"chat_template\": [{\"name\": \"tool\", \"template\": \"no\"},"
                "{\"name\": \"default\", \"template\": \"yes\"}]}");
     t = small_open(folder, 1, 2);
