@@ -242,34 +242,12 @@ int model_read_final_norm(const struct model *model, float *out, struct err *err
     return read_norm(model, model->final_norm, out, err);
 }
 
-static int open_folder_tokenizer(const struct model *model, struct tokenizer **ret_tokenizer,
-                                 struct err *err)
-{
-    char *path = file_join(model->path, "tokenizer.json");
-    char *pieces = file_join(model->path, "tokenizer.model");
-    int rc = 0;
-
-    if (!path || !pieces)
-        rc = err_nomem(err, strlen(model->path));
-    else if (access(path, F_OK) == 0)
-        rc = tokenizer_from_json(path, model->config.bos_id, model->config.eos_id, ret_tokenizer,
-                                 err);
-    else if (access(pieces, F_OK) == 0)
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "%s: the folder has a SentencePiece tokenizer.model but no tokenizer.json",
-                     model->path);
-    else
-        *ret_tokenizer = NULL;
-    free(path);
-    free(pieces);
-    return rc;
-}
-
 int model_open_tokenizer(const struct model *model, struct tokenizer **ret_tokenizer,
                          struct err *err)
 {
     if (!model->gguf)
-        return open_folder_tokenizer(model, ret_tokenizer, err);
+        return tokenizer_from_folder(model->path, model->config.bos_id, model->config.eos_id,
+                                     ret_tokenizer, err);
     if (tensorfile_kv_string(model->files.items[0], "tokenizer.ggml.model"))
         return tokenizer_from_gguf(model->files.items[0], ret_tokenizer, err);
     *ret_tokenizer = NULL;

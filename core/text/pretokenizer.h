@@ -6,12 +6,16 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/text/watch.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-enum split_behaviour {
-    SPLIT_ISOLATED, /* matches and what lies between them are pieces */
-    SPLIT_REMOVED,  /* only what lies between matches */
+enum split_behaviour {                 /* what becomes of matches and of what lies between them */
+                       SPLIT_ISOLATED, /* both are pieces */
+                       SPLIT_REMOVED,  /* only what lies between matches */
+                       SPLIT_WITH_PREVIOUS, /* a match ends the piece in front */
+                       SPLIT_WITH_NEXT,     /* a match begins the piece behind */
+                       SPLIT_CONTIGUOUS,    /* both, but adjacent matches are one */
 };
 
 struct pretokenizer {
@@ -19,32 +23,31 @@ struct pretokenizer {
     int n;
 };
 
-/* The patterns of GPT-2's tokenizer, which ByteLevel stands for, of Llama 3's and of Qwen 2's. */
-extern const char pretokenizer_gpt2[];
-extern const char pretokenizer_llama3[];
-extern const char pretokenizer_qwen2[];
-
 /* literal: the pattern is plain text. invert: matches and the text between them change roles. A
  * pattern that is not supported, or that is too large, is refused (ERR_UNSUPPORTED). */
 int pretokenizer_add(struct pretokenizer *p, const char *pattern, bool literal,
                      enum split_behaviour behaviour, bool invert, struct err *err);
 /* Every piece that reaches this step and does not begin with a blank gets one. */
 int pretokenizer_add_blank(struct pretokenizer *p, struct err *err);
+
+enum meta_prefix { META_NEVER, META_FIRST, META_ALWAYS };
+/* HF's Metaspace: blanks become `by`, a character, and pieces that do not begin with it get one:
+ * each, or that at the beginning of the text. */
+int pretokenizer_add_meta(struct pretokenizer *p, const char *by, enum meta_prefix prefix,
+                          struct err *err);
 void pretokenizer_free(struct pretokenizer *p);
 
 /* What one text needs for its calls to pretokenizer_split(), all of them from one thread: memory,
- * and the time that they may take together. NULL-safe free. */
+ * and the time that they may take together, which the watch has. NULL-safe free. */
 struct pretokenizer_scratch;
-int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len,
+int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len, struct watch *watch,
                              struct pretokenizer_scratch **ret, struct err *err);
-/* Whether the text has used up its time. To be called in long loops, with the number of small steps
- * since the last call. */
-bool pretokenizer_is_late(struct pretokenizer_scratch *s, size_t work);
 void pretokenizer_scratch_free(struct pretokenizer_scratch *s);
 
 /* Calls fn for each piece of text (valid UTF-8), in order, none of them empty; stops where it
- * fails. ERR_UNSUPPORTED, naming the pattern, where it takes too long: more than 2 seconds and a
- * microsecond for each byte, whatever the pattern. */
+ * fails. at_start: the text's first byte is that of the whole text. ERR_UNSUPPORTED, naming the
+ * pattern, where it takes longer than the watch allows, whatever the pattern. */
 typedef int (*piece_fn)(void *context, const char *piece, size_t len, struct err *err);
 int pretokenizer_split(const struct pretokenizer *p, struct pretokenizer_scratch *s,
-                       const char *text, size_t len, piece_fn fn, void *context, struct err *err);
+                       const char *text, size_t len, bool at_start, piece_fn fn, void *context,
+                       struct err *err);

@@ -1,24 +1,27 @@
 /* core/text/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what
  * a call needs beside is its own. */
 #include "core/text/tokenizer.h"
-#include "core/text/bpe.h"
 #include "core/text/tokenizer_impl.h"
 #include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORK_MAX = 4096 }; /* comparisons between looks at the clock */
-
-int tokenizer_new(int n_ids, size_t n_merges, struct tokenizer **ret, struct err *err)
+int tokenizer_new(enum tokenizer_kind kind, int n_ids, size_t n_merges, struct tokenizer **ret,
+                  struct err *err)
 {
     struct tokenizer *t = calloc(1, sizeof(*t));
     int rc;
 
     if (!t)
         return err_nomem(err, sizeof(*t));
-    t->bos = t->eos = -1;
+    t->kind = kind;
+    t->bos = t->eos = t->behind = t->fallback.unknown = -1;
     t->flags = calloc((size_t)n_ids + 1, sizeof(*t->flags));
     rc = t->flags ? vocab_init(&t->vocab, n_ids, n_merges, err) : err_nomem(err, (size_t)n_ids);
+    if (rc == 0 && kind == TOKENIZER_PIECES)
+        rc = pieces_init(&t->pieces, &t->vocab, err);
+    if (rc == 0 && kind == TOKENIZER_CHARACTERS)
+        rc = breaks_init(&t->breaks, err);
     if (rc < 0) {
         tokenizer_free(t);
         return rc;
@@ -32,84 +35,122 @@ void tokenizer_free(struct tokenizer *t)
     if (!t)
         return;
     for (int i = 0; i < ADDED_PASSES; i++)
-        free(t->added[i].items);
+        added_tokens_free(&t->added[i]);
+    normalizer_free(&t->normalizer);
     pretokenizer_free(&t->pre);
+    pieces_free(&t->pieces);
+    breaks_free(&t->breaks);
     vocab_free(&t->vocab);
+    pool_free(&t->texts);
+    free(t->ends.ids);
     free(t->chat_template);
     free(t->flags);
     free(t);
 }
 
-int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t len, bool special,
+int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t len, unsigned flags,
                         enum added_pass pass, struct err *err)
 {
-    struct added_tokens *a = &t->added[pass];
+    struct added_token token = {.len = len, .id = id, .flags = flags};
     int rc = vocab_put(&t->vocab, id, text, len, err);
 
     if (rc < 0)
         return rc;
-    t->flags[id] = TOKEN_ADDED | (special ? TOKEN_SPECIAL : 0);
-    if (len == 0)
-        return 0;
-    if (a->n >= VOCAB_MAX)
-        return err_set(err, ERR_INVALID, "there are more than %d added tokens", VOCAB_MAX);
-    if (a->n == a->cap) {
-        int cap = a->cap ? 2 * a->cap : 32; /* at most 2 * VOCAB_MAX */
-        struct added_token *items = realloc(a->items, (size_t)cap * sizeof(*items));
-        if (!items)
-            return err_nomem(err, (size_t)cap * sizeof(*items));
-        a->items = items;
-        a->cap = cap;
+    t->flags[id] = TOKEN_ADDED | (flags & ADDED_SPECIAL ? TOKEN_SPECIAL : 0);
+    token.text = t->vocab.tokens[id].text;
+    return len == 0 ? 0 : added_tokens_put(&t->added[pass], &token, err);
+}
+
+/* Those of the second pass are looked for in normalised text, and so are normalised themselves. */
+static int normalise_added(struct tokenizer *t, struct err *err)
+{
+    struct added_tokens *a = &t->added[ADDED_SECOND];
+    struct watch watch;
+    struct normalizer_scratch s = {.watch = &watch};
+    int rc = 0, n = 0;
+
+    watch_start(&watch, 0);
+    for (int i = 0; i < a->n && rc == 0 && t->normalizer.n > 0; i++) {
+        struct added_token *token = &a->items[i];
+        rc = normalizer_run(&t->normalizer, &s, token->text, token->len, &token->text, &token->len,
+                            err);
+        if (rc == 0 && !(token->text = pool_text(&t->texts, token->text, token->len)))
+            rc = err_nomem(err, token->len);
+        if (rc == 0 && token->len > 0)
+            a->items[n++] = *token;
     }
-    a->items[a->n++] = (struct added_token){t->vocab.tokens[id].text, len, id};
+    if (t->normalizer.n > 0)
+        a->n = rc < 0 ? 0 : n;
+    buf_free(&s.bufs[0]);
+    buf_free(&s.bufs[1]);
+    return rc;
+}
+
+static bool is_fallback(const struct tokenizer *t, int32_t id)
+{
+    const struct vocab_token *token = &t->vocab.tokens[id];
+
+    return id == t->fallback.unknown ||
+           (t->fallback.bytes && vocab_byte_of_piece(token->text, token->len) >= 0);
+}
+
+/* Where texts without a pre-tokenizer may be cut. Tokens that stand for unknown characters are not
+ * in a text as they are spelled: where they merge, nothing is known. */
+static void find_breaks(struct tokenizer *t)
+{
+    const struct vocab *v = &t->vocab;
+
+    for (size_t i = 0; i <= v->merge_mask; i++) {
+        const struct vocab_merge *m = &v->merges[i];
+        if (m->key == UINT64_MAX)
+            continue;
+        breaks_forbid_within(&t->breaks, v->tokens[m->id].text, v->tokens[m->id].len);
+        if (is_fallback(t, (int32_t)(m->key >> 32)) || is_fallback(t, (int32_t)m->key))
+            breaks_forbid_all(&t->breaks);
+    }
+}
+
+static int finish_characters(struct tokenizer *t, struct err *err)
+{
+    if (!vocab_find_byte_pieces(&t->vocab, t->fallback.byte_ids) && t->fallback.bytes &&
+        t->fallback.unknown >= 0)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "its byte_fallback lacks some of the tokens <0x00> to <0xFF> and it has an "
+                       "unk_token, which is not supported");
+    find_breaks(t);
     return 0;
-}
-
-static int compare_added(const void *x, const void *y)
-{
-    const struct added_token *a = x, *b = y;
-    int bytes = (uint8_t)a->text[0] - (uint8_t)b->text[0];
-
-    if (bytes)
-        return bytes;
-    if (a->len != b->len)
-        return a->len < b->len ? 1 : -1;
-    return a->id - b->id;
-}
-
-static void sort_added(struct added_tokens *a)
-{
-    int at = 0;
-
-    if (a->n > 0)
-        qsort(a->items, (size_t)a->n, sizeof(*a->items), compare_added);
-    for (int byte = 0; byte <= 256; byte++) {
-        while (at < a->n && (uint8_t)a->items[at].text[0] < byte)
-            at++;
-        a->first[byte] = at;
-    }
 }
 
 int tokenizer_finish(struct tokenizer *t, struct err *err)
 {
+    int rc = normalise_added(t, err);
+
     for (int i = 0; i < ADDED_PASSES; i++)
-        sort_added(&t->added[i]);
+        added_tokens_sort(&t->added[i]);
     vocab_find_bytes(&t->vocab);
+    if (t->kind == TOKENIZER_PIECES)
+        pieces_finish(&t->pieces, &t->vocab);
+    if (rc == 0 && t->kind == TOKENIZER_CHARACTERS)
+        rc = finish_characters(t, err);
     if (t->bos >= t->vocab.n || t->bos < 0)
         t->bos = -1;
     if (t->eos >= t->vocab.n || t->eos < 0)
         t->eos = -1;
-    if (t->adds_bos && t->bos < 0)
+    if (rc == 0 && t->adds_bos && t->bos < 0)
         return err_set(err, ERR_INVALID,
                        "the tokenizer asks for a begin token in front of every text but has none");
-    return 0;
+    return rc;
 }
 
 struct encoding { /* one call of tokenizer_encode() */
     const struct tokenizer *t;
     struct token_list *out;
+    bool raw;
+    const char *text; /* the whole one */
+    struct watch watch;
+    struct normalizer_scratch normal;
     struct pretokenizer_scratch *pre;
-    struct bpe_scratch bpe;
+    struct merge_scratch merge;
     struct buf spelled;
 };
 
@@ -118,6 +159,8 @@ static int whole_piece(struct encoding *e, const char *piece, size_t len)
 {
     char *at;
 
+    if (e->t->kind == TOKENIZER_CHARACTERS)
+        return vocab_find(&e->t->vocab, piece, len);
     e->spelled.len = 0;
     if (len > SIZE_MAX / 2)
         return -1;
@@ -132,61 +175,61 @@ static int whole_piece(struct encoding *e, const char *piece, size_t len)
 static int encode_piece(void *context, const char *piece, size_t len, struct err *err)
 {
     struct encoding *e = context;
-    int id = e->t->ignore_merges ? whole_piece(e, piece, len) : -1;
+    const struct tokenizer *t = e->t;
+    int id = t->ignore_merges ? whole_piece(e, piece, len) : -1;
 
     if (e->spelled.failed)
         return err_nomem(err, 2 * len);
     if (id >= 0)
         return token_list_push(e->out, id, err);
-    return bpe_encode(&e->t->vocab, &e->bpe, piece, len, e->out, err);
+    if (t->kind == TOKENIZER_PIECES)
+        return pieces_encode(&t->pieces, &t->vocab, &e->merge, piece, len, e->out, &e->watch, err);
+    if (t->kind == TOKENIZER_CHARACTERS)
+        return bpe_encode_characters(&t->vocab, &t->fallback, &t->breaks, &e->merge, piece, len,
+                                     e->out, err);
+    return bpe_encode_bytes(&t->vocab, &e->merge, piece, len, e->out, err);
 }
 
-/* The longest added token at the beginning of text, or NULL. Adds to *work what it took. */
-static const struct added_token *added_at(const struct added_tokens *a, const char *text,
-                                          size_t len, size_t *work)
+static int encode_pass(struct encoding *e, enum added_pass pass, const char *text, size_t len,
+                       bool at_start, struct err *err);
+
+/* What lies between the added tokens of a pass: it is normalised behind the first. */
+static int encode_between(struct encoding *e, enum added_pass pass, const char *text, size_t len,
+                          bool at_start, struct err *err)
 {
-    uint8_t byte = (uint8_t)text[0];
+    int rc = 0;
 
-    *work += 1 + (size_t)(a->first[byte + 1] - a->first[byte]);
-
-    for (int i = a->first[byte]; i < a->first[byte + 1]; i++)
-        if (a->items[i].len <= len && memcmp(a->items[i].text, text, a->items[i].len) == 0)
-            return &a->items[i];
-    return NULL;
+    if (pass == ADDED_SECOND)
+        return pretokenizer_split(&e->t->pre, e->pre, text, len, at_start, encode_piece, e, err);
+    if (len == 0)
+        return 0;
+    if (e->t->normalizer.n > 0)
+        rc = normalizer_run(&e->t->normalizer, &e->normal, text, len, &text, &len, err);
+    return rc < 0 ? rc : encode_pass(e, ADDED_SECOND, text, len, at_start, err);
 }
 
 /* Cuts at the added tokens of a pass; what lies between them goes to the next pass, and at last to
  * the pre-tokenizer. */
 static int encode_pass(struct encoding *e, enum added_pass pass, const char *text, size_t len,
-                       struct err *err)
+                       bool at_start, struct err *err)
 {
     const struct added_tokens *a = &e->t->added[pass];
-    size_t done = 0, at = 0, work = 0;
+    struct added_match m = {0};
+    size_t done = 0;
     int rc;
 
-    if (pass == ADDED_PASSES)
-        return pretokenizer_split(&e->t->pre, e->pre, text, len, encode_piece, e, err);
-    if (a->n == 0)
-        return encode_pass(e, pass + 1, text, len, err);
-    while (at < len) {
-        const struct added_token *found = added_at(a, text + at, len - at, &work);
-        if (work > WORK_MAX && pretokenizer_is_late(e->pre, work))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "the tokenizer's %d added tokens take too long to find in a text", a->n);
-        work = work > WORK_MAX ? 0 : work;
-        if (!found) {
-            at++;
-            continue;
-        }
-        rc = encode_pass(e, pass + 1, text + done, at - done, err);
-        if (rc == 0)
-            rc = token_list_push(e->out, found->id, err);
+    while ((rc = added_tokens_next(a, text, len, !e->raw, &e->watch, &m, err)) > 0) {
+        if (m.begin > done)
+            rc = encode_between(e, pass, text + done, m.begin - done, at_start && done == 0, err);
+        if (rc >= 0)
+            rc = token_list_push(e->out, m.token->id, err);
         if (rc < 0)
             return rc;
-        at += found->len;
-        done = at;
+        done = m.end;
     }
-    return encode_pass(e, pass + 1, text + done, len - done, err);
+    if (rc < 0 || done >= len)
+        return rc;
+    return encode_between(e, pass, text + done, len - done, at_start && done == 0, err);
 }
 
 static int check_utf8(const char *text, size_t len, struct err *err)
@@ -199,53 +242,38 @@ static int check_utf8(const char *text, size_t len, struct err *err)
                    (uint8_t)text[valid], valid);
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
-                     struct token_list *out, struct err *err)
+static int encode(const struct tokenizer *t, const char *text, size_t len, bool raw,
+                  struct token_list *out, struct err *err)
 {
-    struct encoding e = {.t = t, .out = out};
+    struct encoding e = {.t = t, .out = out, .raw = raw, .text = text};
     int rc = check_utf8(text, len, err), before = out->n;
 
+    watch_start(&e.watch, len);
+    e.normal.watch = &e.watch;
     if (rc == 0)
-        rc = pretokenizer_scratch_new(&t->pre, len, &e.pre, err);
+        rc = pretokenizer_scratch_new(&t->pre, len, &e.watch, &e.pre, err);
     if (rc == 0)
-        rc = encode_pass(&e, ADDED_FIRST, text, len, err);
+        rc = encode_pass(&e, ADDED_FIRST, text, len, true, err);
     pretokenizer_scratch_free(e.pre);
-    bpe_scratch_free(&e.bpe);
+    merge_scratch_free(&e.merge);
+    buf_free(&e.normal.bufs[0]);
+    buf_free(&e.normal.bufs[1]);
     buf_free(&e.spelled);
     if (rc < 0)
         out->n = before;
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
-static int decode_one(const struct tokenizer *t, int32_t id, struct buf *out, struct err *err)
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
+                     struct token_list *out, struct err *err)
 {
-    const struct vocab_token *token = id >= 0 && id < t->vocab.n ? &t->vocab.tokens[id] : NULL;
-    char *at;
-
-    if (!token || !token->text)
-        return err_set(err, ERR_INVALID, "no token has the id %d", id);
-    at = buf_grow(out, token->len);
-    if (!at)
-        return err_nomem(err, token->len);
-    if (t->flags[id] & TOKEN_ADDED)
-        memcpy(at, token->text, token->len);
-    else
-        out->len -= token->len - vocab_unspell(token->text, token->len, at);
-    out->data[out->len] = '\0';
-    return 0;
+    return encode(t, text, len, false, out, err);
 }
 
-int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, bool skip_special,
-                     struct buf *out, struct err *err)
+int tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
+                         struct token_list *out, struct err *err)
 {
-    int rc = 0;
-
-    for (int i = 0; i < n && rc == 0; i++) {
-        bool special = ids[i] >= 0 && ids[i] < t->vocab.n && (t->flags[ids[i]] & TOKEN_SPECIAL);
-        if (!special || !skip_special)
-            rc = decode_one(t, ids[i], out, err);
-    }
-    return rc;
+    return encode(t, text, len, true, out, err);
 }
 
 int tokenizer_id(const struct tokenizer *t, const char *token)
@@ -258,6 +286,14 @@ int tokenizer_eos(const struct tokenizer *t)
     return t->eos;
 }
 
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id)
+{
+    for (int i = 0; i < t->ends.n; i++)
+        if (t->ends.ids[i] == id)
+            return true;
+    return t->eos >= 0 && id == t->eos;
+}
+
 int tokenizer_bos(const struct tokenizer *t)
 {
     return t->bos;
@@ -266,6 +302,11 @@ int tokenizer_bos(const struct tokenizer *t)
 bool tokenizer_adds_bos(const struct tokenizer *t)
 {
     return t->adds_bos;
+}
+
+int tokenizer_behind(const struct tokenizer *t)
+{
+    return t->behind;
 }
 
 int tokenizer_vocab(const struct tokenizer *t)

@@ -1,8 +1,10 @@
-/* core/text/tokenizer.h - byte-level BPE: text to token ids and back.
+/* core/text/tokenizer.h - text to token ids and back: byte-level BPE, BPE over characters, and
+ * SentencePiece's BPE.
  *
- * Text is cut at special tokens (longest first), each rest is cut by the model's pre-tokenizer
- * (PCRE2), its bytes are mapped to the printable alphabet of GPT-2, and merges are applied lowest
- * rank first (ties to the left). Ids are exactly those of the HF tokenizers library.
+ * Text is cut at added tokens (the leftmost, the longest of several), each rest is normalised, cut
+ * by the model's pre-tokenizer (PCRE2), and merged: by a list of merges, lowest rank first, or by
+ * the scores of pieces, highest first (ties to the left). Ids are exactly those of HF's tokenizers,
+ * or for tokenizer.model of sentencepiece.
  */
 #pragma once
 #include "core/buf.h"
@@ -15,35 +17,58 @@
 struct tokenizer;
 struct tensorfile;
 
-/* From tokenizer.json: model BPE; pre_tokenizer ByteLevel, Split, Digits or a Sequence of them.
- * eos_id and bos_id come from the model's description (-1: none); a tokenizer_config.json beside
- * the file overrides them, as it does in transformers, and has the chat template
- * (chat_template.jinja has it too). What it cannot do is refused by name (ERR_UNSUPPORTED). */
+/* From what a model's folder has: tokenizer.json; else tokenizer.model; else vocab.json with
+ * merges.txt. tokenizer_config.json, special_tokens_map.json, added_tokens.json and
+ * generation_config.json beside it add tokens, and name the end, as in transformers. bos_id and
+ * eos_id come from the model's description (-1: none). *ret_tokenizer is NULL (and 0 is returned)
+ * where there is none. What it cannot do is refused by name (ERR_UNSUPPORTED). */
+int tokenizer_from_folder(const char *folder, int bos_id, int eos_id,
+                          struct tokenizer **ret_tokenizer, struct err *err);
+/* From a file alone, by its content: a GGUF, a tokenizer.json or a tokenizer.model; or a folder.
+ * Files beside it are read, too. ERR_INVALID where there is none. */
+int tokenizer_from_path(const char *path, struct tokenizer **ret_tokenizer, struct err *err);
+
+/* From tokenizer.json: model BPE. */
 int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
                         struct err *err);
-/* From a GGUF's key-values: tokenizer.ggml.model "gpt2"; tokenizer.ggml.pre smollm, llama-bpe,
- * qwen2 or gpt-2 (and their aliases in llama.cpp). */
+/* From SentencePiece's tokenizer.model: BPE. */
+int tokenizer_from_pieces(const char *path, int bos_id, int eos_id,
+                          struct tokenizer **ret_tokenizer, struct err *err);
+/* From vocab.json, with merges.txt beside it: byte-level BPE. */
+int tokenizer_from_vocab(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
+                         struct err *err);
+/* From a GGUF's key-values: tokenizer.ggml.model "gpt2", with most of llama.cpp's
+ * tokenizer.ggml.pre, or "llama". */
 int tokenizer_from_gguf(const struct tensorfile *file, struct tokenizer **ret_tokenizer,
                         struct err *err);
 void tokenizer_free(struct tokenizer *t); /* NULL-safe */
 
 /* Appends the ids of text (len bytes, may hold NUL; invalid UTF-8 is refused). No BOS or EOS is
  * added. A byte that the vocabulary cannot spell is left out, as HF's does. A text that the model's
- * pattern or added tokens make take longer than pretokenizer_split() allows is refused
+ * pattern, normalizer or added tokens make take longer than a watch allows is refused
  * (ERR_UNSUPPORTED). Safe from several threads on one tokenizer. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
                      struct token_list *out, struct err *err);
+/* The same, but special tokens in the text are text like any other. */
+int tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
+                         struct token_list *out, struct err *err);
 /* Appends the bytes of the ids; special tokens appear as their text unless skip_special. An id that
  * no token has is refused. */
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, bool skip_special,
                      struct buf *out, struct err *err);
 /* The id of an exact token (a special one or a vocabulary entry), or -1. */
 int tokenizer_id(const struct tokenizer *t, const char *token);
-int tokenizer_eos(const struct tokenizer *t); /* -1: none */
+/* The end token, with which every trained completion ends. -1: none. */
+int tokenizer_eos(const struct tokenizer *t);
+/* Whether the token ends a generated text: the end token does, and whatever else the model's
+ * generation_config.json or GGUF names. */
+bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
 int tokenizer_bos(const struct tokenizer *t);
 /* Whether the model expects its begin token in front of every text: then tokenizer_bos() is not -1.
  */
 bool tokenizer_adds_bos(const struct tokenizer *t);
+/* The token that the model expects behind every text, or -1. Training does not put it. */
+int tokenizer_behind(const struct tokenizer *t);
 int tokenizer_vocab(const struct tokenizer *t); /* the largest id + 1 */
 /* The chat template's text that came with the model, or NULL: only looked at to choose a template,
  * never run. */

@@ -1,23 +1,21 @@
-/* core/text/tokenizer_impl.h - what tokenizer.c shares with its two loaders and no one else sees.
+/* core/text/tokenizer_impl.h - what tokenizer.c shares with its loaders and no one else sees.
  *
- * A loader makes the tokenizer with tokenizer_new(), puts tokens, merges, added tokens and
- * pre-tokenizer steps, and ends with tokenizer_finish().
+ * A loader makes the tokenizer with tokenizer_new(), puts tokens, merges or scores, added tokens
+ * and the steps of normalizer and pre-tokenizer, and ends with tokenizer_finish().
  */
 #pragma once
+#include "core/text/added_tokens.h"
+#include "core/text/bpe.h"
+#include "core/text/normalizer.h"
+#include "core/text/pieces.h"
 #include "core/text/pretokenizer.h"
 #include "core/text/tokenizer.h"
 #include "core/text/vocab.h"
 
-struct added_token {  /* found in the text before anything else is done to it */
-    const char *text; /* the vocabulary's */
-    size_t len;
-    int id;
-};
-
-struct added_tokens {
-    struct added_token *items; /* by first byte, then the longest first */
-    int n, cap;
-    int first[257]; /* items [first[b], first[b + 1]) begin with byte b */
+enum tokenizer_kind {
+    TOKENIZER_BYTES,      /* merges of bytes, spelled in the alphabet of vocab.h */
+    TOKENIZER_CHARACTERS, /* merges of characters */
+    TOKENIZER_PIECES,     /* scores of pieces: SentencePiece */
 };
 
 /* Added tokens that HF calls normalized are looked for in what the others left. */
@@ -25,19 +23,30 @@ enum added_pass { ADDED_FIRST, ADDED_SECOND, ADDED_PASSES };
 enum token_flag { TOKEN_ADDED = 1, TOKEN_SPECIAL = 2 };
 
 struct tokenizer {
+    enum tokenizer_kind kind;
     struct vocab vocab;
+    struct normalizer normalizer;
     struct pretokenizer pre;
     struct added_tokens added[ADDED_PASSES];
-    uint8_t *flags;     /* (vocab.n) of enum token_flag */
-    bool ignore_merges; /* a piece that is a token is not taken apart */
+    struct pool texts;            /* of added tokens, normalised */
+    uint8_t *flags;               /* (vocab.n) of enum token_flag */
+    bool ignore_merges;           /* a piece that is a token is not taken apart */
+    struct bpe_fallback fallback; /* TOKENIZER_CHARACTERS */
+    struct breaks breaks;         /* TOKENIZER_CHARACTERS */
+    struct pieces pieces;         /* TOKENIZER_PIECES */
+    bool strips_blank;            /* decoding drops the blank that encoding put in front */
     bool adds_bos;
     int bos, eos;
-    char *chat_template; /* owned, or NULL */
+    int behind;             /* token that a text ends with as the model expects it; -1: none */
+    struct token_list ends; /* what ends a generated text beside eos */
+    char *chat_template;    /* owned, or NULL */
 };
 
-int tokenizer_new(int n_ids, size_t n_merges, struct tokenizer **ret, struct err *err);
-/* The token is put in the vocabulary, too. */
-int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t len, bool special,
+int tokenizer_new(enum tokenizer_kind kind, int n_ids, size_t n_merges, struct tokenizer **ret,
+                  struct err *err);
+/* The token is put in the vocabulary, too. flags: of enum added_flag. One that is there already
+ * gets them. */
+int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t len, unsigned flags,
                         enum added_pass pass, struct err *err);
 /* Sorts and looks up what encoding needs; drops bos and eos that are no ids. */
 int tokenizer_finish(struct tokenizer *t, struct err *err);

@@ -1,23 +1,21 @@
-/* core/text/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the tokenizer_config.json
- * beside it.
+/* core/text/tokenizer_json.c - a tokenizer from HF's tokenizer.json and the files beside it.
  *
  * Every component of the file is either done exactly or refused by name. Not looked at are
- * truncation and padding (we do neither), the decoder (byte-level BPE has but one) and what a
- * post-processor adds behind the text.
+ * truncation and padding (we do neither), and what a decoder does beside putting bytes and blanks
+ * back.
  */
-#include "core/file.h"
 #include "core/json_file.h"
-#include "core/text/tokenizer_impl.h"
+#include "core/text/json_steps.h"
+#include "core/text/tokenizer_files.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     GAP_MAX = 1 << 16
 }; /* a quarter of what the ids may leave out beside the tokens there are */
 
-enum { FILE_BYTES_MAX = 64 << 20, BESIDE_BYTES_MAX = 16 << 20 };
+enum { FILE_BYTES_MAX = 64 << 20 };
 
 static const char *type_of(const json_t *component)
 {
@@ -46,10 +44,8 @@ static bool is_no(const json_t *value)
 static int check_model(const json_t *root, struct err *err)
 {
     static const char *const refused[] = {"dropout", "continuing_subword_prefix",
-                                          "end_of_word_suffix", "byte_fallback"};
+                                          "end_of_word_suffix"};
     const json_t *model = json_object_get(root, "model");
-    const json_t *normalizer = json_object_get(root, "normalizer");
-    const json_t *list = json_object_get(normalizer, "normalizers");
 
     if (!json_is_object(model))
         return err_set(err, ERR_INVALID, "has no model");
@@ -62,11 +58,6 @@ static int check_model(const json_t *root, struct err *err)
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (!is_no(json_object_get(model, refused[i])))
             return refuse(err, "setting of the BPE model", refused[i]);
-    if (is_set(normalizer) && !(json_is_array(list) && json_array_size(list) == 0))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the normalizer %.60s, which changes the text before it is cut, is not "
-                       "supported",
-                       type_of(normalizer));
     return 0;
 }
 
@@ -120,9 +111,27 @@ static int put_vocab(struct tokenizer *t, const json_t *vocab, struct err *err)
     return rc;
 }
 
+static unsigned flags_of(const json_t *token)
+{
+    static const struct {
+        const char *key;
+        unsigned flag;
+    } flags[] = {
+        {"lstrip", ADDED_LSTRIP},
+        {"rstrip", ADDED_RSTRIP},
+        {"single_word", ADDED_SINGLE_WORD},
+        {"special", ADDED_SPECIAL},
+    };
+    unsigned set = 0;
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        if (json_is_true(json_object_get(token, flags[i].key)))
+            set |= flags[i].flag;
+    return set;
+}
+
 static int put_added(struct tokenizer *t, const json_t *added, struct err *err)
 {
-    static const char *const flags[] = {"single_word", "lstrip", "rstrip"};
     json_t *value;
     size_t i;
     int rc;
@@ -131,16 +140,9 @@ static int put_added(struct tokenizer *t, const json_t *added, struct err *err)
     {
         const json_t *content = json_object_get(value, "content");
         bool second = json_is_true(json_object_get(value, "normalized"));
-        for (int k = 0; k < 3; k++)
-            if (json_is_true(json_object_get(value, flags[k])))
-                return err_set(err, ERR_UNSUPPORTED,
-                               "the added token '%.80s' is %s, which is not "
-                               "supported",
-                               json_string_value(content), flags[k]);
         rc = tokenizer_add_token(t, (int)json_integer_value(json_object_get(value, "id")),
                                  json_string_value(content), json_string_length(content),
-                                 json_is_true(json_object_get(value, "special")),
-                                 second ? ADDED_SECOND : ADDED_FIRST, err);
+                                 flags_of(value), second ? ADDED_SECOND : ADDED_FIRST, err);
         if (rc < 0)
             return rc;
     }
@@ -177,123 +179,41 @@ static int put_merges(struct tokenizer *t, const json_t *merges, struct err *err
     return rc;
 }
 
-static int add_split(struct tokenizer *t, const json_t *step, struct err *err)
-{
-    const char *behaviour = json_string_value(json_object_get(step, "behavior"));
-    const json_t *pattern = json_object_get(step, "pattern");
-    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
-    const char *literal = json_string_value(json_object_get(pattern, "String"));
-    bool removed = behaviour && strcmp(behaviour, "Removed") == 0;
-
-    if (!regex && !literal)
-        return err_set(err, ERR_INVALID, "the pre-tokenizer Split has no pattern");
-    if (!behaviour || (!removed && strcmp(behaviour, "Isolated") != 0))
-        return refuse(err, "behavior of the pre-tokenizer Split",
-                      behaviour ? behaviour : "(none is given)");
-    return pretokenizer_add(&t->pre, regex ? regex : literal, !regex,
-                            removed ? SPLIT_REMOVED : SPLIT_ISOLATED,
-                            json_is_true(json_object_get(step, "invert")), err);
-}
-
-static int add_byte_level(struct tokenizer *t, const json_t *step, struct err *err)
-{
-    const json_t *use_regex = json_object_get(step, "use_regex");
-    int rc = 0;
-
-    if (json_is_true(json_object_get(step, "add_prefix_space")))
-        rc = pretokenizer_add_blank(&t->pre, err);
-    if (rc == 0 && !json_is_false(use_regex)) /* files of before 2022 lack it: true */
-        rc = pretokenizer_add(&t->pre, pretokenizer_gpt2, false, SPLIT_ISOLATED, false, err);
-    return rc;
-}
-
-static int add_step(struct tokenizer *t, const json_t *step, bool last, struct err *err)
-{
-    bool single = json_is_true(json_object_get(step, "individual_digits"));
-    const char *type = type_of(step);
-
-    if (strcmp(type, "ByteLevel") == 0)
-        return last ? add_byte_level(t, step, err)
-                    : err_set(err, ERR_UNSUPPORTED,
-                              "the pre-tokenizer ByteLevel is supported as the last step only");
-    if (last)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the last step of the pre-tokenizer is %.60s: only byte-level BPE, where it "
-                       "is ByteLevel, is supported",
-                       type);
-    if (strcmp(type, "Split") == 0)
-        return add_split(t, step, err);
-    if (strcmp(type, "Digits") == 0)
-        return pretokenizer_add(&t->pre, single ? "\\p{N}" : "\\p{N}+", false, SPLIT_ISOLATED,
-                                false, err);
-    return refuse(err, "pre-tokenizer", type);
-}
-
-static int add_steps(struct tokenizer *t, const json_t *pre, struct err *err)
-{
-    const json_t *list = json_object_get(pre, "pretokenizers");
-    json_t *step;
-    size_t i;
-    int rc = 0;
-
-    if (!json_is_object(pre))
-        return err_set(err, ERR_UNSUPPORTED, "has no pre-tokenizer: byte-level BPE has ByteLevel");
-    if (strcmp(type_of(pre), "Sequence") != 0)
-        return add_step(t, pre, true, err);
-    if (json_array_size(list) == 0)
-        return err_set(err, ERR_INVALID, "the pre-tokenizer is an empty Sequence");
-    json_array_foreach(list, i, step)
-    {
-        rc = add_step(t, step, i + 1 == json_array_size(list), err);
-        if (rc < 0)
-            break;
-    }
-    return rc;
-}
-
-/* Whether a TemplateProcessing puts a special token in front of a single text: it is the begin
- * token then. */
-static void read_template(struct tokenizer *t, const json_t *processor)
-{
-    const json_t *first = json_array_get(json_object_get(processor, "single"), 0);
-    const char *name =
-        json_string_value(json_object_get(json_object_get(first, "SpecialToken"), "id"));
-    const json_t *ids = json_object_get(
-        name ? json_object_get(json_object_get(processor, "special_tokens"), name) : NULL, "ids");
-    const json_t *id = json_array_get(ids, 0);
-
-    if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= t->vocab.n)
-        return;
-    t->bos = (int)json_integer_value(id);
-    t->adds_bos = true;
-}
-
-static void read_post_processor(struct tokenizer *t, const json_t *processor)
-{
-    json_t *each;
-    size_t i;
-
-    if (strcmp(type_of(processor), "TemplateProcessing") == 0)
-        read_template(t, processor);
-    json_array_foreach(json_object_get(processor, "processors"), i,
-                       each) if (strcmp(type_of(each), "TemplateProcessing") == 0)
-        read_template(t, each);
-}
-
-/* An unknown token would stand for bytes that the vocabulary cannot spell; we leave those out, as
- * is done where there is none. */
-static int check_unknown(const struct tokenizer *t, const json_t *model, struct err *err)
+/* What a character becomes that no token stands for. */
+static int read_fallback(struct tokenizer *t, const json_t *model, struct err *err)
 {
     const char *unknown = json_string_value(json_object_get(model, "unk_token"));
 
-    for (int byte = 0; unknown && byte < 256; byte++)
-        if (t->vocab.byte_ids[byte] < 0)
-            return refuse(err, "unknown token (unk_token) beside a vocabulary without every byte",
-                          unknown);
+    t->fallback.bytes = json_is_true(json_object_get(model, "byte_fallback"));
+    t->fallback.fuse = json_is_true(json_object_get(model, "fuse_unk"));
+    t->fallback.unknown = unknown ? tokenizer_id(t, unknown) : -1;
+    if (t->kind == TOKENIZER_CHARACTERS && unknown && t->fallback.unknown < 0)
+        return err_set(err, ERR_INVALID, "the unk_token '%.60s' is not in the vocabulary", unknown);
     return 0;
 }
 
-static int fill(struct tokenizer *t, const json_t *root, struct err *err)
+/* In a BPE of bytes, an unknown token would stand for bytes that the vocabulary cannot spell; we
+ * leave those out, as is done where there is none. */
+static int check_unknown(const struct tokenizer *t, const json_t *model, struct err *err)
+{
+    const char *unknown = json_string_value(json_object_get(model, "unk_token"));
+    bool fallback = json_is_true(json_object_get(model, "byte_fallback"));
+
+    if (t->kind != TOKENIZER_BYTES)
+        return 0;
+    for (int byte = 0; (unknown || fallback) && byte < 256; byte++)
+        if (t->vocab.byte_ids[byte] < 0)
+            return refuse(err,
+                          unknown ? "unknown token (unk_token) beside a vocabulary without every "
+                                    "byte"
+                                  : "setting of the BPE model beside a vocabulary without every "
+                                    "byte",
+                          unknown ? unknown : "byte_fallback");
+    return 0;
+}
+
+static int fill(struct tokenizer *t, const json_t *root, const struct tokenizer_files *files,
+                int n_ids, struct err *err)
 {
     const json_t *model = json_object_get(root, "model");
     int rc = put_vocab(t, json_object_get(model, "vocab"), err);
@@ -303,89 +223,27 @@ static int fill(struct tokenizer *t, const json_t *root, struct err *err)
     if (rc == 0)
         rc = put_merges(t, json_object_get(model, "merges"), err);
     if (rc == 0)
-        rc = add_steps(t, json_object_get(root, "pre_tokenizer"), err);
+        rc = read_fallback(t, model, err);
+    if (rc == 0)
+        rc = json_steps_add_normalizer(t, json_object_get(root, "normalizer"), err);
+    if (rc == 0)
+        rc = json_steps_add_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
     if (rc < 0)
         return rc;
     t->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
-    read_post_processor(t, json_object_get(root, "post_processor"));
-    return 0;
+    json_steps_read_decoder(t, json_object_get(root, "decoder"));
+    json_steps_read_post_processor(t, json_object_get(root, "post_processor"));
+    rc = tokenizer_files_apply(files, t, n_ids, err);
+    if (rc == 0)
+        rc = tokenizer_finish(t, err);
+    return rc < 0 ? rc : check_unknown(t, model, err);
 }
 
-/* "text" or {"content": "text"}; the id of the token, or the fallback. */
-static int configured_id(const struct tokenizer *t, const json_t *config, const char *key,
-                         int fallback)
-{
-    const json_t *value = json_object_get(config, key);
-    const char *text =
-        json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
-    int id = text ? tokenizer_id(t, text) : -1;
-
-    return id < 0 ? fallback : id;
-}
-
-/* One text, or a list of {"name", "template"} of which we take "default". */
-static const char *configured_template(const json_t *config)
-{
-    const json_t *value = json_object_get(config, "chat_template");
-    json_t *each;
-    size_t i;
-
-    json_array_foreach(value, i, each)
-    {
-        const char *name = json_string_value(json_object_get(each, "name"));
-        if (name && strcmp(name, "default") == 0)
-            return json_string_value(json_object_get(each, "template"));
-    }
-    return json_string_value(value);
-}
-
-static char *beside(const char *path, const char *name)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup("."), *joined;
-
-    joined = folder ? file_join(folder, name) : NULL;
-    free(folder);
-    return joined;
-}
-
-/* What a file beside tokenizer.json says; a file that is not there says nothing. */
-static int read_beside(struct tokenizer *t, const char *path, struct err *err)
-{
-    char *config_path = beside(path, "tokenizer_config.json");
-    char *jinja_path = beside(path, "chat_template.jinja");
-    json_t *config = NULL;
-    size_t len;
-    int rc = 0, line;
-
-    if (!config_path || !jinja_path) {
-        rc = err_nomem(err, strlen(path));
-        goto done;
-    }
-    if (access(config_path, F_OK) == 0) {
-        rc = json_file_read_object(config_path, BESIDE_BYTES_MAX, &config, &line, err);
-        if (rc < 0 && line > 0)
-            err_prefix(err, "%s:%d: is not a JSON object", config_path, line);
-    }
-    t->eos = configured_id(t, config, "eos_token", t->eos);
-    if (!t->adds_bos)
-        t->bos = configured_id(t, config, "bos_token", t->bos);
-    if (rc == 0 && access(jinja_path, F_OK) == 0)
-        rc = file_read(jinja_path, BESIDE_BYTES_MAX, &t->chat_template, &len, err);
-    else if (rc == 0 && configured_template(config) &&
-             !(t->chat_template = strdup(configured_template(config))))
-        rc = err_nomem(err, strlen(configured_template(config)));
-done:
-    json_decref(config);
-    free(config_path);
-    free(jinja_path);
-    return rc;
-}
-
-static int from_root(const char *path, const json_t *root, int bos_id, int eos_id,
-                     struct tokenizer **ret, struct err *err)
+static int from_root(const json_t *root, const struct tokenizer_files *files, int bos_id,
+                     int eos_id, struct tokenizer **ret, struct err *err)
 {
     const json_t *model = json_object_get(root, "model");
+    bool bytes = json_steps_are_of_bytes(json_object_get(root, "pre_tokenizer"));
     struct tokenizer *t = NULL;
     int rc = check_model(root, err), n_ids = 0;
 
@@ -393,18 +251,14 @@ static int from_root(const char *path, const json_t *root, int bos_id, int eos_i
         rc = count_ids(json_object_get(model, "vocab"), json_object_get(root, "added_tokens"),
                        &n_ids, err);
     if (rc == 0)
-        rc = tokenizer_new(n_ids, json_array_size(json_object_get(model, "merges")), &t, err);
+        rc = tokenizer_new(bytes ? TOKENIZER_BYTES : TOKENIZER_CHARACTERS,
+                           n_ids + (int)tokenizer_files_count(files),
+                           json_array_size(json_object_get(model, "merges")), &t, err);
     if (rc != 0)
         return rc;
     t->bos = bos_id;
     t->eos = eos_id;
-    rc = fill(t, root, err);
-    if (rc == 0)
-        rc = read_beside(t, path, err);
-    if (rc == 0)
-        rc = tokenizer_finish(t, err);
-    if (rc == 0)
-        rc = check_unknown(t, model, err);
+    rc = fill(t, root, files, n_ids, err);
     if (rc < 0) {
         tokenizer_free(t);
         return rc;
@@ -416,14 +270,16 @@ static int from_root(const char *path, const json_t *root, int bos_id, int eos_i
 int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
                         struct err *err)
 {
+    struct tokenizer_files files;
     json_t *root = NULL;
     int line, rc = json_file_read_object(path, FILE_BYTES_MAX, &root, &line, err);
 
     if (rc < 0)
         return line > 0 ? err_prefix(err, "%s:%d: is not a JSON object", path, line) : rc;
-    rc = from_root(path, root, bos_id, eos_id, ret_tokenizer, err);
-    if (rc < 0)
-        err_prefix(err, "%s", path);
+    rc = tokenizer_files_read(path, &files, err);
+    if (rc == 0 && from_root(root, &files, bos_id, eos_id, ret_tokenizer, err) < 0)
+        rc = err_prefix(err, "%s", path);
+    tokenizer_files_free(&files);
     json_decref(root);
     return rc;
 }

@@ -2,6 +2,7 @@
  * are probed linearly. Hashes have a random seed: a file cannot be made whose tokens or merges all
  * meet in one place, which would take the square of their number in time. */
 #include "core/text/vocab.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -231,4 +232,28 @@ void vocab_find_bytes(struct vocab *v)
 
     for (int byte = 0; byte < 256; byte++)
         v->byte_ids[byte] = vocab_find(v, text, (size_t)vocab_spell_byte((uint8_t)byte, text));
+}
+
+bool vocab_find_byte_pieces(const struct vocab *v, int32_t ids[256])
+{
+    bool all = true;
+    char text[8];
+
+    for (int byte = 0; byte < 256; byte++) {
+        ids[byte] = vocab_find(v, text, (size_t)snprintf(text, sizeof(text), "<0x%02X>", byte));
+        all = all && ids[byte] >= 0;
+    }
+    return all;
+}
+
+int vocab_byte_of_piece(const char *text, size_t len)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const char *high, *low;
+
+    if (len != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>')
+        return -1;
+    high = memchr(digits, text[3], 16);
+    low = memchr(digits, text[4], 16);
+    return high && low ? (int)((high - digits) << 4 | (low - digits)) : -1;
 }

@@ -1,8 +1,8 @@
-/* core/text/vocab.h - the tokens and merges of a byte-level BPE, in hash tables.
+/* core/text/vocab.h - the tokens and merges of a tokenizer, in hash tables.
  *
- * Tokens are kept as the tokenizer's file spells them: each byte of the text as one printable
- * character (the alphabet that GPT-2 introduced: the space is U+0120). A token with a character
- * outside of that alphabet stands for its own UTF-8 bytes.
+ * Tokens are kept as the tokenizer's file spells them; a byte-level BPE spells each byte of the
+ * text as one printable character (the alphabet that GPT-2 introduced: the space is U+0120). A
+ * token with a character outside of that alphabet stands for its own UTF-8 bytes.
  */
 #pragma once
 #include "core/err.h"
@@ -51,6 +51,12 @@ int vocab_put(struct vocab *v, int id, const char *text, size_t len, struct err 
 int vocab_find(const struct vocab *v, const char *text, size_t len);
 /* To be called when all tokens are put: looks up the tokens of single bytes. */
 void vocab_find_bytes(struct vocab *v);
+
+/* The ids of the tokens <0x00> to <0xFF>, which stand for bytes; -1: none. Whether all are there.
+ */
+bool vocab_find_byte_pieces(const struct vocab *v, int32_t ids[256]);
+/* The byte of such a token; -1: it is another. */
+int vocab_byte_of_piece(const char *text, size_t len);
 
 /* Both parts and what they make must be tokens, else ERR_INVALID. */
 int vocab_put_merge(struct vocab *v, int32_t rank, const char *left, size_t left_len,

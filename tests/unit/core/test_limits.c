@@ -84,17 +84,17 @@ static void ids_and_tokens_are_checked_when_they_are_put(void **state)
 static void pieces_have_a_largest_size(void **state)
 {
     struct token_list list = {0};
-    struct bpe_scratch s = {0};
+    struct merge_scratch s = {0};
     struct vocab v;
     struct err err;
 
     (void)state;
     assert_ok(vocab_init(&v, 1, 0, &err), err);
     vocab_find_bytes(&v);
-    assert_int_equal(bpe_encode(&v, &s, "a", SIZE_MAX, &list, &err), ERR_INVALID);
-    assert_int_equal(bpe_encode(&v, &s, "a", INT32_MAX, &list, &err), ERR_INVALID);
+    assert_int_equal(bpe_encode_bytes(&v, &s, "a", SIZE_MAX, &list, &err), ERR_INVALID);
+    assert_int_equal(bpe_encode_bytes(&v, &s, "a", INT32_MAX, &list, &err), ERR_INVALID);
     assert_contains(err.text, "too long");
-    bpe_scratch_free(&s);
+    merge_scratch_free(&s);
     vocab_free(&v);
 }
 
@@ -164,10 +164,21 @@ static void added_tokens_may_be_empty(void **state)
     tokenizer_free(t);
 }
 
-/* 30000 added tokens begin with the same letter: each place of the text is compared with all. */
+static void put_long_token(json_t *added, int id, size_t len)
+{
+    char *content = malloc(len + 1);
+
+    assert_non_null(content);
+    memset(content, 'a', len);
+    memcpy(content + len - 1, "b", 2);
+    json_array_append_new(added, json_pack("{s:i, s:s}", "id", id, "content", content));
+    free(content);
+}
+
+/* Added tokens that agree with each place of the text for thousands of letters. */
 static void added_tokens_take_no_more_than_their_time(void **state)
 {
-    enum { TOKENS = 30000, TEXT = 1000000 };
+    enum { TOKENS = 64, LEN = 100000, TEXT = 4000000 };
     json_t *root = small_json(), *added = json_object_get(root, "added_tokens");
     struct token_list list = {0};
     struct tokenizer *t = NULL;
@@ -178,12 +189,37 @@ static void added_tokens_take_no_more_than_their_time(void **state)
     assert_non_null(text);
     memset(text, 'a', TEXT);
     for (int i = 0; i < TOKENS; i++)
-        json_array_append_new(added, json_pack("{s:i, s:o}", "id", SMALL_VOCAB + i, "content",
-                                               json_sprintf("a%d", i)));
+        put_long_token(added, SMALL_VOCAB + i, LEN + (size_t)i);
     assert_ok(open_changed(root, &t, &err), err);
     assert_int_equal(tokenizer_encode(t, text, TEXT, &list, &err), ERR_UNSUPPORTED);
-    assert_contains(err.text, "30003 added tokens take too long");
+    assert_contains(err.text, "67 added tokens take too long");
     assert_int_equal(list.n, 0);
+    tokenizer_free(t);
+    free(list.ids);
+    free(text);
+}
+
+/* All of them begin with the same letters: a text is not compared with each. */
+static void a_hundred_thousand_added_tokens_are_found(void **state)
+{
+    enum { TOKENS = 100000, TEXT = 1000000 };
+    json_t *root = small_json(), *added = json_object_get(root, "added_tokens");
+    struct token_list list = {0};
+    struct tokenizer *t = NULL;
+    char *text = malloc(TEXT);
+    struct err err;
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'a', TEXT);
+    memcpy(text + TEXT - 8, "aa99999x", 8);
+    for (int i = 0; i < TOKENS; i++)
+        json_array_append_new(added, json_pack("{s:i, s:o}", "id", SMALL_VOCAB + i, "content",
+                                               json_sprintf("aa%05d", i)));
+    assert_ok(open_changed(root, &t, &err), err);
+    assert_ok(tokenizer_encode(t, text, TEXT, &list, &err), err);
+    assert_int_equal(list.ids[list.n - 1], 'x');
+    assert_int_equal(list.ids[list.n - 2], SMALL_VOCAB + 99999);
     tokenizer_free(t);
     free(list.ids);
     free(text);
@@ -200,6 +236,7 @@ int main(void)
         cmocka_unit_test(one_large_id_takes_no_memory),
         cmocka_unit_test(added_tokens_may_be_empty),
         cmocka_unit_test(added_tokens_take_no_more_than_their_time),
+        cmocka_unit_test(a_hundred_thousand_added_tokens_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

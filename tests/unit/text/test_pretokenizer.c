@@ -2,6 +2,7 @@
  * of HF's tokenizers. */
 #include "tests/unit/support.h"
 #include "core/buf.h"
+#include "core/text/known_patterns.h"
 #include "core/text/pretokenizer.h"
 
 static int collect(void *context, const char *piece, size_t len, struct err *err)
@@ -18,11 +19,13 @@ static int collect(void *context, const char *piece, size_t len, struct err *err
 static void cut_as(const struct pretokenizer *p, const char *text, const char *expected)
 {
     struct pretokenizer_scratch *s;
+    struct watch watch;
     struct buf b = {0};
     struct err err;
 
-    assert_ok(pretokenizer_scratch_new(p, strlen(text), &s, &err), err);
-    assert_ok(pretokenizer_split(p, s, text, strlen(text), collect, &b, &err), err);
+    watch_start(&watch, strlen(text));
+    assert_ok(pretokenizer_scratch_new(p, strlen(text), &watch, &s, &err), err);
+    assert_ok(pretokenizer_split(p, s, text, strlen(text), true, collect, &b, &err), err);
     assert_string_equal(b.data ? b.data : "", expected);
     buf_free(&b);
     pretokenizer_scratch_free(s);
@@ -40,7 +43,7 @@ static void gpt2_pattern_cuts_words_numbers_and_blanks(void **state)
     struct pretokenizer p = {0};
 
     (void)state;
-    add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
+    add(&p, known_gpt2, SPLIT_ISOLATED);
     cut_as(&p, "Hello world", "Hello| world");
     cut_as(&p, "a  b", "a| | b");
     cut_as(&p, "we've I'll 'tis", "we|'ve| I|'ll| '|tis");
@@ -58,7 +61,7 @@ static void digits_alone_come_before_words(void **state)
 
     (void)state;
     add(&p, "\\p{N}", SPLIT_ISOLATED);
-    add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
+    add(&p, known_gpt2, SPLIT_ISOLATED);
     cut_as(&p, "in 1984, 3.5", "in| |1|9|8|4|,| |3|.|5");
     pretokenizer_free(&p);
 }
@@ -68,7 +71,7 @@ static void white_space_is_unicodes_not_pcres(void **state)
     struct pretokenizer p = {0};
 
     (void)state;
-    add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
+    add(&p, known_gpt2, SPLIT_ISOLATED);
     /* U+0085 and U+00A0 are white space, U+180E and U+200B are not */
     cut_as(&p,
            "a\xc2\x85\xc2\xa0"
@@ -103,7 +106,7 @@ static void blank_is_put_before_pieces_that_lack_one(void **state)
 
     (void)state;
     assert_ok(pretokenizer_add_blank(&p, &err), err);
-    add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
+    add(&p, known_gpt2, SPLIT_ISOLATED);
     cut_as(&p, "ab cd", " ab| cd");
     cut_as(&p, " ab", " ab");
     pretokenizer_free(&p);
@@ -303,13 +306,15 @@ static void patterns_of_other_models_are_supported(void **state)
 static char *pieces_of(const char *pattern, const char *text, size_t len)
 {
     struct pretokenizer_scratch *s;
+    struct watch watch;
     struct pretokenizer p = {0};
     struct buf b = {0};
     struct err err;
 
     add(&p, pattern, SPLIT_ISOLATED);
-    assert_ok(pretokenizer_scratch_new(&p, len, &s, &err), err);
-    assert_ok(pretokenizer_split(&p, s, text, len, collect, &b, &err), err);
+    watch_start(&watch, len);
+    assert_ok(pretokenizer_scratch_new(&p, len, &watch, &s, &err), err);
+    assert_ok(pretokenizer_split(&p, s, text, len, true, collect, &b, &err), err);
     pretokenizer_scratch_free(s);
     pretokenizer_free(&p);
     return buf_take(&b);
@@ -318,8 +323,7 @@ static char *pieces_of(const char *pattern, const char *text, size_t len)
 /* With a comment in it, a pattern is no longer one of the well-known ones, and is watched. */
 static void watched_patterns_cut_as_others_do(void **state)
 {
-    static const char *const patterns[] = {pretokenizer_gpt2, pretokenizer_llama3,
-                                           pretokenizer_qwen2, "\\p{N}{1,3}"};
+    static const char *const patterns[] = {known_gpt2, known_llama3, known_qwen2, "\\p{N}{1,3}"};
     static const char *const parts[] = {"a",     "I'll",     " ", "  ", "\n",
                                         "12345", "\xc3\xa9", ".", "\r"};
     enum { PARTS = sizeof(parts) / sizeof(parts[0]), LENGTH = 5000 };
@@ -397,6 +401,7 @@ static void every_pattern_stops_in_time(void **state)
     };
     static char many[8001];
     struct pretokenizer_scratch *s;
+    struct watch watch;
     struct err err;
 
     (void)state;
@@ -412,9 +417,10 @@ static void every_pattern_stops_in_time(void **state)
         text[cases[i].len - 1] = 'c';
         assert_ok(pretokenizer_add(&p, pattern, cases[i].literal, SPLIT_ISOLATED, false, &err),
                   err);
-        assert_ok(pretokenizer_scratch_new(&p, cases[i].len, &s, &err), err);
+        watch_start(&watch, cases[i].len);
+        assert_ok(pretokenizer_scratch_new(&p, cases[i].len, &watch, &s, &err), err);
         err.text[0] = '\0';
-        rc = pretokenizer_split(&p, s, text, cases[i].len, ignore, NULL, &err);
+        rc = pretokenizer_split(&p, s, text, cases[i].len, true, ignore, NULL, &err);
         assert_int_equal(rc, ERR_UNSUPPORTED);
         assert_contains(err.text, cases[i].literal ? "aaaa" : pattern);
         pretokenizer_scratch_free(s);
@@ -436,13 +442,16 @@ static void refusal_by_the_caller_stops_the_cutting(void **state)
 {
     struct pretokenizer p = {0};
     struct pretokenizer_scratch *s;
+    struct watch watch;
     struct err err;
     int n = 0;
 
     (void)state;
-    add(&p, pretokenizer_gpt2, SPLIT_ISOLATED);
-    assert_ok(pretokenizer_scratch_new(&p, 7, &s, &err), err);
-    assert_int_equal(pretokenizer_split(&p, s, "a b c d", 7, refuse_second, &n, &err), ERR_STATE);
+    add(&p, known_gpt2, SPLIT_ISOLATED);
+    watch_start(&watch, 7);
+    assert_ok(pretokenizer_scratch_new(&p, 7, &watch, &s, &err), err);
+    assert_int_equal(pretokenizer_split(&p, s, "a b c d", 7, true, refuse_second, &n, &err),
+                     ERR_STATE);
     assert_int_equal(n, 2);
     pretokenizer_scratch_free(s);
     pretokenizer_free(&p);

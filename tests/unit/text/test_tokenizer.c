@@ -557,11 +557,15 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
 {
     (void)state;
     refused_with("model", "type", "\"Unigram\"", ERR_UNSUPPORTED, "Unigram");
-    refused_with("model", "byte_fallback", "true", ERR_UNSUPPORTED, "byte_fallback");
     refused_with("model", "end_of_word_suffix", "\"</w>\"", ERR_UNSUPPORTED, "end_of_word_suffix");
-    refused_with("", "normalizer", "{\"type\": \"NFC\"}", ERR_UNSUPPORTED, "normalizer NFC");
-    refused_with("", "pre_tokenizer", "null", ERR_UNSUPPORTED, "no pre-tokenizer");
-    refused_with("", "pre_tokenizer", "{\"type\": \"Metaspace\"}", ERR_UNSUPPORTED, "Metaspace");
+    refused_with("", "normalizer", "{\"type\": \"NFKC\"}", ERR_UNSUPPORTED, "normalizer 'NFKC'");
+    refused_with("", "normalizer", "{\"type\": \"BertNormalizer\"}", ERR_UNSUPPORTED,
+                 "normalizer 'BertNormalizer'");
+    refused_with("", "normalizer",
+                 "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x+\"}, \"content\": \"y\"}",
+                 ERR_UNSUPPORTED, "Replace of a regular expression");
+    refused_with("", "pre_tokenizer", "{\"type\": \"WhitespaceSplit\"}", ERR_UNSUPPORTED,
+                 "'WhitespaceSplit'");
     refused_with(
         "", "pre_tokenizer",
         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}, {\"type\": "
@@ -573,11 +577,9 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
                  ERR_UNSUPPORTED, "'Punctuation'");
     refused_with("", "pre_tokenizer",
                  "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
-                 "{\"String\": \"x\"}, \"behavior\": \"MergedWithPrevious\"}, {\"type\": "
+                 "{\"String\": \"x\"}, \"behavior\": \"MergedWithBoth\"}, {\"type\": "
                  "\"ByteLevel\"}]}",
-                 ERR_UNSUPPORTED, "'MergedWithPrevious'");
-    refused_with("", "added_tokens", "[{\"id\": 300, \"content\": \"<m>\", \"lstrip\": true}]",
-                 ERR_UNSUPPORTED, "the added token '<m>' is lstrip");
+                 ERR_UNSUPPORTED, "'MergedWithBoth'");
 }
 
 /* Patterns with which a file once crashed its reader, or kept it busy without end. */
@@ -653,8 +655,9 @@ static void unknown_gguf_tokenizers_are_refused_by_name(void **state)
     char *at = memmem(image.data, image.len, "tokenizer.ggml.merges", 21);
 
     (void)state;
-    gguf_refused(small_gguf("llama", "default"), ERR_UNSUPPORTED, "tokenizer model 'llama'");
-    gguf_refused(small_gguf("gpt2", "tekken"), ERR_UNSUPPORTED, "pre-tokenizer 'tekken'");
+    gguf_refused(small_gguf("t5", "default"), ERR_UNSUPPORTED, "tokenizer model 't5'");
+    gguf_refused(small_gguf("llama", "default"), ERR_INVALID, "tokenizer.ggml.scores is missing");
+    gguf_refused(small_gguf("gpt2", "kimi-k2"), ERR_UNSUPPORTED, "pre-tokenizer 'kimi-k2'");
     assert_non_null(at);
     at[20] = 'x';
     gguf_refused(image, ERR_INVALID, "tokenizer.ggml.merges is missing");

@@ -1,0 +1,69 @@
+/* core/text/tokenizer_decode.c - ids back to text. */
+#include "core/text/tokenizer_impl.h"
+#include <string.h>
+
+static const char meta[] = "\xe2\x96\x81"; /* U+2581, a blank in pieces */
+
+/* A piece with its blanks put back, written to out (room for len bytes); returns how many. */
+static size_t unspell_piece(const char *text, size_t len, char *out)
+{
+    size_t n = 0, at = 0;
+
+    while (at < len) {
+        bool blank = len - at >= 3 && memcmp(text + at, meta, 3) == 0;
+        out[n++] = blank ? ' ' : text[at];
+        at += blank ? 3 : 1;
+    }
+    return n;
+}
+
+static size_t unspell(const struct tokenizer *t, int32_t id, const struct vocab_token *token,
+                      char *out)
+{
+    bool bytes = t->kind == TOKENIZER_PIECES ? t->pieces.has_bytes : t->fallback.bytes;
+    int byte = bytes ? vocab_byte_of_piece(token->text, token->len) : -1;
+
+    if (t->kind == TOKENIZER_BYTES && !(t->flags[id] & TOKEN_ADDED))
+        return vocab_unspell(token->text, token->len, out);
+    if (t->kind != TOKENIZER_BYTES && byte >= 0) {
+        *out = (char)byte;
+        return 1;
+    }
+    if (t->kind != TOKENIZER_BYTES)
+        return unspell_piece(token->text, token->len, out);
+    memcpy(out, token->text, token->len);
+    return token->len;
+}
+
+static int decode_one(const struct tokenizer *t, int32_t id, struct buf *out, struct err *err)
+{
+    const struct vocab_token *token = id >= 0 && id < t->vocab.n ? &t->vocab.tokens[id] : NULL;
+    char *at;
+
+    if (!token || !token->text)
+        return err_set(err, ERR_INVALID, "no token has the id %d", id);
+    at = buf_grow(out, token->len);
+    if (!at)
+        return err_nomem(err, token->len);
+    out->len -= token->len - unspell(t, id, token, at);
+    out->data[out->len] = '\0';
+    return 0;
+}
+
+int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, bool skip_special,
+                     struct buf *out, struct err *err)
+{
+    size_t before = out->len;
+    int rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        bool special = ids[i] >= 0 && ids[i] < t->vocab.n && (t->flags[ids[i]] & TOKEN_SPECIAL);
+        if (!special || !skip_special)
+            rc = decode_one(t, ids[i], out, err);
+    }
+    if (rc == 0 && t->strips_blank && out->len > before && out->data[before] == ' ') {
+        memmove(out->data + before, out->data + before + 1, out->len - before); /* with its NUL */
+        out->len--;
+    }
+    return rc;
+}
