@@ -163,7 +163,7 @@ static struct merge_pair pair_of_few(const struct merging *m, int place, int n)
 
 static int merge_few(const struct merging *m, int n)
 {
-    struct merge_pair pairs[FEW];
+    struct merge_pair pairs[FEW] = {{0}};
     struct merge_symbol *s = m->symbols;
 
     for (int i = 0; i < n; i++)
