@@ -275,7 +275,7 @@ static void iq4_xs(const uint8_t *b, float *out)
     uint32_t high = (uint32_t)b[2] | (uint32_t)b[3] << 8;
     float d = half_at(b);
 
-    for (int s = 0; s < 8; s++) {
+    for (size_t s = 0; s < 8; s++) {
         int scale = (b[4 + s / 2] >> (s % 2 * 4) & 15) | (int)(high >> (2 * s) & 3) << 4;
         chosen(b + 8 + 16 * s, iq4_values, d * (float)(scale - 32), out + 32 * s);
     }

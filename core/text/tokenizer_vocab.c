@@ -40,14 +40,14 @@ static int find_kind(const struct tokenizer_files *files, const struct kind **re
 
 static int count_ids(const json_t *vocab, int *ret, struct err *err)
 {
-    json_int_t most = -1;
+    json_int_t most = -1, end = 4 * (json_int_t)json_object_size(vocab) + 65536;
     const char *text;
     json_t *value;
 
     json_object_foreach((json_t *)vocab, text, value)
     {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= (json_int_t)(4 * json_object_size(vocab) + 65536))
+        if (id < 0 || id >= end)
             return err_set(err, ERR_INVALID, "the token '%.80s' has no possible id", text);
         most = id > most ? id : most;
     }
@@ -129,7 +129,7 @@ static int from_files(const char *merges, const json_t *vocab, const struct toke
     if (rc == 0)
         rc = tokenizer_new(TOKENIZER_BYTES, n_ids + (int)tokenizer_files_count(files),
                            count_lines(merges), &t, err);
-    if (rc < 0)
+    if (rc < 0 || !t)
         return rc;
     t->bos = bos_id;
     t->eos = eos_id;

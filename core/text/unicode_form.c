@@ -78,15 +78,13 @@ static void decompose(struct buf *out, uint32_t code)
 {
     const struct unicode_decomposition *d;
 
-    if (code < 0xc0) {
-        put(out, code);
-    } else if (code >= S_BASE && code < S_BASE + S_COUNT) {
+    if (code >= S_BASE && code < S_BASE + S_COUNT) {
         code -= S_BASE;
         put(out, L_BASE + code / (V_COUNT * T_COUNT));
         put(out, V_BASE + code % (V_COUNT * T_COUNT) / T_COUNT);
         if (code % T_COUNT)
             put(out, T_BASE + code % T_COUNT);
-    } else if ((d = find_decomposition(code))) {
+    } else if (code >= 0xc0 && (d = find_decomposition(code))) {
         decompose(out, d->first); /* four deep at most: the table is ours */
         if (d->second)
             decompose(out, d->second);
