@@ -78,6 +78,8 @@ struct job {
     struct data_options data;
     enum job_method method;
     struct job_lora lora;
+    bool all_linear;    /* lora.target_modules: all-linear; targets are all kinds until a model is
+                           known */
     char *init_adapter; /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
     struct job_dash dash;
     struct job_training training;

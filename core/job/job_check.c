@@ -61,6 +61,8 @@ static void resolve_targets(struct job *job, const struct model_config *c,
 
     model_module_names(c, names, sizeof(names));
     for (int kind = 0; kind < MODULE_KINDS; kind++) {
+        if (job->all_linear)
+            job->lora.targets[kind] = model_has_module(c, kind);
         if (!job->lora.targets[kind] || model_has_module(c, kind))
             continue;
         if (!job_is_given(job, "lora.target_modules") && fused[kind]) {

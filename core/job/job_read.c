@@ -192,9 +192,16 @@ static void read_targets(struct reader *r, const yaml_node_t *node, const struct
     bool *targets = field_of(r->job, key);
     yaml_node_item_t *item;
 
+    r->job->all_linear = scalar_text(node) && !strcmp(scalar_text(node), "all-linear");
+    if (r->job->all_linear) {
+        for (int kind = 0; kind < MODULE_KINDS; kind++)
+            targets[kind] = true;
+        return;
+    }
     if (node->type != YAML_SEQUENCE_NODE ||
         node->data.sequence.items.start == node->data.sequence.items.top) {
-        refuse_value(r, node, key, "a list of module names such as [q_proj, v_proj]");
+        refuse_value(r, node, key,
+                     "a list of module names such as [q_proj, v_proj], or all-linear");
         return;
     }
     memset(targets, 0, MODULE_KINDS * sizeof(*targets));

@@ -277,6 +277,45 @@ static void what_a_job_does_not_give_is_as_the_adapter_has_it(void **state)
     remove_folder(folder);
 }
 
+/* The kinds that a job adapts once its model is known, as job.yaml has them. */
+static void check_targets(const char *golden, const char *lines, const char *list)
+{
+    struct problems problems = {0};
+    struct job_plan plan = {0};
+    struct job *job = NULL;
+    char *text, *yaml;
+
+    assert_true(asprintf(&text,
+                         "model: model\ndata: {train: train.jsonl}\noutput: out\nmethod: lora\n"
+                         "training: {steps: 20}\n%s",
+                         lines) > 0);
+    if (job_validate(text, "job.yaml", golden, NULL, 0, JOB_OUTPUT_ANY, &job, &plan, &problems,
+                     &err) < 0)
+        fail_msg("%s", problems_text(&problems));
+    yaml = job_to_yaml(job);
+    assert_contains(yaml, list);
+    free(yaml);
+    free(text);
+    job_plan_free(&plan);
+    job_free(job);
+}
+
+static void targets_are_those_that_the_model_has(void **state)
+{
+    const char *set = "lora.target_modules=[qkv_proj, down_proj]";
+    char *all;
+
+    (void)state;
+    check_targets(GOLDEN("tiny"), "lora: {target_modules: all-linear}\n",
+                  "[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]");
+    check_targets(GOLDEN("families/phi3-longrope"), "lora: {target_modules: all-linear}\n",
+                  "[qkv_proj, o_proj, gate_up_proj, down_proj]");
+    check_targets(GOLDEN("families/phi3-longrope"), "", "[qkv_proj, gate_up_proj, down_proj]");
+    all = check_tiny(&set, 1);
+    assert_contains(all, "a LlamaForCausalLM has no qkv_proj; it has q_proj, k_proj, v_proj");
+    free(all);
+}
+
 static void row_longer_than_the_model_knows_is_named(void **state)
 {
     char *folder = new_folder(), *set = NULL, *all;
@@ -335,6 +374,7 @@ int main(void)
         cmocka_unit_test(text_that_is_no_job_is_refused_in_words),
         cmocka_unit_test(model_and_data_are_checked_with_the_job),
         cmocka_unit_test(what_a_job_does_not_give_is_as_the_adapter_has_it),
+        cmocka_unit_test(targets_are_those_that_the_model_has),
         cmocka_unit_test(row_longer_than_the_model_knows_is_named),
         cmocka_unit_test(stages_share_the_layers_by_cost),
     };
