@@ -12,14 +12,17 @@ enum {
 
 void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
-                                bool ends, double *ret_weights, double *ret_rest)
+                                double *ret_weights, double *ret_rest)
 {
+    int in_flight = stages - stage, first = stage == 0, last = stage == stages - 1;
+    int tables = first + last - (first && last && c->tied); /* the embedding, the head */
+    double heads = (c->n_heads + c->n_kv_heads) * (double)c->head_dim;
     double token = 4.0 * layers *
-                   (3.0 * c->hidden + c->n_heads * c->head_dim * 2 +
-                    2 * c->n_kv_heads * c->head_dim + 2 * c->intermediate);
-    int in_flight = stages - stage;
+                   ((c->post_norm ? 5.0 : 3.0) * c->hidden +
+                    (c->qk_norm == QK_NORM_NONE ? 2.0 : 3.0) * heads + 2.0 * c->intermediate);
 
-    *ret_weights = 4.0 * shard_layer_elements(c) * layers + (ends ? 4.0 * c->vocab * c->hidden : 0);
+    *ret_weights =
+        4.0 * shard_layer_elements(c) * layers + 4.0 * tables * (double)c->vocab * c->hidden;
     *ret_rest =
         token * micro_batch_tokens * in_flight + 16.0 * (double)t->count * layers / c->n_layers;
 }
@@ -56,8 +59,7 @@ static double dearest_stage(const struct model_config *c, const struct trainable
     shard_split(c, limits->trained, stages, first);
     for (i = 0; i < stages; i++) {
         parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i,
-                                   first[i + 1] - first[i], i == 0 || i == stages - 1, &weights,
-                                   &rest);
+                                   first[i + 1] - first[i], &weights, &rest);
         if (weights + rest > dearest)
             dearest = weights + rest;
     }

@@ -27,11 +27,10 @@ struct parallel_shape_limits parallel_shape_limits(const struct job_training *tr
                                                    double tokens_per_row, double trained,
                                                    double worker_bytes);
 
-/* What a stage that holds `layers` layers takes: weights, and activations with gradients. ends: it
- * holds the embedding or the head. */
+/* What a stage that holds `layers` layers takes: weights, and activations with gradients. */
 void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
-                                bool ends, double *ret_weights, double *ret_rest);
+                                double *ret_weights, double *ret_rest);
 
 /* Sets stages and replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be
  * shared out so. */
