@@ -57,6 +57,7 @@ long client_parse_integer(struct argp_state *state, const char *option, const ch
 /* The commands. argv[0] is "dashctl <command>". */
 int cmd_run(struct client *c, int argc, char **argv);
 int cmd_submit(struct client *c, int argc, char **argv);
+int cmd_tokenize(struct client *c, int argc, char **argv);
 int cmd_list(struct client *c, int argc, char **argv);
 int cmd_show(struct client *c, int argc, char **argv);
 int cmd_watch(struct client *c, int argc, char **argv);

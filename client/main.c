@@ -23,6 +23,7 @@ static const struct command {
     {"plan", cmd_plan, "JOB.YAML", "check a job and show what would run"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
+    {"tokenize", cmd_tokenize, "[FILE]", "print the token ids of a text"},
     {"doctor", cmd_doctor, "", "check this machine and cluster, and suggest fixes"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -364,7 +364,7 @@ int generate(struct generator *g, const struct token_list *prompts, int n, long 
         for (i = 0; i < n_live && rc == 0; i++) {
             int32_t id = sample(logits + (size_t)i * (size_t)g->stage->config.vocab,
                                 g->stage->config.vocab, options, first_index + who[i], step);
-            if (id == options->end_id)
+            if (options->tokenizer && tokenizer_is_end(options->tokenizer, id))
                 continue;
             rc = token_list_push(&answers[who[i]], id, err);
             if (on_token)

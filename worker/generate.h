@@ -15,7 +15,7 @@ struct generate_options {
     int max_tokens;
     double temperature; /* 0: the likeliest token; ties to the lower id */
     uint64_t seed;
-    int end_id; /* stops a sequence; -1: none */
+    const struct tokenizer *tokenizer; /* whose ends stop a sequence; NULL: none do */
 };
 
 struct generator;

@@ -362,7 +362,7 @@ static int answer_all(struct request *r, struct err *err)
         rc = err_set(err, ERR_INVALID, "%s has no tokenizer, so no text can be given to it",
                      r->model);
     if (rc == 0)
-        r->options.end_id = tokenizer_eos(tokenizer);
+        r->options.tokenizer = tokenizer;
     for (i = 0; i < r->n && rc == 0; i += GENERATE_GROUP)
         rc = answer_group(r, g, tokenizer, i, &tally, err);
     if (rc == 0)

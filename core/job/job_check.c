@@ -214,14 +214,16 @@ static void check_length(const struct job *job, const char *path, const struct d
 
 /* Loads one data file; its problems become the job's. A refusal is no failure here. */
 static int load_data(const struct job *job, const char *key, const char *path,
-                     const struct tokenizer *tokenizer, const struct model_config *c,
-                     struct dataset *ret, struct problems *problems, struct err *err)
+                     const struct tokenizer *tokenizer, const struct err *refusal,
+                     const struct model_config *c, struct dataset *ret, struct problems *problems,
+                     struct err *err)
 {
     int rc;
 
     if (!is_there(job, key, path, problems))
         return 0;
-    rc = dataset_load(path, &job->data, tokenizer, c->vocab, ret, problems, err);
+    rc = dataset_load(path, &job->data, tokenizer, refusal->code ? refusal : NULL, c->vocab, ret,
+                      problems, err);
     if (rc == 0)
         check_length(job, path, ret, c, problems);
     return rc == ERR_INVALID ? 0 : rc;
@@ -233,13 +235,16 @@ static int check_data(struct job *job, const struct model *model, struct problem
     const struct model_config *c = model_config(model);
     struct tokenizer *tokenizer = NULL;
     struct dataset train = {0}, eval = {0};
-    int rc, before = problems->n;
+    int before = problems->n;
+    struct err refusal;
+    int rc = model_open_tokenizer_if_usable(model, &tokenizer, &refusal, err);
 
-    rc = as_problem(problems, job, "model", model_open_tokenizer(model, &tokenizer, err), err);
-    if (rc == 0 && problems->n == before)
-        rc = load_data(job, "data.train", job->data.train, tokenizer, c, &train, problems, err);
+    if (rc == 0)
+        rc = load_data(job, "data.train", job->data.train, tokenizer, &refusal, c, &train, problems,
+                       err);
     if (rc == 0 && job->data.eval && problems->n == before)
-        rc = load_data(job, "data.eval", job->data.eval, tokenizer, c, &eval, problems, err);
+        rc = load_data(job, "data.eval", job->data.eval, tokenizer, &refusal, c, &eval, problems,
+                       err);
     job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)

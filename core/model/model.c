@@ -253,3 +253,17 @@ int model_open_tokenizer(const struct model *model, struct tokenizer **ret_token
     *ret_tokenizer = NULL;
     return 0;
 }
+
+int model_open_tokenizer_if_usable(const struct model *model, struct tokenizer **ret_tokenizer,
+                                   struct err *ret_refusal, struct err *err)
+{
+    int rc = model_open_tokenizer(model, ret_tokenizer, ret_refusal);
+
+    if (rc == ERR_NOMEM || rc == ERR_INTERNAL)
+        return err_set(err, rc, "%s", ret_refusal->text);
+    if (rc < 0)
+        *ret_tokenizer = NULL;
+    else
+        ret_refusal->code = 0;
+    return 0;
+}

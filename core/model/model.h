@@ -53,8 +53,12 @@ const char *model_unread_keys(const struct model *model);
  * 0. */
 int model_lost_window(const struct model *model);
 
-/* Opens the tokenizer that belongs to the model: in the GGUF, or tokenizer.json in the folder.
+/* Opens the tokenizer that belongs to the model: in the GGUF, or in the files of the folder.
  * *ret_tokenizer is NULL (and 0 is returned) where the model has none. */
 struct tokenizer;
 int model_open_tokenizer(const struct model *model, struct tokenizer **ret_tokenizer,
                          struct err *err);
+/* The same for data whose rows may be ids, which need no tokenizer: one that cannot be used is
+ * none, and ret_refusal says why; its code is 0 otherwise. */
+int model_open_tokenizer_if_usable(const struct model *model, struct tokenizer **ret_tokenizer,
+                                   struct err *ret_refusal, struct err *err);

@@ -300,14 +300,15 @@ static void check_whole(struct loader *l)
 }
 
 int dataset_load(const char *path, const struct data_options *data,
-                 const struct tokenizer *tokenizer, int vocab, struct dataset *ret_dataset,
-                 struct problems *problems, struct err *err)
+                 const struct tokenizer *tokenizer, const struct err *refusal, int vocab,
+                 struct dataset *ret_dataset, struct problems *problems, struct err *err)
 {
     struct dataset d = {0};
     struct loader l = {
         .path = path,
         .data = data,
         .tokenizer = tokenizer,
+        .refusal = refusal,
         .vocab = vocab,
         .d = &d,
         .problems = problems,

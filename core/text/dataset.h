@@ -39,15 +39,15 @@ struct dataset {
 };
 
 /* Reads path (data->train or data->eval). tokenizer may be NULL: only rows of ids are possible
- * then, anything else is a problem that says so. vocab bounds the ids. Problems name file and line;
- * at most 20 of a kind are listed. Refused as problems: no file, one that is not regular or cannot
- * be read to its end, a row of more than 64 MiB, a JSON array of more than 1 GiB, not JSON, a row
- * without its fields or with a field of the wrong type, an id outside the vocabulary, ids and
- * labels of unequal length, an empty data set, no trained label in the whole set. ERR_INVALID
- * then. */
+ * then, anything else is a problem that says so, and why if `refusal` (may be NULL) has it. vocab
+ * bounds the ids. Problems name file and line; at most 20 of a kind are listed. Refused as
+ * problems: no file, one that is not regular or cannot be read to its end, a row of more than 64
+ * MiB, a JSON array of more than 1 GiB, not JSON, a row without its fields or with a field of the
+ * wrong type, an id outside the vocabulary, ids and labels of unequal length, an empty data set, no
+ * trained label in the whole set. ERR_INVALID then. */
 int dataset_load(const char *path, const struct data_options *data,
-                 const struct tokenizer *tokenizer, int vocab, struct dataset *ret_dataset,
-                 struct problems *problems, struct err *err);
+                 const struct tokenizer *tokenizer, const struct err *refusal, int vocab,
+                 struct dataset *ret_dataset, struct problems *problems, struct err *err);
 void dataset_free(struct dataset *d);
 
 /* XXH3-128 of all ids and labels in order, as 32 hex digits. */

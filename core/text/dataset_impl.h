@@ -22,7 +22,8 @@ enum { LISTED_MAX = 20 };
 struct loader {
     const char *path;
     const struct data_options *data;
-    const struct tokenizer *tokenizer;
+    const struct tokenizer *tokenizer; /* NULL: none */
+    const struct err *refusal;         /* why there is none, or NULL */
     int vocab;
     struct dataset *d;
     long cap; /* of d->examples */

@@ -95,6 +95,19 @@ static void report_unknown_format(struct loader *l, const json_t *row, int line)
     buf_free(&keys);
 }
 
+static void report_no_tokenizer(struct loader *l, int line)
+{
+    if (l->refusal)
+        problems_add(l->problems, l->path, line,
+                     "the rows are texts but the model's tokenizer cannot be used: %s. Rows of "
+                     "input_ids and labels work without it",
+                     l->refusal->text);
+    else
+        problems_add(l->problems, l->path, line,
+                     "the rows are texts but the model has no tokenizer: only rows of input_ids "
+                     "and labels are possible");
+}
+
 /* Decides format and template by the first row; false where no row can be read then. */
 static bool start(struct loader *l, const json_t *row, int line)
 {
@@ -106,10 +119,7 @@ static bool start(struct loader *l, const json_t *row, int line)
     if (d->format == FORMAT_AUTO) {
         report_unknown_format(l, row, line);
     } else if (d->format != FORMAT_IDS && !l->tokenizer) {
-        problems_add(
-            l->problems, l->path, line,
-            "the rows are texts but the model has no tokenizer: only rows of input_ids and "
-            "labels are possible");
+        report_no_tokenizer(l, line);
     } else {
         d->template_kind = template_choose(l->data->template_kind, d->format, l->tokenizer);
         if (template_check(d->template_kind, d->format, l->tokenizer, &why) == 0)

@@ -166,8 +166,8 @@ static int merge_few(const struct merging *m, int n)
     struct merge_pair pairs[FEW] = {{0}};
     struct merge_symbol *s = m->symbols;
 
-    for (int i = 0; i < n; i++)
-        pairs[i] = pair_of_few(m, i, n);
+    for (int i = 0; i < FEW; i++)
+        pairs[i] = i < n ? pair_of_few(m, i, n) : (struct merge_pair){MERGE_NEVER, 0};
     for (;;) {
         int best = 0;
         for (int i = 1; i < n - 1; i++)

@@ -149,13 +149,20 @@ static void strip_behind(struct tokenizer *t, const struct tensorfile *file)
     }
 }
 
-/* What ends a generated text beside the end token. */
+/* What ends a generated text beside the end token: llama.cpp stops at these names, too. */
 static int read_ends(struct tokenizer *t, const struct tensorfile *file, struct err *err)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
+    static const char *const names[] = {"<|eot_id|>",    "<|eom_id|>",    "<|im_end|>", "<|end|>",
+                                        "<end_of_turn>", "<|endoftext|>", "<EOT>"};
     int rc = 0;
 
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {
+        int id = tokenizer_id(t, names[i]);
+        if (id >= 0 && (t->flags[id] & TOKEN_ADDED))
+            rc = token_list_push(&t->ends, id, err);
+    }
     for (int i = 0; i < 2 && rc == 0; i++) {
         int id = id_of_key(file, keys[i], -1);
         if (id >= 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { BYTES_MAX = 64 << 20 };
+enum { GAP_MAX = 1 << 16 }; /* ids that may be left out */
 
 static const struct kind {
     const char *name, *pattern;
@@ -40,14 +41,14 @@ static int find_kind(const struct tokenizer_files *files, const struct kind **re
 
 static int count_ids(const json_t *vocab, int *ret, struct err *err)
 {
-    json_int_t most = -1, end = 4 * (json_int_t)json_object_size(vocab) + 65536;
+    json_int_t most = -1;
     const char *text;
     json_t *value;
 
     json_object_foreach((json_t *)vocab, text, value)
     {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= end)
+        if (id < 0 || (size_t)id >= 4 * json_object_size(vocab) + GAP_MAX)
             return err_set(err, ERR_INVALID, "the token '%.80s' has no possible id", text);
         most = id > most ? id : most;
     }
@@ -113,8 +114,10 @@ static int fill(struct tokenizer *t, const struct kind *kind, const json_t *voca
         rc = pretokenizer_add(&t->pre, kind->pattern, false, SPLIT_ISOLATED, false, err);
     if (rc == 0)
         rc = tokenizer_files_apply(files, t, n_ids, err);
+    if (rc < 0)
+        return rc;
     t->adds_bos = t->bos >= 0 && json_is_true(json_object_get(files->config, "add_bos_token"));
-    return rc < 0 ? rc : tokenizer_finish(t, err);
+    return tokenizer_finish(t, err);
 }
 
 static int from_files(const char *merges, const json_t *vocab, const struct tokenizer_files *files,

@@ -51,11 +51,11 @@ static int read_job(const char *output, struct job **ret, struct err *err)
 }
 
 static int read_data(const char *path, const struct loaded *l, const struct tokenizer *tokenizer,
-                     struct dataset *ret, struct err *err)
+                     const struct err *refusal, struct dataset *ret, struct err *err)
 {
     struct problems problems = {0};
-    int rc = dataset_load(path, &l->job->data, tokenizer, model_config(l->model)->vocab, ret,
-                          &problems, err);
+    int rc = dataset_load(path, &l->job->data, tokenizer, refusal->code ? refusal : NULL,
+                          model_config(l->model)->vocab, ret, &problems, err);
 
     return refuse(rc, &problems, err);
 }
@@ -80,18 +80,19 @@ int load_job(const char *output, struct loaded *ret, struct buf *notices, struct
     struct loaded l = {0};
     struct tokenizer *tokenizer = NULL;
     struct problems problems = {0};
+    struct err refusal = {0};
     int rc = read_job(output, &l.job, err);
 
     if (rc == 0)
         rc = refuse(model_open(l.job->model, &l.model, &problems, err), &problems, err);
     if (rc == 0)
-        rc = model_open_tokenizer(l.model, &tokenizer, err);
+        rc = model_open_tokenizer_if_usable(l.model, &tokenizer, &refusal, err);
     if (rc == 0)
-        rc = read_data(l.job->data.train, &l, tokenizer, &l.train, err);
+        rc = read_data(l.job->data.train, &l, tokenizer, &refusal, &l.train, err);
     if (rc == 0)
         note_rows(&l.train, l.job->data.train, l.job->data.max_tokens, notices);
     if (rc == 0 && l.job->data.eval)
-        rc = read_data(l.job->data.eval, &l, tokenizer, &l.eval, err);
+        rc = read_data(l.job->data.eval, &l, tokenizer, &refusal, &l.eval, err);
     if (rc == 0 && l.job->data.eval)
         note_rows(&l.eval, l.job->data.eval, l.job->data.max_tokens, notices);
     tokenizer_free(tokenizer);

@@ -15,7 +15,7 @@ class Words(World):
 
     def test_help_names_every_command_and_exits_with_0(self):
         text = self.said("--help", status=0)
-        for name in ("run", "submit", "list", "show", "watch", "logs", "cancel", "resume", "plan", "generate"):
+        for name in ("run", "submit", "list", "show", "watch", "logs", "cancel", "resume", "plan", "generate", "tokenize"):
             self.assertRegex(text, rf"(?m)^  {name} ")
         self.assertEqual(text, self.said("help", status=0))
         self.assertIn("Usage: dashctl watch", self.said("help", "watch", status=0))
@@ -60,6 +60,50 @@ class Words(World):
         plan = json.loads(self.said("plan", JOB, *SETS, "--output", "json", status=0, env=env))
         self.assertIn("rank: 8", plan["job_yaml"])
         self.assertIn("lora.rank", self.said("plan", JOB, "--set", "lora.rank=0", status=1, env=env))
+
+    def test_tokenize_prints_ids_and_texts(self):
+        vocabulary = os.path.join(SOURCE, "tests/golden/vocab/ggml-vocab-llama-spm.gguf")
+        by = ["tokenize", "--tokenizer", vocabulary]
+        text = self.write("text", "Hello world")
+        self.assertEqual(self.said(*by, text, status=0), "1 15043 3186\n")
+        self.assertEqual(self.said(*by, "--raw", text, status=0), "15043 3186\n")
+        special = self.write("special", "<s>Hello\0\0two  x\0")
+        self.assertEqual(self.said(*by, "-0", special, status=0), "1 1 15043\n1\n1 1023 29871 921\n")
+        raw = self.said(*by, "-0", "--raw", special, "--output", "json", status=0)
+        self.assertEqual([json.loads(line) for line in raw.splitlines()],
+                         [{"ids": [529, 29879, 29958, 10994]}, {"ids": []}, {"ids": [1023, 29871, 921]}])
+        ids = self.write("ids", "1 15043 3186\n[529, 29879, 29958]\n\n")
+        self.assertEqual(self.said(*by, "--decode", ids, status=0), "<s> Hello world\n<s>\n\n")
+        self.assertEqual(self.said(*by, "--decode", "--raw", "-0", ids, status=0), "Hello world\0<s>\0\0")
+        self.assertEqual(json.loads(self.said(*by, "--decode", "--output", "json", self.write("one", "3186"), status=0)),
+                         {"text": "world"})
+
+    def test_tokenize_says_what_is_wrong_and_where(self):
+        vocabulary = os.path.join(SOURCE, "tests/golden/vocab/mistral-v1.model")
+        by = ["tokenize", "--tokenizer", vocabulary]
+        self.assertIn("--tokenizer FILE", self.said("tokenize"))
+        self.assertIn("--tokenizer FILE", self.said(*by, "--model", TINY))
+        self.assertIn("no tokenizer.json", self.said("tokenize", "--model", self.folder, self.write("x", ""), status=1))
+        path = os.path.join(self.folder, "bytes")
+        with open(path, "wb") as f:
+            f.write(b"a\0b\xff\0")
+        self.assertIn("bytes: text 2: the text is not UTF-8: byte 0xff at offset 1",
+                      self.said(*by, "-0", path, status=1))
+        self.assertIn("ids:2: 'x' is not a token id", self.said(*by, "--decode", self.write("ids", "1\n2 x"), status=1))
+        self.assertIn("ids:1: no token has the id 99999", self.said(*by, "--decode", self.write("ids", "99999"), status=1))
+
+    def test_a_tokenizer_that_cannot_be_used_matters_to_texts_alone(self):
+        env = {"XDG_STATE_HOME": self.folder}
+        model = self.path("model")
+        shutil.copytree(os.path.join(TINY, "model"), model)
+        self.write("model/tokenizer.json", '{"model": {"type": "Unigram", "vocab": []}}')
+        texts = self.write("texts.jsonl", '{"text": "a"}\n')
+        job = ["plan", JOB, *SETS, "--set", f"model={model}", "--set", f"output={self.path('out')}"]
+        self.said(*job, status=0, env=env)
+        said = self.said(*job, "--set", f"data.train={texts}", "--set", "data.eval=null", status=1, env=env)
+        self.assertIn("texts.jsonl:1: the rows are texts but the model's tokenizer cannot be used", said)
+        self.assertIn("the tokenizer model 'Unigram' is not supported", said)
+        self.assertIn("Rows of input_ids and labels work without it", said)
 
     def test_generate_hands_its_arguments_over(self):
         dashctl = self.own_bin()

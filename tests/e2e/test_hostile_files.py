@@ -56,7 +56,12 @@ class Checks(World):
             if os.path.exists(os.path.join(folder, name)):
                 os.remove(os.path.join(folder, name))
             os.mkfifo(os.path.join(folder, name))
-            self.refusal("model=" + folder)
+            if name == "tokenizer.json":  # rows of ids need none
+                self.plan("model=" + folder)
+                rows = "data.train=" + self.write("texts.jsonl", '{"text": "a"}\n')
+                self.assertIn("is a pipe", self.refusal("model=" + folder, rows))
+            else:
+                self.refusal("model=" + folder)
 
     def test_an_output_that_is_not_a_folder_is_refused(self):
         for path in (self.fifo(), "/dev/null", self.write("file", "")):

@@ -129,7 +129,7 @@ def tags(text):
 
 def options_in(text):
     """The options that a page explains."""
-    words = [word for tag in tags(text) if tag.startswith("-") for word in re.findall(r"(?:^|[ ,])(--?[a-zA-Z?-]+)", tag)]
+    words = [word for tag in tags(text) if tag.startswith("-") for word in re.findall(r"(?:^|[ ,])(--?[a-zA-Z0-9?-]+)", tag)]
     return set(words)
 
 

@@ -103,7 +103,7 @@ static void open_world(struct world *w, const struct golden *golden)
     assert_int_equal(trainable_layout(&w->job->lora, w->job->dash.directions,
                                       model_config(w->model), &w->layout, &err),
                      0);
-    assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL,
+    assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL, NULL,
                                   model_config(w->model)->vocab, &w->data, &problems, &err),
                      0);
     assert_int_equal(team_open(2, &w->team, &err), 0);

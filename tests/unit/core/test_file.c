@@ -34,7 +34,7 @@ static void data_refused(const char *path, const char *words)
     struct err err;
     char *text;
 
-    assert_int_equal(dataset_load(path, &data, NULL, 256, &d, &problems, &err), ERR_INVALID);
+    assert_int_equal(dataset_load(path, &data, NULL, NULL, 256, &d, &problems, &err), ERR_INVALID);
     text = problems_text(&problems);
     assert_contains(text, words);
     assert_contains(text, path);
@@ -119,7 +119,7 @@ static void lines_of_any_length_are_whole(void **state)
         buf_puts(&b, i % 3 == 0 ? "\r\n\n" : i < ROWS - 1 ? "\n" : "");
     }
     write_file(folder, "data", b.data, b.len);
-    if (dataset_load(path, &data, NULL, 256, &d, &problems, &err) < 0)
+    if (dataset_load(path, &data, NULL, NULL, 256, &d, &problems, &err) < 0)
         fail_msg("%s", problems_text(&problems));
     assert_int_equal(d.n, ROWS);
     for (int i = 0; i < ROWS; i++)

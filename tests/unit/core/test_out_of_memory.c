@@ -157,7 +157,7 @@ static int load_data(const char *folder, struct result *r, struct err *err)
     int rc;
 
     snprintf(path, sizeof(path), "%s/data.jsonl", folder);
-    rc = dataset_load(path, &data, shared, SMALL_VOCAB, &d, &problems, err);
+    rc = dataset_load(path, &data, shared, NULL, SMALL_VOCAB, &d, &problems, err);
     if (rc == 0) {
         dataset_hash(&d, hex);
         keep(r, hex, 32);

@@ -21,7 +21,7 @@ static struct loaded load_with(const char *text, size_t len, const struct data_o
     int rc;
 
     write_file(folder, "data.jsonl", text, len);
-    rc = dataset_load(path, data, t, vocab, &l.d, &problems, &err);
+    rc = dataset_load(path, data, t, NULL, vocab, &l.d, &problems, &err);
     assert_int_equal(rc, problems.n ? ERR_INVALID : 0);
     if (problems.n)
         l.problems = problems_text(&problems);
@@ -198,8 +198,9 @@ static void golden_rows_are_loaded(void **state)
     struct err err;
 
     (void)state;
-    assert_ok(dataset_load(GOLDEN("tiny/train.jsonl"), &defaults, NULL, 256, &d, &problems, &err),
-              err);
+    assert_ok(
+        dataset_load(GOLDEN("tiny/train.jsonl"), &defaults, NULL, NULL, 256, &d, &problems, &err),
+        err);
     assert_true(d.n > 8);
     assert_int_equal(d.examples[0].n, 19);
     assert_int_equal(d.examples[0].n_trained, 12);
@@ -325,9 +326,9 @@ static void empty_absent_and_broken_files_are_told(void **state)
     refused("\n \n", &defaults, NULL, "the data set has no rows");
     refused("[]", &defaults, NULL, "the data set has no rows");
     refused("[{\"a\": 1},\n", &defaults, NULL, "is not JSON");
-    assert_int_equal(dataset_load("/nowhere/at all", &defaults, NULL, 5, &d, &problems, &err),
+    assert_int_equal(dataset_load("/nowhere/at all", &defaults, NULL, NULL, 5, &d, &problems, &err),
                      ERR_INVALID);
-    assert_int_equal(dataset_load("/", &defaults, NULL, 5, &d, &problems, &err), ERR_INVALID);
+    assert_int_equal(dataset_load("/", &defaults, NULL, NULL, 5, &d, &problems, &err), ERR_INVALID);
     text = problems_text(&problems);
     assert_contains(text, "/nowhere/at all: cannot be opened: No such file");
     assert_contains(text, "/: is a folder, not a regular file");
