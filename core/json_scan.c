@@ -176,9 +176,9 @@ static bool scan_number(struct json_scan *s, bool *ret_whole)
 
 static bool scan_word(struct json_scan *s)
 {
-    static const char *const words[] = {"true", "false", "null"};
+    static const char *const words[] = {"true", "false", "null", "NaN", "Infinity", "-Infinity"};
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
         size_t len = strlen(words[i]);
         if ((size_t)(s->end - s->at) >= len && memcmp(s->at, words[i], len) == 0) {
             s->at += len;
@@ -199,6 +199,8 @@ static bool skip(struct json_scan *s, int depth)
         return fault(s, "values are nested too deeply");
     if (c == '"')
         return json_scan_string(s, &raw, &len);
+    if (c == '-' && s->end - s->at > 1 && s->at[1] == 'I')
+        return scan_word(s);
     if (c == '-' || (c >= '0' && c <= '9'))
         return scan_number(s, &whole);
     if (c != '{' && c != '[')
@@ -223,7 +225,7 @@ bool json_scan_integer(struct json_scan *s, int64_t *ret, bool *ret_fits)
     bool whole;
 
     *ret_fits = false;
-    if (c != '-' && (c < '0' || c > '9'))
+    if ((c != '-' && (c < '0' || c > '9')) || (c == '-' && s->end - s->at > 1 && s->at[1] == 'I'))
         return json_scan_skip(s);
     if (!scan_number(s, &whole))
         return false;

@@ -28,7 +28,7 @@ bool json_scan_string(struct json_scan *s, const char **ret_raw, size_t *ret_len
  * room. Returns the length. */
 size_t json_scan_unescape(char *text, size_t len);
 
-/* Any value, passed over. */
+/* Any value, passed over; NaN, Infinity and -Infinity, which Python writes, are values. */
 bool json_scan_skip(struct json_scan *s);
 /* A value, which is passed over if it is not an integer that fits; then *ret_fits is false. */
 bool json_scan_integer(struct json_scan *s, int64_t *ret, bool *ret_fits);

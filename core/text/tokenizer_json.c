@@ -4,7 +4,7 @@
  * truncation and padding (we do neither), and what a decoder does beside putting bytes and blanks
  * back.
  */
-#include "core/json_file.h"
+#include "core/text/json_model.h"
 #include "core/text/json_steps.h"
 #include "core/text/tokenizer_files.h"
 #include <jansson.h>
@@ -41,7 +41,7 @@ static bool is_no(const json_t *value)
            (json_is_string(value) && json_string_length(value) == 0);
 }
 
-static int check_model(const json_t *root, struct err *err)
+static int check_model(const struct json_model *m, const json_t *root, struct err *err)
 {
     static const char *const refused[] = {"dropout", "continuing_subword_prefix",
                                           "end_of_word_suffix"};
@@ -52,8 +52,7 @@ static int check_model(const json_t *root, struct err *err)
     /* files of old leave the type out */
     if (is_set(json_object_get(model, "type")) && strcmp(type_of(model), "BPE") != 0)
         return refuse(err, "tokenizer model", type_of(model));
-    if (!json_is_object(json_object_get(model, "vocab")) ||
-        !json_is_array(json_object_get(model, "merges")))
+    if (!m->vocab || !m->merges)
         return err_set(err, ERR_INVALID, "the model has no vocab or no merges");
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (!is_no(json_object_get(model, refused[i])))
@@ -63,52 +62,31 @@ static int check_model(const json_t *root, struct err *err)
 
 /* The largest id + 1 of vocab and added_tokens; a negative code where one is not an id, or where
  * there are so few tokens that tables for all ids would be out of proportion. */
-static int count_ids(const json_t *vocab, const json_t *added, int *ret, struct err *err)
+static int count_ids(const struct json_model *m, const json_t *added, int *ret, struct err *err)
 {
-    json_int_t most = -1, id;
-    const char *text;
+    size_t n = 0, i;
+    int most = -1, rc = json_model_count_tokens(m, &n, &most, err);
     json_t *value;
-    size_t i;
 
-    json_object_foreach((json_t *)vocab, text, value)
-    {
-        id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= VOCAB_MAX)
-            return err_set(err, ERR_INVALID, "the token '%.80s' has no possible id", text);
-        most = id > most ? id : most;
-    }
+    if (rc < 0)
+        return rc;
     json_array_foreach(added, i, value)
     {
         const json_t *number = json_object_get(value, "id");
-        id = json_is_integer(number) ? json_integer_value(number) : -1;
+        json_int_t id = json_is_integer(number) ? json_integer_value(number) : -1;
         if (id < 0 || id >= VOCAB_MAX || !json_is_string(json_object_get(value, "content")))
             return err_set(err, ERR_INVALID, "added token %zu has no possible id or no content", i);
-        most = id > most ? id : most;
+        most = id > most ? (int)id : most;
     }
-    *ret = (int)most + 1;
+    n += json_array_size(added);
+    *ret = most + 1;
     if (most < 0)
         return err_set(err, ERR_INVALID, "the vocabulary is empty");
-    if ((size_t)most / 4 > json_object_size(vocab) + json_array_size(added) + GAP_MAX)
-        return err_set(
-            err, ERR_INVALID,
-            "a token has the id %lld, but there are only %zu tokens: the file is damaged",
-            (long long)most, json_object_size(vocab) + json_array_size(added));
+    if ((size_t)most / 4 > n + GAP_MAX)
+        return err_set(err, ERR_INVALID,
+                       "a token has the id %d, but there are only %zu tokens: the file is damaged",
+                       most, n);
     return 0;
-}
-
-static int put_vocab(struct tokenizer *t, const json_t *vocab, struct err *err)
-{
-    const char *text;
-    json_t *id;
-    int rc = 0;
-
-    json_object_foreach((json_t *)vocab, text, id)
-    {
-        rc = vocab_put(&t->vocab, (int)json_integer_value(id), text, strlen(text), err);
-        if (rc < 0)
-            break;
-    }
-    return rc;
 }
 
 static unsigned flags_of(const json_t *token)
@@ -149,36 +127,6 @@ static int put_added(struct tokenizer *t, const json_t *added, struct err *err)
     return 0;
 }
 
-/* "a b" in older files, ["a", "b"] in newer ones */
-static int put_merge(struct tokenizer *t, int rank, const json_t *merge, struct err *err)
-{
-    const json_t *a = json_array_get(merge, 0), *b = json_array_get(merge, 1);
-    const char *text = json_string_value(merge), *blank = text ? strchr(text, ' ') : NULL;
-
-    if (json_array_size(merge) == 2 && json_is_string(a) && json_is_string(b))
-        return vocab_put_merge(&t->vocab, rank, json_string_value(a), json_string_length(a),
-                               json_string_value(b), json_string_length(b), err);
-    if (!blank)
-        return err_set(err, ERR_INVALID, "merge %d is not two tokens", rank);
-    return vocab_put_merge(&t->vocab, rank, text, (size_t)(blank - text), blank + 1,
-                           strlen(blank + 1), err);
-}
-
-static int put_merges(struct tokenizer *t, const json_t *merges, struct err *err)
-{
-    json_t *merge;
-    size_t i;
-    int rc = 0;
-
-    json_array_foreach(merges, i, merge)
-    {
-        rc = put_merge(t, (int)i, merge, err);
-        if (rc < 0)
-            break;
-    }
-    return rc;
-}
-
 /* What a character becomes that no token stands for. */
 static int read_fallback(struct tokenizer *t, const json_t *model, struct err *err)
 {
@@ -212,16 +160,16 @@ static int check_unknown(const struct tokenizer *t, const json_t *model, struct 
     return 0;
 }
 
-static int fill(struct tokenizer *t, const json_t *root, const struct tokenizer_files *files,
-                int n_ids, struct err *err)
+static int fill(struct tokenizer *t, const struct json_model *m, const json_t *root,
+                const struct tokenizer_files *files, int n_ids, struct err *err)
 {
     const json_t *model = json_object_get(root, "model");
-    int rc = put_vocab(t, json_object_get(model, "vocab"), err);
+    int rc = json_model_put_tokens(m, &t->vocab, err);
 
     if (rc == 0)
         rc = put_added(t, json_object_get(root, "added_tokens"), err);
     if (rc == 0)
-        rc = put_merges(t, json_object_get(model, "merges"), err);
+        rc = json_model_put_merges(m, &t->vocab, err);
     if (rc == 0)
         rc = read_fallback(t, model, err);
     if (rc == 0)
@@ -239,26 +187,25 @@ static int fill(struct tokenizer *t, const json_t *root, const struct tokenizer_
     return rc < 0 ? rc : check_unknown(t, model, err);
 }
 
-static int from_root(const json_t *root, const struct tokenizer_files *files, int bos_id,
-                     int eos_id, struct tokenizer **ret, struct err *err)
+static int from_root(const struct json_model *m, const json_t *root,
+                     const struct tokenizer_files *files, int bos_id, int eos_id,
+                     struct tokenizer **ret, struct err *err)
 {
-    const json_t *model = json_object_get(root, "model");
     bool bytes = json_steps_are_of_bytes(json_object_get(root, "pre_tokenizer"));
     struct tokenizer *t = NULL;
-    int rc = check_model(root, err), n_ids = 0;
+    int rc = check_model(m, root, err), n_ids = 0;
 
     if (rc == 0)
-        rc = count_ids(json_object_get(model, "vocab"), json_object_get(root, "added_tokens"),
-                       &n_ids, err);
+        rc = count_ids(m, json_object_get(root, "added_tokens"), &n_ids, err);
     if (rc == 0)
         rc = tokenizer_new(bytes ? TOKENIZER_BYTES : TOKENIZER_CHARACTERS,
-                           n_ids + (int)tokenizer_files_count(files),
-                           json_array_size(json_object_get(model, "merges")), &t, err);
+                           n_ids + (int)tokenizer_files_count(files), json_model_count_merges(m),
+                           &t, err);
     if (rc != 0)
         return rc;
     t->bos = bos_id;
     t->eos = eos_id;
-    rc = fill(t, root, files, n_ids, err);
+    rc = fill(t, m, root, files, n_ids, err);
     if (rc < 0) {
         tokenizer_free(t);
         return rc;
@@ -270,16 +217,17 @@ static int from_root(const json_t *root, const struct tokenizer_files *files, in
 int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
                         struct err *err)
 {
-    struct tokenizer_files files;
+    struct tokenizer_files files = {0};
+    struct json_model m;
     json_t *root = NULL;
-    int line, rc = json_file_read_object(path, FILE_BYTES_MAX, &root, &line, err);
+    int rc = json_model_read(path, FILE_BYTES_MAX, &m, &root, err);
 
-    if (rc < 0)
-        return line > 0 ? err_prefix(err, "%s:%d: is not a JSON object", path, line) : rc;
-    rc = tokenizer_files_read(path, &files, err);
-    if (rc == 0 && from_root(root, &files, bos_id, eos_id, ret_tokenizer, err) < 0)
-        rc = err_prefix(err, "%s", path);
+    if (rc == 0)
+        rc = tokenizer_files_read(path, &files, err);
+    if (rc == 0 && (rc = from_root(&m, root, &files, bos_id, eos_id, ret_tokenizer, err)) < 0)
+        err_prefix(err, "%s", path);
     tokenizer_files_free(&files);
+    json_model_free(&m);
     json_decref(root);
     return rc;
 }
