@@ -63,8 +63,8 @@ static void plan_stages(const struct job_parallel *parallel, const struct model_
         parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i, layers, &weights,
                                    &rest);
         plan_add(plan,
-                 "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations "
-                 "and gradients",
+                 "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations, "
+                 "gradients and decompositions",
                  i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
     }
     plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");

@@ -10,6 +10,19 @@ enum {
     FIT_PERCENT = 85
 }; /* of a worker's memory: the rest is for MPI, buffers and what is not counted here */
 
+/* A matrix is decomposed in double, one at a time: itself, the Gram matrix of its shorter side and
+ * what LAPACK needs for its eigenvectors, three times as much (worker/spectrum.c). */
+static double decomposition_bytes(const struct trainable *t)
+{
+    double most = 0;
+
+    for (int i = 0; i < t->n && t->directions > 0; i++) {
+        double n = t->maps[i].rows, m = t->maps[i].columns, p = n < m ? n : m;
+        most = n * m + 4 * p * p > most ? n * m + 4 * p * p : most;
+    }
+    return 8 * most;
+}
+
 void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
                                 double *ret_weights, double *ret_rest)
@@ -23,8 +36,8 @@ void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_confi
 
     *ret_weights =
         4.0 * shard_layer_elements(c) * layers + 4.0 * tables * (double)c->vocab * c->hidden;
-    *ret_rest =
-        token * micro_batch_tokens * in_flight + 16.0 * (double)t->count * layers / c->n_layers;
+    *ret_rest = token * micro_batch_tokens * in_flight +
+                16.0 * (double)t->count * layers / c->n_layers + decomposition_bytes(t);
 }
 
 int parallel_shape_micro_batches(long tokens, int target, int n_rows)

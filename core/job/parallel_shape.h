@@ -27,7 +27,8 @@ struct parallel_shape_limits parallel_shape_limits(const struct job_training *tr
                                                    double tokens_per_row, double trained,
                                                    double worker_bytes);
 
-/* What a stage that holds `layers` layers takes: weights, and activations with gradients. */
+/* What a stage that holds `layers` layers takes: weights; activations, gradients and the
+ * decomposition of a matrix. */
 void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
                                 const struct trainable *t, int stages, int stage, int layers,
                                 double *ret_weights, double *ret_rest);
