@@ -1,6 +1,7 @@
 /* worker/ops/qk_norm.c - see qk_norm.h. A run is what is normalised as one: a head, or all of them.
  */
 #include "worker/ops/qk_norm.h"
+#include "worker/ops/dot.h"
 #include "worker/ops/rows.h"
 #include <math.h>
 #include <stddef.h>
@@ -33,17 +34,6 @@ static struct run run_of(const struct qk_norm_op *n, int i)
     return (struct run){(size_t)n->H * (size_t)n->D, n->G * n->D, n->k};
 }
 
-static double dot(const float *a, const float *b, int n)
-{
-    double sum = 0;
-    int i;
-
-#pragma omp simd reduction(+ : sum)
-    for (i = 0; i < n; i++)
-        sum += (double)a[i] * b[i];
-    return sum;
-}
-
 static void forward_block(void *arg, int first, int last)
 {
     const struct pass *p = arg;
@@ -56,7 +46,7 @@ static void forward_block(void *arg, int first, int last)
         for (int i = 0; i < runs_of(n); i++) {
             struct run r = run_of(n, i);
             const float *x = raw + r.at;
-            float rstd = (float)(1 / sqrt(dot(x, x, r.size) / r.size + n->eps));
+            float rstd = (float)(1 / sqrt(dot_double(x, x, r.size) / r.size + n->eps));
             p->rstd[t * (n->H + n->G) + i] = rstd;
             for (int c = 0; c < r.size; c++)
                 row[r.at + (size_t)c] = x[c] * rstd * r.w[c];

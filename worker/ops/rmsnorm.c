@@ -3,6 +3,7 @@
  * With g_c = dy_c w_c:  dx_c = rstd (g_c - x_c rstd^2 mean_c(g_c x_c)).
  */
 #include "worker/ops/rmsnorm.h"
+#include "worker/ops/dot.h"
 #include "worker/ops/rows.h"
 #include <math.h>
 #include <stddef.h>
@@ -15,17 +16,6 @@ struct pass {
     const float *kept; /* rstd as kept */
     const float *dy;
 };
-
-static double dot(const float *a, const float *b, int n)
-{
-    double sum = 0;
-    int i;
-
-#pragma omp simd reduction(+ : sum)
-    for (i = 0; i < n; i++)
-        sum += (double)a[i] * b[i];
-    return sum;
-}
 
 static void scale_row(float *y, const float *x, const float *w, float rstd, int C)
 {
@@ -42,7 +32,7 @@ static void forward_block(void *arg, int first, int last)
 
     for (t = first; t < last; t++) {
         const float *x = p->x + (size_t)t * C;
-        float rstd = p->kept ? p->kept[t] : (float)(1 / sqrt(dot(x, x, C) / C + p->n->eps));
+        float rstd = p->kept ? p->kept[t] : (float)(1 / sqrt(dot_double(x, x, C) / C + p->n->eps));
         scale_row(p->y + (size_t)t * C, x, p->n->w, rstd, C);
         if (p->rstd)
             p->rstd[t] = rstd;
