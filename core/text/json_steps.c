@@ -201,16 +201,19 @@ bool json_steps_are_of_bytes(const json_t *pre)
 }
 
 /* Strip of a blank in front, or Metaspace, which drops what it put there. */
-static bool drops_blank(const json_t *decoder)
+static enum decode_strip strip_of(const json_t *decoder)
 {
     const char *scheme = json_string_value(json_object_get(decoder, "prepend_scheme"));
     const char *content = json_string_value(json_object_get(decoder, "content"));
+    bool never = scheme ? strcmp(scheme, "never") == 0
+                        : json_is_false(json_object_get(decoder, "add_prefix_space"));
 
     if (strcmp(type_of(decoder), "Metaspace") == 0)
-        return scheme ? strcmp(scheme, "never") != 0
-                      : !json_is_false(json_object_get(decoder, "add_prefix_space"));
-    return strcmp(type_of(decoder), "Strip") == 0 && content && strcmp(content, " ") == 0 &&
-           json_integer_value(json_object_get(decoder, "start")) == 1;
+        return never ? STRIP_NOTHING : STRIP_FIRST_TOKEN;
+    if (strcmp(type_of(decoder), "Strip") == 0 && content && strcmp(content, " ") == 0 &&
+        json_integer_value(json_object_get(decoder, "start")) == 1)
+        return STRIP_BLANK;
+    return STRIP_NOTHING;
 }
 
 void json_steps_read_decoder(struct tokenizer *t, const json_t *decoder)
@@ -218,9 +221,9 @@ void json_steps_read_decoder(struct tokenizer *t, const json_t *decoder)
     json_t *each;
     size_t i;
 
-    t->strips_blank = drops_blank(decoder);
-    json_array_foreach(json_object_get(decoder, "decoders"), i, each) if (drops_blank(each))
-        t->strips_blank = true;
+    t->strip = strip_of(decoder);
+    json_array_foreach(json_object_get(decoder, "decoders"), i,
+                       each) if (strip_of(each) != STRIP_NOTHING) t->strip = strip_of(each);
 }
 
 /* The id of a special token in a TemplateProcessing's list, or -1. */

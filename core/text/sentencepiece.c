@@ -64,16 +64,19 @@ static void free_message(message *m)
 static int check(const message *m, struct err *err)
 {
     static const char *const kinds[] = {"", "Unigram", "BPE", "word", "character"};
-    int kind = m->trainer_spec ? (int)m->trainer_spec->model_type
-                               : SENTENCEPIECE__TRAINER_SPEC__MODEL_TYPE__UNIGRAM;
+    int kind;
 
+    if (!m->trainer_spec || !m->normalizer_spec)
+        return err_set(err, ERR_INVALID,
+                       "is cut off: it has no trainer_spec or no normalizer_spec");
+    kind = (int)m->trainer_spec->model_type;
     if (kind != SENTENCEPIECE__TRAINER_SPEC__MODEL_TYPE__BPE)
         return err_set(err, ERR_UNSUPPORTED,
                        "the SentencePiece model of the kind %s is not supported: BPE is",
                        kind >= 1 && kind <= 4 ? kinds[kind] : "(unknown)");
     if (m->trainer_spec->treat_whitespace_as_suffix)
         return err_set(err, ERR_UNSUPPORTED, "treat_whitespace_as_suffix is not supported");
-    if (m->normalizer_spec && !m->normalizer_spec->escape_whitespaces)
+    if (!m->normalizer_spec->escape_whitespaces)
         return err_set(err, ERR_UNSUPPORTED, "escape_whitespaces: false is not supported");
     if (m->n_pieces > VOCAB_MAX)
         return err_set(err, ERR_INVALID, "has %zu pieces; at most %d are possible", m->n_pieces,
@@ -126,12 +129,12 @@ static int put_piece(struct tokenizer *t, int id, const piece *p, struct err *er
 static int add_steps(struct tokenizer *t, const Sentencepiece__NormalizerSpec *spec,
                      struct err *err)
 {
-    bool prefix = !spec || spec->add_dummy_prefix;
-    bool collapse = !spec || spec->remove_extra_whitespaces;
+    bool prefix = spec->add_dummy_prefix;
+    bool collapse = spec->remove_extra_whitespaces;
     int rc = 0;
 
-    t->strips_blank = prefix;
-    if (spec && spec->precompiled_charsmap.len > 0)
+    t->strip = prefix ? STRIP_BLANK : STRIP_NOTHING;
+    if (spec->precompiled_charsmap.len > 0)
         rc = normalizer_add_charsmap(&t->normalizer, spec->precompiled_charsmap.data,
                                      spec->precompiled_charsmap.len, &t->pieces.user, err);
     if (rc == 0 && collapse)

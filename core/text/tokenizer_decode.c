@@ -50,20 +50,44 @@ static int decode_one(const struct tokenizer *t, int32_t id, struct buf *out, st
     return 0;
 }
 
+/* Drops the blanks of the first token, which was decoded at `begin`. */
+static void drop_blanks(struct buf *out, size_t begin)
+{
+    size_t n = begin;
+
+    for (size_t i = begin; i < out->len; i++)
+        if (out->data[i] != ' ')
+            out->data[n++] = out->data[i];
+    out->len = n;
+    if (out->data)
+        out->data[n] = '\0';
+}
+
+static void drop_blank(struct buf *out, size_t begin)
+{
+    if (out->len == begin || out->data[begin] != ' ')
+        return;
+    memmove(out->data + begin, out->data + begin + 1, out->len - begin); /* with its NUL */
+    out->len--;
+}
+
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, bool skip_special,
                      struct buf *out, struct err *err)
 {
     size_t before = out->len;
+    bool first = true;
     int rc = 0;
 
     for (int i = 0; i < n && rc == 0; i++) {
         bool special = ids[i] >= 0 && ids[i] < t->vocab.n && (t->flags[ids[i]] & TOKEN_SPECIAL);
-        if (!special || !skip_special)
-            rc = decode_one(t, ids[i], out, err);
+        if (special && skip_special)
+            continue;
+        rc = decode_one(t, ids[i], out, err);
+        if (rc == 0 && first && t->strip == STRIP_FIRST_TOKEN)
+            drop_blanks(out, before);
+        first = false;
     }
-    if (rc == 0 && t->strips_blank && out->len > before && out->data[before] == ' ') {
-        memmove(out->data + before, out->data + before + 1, out->len - before); /* with its NUL */
-        out->len--;
-    }
+    if (rc == 0 && t->strip == STRIP_BLANK)
+        drop_blank(out, before);
     return rc;
 }

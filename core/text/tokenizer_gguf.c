@@ -118,7 +118,7 @@ static int add_pieces_steps(struct tokenizer *t, const struct tensorfile *file, 
 
     tensorfile_kv_bool(file, "tokenizer.ggml.add_space_prefix", &prefix);
     tensorfile_kv_bool(file, "tokenizer.ggml.remove_extra_whitespaces", &collapse);
-    t->strips_blank = prefix;
+    t->strip = prefix ? STRIP_BLANK : STRIP_NOTHING;
     if (collapse)
         rc = normalizer_add_collapse(&t->normalizer, err);
     if (rc == 0 && prefix)

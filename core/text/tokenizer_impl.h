@@ -20,6 +20,12 @@ enum tokenizer_kind {
 
 /* Added tokens that HF calls normalized are looked for in what the others left. */
 enum added_pass { ADDED_FIRST, ADDED_SECOND, ADDED_PASSES };
+/* What decoding drops of the blanks that encoding put in front. */
+enum decode_strip {
+    STRIP_NOTHING,
+    STRIP_BLANK,       /* one at the beginning of the text */
+    STRIP_FIRST_TOKEN, /* all those of the first token: HF's Metaspace */
+};
 enum token_flag { TOKEN_ADDED = 1, TOKEN_SPECIAL = 2 };
 
 struct tokenizer {
@@ -34,7 +40,7 @@ struct tokenizer {
     struct bpe_fallback fallback; /* TOKENIZER_CHARACTERS */
     struct breaks breaks;         /* TOKENIZER_CHARACTERS */
     struct pieces pieces;         /* TOKENIZER_PIECES */
-    bool strips_blank;            /* decoding drops the blank that encoding put in front */
+    enum decode_strip strip;
     bool adds_bos;
     int bos, eos;
     int behind;             /* token that a text ends with as the model expects it; -1: none */

@@ -104,8 +104,8 @@ static int fill(struct tokenizer *t, const struct kind *kind, const json_t *voca
     bool blank = json_is_true(json_object_get(files->config, "add_prefix_space"));
     int rc = put_vocab(t, vocab, err);
 
-    if (rc == 0)
-        rc = put_merges(t, merges, err);
+    if (rc == 0 && (rc = put_merges(t, merges, err)) < 0)
+        err_prefix(err, "merges.txt");
     if (rc == 0 && kind->nfc)
         rc = normalizer_add_form(&t->normalizer, UNICODE_NFC, err);
     if (rc == 0 && blank)
