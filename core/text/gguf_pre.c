@@ -18,7 +18,6 @@ static patterns bailing = {known_bailing, NULL};
 static patterns seed_coder = {known_seed_coder, NULL};
 static patterns by_default = {known_punctuation, known_gpt2, known_digits, known_three_digits,
                               NULL};
-static patterns falcon = {known_falcon_punctuation, known_gpt2, known_three_digits, NULL};
 static patterns deepseek_coder = {known_line_end, known_letters, known_marks,
                                   known_asian,    known_digit,   NULL};
 static patterns deepseek_llm = {known_line_end,
@@ -88,7 +87,6 @@ static const struct gguf_pre known[] = {
     {"deepseek-v3", deepseek3},
     {"hunyuan-dense", deepseek3},
     {"joyai-llm", deepseek3},
-    {"falcon", falcon},
     {"bailingmoe", bailing},
     {"bailingmoe2", bailing},
     {"llada-moe", bailing},

@@ -33,7 +33,6 @@ const char known_digit[] = "\\p{N}";
 const char known_three_digits[] = "[0-9][0-9][0-9]";
 const char known_up_to_three_digits[] = "\\p{N}{1,3}";
 const char known_punctuation[] = "[\\p{P}\\$\\+<=>\\^~\\|]+";
-const char known_falcon_punctuation[] = "[\\p{P}\\$\\+<=>\\^~\\|`]+";
 const char known_line_end[] = "[\\r\\n]";
 const char known_letters[] = "\\s?\\p{L}+";
 const char known_marks[] = "\\s?\\p{P}+";
@@ -82,7 +81,7 @@ bool known_patterns_have(const char *pattern)
         known_three_digits,
         known_up_to_three_digits,
         known_punctuation,
-        known_falcon_punctuation,
+
         known_line_end,
         known_letters,
         known_marks,

@@ -13,8 +13,7 @@ extern const char known_gpt4o[];
 extern const char known_bailing[];
 extern const char known_seed_coder[];
 extern const char known_digits[], known_digit[], known_three_digits[], known_up_to_three_digits[];
-extern const char known_punctuation[],
-    known_falcon_punctuation[]; /* of the name "default", Falcon */
+extern const char known_punctuation[]; /* of the name "default" */
 extern const char known_line_end[];
 extern const char known_letters[], known_marks[], known_asian[]; /* DeepSeek Coder */
 extern const char known_deepseek_letters[], known_deepseek_marks[], known_deepseek_end[];
