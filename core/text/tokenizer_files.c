@@ -326,6 +326,8 @@ int tokenizer_files_apply(const struct tokenizer_files *f, struct tokenizer *t, 
     if (rc < 0)
         return rc;
     t->vocab.n = a.n_ids;
+    if (t->eos < 0 && t->ends.n > 0)
+        t->eos = t->ends.ids[0];
     t->eos = configured_id(t, setting(f, "eos_token"), t->eos);
     if (!t->adds_bos)
         t->bos = configured_id(t, setting(f, "bos_token"), t->bos);

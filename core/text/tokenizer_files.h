@@ -5,8 +5,8 @@
  * else ends in _token; additional_special_tokens, extra_special_tokens; chat_template
  *   special_tokens_map.json, added_tokens.json   read only where there is no added_tokens_decoder;
  *                            the map counts more than tokenizer_config.json then
- *   generation_config.json, or config.json without it   eos_token_id: all that end a generated text
- *   chat_template.jinja
+ *   generation_config.json, or config.json without it   eos_token_id: all that end a generated
+ * text; the first is the end token where nothing else names one chat_template.jinja
  */
 #pragma once
 #include "core/text/tokenizer_impl.h"

@@ -503,6 +503,30 @@ static void files_beside_tell_end_token_and_chat_template(void **state)
     remove_folder(folder);
 }
 
+static void every_end_of_generation_config_ends_a_text(void **state)
+{
+    char *folder = new_folder();
+    struct tokenizer *t;
+
+    (void)state;
+    small_write(folder, small_json());
+    write_text(folder, "config.json", "{\"eos_token_id\": 5}"); /* counts without the other only */
+    write_text(folder, "generation_config.json", "{\"eos_token_id\": [276, 275, -1, \"x\"]}");
+    t = small_open(folder, -1, SMALL_END);
+    assert_int_equal(tokenizer_eos(t), SMALL_END); /* the model's, else the first of the list */
+    assert_true(tokenizer_is_end(t, SMALL_END) && tokenizer_is_end(t, SMALL_END_X));
+    assert_false(tokenizer_is_end(t, 5) || tokenizer_is_end(t, -1));
+    tokenizer_free(t);
+    t = small_open(folder, -1, -1);
+    assert_int_equal(tokenizer_eos(t), SMALL_END_X);
+    tokenizer_free(t);
+    write_text(folder, "generation_config.json", "{}");
+    t = small_open(folder, -1, -1);
+    assert_int_equal(tokenizer_eos(t), -1);
+    tokenizer_free(t);
+    remove_folder(folder);
+}
+
 static void template_processing_asks_for_a_begin_token(void **state)
 {
     json_t *root = small_json();
@@ -750,6 +774,7 @@ int main(void)
         cmocka_unit_test(byte_without_a_token_is_left_out),
         cmocka_unit_test(whole_piece_is_not_taken_apart_where_merges_are_ignored),
         cmocka_unit_test(files_beside_tell_end_token_and_chat_template),
+        cmocka_unit_test(every_end_of_generation_config_ends_a_text),
         cmocka_unit_test(template_processing_asks_for_a_begin_token),
         cmocka_unit_test(what_cannot_be_done_is_refused_by_name),
         cmocka_unit_test(hostile_patterns_are_refused_by_name),
