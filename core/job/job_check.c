@@ -116,11 +116,27 @@ static void adopt_settings(struct job *job, const struct adapter *a)
         lora->alpha = a->alpha;
     if (!job_is_given(job, "lora.scaling"))
         lora->scaling = a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+    if (!job_is_given(job, "lora.dropout"))
+        lora->dropout = a->dropout;
     if (job_is_given(job, "lora.target_modules"))
         return;
     memset(lora->targets, 0, sizeof(lora->targets));
     for (int i = 0; i < a->n; i++)
         lora->targets[a->maps[i].kind] = true;
+}
+
+/* An adapter may hold what a job may not give. */
+static void check_limits(const struct job *job, const struct adapter *a, struct problems *problems)
+{
+    int line = job_line(job, "lora.init_adapter");
+
+    if (a->rank > LORA_RANK_MAX)
+        problems_add(problems, job->file, line,
+                     "lora.init_adapter has rank %d; at most %d is supported", a->rank,
+                     LORA_RANK_MAX);
+    if (!(a->alpha > 0))
+        problems_add(problems, job->file, line,
+                     "lora.init_adapter has lora_alpha %g, which must be above 0", a->alpha);
 }
 
 /* The scale of the adapter is part of what it adds to the model. */
@@ -152,6 +168,7 @@ static int read_adapter(struct job *job, const struct model_config *c, struct ad
     if (rc < 0)
         return as_problem(problems, job, "lora.init_adapter", rc, err);
     adopt_settings(job, *ret);
+    check_limits(job, *ret, problems);
     compare_scale(job, *ret, problems);
     return 0;
 }

@@ -29,6 +29,8 @@ struct reading {
     struct tensorfile *file;
     struct pair *pairs; /* (n_layers, MODULE_KINDS) */
     struct adapter *adapter;
+    bool layers_given; /* layers_to_transform is; layers holds it */
+    bool layers[LAYERS_MAX];
 };
 
 static int refuse(const struct reading *r, struct err *err, const char *key, const char *why)
@@ -72,10 +74,56 @@ static int check_refusals(const struct reading *r, const json_t *root, struct er
     return 0;
 }
 
-static int check_config(const struct reading *r, const json_t *root, struct err *err)
+/* One layer, or a list of them. */
+static int read_layers(struct reading *r, const json_t *value, struct err *err)
+{
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+
+    r->layers_given = !is_no(value);
+    for (size_t i = 0; r->layers_given && i < n; i++) {
+        const json_t *layer = json_is_array(value) ? json_array_get(value, i) : value;
+        if (!json_is_integer(layer) || json_integer_value(layer) < 0)
+            return err_set(err, ERR_INVALID,
+                           "%s: layers_to_transform of adapter_config.json must hold numbers of "
+                           "layers",
+                           r->folder);
+        if (json_integer_value(layer) < LAYERS_MAX)
+            r->layers[json_integer_value(layer)] = true;
+    }
+    return 0;
+}
+
+static int read_numbers(const struct reading *r, const json_t *root, struct err *err)
+{
+    const json_t *rank = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
+    const json_t *rslora = json_object_get(root, "use_rslora");
+    const json_t *dropout = json_object_get(root, "lora_dropout");
+
+    if (!json_is_integer(rank) || json_integer_value(rank) < 1 ||
+        json_integer_value(rank) > 1 << 20)
+        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no rank r of 1 or more",
+                       r->folder);
+    if (!json_is_number(alpha) || !(fabs(json_number_value(alpha)) <= FLT_MAX))
+        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no lora_alpha", r->folder);
+    if (!is_no(rslora) && !json_is_boolean(rslora))
+        return err_set(err, ERR_INVALID,
+                       "%s: use_rslora of adapter_config.json must be true or false", r->folder);
+    if (!is_no(dropout) && (!json_is_number(dropout) || !(json_number_value(dropout) >= 0) ||
+                            !(json_number_value(dropout) < 1)))
+        return err_set(err, ERR_INVALID,
+                       "%s: lora_dropout of adapter_config.json must be a number from 0 to less "
+                       "than 1",
+                       r->folder);
+    r->adapter->rank = (int)json_integer_value(rank);
+    r->adapter->alpha = json_number_value(alpha);
+    r->adapter->rslora = json_is_true(rslora);
+    r->adapter->dropout = json_number_value(dropout);
+    return 0;
+}
+
+static int check_config(struct reading *r, const json_t *root, struct err *err)
 {
     const char *type = json_string_value(json_object_get(root, "peft_type"));
-    const json_t *rank = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
     int rc;
 
     if (!type || strcmp(type, "LORA") != 0)
@@ -83,21 +131,12 @@ static int check_config(const struct reading *r, const json_t *root, struct err 
                        "%s: the adapter's peft_type is %.60s; only LORA is supported", r->folder,
                        type ? type : "not given");
     rc = check_refusals(r, root, err);
-    if (rc < 0)
-        return rc;
-    if (!json_is_integer(rank) || json_integer_value(rank) < 1 ||
-        json_integer_value(rank) > 1 << 20)
-        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no rank r of 1 or more",
-                       r->folder);
-    if (!json_is_number(alpha) || !isfinite(json_number_value(alpha)))
-        return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no lora_alpha", r->folder);
-    r->adapter->rank = (int)json_integer_value(rank);
-    r->adapter->alpha = json_number_value(alpha);
-    r->adapter->rslora = json_is_true(json_object_get(root, "use_rslora"));
-    return 0;
+    if (rc == 0)
+        rc = read_layers(r, json_object_get(root, "layers_to_transform"), err);
+    return rc < 0 ? rc : read_numbers(r, root, err);
 }
 
-static int read_config(const struct reading *r, struct err *err)
+static int read_config(struct reading *r, struct err *err)
 {
     char *path = file_join(r->folder, "adapter_config.json");
     json_t *root = NULL;
@@ -220,6 +259,11 @@ static int read_pair(const struct reading *r, int layer, enum module_kind kind,
     if (!p->A || !p->B)
         return err_set(err, ERR_INVALID, "%s: tensor %.200s has no lora_%c beside it",
                        tensorfile_path(r->file), p->A ? p->A->name : p->B->name, p->A ? 'B' : 'A');
+    if (r->layers_given && !r->layers[layer])
+        return err_set(err, ERR_INVALID,
+                       "%s: tensor %.200s is of a layer that layers_to_transform of "
+                       "adapter_config.json leaves out",
+                       tensorfile_path(r->file), p->A->name);
     *map = (struct adapter_map){.layer = layer, .kind = kind};
     model_module_shape(r->config, kind, &map->rows, &map->columns);
     r->adapter->n++;

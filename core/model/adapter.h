@@ -18,14 +18,16 @@ struct adapter_map { /* one adapted linear map */
 struct adapter {
     int rank;
     double alpha;
+    double dropout; /* lora_dropout, for further training */
     bool rslora;
     struct adapter_map *maps; /* in order of layer, then kind */
     int n;
 };
 
 /* Reads a PEFT folder (safetensors only) and checks it against the model's shapes. Refused by name:
- * another peft_type, bias, rank_pattern, alpha_pattern, modules_to_save, DoRA, tensors that match
- * nothing, an A without its B, values that are not finite. */
+ * another peft_type, bias, rank_pattern, alpha_pattern, modules_to_save, layers_to_transform that
+ * does not name every layer with tensors, DoRA, tensors that match nothing, an A without its B,
+ * values that are not finite. */
 int adapter_read(const char *folder, const struct model_config *config,
                  struct adapter **ret_adapter, struct err *err);
 /* Writes folder/adapter_config.json and folder/adapter_model.safetensors (f32), each durably, the

@@ -18,20 +18,28 @@ static int token_id(const struct description *d, const char *key)
     return -1;
 }
 
+/* 0 is written for a model without experts. */
+static bool has_experts(const struct description *d)
+{
+    char full[128];
+    double v = 1;
+
+    if (!gguf_has(d, "expert_count"))
+        return false;
+    tensorfile_kv_number(d->gguf, gguf_key(d, "expert_count", full, sizeof(full)), &v);
+    return v != 0;
+}
+
 static void refuse_settings(const struct description *d, const struct model_config *c)
 {
-    bool causal = true;
     char full[128];
 
-    if (tensorfile_kv_bool(d->gguf, gguf_key(d, "attention.causal", full, sizeof(full)), &causal) &&
-        !causal)
-        description_fault(d, "%s: false is not supported", full);
-    if (gguf_has(d, "expert_count") && gguf_int(d, "expert_count", INT32_MAX, 1) > 0)
+    if (!gguf_bool(d, "attention.causal", true))
+        description_fault(d, "%s: false is not supported",
+                          gguf_key(d, "attention.causal", full, sizeof(full)));
+    if (has_experts(d))
         description_fault(d, "a mixture of experts (%s) is not supported",
                           gguf_key(d, "expert_count", full, sizeof(full)));
-    if (gguf_list(d, "attention.head_count_kv") || gguf_list(d, "attention.head_count") ||
-        gguf_list(d, "feed_forward_length"))
-        description_fault(d, "layers of different sizes are not supported");
     if (c->head_dim &&
         gguf_int(d, "attention.value_length", SIZE_MAX_SANE, c->head_dim) != c->head_dim)
         description_fault(d,
@@ -76,7 +84,10 @@ static void scales(const struct description *d, struct model_config *c)
         c->embedding_scale = sqrt(c->hidden);
     if (f->query_scalar)
         c->attention_scale = gemma_scale(d, c);
-    if (f->soft_caps && (!f->local_rope || gguf_has(d, "attn_logit_softcapping")))
+    if (f->soft_caps && f->local_rope && gguf_has(d, "attn_logit_softcapping"))
+        description_fault(d, "attn_logit_softcapping is not supported for %s: nothing applies it",
+                          f->gguf);
+    if (f->soft_caps && !f->local_rope)
         c->attention_cap = gguf_positive(d, "attn_logit_softcapping", 50);
     if (f->soft_caps && (!f->local_rope || gguf_has(d, "final_logit_softcapping")))
         c->logit_cap = gguf_positive(d, "final_logit_softcapping", 30);

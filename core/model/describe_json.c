@@ -25,14 +25,10 @@ static const char *const neutral[] = {
     "initializer_range",
     "use_cache",
     "pad_token_id",
-    "attention_dropout",
     "pretraining_tp",
     "_name_or_path",
     "name_or_path",
     "cache_implementation",
-    "resid_pdrop",
-    "embd_pdrop",
-    "hidden_dropout",
     "auto_map",
     "unsloth_fixed",
     "unsloth_version",
@@ -208,8 +204,9 @@ static void json_scales(const struct description *d, struct model_config *c)
         c->embedding_scale = sqrt(c->hidden);
     if (f->query_scalar)
         c->attention_scale = 1 / sqrt(root_positive(d, "query_pre_attn_scalar", 256));
-    if (f->soft_caps) { /* Gemma 3 has none unless it says so */
-        c->attention_cap = json_cap(d, "attn_logit_softcapping", f->local_rope ? 0 : 50);
+    if (f->soft_caps) { /* Gemma 3 has none unless it says so, and its code applies none to scores
+                         */
+        c->attention_cap = f->local_rope ? 0 : json_cap(d, "attn_logit_softcapping", 50);
         c->logit_cap = json_cap(d, "final_logit_softcapping", f->local_rope ? 0 : 30);
     }
     if (f->multipliers) {
@@ -273,7 +270,8 @@ static char *unread_keys(const struct description *d)
         json_object_set_new(d->read, neutral[i], json_true());
     json_object_foreach(d->root, key, value)
     {
-        if (json_object_get(d->read, key) || json_is_null(value) || json_is_false(value))
+        if (json_object_get(d->read, key) || json_is_null(value) || json_is_false(value) ||
+            (strstr(key, "drop") && json_is_number(value) && json_number_value(value) == 0))
             continue;
         if (used < sizeof(text))
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%.60s", used ? ", " : "",

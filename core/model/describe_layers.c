@@ -75,6 +75,8 @@ static int json_window(const struct description *d)
         return 0;
     if (value && json_is_null(value))
         return 0;
+    if (json_is_integer(value) && json_integer_value(value) > INT32_MAX)
+        return INT32_MAX;
     return value ? root_int(d, "sliding_window", INT32_MAX, 0) : f->window;
 }
 
@@ -116,6 +118,7 @@ void describe_json_layers(const struct description *d, struct model_config *c)
     const json_t *types = f->layer_types ? root_get(d, "layer_types") : NULL;
     const json_t *rotated = f->unrotated_layers ? root_get(d, "no_rope_layers") : NULL;
     struct rule r = json_rule(d);
+    int before = d->problems->n + d->problems->dropped;
 
     c->window = json_window(d);
     check_list(d, types, "layer_types", c->n_layers);
@@ -127,7 +130,7 @@ void describe_json_layers(const struct description *d, struct model_config *c)
         bool window =
             json_is_set(types) ? type_has_window(d, types, i) : has_window(f, c, &r, i, turned);
         set_layer(f, c, i, window, turned);
-        if (window && !c->window) {
+        if (window && !c->window && d->problems->n + d->problems->dropped == before) {
             description_fault(d, "layer %d has a sliding window, but sliding_window is not in use",
                               i);
             return;
@@ -144,8 +147,8 @@ static int gguf_window(const struct description *d)
 
     if (!gguf_has(d, "attention.sliding_window"))
         return rule == WINDOW_PERIODIC ? d->family->window : 0;
-    tensorfile_kv_number(d->gguf, gguf_key(d, "attention.sliding_window", full, sizeof(full)), &v);
-    if (v == 0)
+    gguf_key(d, "attention.sliding_window", full, sizeof(full));
+    if (tensorfile_kv_number(d->gguf, full, &v) && v == 0)
         return 0;
     if (rule != WINDOW_ALL && rule != WINDOW_PERIODIC)
         description_fault(d, "%s: a sliding window is not supported for %s", full, d->family->gguf);
@@ -156,9 +159,10 @@ void describe_gguf_layers(const struct description *d, struct model_config *c)
 {
     const struct family *f = d->family;
     const struct gguf_array *list = gguf_list(d, "attention.sliding_window_pattern");
-    struct rule r = {.period = gguf_int(d, "attention.sliding_window_pattern", LAYERS_MAX,
-                                        f->window_period ? f->window_period : 1)};
+    struct rule r = {.period = f->window_period ? f->window_period : 1};
 
+    if (!list)
+        r.period = gguf_int(d, "attention.sliding_window_pattern", LAYERS_MAX, r.period);
     c->window = gguf_window(d);
     if (list && (list->strings || list->n < c->n_layers)) {
         description_fault(d, "attention.sliding_window_pattern has %lld entries for %d layers",

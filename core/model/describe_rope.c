@@ -46,7 +46,7 @@ static bool is_plain(const char *type)
            strcmp(type, "dynamic") == 0;
 }
 
-/* The key beside the scaling wins, as in transformers. */
+/* The key beside the scaling wins, as in transformers; and so does a family's own number. */
 static double original_positions(const struct description *d, const struct scaling *s,
                                  const struct model_config *c)
 {
@@ -54,7 +54,25 @@ static double original_positions(const struct description *d, const struct scali
 
     if (json_is_set(root_get(d, key)))
         return root_positive(d, key, 0);
+    if (d->family->original_positions)
+        return d->family->original_positions;
     return object_positive(d, s->object, key, c->max_positions);
+}
+
+/* null is false, as in transformers. */
+static bool truncates(const struct description *d, const struct scaling *s)
+{
+    const json_t *value = json_object_get(s->object, "truncate");
+
+    if (json_is_set(value) && !json_is_boolean(value))
+        description_fault(d, "truncate of the rope scaling must be true or false");
+    return !value || json_is_true(value);
+}
+
+static void check_yarn_theta(const struct description *d, double theta)
+{
+    if (!(theta > 1))
+        description_fault(d, "yarn needs a rope theta above 1, not %g", theta);
 }
 
 static void scale_llama3(const struct description *d, const struct scaling *s,
@@ -92,9 +110,10 @@ static void scale_yarn(const struct description *d, const struct scaling *s,
         .attention_factor = optional(d, s, "attention_factor", 0),
         .mscale = optional(d, s, "mscale", 0),
         .mscale_all = optional(d, s, "mscale_all_dim", 0),
-        .truncate = !json_is_false(json_object_get(s->object, "truncate")),
+        .truncate = truncates(d, s),
     };
 
+    check_yarn_theta(d, y.theta);
     y.factor = optional(d, s, "factor", y.original > 0 ? c->max_positions / y.original : 0);
     if (y.factor > 0 && y.original > 0 && y.theta > 1)
         rope_scale_yarn(a, c->rope_pairs, &y);
@@ -199,6 +218,12 @@ static void json_two_ropes(const struct description *d, const json_t *scaling,
                                        root_positive(d, "rope_theta", d->family->rope_theta));
     struct scaling local = scaling_of(d, sliding, root_positive(d, "rope_local_base_freq", 10000));
 
+    if (json_is_set(json_object_get(scaling, "type")) &&
+        !json_is_set(json_object_get(scaling, "rope_type")))
+        description_fault(d,
+                          "rope_scaling has type without rope_type, which transformers does not "
+                          "read for %s: name it rope_type, or remove rope_scaling",
+                          d->family->name);
     if (json_is_set(scaling) && json_is_set(full)) /* its theta stays if the scaling has none */
         global.theta = object_positive(d, scaling, "rope_theta",
                                        object_positive(d, full, "rope_theta", global.theta));
@@ -264,7 +289,9 @@ static bool gguf_divisors(const struct description *d, const char *name, int pai
 
 static void gguf_long(const struct description *d, struct model_config *c)
 {
-    double original = gguf_positive(d, "rope.scaling.original_context_length", c->max_positions);
+    double original = gguf_positive(d, "rope.scaling.original_context_length",
+                                    d->family->original_positions ? d->family->original_positions
+                                                                  : c->max_positions);
     double divisors[ROPE_PAIRS_MAX], scale;
     struct rope_angles *a = &c->rope[ROPE_MAIN];
 
@@ -292,6 +319,7 @@ static void gguf_yarn(const struct description *d, double theta, struct model_co
         .truncate = true,
     };
 
+    check_yarn_theta(d, theta);
     if (gguf_positive(d, "rope.scaling.yarn_ext_factor", 1) != 1 ||
         gguf_positive(d, "rope.scaling.yarn_attn_factor", 1) != 1)
         description_fault(d, "rope.scaling.yarn_ext_factor and yarn_attn_factor other than 1 are "

@@ -88,18 +88,56 @@ const char *gguf_key(const struct description *d, const char *key, char *text, s
     return text;
 }
 
+bool gguf_has(const struct description *d, const char *key)
+{
+    char full[128];
+
+    return tensorfile_kv_kind(d->gguf, gguf_key(d, key, full, sizeof(full))) != KV_ABSENT;
+}
+
+/* Whether the key is there and of that kind. A key of another kind is a problem, never an absent
+ * one: its value was meant to count. */
+static bool gguf_is(const struct description *d, const char *full, enum kv_kind kind)
+{
+    static const char *const names[] = {
+        [KV_STRING] = "a string",
+        [KV_NUMBER] = "a number",
+        [KV_BOOL] = "true or false",
+        [KV_ARRAY] = "a list",
+    };
+    enum kv_kind found = tensorfile_kv_kind(d->gguf, full);
+
+    if (found != KV_ABSENT && found != kind)
+        description_fault(d, "%s is %s; it must be %s", full,
+                          found == KV_BOOL ? "a truth value" : names[found], names[kind]);
+    return found == kind;
+}
+
 static bool gguf_number_of(const struct description *d, const char *key, double *ret)
 {
     char full[128];
 
-    return tensorfile_kv_number(d->gguf, gguf_key(d, key, full, sizeof(full)), ret);
+    gguf_key(d, key, full, sizeof(full));
+    return gguf_is(d, full, KV_NUMBER) && tensorfile_kv_number(d->gguf, full, ret);
 }
 
-bool gguf_has(const struct description *d, const char *key)
+bool gguf_bool(const struct description *d, const char *key, bool fallback)
 {
-    double ignored;
+    char full[128];
+    bool value = fallback;
 
-    return gguf_number_of(d, key, &ignored);
+    if (gguf_is(d, gguf_key(d, key, full, sizeof(full)), KV_BOOL))
+        tensorfile_kv_bool(d->gguf, full, &value);
+    return value;
+}
+
+/* A key of another kind has its problem already. */
+static void fault_unless_set(const struct description *d, const char *key)
+{
+    char full[128];
+
+    if (!gguf_has(d, key))
+        description_fault(d, "the key %s is missing", gguf_key(d, key, full, sizeof(full)));
 }
 
 int gguf_int(const struct description *d, const char *key, int most, int fallback)
@@ -107,28 +145,31 @@ int gguf_int(const struct description *d, const char *key, int most, int fallbac
     char full[128];
     double v;
 
-    gguf_key(d, key, full, sizeof(full));
     if (!gguf_number_of(d, key, &v)) {
         if (!fallback)
-            description_fault(d, "the key %s is missing", full);
+            fault_unless_set(d, key);
         return fallback;
     }
     if (v >= 1 && v <= most && v == floor(v))
         return (int)v;
-    description_fault(d, "%s must be an integer from 1 to %d", full, most);
+    description_fault(d, "%s must be an integer from 1 to %d", gguf_key(d, key, full, sizeof(full)),
+                      most);
     return 0;
 }
 
 double gguf_positive(const struct description *d, const char *key, double fallback)
 {
     char full[128];
-    double v = fallback;
+    double v;
 
-    gguf_number_of(d, key, &v);
+    if (!gguf_number_of(d, key, &v)) {
+        if (!(fallback > 0))
+            fault_unless_set(d, key);
+        return fallback;
+    }
     if (v > 0 && !isinf(v))
         return v;
-    description_fault(d, "the key %s must be there, a number above 0",
-                      gguf_key(d, key, full, sizeof(full)));
+    description_fault(d, "%s must be a number above 0", gguf_key(d, key, full, sizeof(full)));
     return 0;
 }
 
@@ -145,7 +186,8 @@ const char *gguf_string(const struct description *d, const char *key)
 {
     char full[128];
 
-    return tensorfile_kv_string(d->gguf, gguf_key(d, key, full, sizeof(full)));
+    gguf_key(d, key, full, sizeof(full));
+    return gguf_is(d, full, KV_STRING) ? tensorfile_kv_string(d->gguf, full) : NULL;
 }
 
 const struct gguf_array *gguf_list(const struct description *d, const char *key)

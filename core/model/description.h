@@ -42,11 +42,14 @@ double object_positive(const struct description *d, const json_t *object, const 
 /* "llama.block_count" in text. */
 const char *gguf_key(const struct description *d, const char *key, char *text, size_t size);
 bool gguf_has(const struct description *d, const char *key);
+/* A key of another kind than asked for is a problem. */
+bool gguf_bool(const struct description *d, const char *key, bool fallback);
 int gguf_int(const struct description *d, const char *key, int most, int fallback);
 double gguf_positive(const struct description *d, const char *key, double fallback);
 /* NULL if no part has it. */
 const struct tensor *gguf_tensor(const struct description *d, const char *name);
 const char *gguf_string(const struct description *d, const char *key);
+/* NULL if it is no list. */
 const struct gguf_array *gguf_list(const struct description *d, const char *key);
 
 /* ---- both ---- */

@@ -13,6 +13,7 @@ static const struct family families[] = {
         .mlp_bias = true,
         .activation_key = "hidden_act",
         .interleaved = true,
+        .rms_eps = 1e-6,
         .rope_theta = 10000,
     },
     {
@@ -22,6 +23,7 @@ static const struct family families[] = {
         .window_rule = WINDOW_ALL,
         .window = 4096,
         .interleaved = true,
+        .rms_eps = 1e-6,
         .rope_theta = 10000,
     },
     {
@@ -33,6 +35,7 @@ static const struct family families[] = {
         .window_rule = WINDOW_FROM,
         .window = 4096,
         .layer_types = true,
+        .rms_eps = 1e-6,
         .rope_theta = 10000,
     },
     {
@@ -46,6 +49,7 @@ static const struct family families[] = {
         .window = 4096,
         .layer_types = true,
         .head_dim = 128,
+        .rms_eps = 1e-6,
         .rope_theta = 10000,
     },
     {
@@ -108,6 +112,8 @@ static const struct family families[] = {
         .activation_key = "hidden_act",
         .partial_rope = true,
         .window_rule = WINDOW_ALL,
+        .original_positions = 4096,
+        .rms_eps = 1e-5,
         .rope_theta = 10000,
     },
     {
@@ -118,6 +124,7 @@ static const struct family families[] = {
         .qk_norm = QK_NORM_WHOLE,
         .attention_bias = true,
         .activation_key = "hidden_act",
+        .rms_eps = 1e-5,
         .rope_theta = 10000,
     },
     {
@@ -132,6 +139,7 @@ static const struct family families[] = {
         .layer_types = true,
         .interleaved = true,
         .tied = true,
+        .rms_eps = 1e-6,
         .rope_theta = 2000000,
     },
     {
@@ -143,6 +151,7 @@ static const struct family families[] = {
         .multipliers = true,
         .activation_key = "hidden_act",
         .interleaved = true,
+        .rms_eps = 1e-6,
         .rope_theta = 10000,
     },
 };

@@ -45,6 +45,7 @@ struct family {
     /* Where the description does not say; 0: it must. */
     int n_heads, n_kv_heads, head_dim, vocab, max_positions;
     double rms_eps, rope_theta;
+    int original_positions; /* of a rope scaling, in place of what the scaling says */
 };
 
 /* NULL for a family that is not known. */

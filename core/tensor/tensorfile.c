@@ -227,14 +227,20 @@ const struct tensor *tensorfile_find(const struct tensorfile *file, const char *
     return NULL;
 }
 
+static const struct file_kv *find_key(const struct tensorfile *file, const char *key)
+{
+    struct file_kv wanted = {.key = key};
+
+    return file->n_kvs > 0
+               ? bsearch(&wanted, file->kvs, (size_t)file->n_kvs, sizeof(*file->kvs), compare_keys)
+               : NULL;
+}
+
 static const struct file_kv *find_kv(const struct tensorfile *file, const char *key,
                                      enum kv_kind kind)
 {
-    struct file_kv wanted = {.key = key};
-    const struct file_kv *kv = NULL;
+    const struct file_kv *kv = find_key(file, key);
 
-    if (file->n_kvs > 0)
-        kv = bsearch(&wanted, file->kvs, (size_t)file->n_kvs, sizeof(*file->kvs), compare_keys);
     return kv && kv->kind == kind ? kv : NULL;
 }
 
@@ -243,6 +249,13 @@ const char *tensorfile_metadata(const struct tensorfile *file, const char *key)
     const struct file_kv *kv = file->gguf ? NULL : find_kv(file, key, KV_STRING);
 
     return kv ? kv->text : NULL;
+}
+
+enum kv_kind tensorfile_kv_kind(const struct tensorfile *file, const char *key)
+{
+    const struct file_kv *kv = file->gguf ? find_key(file, key) : NULL;
+
+    return kv ? kv->kind : KV_ABSENT;
 }
 
 const char *tensorfile_kv_string(const struct tensorfile *file, const char *key)

@@ -53,6 +53,8 @@ int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *
                     struct err *err);
 
 /* The key-values of a GGUF (none in safetensors). Absent key or other type: fallback / NULL / 0. */
+enum kv_kind { KV_ABSENT, KV_STRING, KV_NUMBER, KV_BOOL, KV_ARRAY };
+enum kv_kind tensorfile_kv_kind(const struct tensorfile *file, const char *key);
 struct gguf_array {
     int64_t n;
     bool strings;            /* else numbers */

@@ -9,8 +9,6 @@
 #include "core/pool.h"
 #include "core/tensor/tensorfile.h"
 
-enum kv_kind { KV_STRING, KV_NUMBER, KV_BOOL, KV_ARRAY };
-
 struct file_kv { /* a GGUF key-value, or a string of safetensors' __metadata__ */
     const char *key;
     enum kv_kind kind;

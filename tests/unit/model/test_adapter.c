@@ -211,6 +211,11 @@ static void settings_that_change_the_meaning_are_refused_by_name(void **state)
     config_refused("r", "0", ERR_INVALID, "no rank r");
     config_refused("r", "\"8\"", ERR_INVALID, "no rank r");
     config_refused("lora_alpha", "null", ERR_INVALID, "no lora_alpha");
+    config_refused("lora_alpha", "1e300", ERR_INVALID, "no lora_alpha");
+    config_refused("use_rslora", "\"true\"", ERR_INVALID, "use_rslora");
+    config_refused("lora_dropout", "1", ERR_INVALID, "lora_dropout");
+    config_refused("layers_to_transform", "[0]", ERR_INVALID, "layers_to_transform");
+    config_refused("layers_to_transform", "\"all\"", ERR_INVALID, "layers_to_transform");
     config_refused("r", "4", ERR_INVALID, "the model and rank 4 make it 4 x");
 }
 
@@ -319,11 +324,13 @@ static void values_that_are_not_finite_are_refused(void **state)
 
 static void every_form_of_name_that_peft_writes_is_read(void **state)
 {
-    static const char *const forms[] = {
-        "base_model.model.model.layers.3.self_attn.v_proj.lora_%c.weight",
-        "base_model.model.model.layers.3.self_attn.v_proj.lora_%c.default.weight",
-        "base_model.model.layers.3.self_attn.v_proj.lora_%c.weight",
-        "model.layers.3.self_attn.v_proj.lora_%c.weight",
+    static const struct {
+        const char *prefix, *suffix;
+    } forms[] = {
+        {"base_model.model.model", "weight"},
+        {"base_model.model.model", "default.weight"},
+        {"base_model.model", "weight"},
+        {"model", "weight"},
     };
 
     (void)state;
@@ -331,7 +338,8 @@ static void every_form_of_name_that_peft_writes_is_read(void **state)
         char names[2][160], *folder;
         struct adapter *a;
         for (int k = 0; k < 2; k++)
-            snprintf(names[k], sizeof(names[k]), forms[i], "AB"[k]);
+            snprintf(names[k], sizeof(names[k]), "%s.layers.3.self_attn.v_proj.lora_%c.%s",
+                     forms[i].prefix, "AB"[k], forms[i].suffix);
         folder = folder_of((struct made[]){{names[0], 8, 64}, {names[1], 32, 8}}, 2, 1);
         a = read_good(folder);
         assert_int_equal(a->n, 1);

@@ -267,6 +267,11 @@ static void settings_that_change_the_computation_are_refused_by_name(void **stat
     refused_with("{\"rope_scaling\": 2}", "rope_scaling must be an object");
     refused_with("{\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8}}",
                  "low_freq_factor is missing");
+    refused_with(
+        "{\"rope_theta\": 0.5, \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}",
+        "theta above 1");
+    refused_with("{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"truncate\": 1}}",
+                 "truncate");
     refused_with("{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor");
 }
 
@@ -303,7 +308,7 @@ static void impossible_sizes_are_refused(void **state)
 static void all_that_is_wrong_is_said_at_once(void **state)
 {
     char *folder = folder_with("{\"hidden_size\": \"DELETE\", \"vocab_size\": \"DELETE\","
-                               "\"is_causal\": false, \"rms_norm_eps\": \"DELETE\"}");
+                               "\"is_causal\": false, \"intermediate_size\": \"DELETE\"}");
     char *text;
 
     (void)state;
@@ -311,7 +316,7 @@ static void all_that_is_wrong_is_said_at_once(void **state)
     text = open_bad(folder);
     assert_contains(text, "hidden_size is missing");
     assert_contains(text, "vocab_size is missing");
-    assert_contains(text, "rms_norm_eps is missing");
+    assert_contains(text, "intermediate_size is missing");
     assert_contains(text, "is_causal");
     assert_contains(text, "neither a safetensors nor a GGUF");
     free(text);
