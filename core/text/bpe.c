@@ -1,4 +1,6 @@
-/* core/text/bpe.c - see bpe.h. */
+/* core/text/bpe.c - the symbols of a piece are made here, and merge.c joins them: the pair with the
+ * lowest rank in the list of merges first.
+ */
 #include "core/text/bpe.h"
 #include <stdlib.h>
 

@@ -1,4 +1,6 @@
-/* core/text/breaks.c - see breaks.h. */
+/* core/text/breaks.c - a bit for each hashed pair of characters. A bit that is set by chance only
+ * keeps a text whole where it could have been cut.
+ */
 #include "core/text/breaks.h"
 #include <stdlib.h>
 #include <string.h>

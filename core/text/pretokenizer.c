@@ -1,4 +1,6 @@
-/* core/text/pretokenizer.c - see pretokenizer.h. */
+/* core/text/pretokenizer.c - the steps call each other: each hands its pieces to the next, and the
+ * last to the caller, so that no list of pieces is kept.
+ */
 #include "core/text/pretokenizer.h"
 #include "core/buf.h"
 #include "core/text/pattern_code.h"

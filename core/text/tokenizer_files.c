@@ -1,4 +1,6 @@
-/* core/text/tokenizer_files.c - see tokenizer_files.h. */
+/* core/text/tokenizer_files.c - the files are read first and counted, since the tables of a
+ * tokenizer are made once, with room for the tokens that the files add.
+ */
 #include "core/text/tokenizer_files.h"
 #include "core/file.h"
 #include "core/json_file.h"

@@ -1,4 +1,6 @@
-/* core/text/watch.c - see watch.h. */
+/* core/text/watch.c - a look at the clock costs more than a step: it is taken every few thousand
+ * steps.
+ */
 #include "core/text/watch.h"
 #include "core/clock.h"
 
