@@ -40,6 +40,11 @@ void problems_add(struct problems *p, const char *file, int line, const char *fm
     va_end(ap);
 }
 
+int problems_count(const struct problems *p)
+{
+    return p->n + p->dropped;
+}
+
 char *problems_text(const struct problems *p)
 {
     struct buf b = {0};

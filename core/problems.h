@@ -22,6 +22,8 @@ enum { PROBLEMS_MAX = 100 };
 
 void problems_add(struct problems *p, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* All of them, kept or not. */
+int problems_count(const struct problems *p);
 /* "file:line: text" lines, one a problem, and a last line that counts the dropped. Caller frees;
  * NULL for lack of memory. */
 char *problems_text(const struct problems *p);

@@ -264,7 +264,7 @@ static int check_data(struct job *job, const struct model *model, struct problem
                        err);
     job_resolve_steps(job, train.n - train.n_untrained);
     check_schedule(job, problems);
-    if (rc == 0 && train.n > 0 && problems->n + problems->dropped == 0)
+    if (rc == 0 && train.n > 0 && problems_count(problems) == 0)
         rc = job_plan_make(job, model, &train, plan, err);
     dataset_free(&train);
     dataset_free(&eval);
@@ -275,7 +275,7 @@ static int check_data(struct job *job, const struct model *model, struct problem
 int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
               struct err *err)
 {
-    int before = problems->n + problems->dropped, rc = 0;
+    int before = problems_count(problems), rc = 0;
     struct model *model = NULL;
     struct job_plan plan = {0};
 
@@ -290,7 +290,7 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
     if (!model && job->data.eval)
         is_there(job, "data.eval", job->data.eval, problems);
     model_close(model);
-    if ((rc == 0 || rc == ERR_INVALID) && problems->n + problems->dropped > before)
+    if ((rc == 0 || rc == ERR_INVALID) && problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "the job cannot run");
     if (rc == 0)
         *ret_plan = plan;
@@ -311,7 +311,7 @@ int job_validate(const char *text, const char *file, const char *directory, cons
     rc = job_check(job, problems, ret_plan, err);
     if (job->output && output != JOB_OUTPUT_ANY)
         output_check(job, output == JOB_OUTPUT_RESUMED, problems);
-    if (rc == 0 && problems->n + problems->dropped > 0) {
+    if (rc == 0 && problems_count(problems) > 0) {
         job_plan_free(ret_plan);
         rc = err_set(err, ERR_INVALID, "the job cannot run");
     }

@@ -570,13 +570,13 @@ int job_read(const char *text, const char *file, const char *directory, const ch
 int job_parse(const char *text, const char *file, const char *directory, const char *const *sets,
               int n_sets, struct job **ret_job, struct problems *problems, struct err *err)
 {
-    int before = problems->n + problems->dropped, found;
+    int before = problems_count(problems), found;
     struct job *job;
     int rc = job_read(text, file, directory, sets, n_sets, &job, problems, err);
 
     if (rc < 0)
         return rc;
-    found = problems->n + problems->dropped - before;
+    found = problems_count(problems) - before;
     if (found > 0) {
         job_free(job);
         return err_set(err, ERR_INVALID, "%s has %d problem%s", file ? file : "the job", found,

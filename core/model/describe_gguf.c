@@ -164,7 +164,7 @@ int model_describe_gguf(const struct model_files *files, struct model_config *re
         .file = tensorfile_path(file), .problems = problems, .gguf = file, .files = files};
     const char *architecture = tensorfile_kv_string(file, "general.architecture");
     struct model_config *c = calloc(1, sizeof(*c));
-    int before = problems->n + problems->dropped, rc = 0;
+    int before = problems_count(problems), rc = 0;
 
     if (!c)
         return err_nomem(err, sizeof(*c));
@@ -173,7 +173,7 @@ int model_describe_gguf(const struct model_files *files, struct model_config *re
         describe(&d, c);
     else
         refuse_family(&d, architecture);
-    if (problems->n + problems->dropped > before)
+    if (problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "%s: the model cannot be used", d.file);
     else
         *ret_config = *c;

@@ -320,7 +320,7 @@ int model_describe_json(const char *path, struct model_config *ret_config, char 
 {
     struct description d = {.file = path, .problems = problems, .read = json_object()};
     struct model_config *c = calloc(1, sizeof(*c));
-    int before = problems->n + problems->dropped, rc;
+    int before = problems_count(problems), rc;
     json_t *whole = NULL;
 
     rc = d.read && c ? read_whole(path, &whole, problems, err) : err_nomem(err, sizeof(*c));
@@ -331,7 +331,7 @@ int model_describe_json(const char *path, struct model_config *ret_config, char 
     }
     if (rc == 0) {
         describe(&d, c);
-        rc = problems->n + problems->dropped > before ? ERR_INVALID : 0;
+        rc = problems_count(problems) > before ? ERR_INVALID : 0;
     }
     if (rc == 0) {
         *ret_config = *c;

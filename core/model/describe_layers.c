@@ -118,7 +118,7 @@ void describe_json_layers(const struct description *d, struct model_config *c)
     const json_t *types = f->layer_types ? root_get(d, "layer_types") : NULL;
     const json_t *rotated = f->unrotated_layers ? root_get(d, "no_rope_layers") : NULL;
     struct rule r = json_rule(d);
-    int before = d->problems->n + d->problems->dropped;
+    int before = problems_count(d->problems);
 
     c->window = json_window(d);
     check_list(d, types, "layer_types", c->n_layers);
@@ -130,7 +130,7 @@ void describe_json_layers(const struct description *d, struct model_config *c)
         bool window =
             json_is_set(types) ? type_has_window(d, types, i) : has_window(f, c, &r, i, turned);
         set_layer(f, c, i, window, turned);
-        if (window && !c->window && d->problems->n + d->problems->dropped == before) {
+        if (window && !c->window && problems_count(d->problems) == before) {
             description_fault(d, "layer %d has a sliding window, but sliding_window is not in use",
                               i);
             return;

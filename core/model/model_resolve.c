@@ -335,7 +335,7 @@ int model_resolve(struct model *m, struct problems *problems, struct err *err)
         .unreadable = {problems, "tensors of types that cannot be read", 0},
         .unclaimed = {problems, "tensors that have no place", 0},
     };
-    int before = problems->n + problems->dropped, rc = 0;
+    int before = problems_count(problems), rc = 0;
 
     m->layers = calloc((size_t)m->config.n_layers, sizeof(*m->layers));
     if (!m->layers)
@@ -344,7 +344,7 @@ int model_resolve(struct model *m, struct problems *problems, struct err *err)
     if (rc == 0)
         resolve_all(&r);
     free_flags(&r);
-    if (rc == 0 && problems->n + problems->dropped > before)
+    if (rc == 0 && problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "%s: the weights cannot be used", m->path);
     return rc;
 }

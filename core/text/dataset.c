@@ -314,7 +314,7 @@ int dataset_load(const char *path, const struct data_options *data,
         .problems = problems,
         .err = err,
     };
-    int before = problems->n + problems->dropped, rc;
+    int before = problems_count(problems), rc;
 
     d.arena = l.pool = calloc(1, sizeof(*l.pool));
     rc = l.pool ? load_file(&l) : err_nomem(err, sizeof(*l.pool));
@@ -324,7 +324,7 @@ int dataset_load(const char *path, const struct data_options *data,
     free(l.row.ids.ids);
     free(l.row.labels.ids);
     free(l.messages);
-    if (rc == 0 && problems->n + problems->dropped > before)
+    if (rc == 0 && problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "%s: the data cannot be used", path);
     if (rc < 0) {
         dataset_free(&d);

@@ -115,7 +115,7 @@ static void check(const json_t *request, const char *const *sets, int n_sets, st
         check_launcher(c->job, is_true(request, "has_slurm"), &c->problems);
     if (c->rc == 0 && c->job && before)
         c->rc = compare(before, c->job, &c->problems, &c->err);
-    if (c->rc == 0 && c->problems.n + c->problems.dropped > 0)
+    if (c->rc == 0 && problems_count(&c->problems) > 0)
         c->rc = err_set(&c->err, ERR_INVALID, "the job cannot run");
     if (c->rc == 0 && !(c->yaml = job_to_yaml(c->job)))
         c->rc = err_nomem(&c->err, 0);
