@@ -7,6 +7,11 @@
 #include <string.h>
 
 /* Where an allocation inside of a value fails, jansson says nothing at all. */
+bool json_is_set(const json_t *value)
+{
+    return value && !json_is_null(value);
+}
+
 bool json_file_out_of_memory(const json_error_t *why)
 {
     return json_error_code(why) == json_error_out_of_memory || !why->text[0];

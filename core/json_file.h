@@ -20,6 +20,9 @@ int json_file_read_no_link(const char *path, size_t max, json_t **ret_root, stru
 int json_file_read_object(const char *path, size_t max, json_t **ret_root, int *ret_line,
                           struct err *err);
 
+/* There, and not null. */
+bool json_is_set(const json_t *value);
+
 /* Whether jansson gave up for lack of memory. */
 bool json_file_out_of_memory(const json_error_t *why);
 

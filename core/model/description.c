@@ -19,11 +19,6 @@ void description_fault(const struct description *d, const char *fmt, ...)
 
 /* ---- config.json ---- */
 
-bool json_is_set(const json_t *value)
-{
-    return value && !json_is_null(value);
-}
-
 json_t *root_get(const struct description *d, const char *key)
 {
     json_object_set_new(d->read, key, json_true());

@@ -2,12 +2,12 @@
  * wrong goes to problems, and a value that is wrong becomes 0. For describe_*.c alone.
  */
 #pragma once
+#include "core/json_file.h"
 #include "core/model/architecture.h"
 #include "core/model/family.h"
 #include "core/model/model_impl.h"
 #include "core/problems.h"
 #include "core/tensor/tensorfile.h"
-#include <jansson.h>
 
 enum { SIZE_MAX_SANE = 1 << 24, HEADS_MAX = 4096 };
 
@@ -26,7 +26,6 @@ void description_fault(const struct description *d, const char *fmt, ...)
 
 /* ---- config.json ---- */
 
-bool json_is_set(const json_t *value); /* there, and not null */
 /* A value of root, which counts as read. */
 json_t *root_get(const struct description *d, const char *key);
 /* fallback where the key is absent or null; 0: that is a problem. */

@@ -5,19 +5,14 @@
 
 enum { DEPTH_MAX = 8 };
 
-static const char *type_of(const json_t *component)
+const char *json_component_type(const json_t *component)
 {
     const char *type = json_string_value(json_object_get(component, "type"));
 
     return type ? type : "(no type)";
 }
 
-static bool is_set(const json_t *value)
-{
-    return value && !json_is_null(value);
-}
-
-static int refuse(struct err *err, const char *what, const char *name)
+int json_component_refuse(struct err *err, const char *what, const char *name)
 {
     return err_set(err, ERR_UNSUPPORTED, "the %s '%.60s' is not supported", what, name);
 }
@@ -44,7 +39,7 @@ static int add_replace(struct tokenizer *t, const json_t *step, struct err *err)
 
 static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int depth, struct err *err)
 {
-    const char *type = type_of(normalizer);
+    const char *type = json_component_type(normalizer);
     const char *text = json_string_value(json_object_get(normalizer, "prepend"));
     const json_t *list = json_object_get(normalizer, "normalizers");
     json_t *each;
@@ -62,7 +57,7 @@ static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int dep
     if (strcmp(type, "NFD") == 0)
         return normalizer_add_form(&t->normalizer, UNICODE_NFD, err);
     if (strcmp(type, "Sequence") != 0 || !json_is_array(list))
-        return refuse(err, "normalizer", type);
+        return json_component_refuse(err, "normalizer", type);
     json_array_foreach(list, i, each)
     {
         rc = add_normalizer(t, each, depth + 1, err);
@@ -74,7 +69,7 @@ static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int dep
 
 int json_steps_add_normalizer(struct tokenizer *t, const json_t *normalizer, struct err *err)
 {
-    return is_set(normalizer) ? add_normalizer(t, normalizer, 0, err) : 0;
+    return json_is_set(normalizer) ? add_normalizer(t, normalizer, 0, err) : 0;
 }
 
 static int find_behaviour(const json_t *step, enum split_behaviour *ret, struct err *err)
@@ -93,7 +88,8 @@ static int find_behaviour(const json_t *step, enum split_behaviour *ret, struct 
             *ret = (enum split_behaviour)i;
             return 0;
         }
-    return refuse(err, "behavior of the pre-tokenizer Split", name ? name : "(none is given)");
+    return json_component_refuse(err, "behavior of the pre-tokenizer Split",
+                                 name ? name : "(none is given)");
 }
 
 static int add_split(struct tokenizer *t, const json_t *step, struct err *err)
@@ -138,7 +134,7 @@ static int find_prefix(const json_t *step, enum meta_prefix *ret, struct err *er
     *ret = strcmp(scheme, "first") == 0 ? META_FIRST : META_NEVER;
     if (*ret == META_FIRST || strcmp(scheme, "never") == 0)
         return 0;
-    return refuse(err, "prepend_scheme of the pre-tokenizer Metaspace", scheme);
+    return json_component_refuse(err, "prepend_scheme of the pre-tokenizer Metaspace", scheme);
 }
 
 static int add_meta(struct tokenizer *t, const json_t *step, struct err *err)
@@ -162,7 +158,7 @@ static int add_pre_tokenizer(struct tokenizer *t, const json_t *step, bool last,
 {
     const json_t *list = json_object_get(step, "pretokenizers");
     bool single = json_is_true(json_object_get(step, "individual_digits"));
-    const char *type = type_of(step);
+    const char *type = json_component_type(step);
     size_t n = json_array_size(list);
     int rc = 0;
 
@@ -180,7 +176,7 @@ static int add_pre_tokenizer(struct tokenizer *t, const json_t *step, bool last,
     if (strcmp(type, "Metaspace") == 0)
         return add_meta(t, step, err);
     if (strcmp(type, "Sequence") != 0)
-        return refuse(err, "pre-tokenizer", type);
+        return json_component_refuse(err, "pre-tokenizer", type);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = add_pre_tokenizer(t, json_array_get(list, i), last && i + 1 == n, depth + 1, err);
     return rc;
@@ -188,16 +184,17 @@ static int add_pre_tokenizer(struct tokenizer *t, const json_t *step, bool last,
 
 int json_steps_add_pre_tokenizer(struct tokenizer *t, const json_t *pre, struct err *err)
 {
-    return is_set(pre) ? add_pre_tokenizer(t, pre, true, 0, err) : 0;
+    return json_is_set(pre) ? add_pre_tokenizer(t, pre, true, 0, err) : 0;
 }
 
 bool json_steps_are_of_bytes(const json_t *pre)
 {
-    for (int depth = 0; depth <= DEPTH_MAX && strcmp(type_of(pre), "Sequence") == 0; depth++) {
+    for (int depth = 0; depth <= DEPTH_MAX && strcmp(json_component_type(pre), "Sequence") == 0;
+         depth++) {
         const json_t *list = json_object_get(pre, "pretokenizers");
         pre = json_array_get(list, json_array_size(list) - 1);
     }
-    return strcmp(type_of(pre), "ByteLevel") == 0;
+    return strcmp(json_component_type(pre), "ByteLevel") == 0;
 }
 
 /* Strip of a blank in front, or Metaspace, which drops what it put there. */
@@ -208,10 +205,10 @@ static enum decode_strip strip_of(const json_t *decoder)
     bool never = scheme ? strcmp(scheme, "never") == 0
                         : json_is_false(json_object_get(decoder, "add_prefix_space"));
 
-    if (strcmp(type_of(decoder), "Metaspace") == 0)
+    if (strcmp(json_component_type(decoder), "Metaspace") == 0)
         return never ? STRIP_NOTHING : STRIP_FIRST_TOKEN;
-    if (strcmp(type_of(decoder), "Strip") == 0 && content && strcmp(content, " ") == 0 &&
-        json_integer_value(json_object_get(decoder, "start")) == 1)
+    if (strcmp(json_component_type(decoder), "Strip") == 0 && content &&
+        strcmp(content, " ") == 0 && json_integer_value(json_object_get(decoder, "start")) == 1)
         return STRIP_BLANK;
     return STRIP_NOTHING;
 }
@@ -258,9 +255,9 @@ void json_steps_read_post_processor(struct tokenizer *t, const json_t *processor
     json_t *each;
     size_t i;
 
-    if (strcmp(type_of(processor), "TemplateProcessing") == 0)
+    if (strcmp(json_component_type(processor), "TemplateProcessing") == 0)
         read_template(t, processor);
     json_array_foreach(json_object_get(processor, "processors"), i,
-                       each) if (strcmp(type_of(each), "TemplateProcessing") == 0)
+                       each) if (strcmp(json_component_type(each), "TemplateProcessing") == 0)
         read_template(t, each);
 }

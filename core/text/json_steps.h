@@ -2,8 +2,13 @@
  * exactly or refused by name (ERR_UNSUPPORTED).
  */
 #pragma once
+#include "core/json_file.h"
 #include "core/text/tokenizer_impl.h"
-#include <jansson.h>
+
+/* "(no type)" if it has none. */
+const char *json_component_type(const json_t *component);
+/* "the WHAT 'NAME' is not supported" */
+int json_component_refuse(struct err *err, const char *what, const char *name);
 
 /* Prepend, Replace of a text, NFC, NFD, and a Sequence of them. */
 int json_steps_add_normalizer(struct tokenizer *t, const json_t *normalizer, struct err *err);

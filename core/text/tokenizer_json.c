@@ -17,27 +17,10 @@ enum {
 
 enum { FILE_BYTES_MAX = 64 << 20 };
 
-static const char *type_of(const json_t *component)
-{
-    const char *type = json_string_value(json_object_get(component, "type"));
-
-    return type ? type : "(no type)";
-}
-
-static bool is_set(const json_t *value)
-{
-    return value && !json_is_null(value);
-}
-
-static int refuse(struct err *err, const char *what, const char *name)
-{
-    return err_set(err, ERR_UNSUPPORTED, "the %s '%.60s' is not supported", what, name);
-}
-
 /* A blank text, null and false say no. */
 static bool is_no(const json_t *value)
 {
-    return !is_set(value) || json_is_false(value) ||
+    return !json_is_set(value) || json_is_false(value) ||
            (json_is_string(value) && json_string_length(value) == 0);
 }
 
@@ -50,13 +33,14 @@ static int check_model(const struct json_model *m, const json_t *root, struct er
     if (!json_is_object(model))
         return err_set(err, ERR_INVALID, "has no model");
     /* files of old leave the type out */
-    if (is_set(json_object_get(model, "type")) && strcmp(type_of(model), "BPE") != 0)
-        return refuse(err, "tokenizer model", type_of(model));
+    if (json_is_set(json_object_get(model, "type")) &&
+        strcmp(json_component_type(model), "BPE") != 0)
+        return json_component_refuse(err, "tokenizer model", json_component_type(model));
     if (!m->vocab || !m->merges)
         return err_set(err, ERR_INVALID, "the model has no vocab or no merges");
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         if (!is_no(json_object_get(model, refused[i])))
-            return refuse(err, "setting of the BPE model", refused[i]);
+            return json_component_refuse(err, "setting of the BPE model", refused[i]);
     return 0;
 }
 
@@ -151,12 +135,13 @@ static int check_unknown(const struct tokenizer *t, const json_t *model, struct 
         return 0;
     for (int byte = 0; (unknown || fallback) && byte < 256; byte++)
         if (t->vocab.byte_ids[byte] < 0)
-            return refuse(err,
-                          unknown ? "unknown token (unk_token) beside a vocabulary without every "
-                                    "byte"
-                                  : "setting of the BPE model beside a vocabulary without every "
-                                    "byte",
-                          unknown ? unknown : "byte_fallback");
+            return json_component_refuse(
+                err,
+                unknown ? "unknown token (unk_token) beside a vocabulary without every "
+                          "byte"
+                        : "setting of the BPE model beside a vocabulary without every "
+                          "byte",
+                unknown ? unknown : "byte_fallback");
     return 0;
 }
 
