@@ -116,6 +116,19 @@ int normalizer_add_trim_end(struct normalizer *n, struct err *err)
     return add(n, STEP_TRIM_END, &step, err);
 }
 
+int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, struct err *err)
+{
+    int rc = collapse ? normalizer_add_collapse(n, err) : 0;
+
+    if (rc == 0 && prefix)
+        rc = normalizer_add_prepend(n, " ", err);
+    if (rc == 0)
+        rc = normalizer_add_replace(n, " ", "\xe2\x96\x81", err);
+    if (rc == 0 && collapse)
+        rc = normalizer_add_trim_end(n, err);
+    return rc;
+}
+
 static void replace(const struct normalizer_step *step, const char *text, size_t len,
                     struct buf *out, size_t most)
 {

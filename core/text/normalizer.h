@@ -29,6 +29,10 @@ int normalizer_add_collapse(struct normalizer *n, struct err *err);
 /* The same behind the text, where blanks may be U+2581 already. */
 int normalizer_add_trim_end(struct normalizer *n, struct err *err);
 
+/* What SentencePiece does behind its rules of characters: a blank in front if `prefix`, blanks
+ * become U+2581, and no extra ones if `collapse`. */
+int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, struct err *err);
+
 /* Memory that calls reuse: zero-initialise, free with buf_free() each. */
 struct normalizer_scratch {
     struct buf bufs[2];

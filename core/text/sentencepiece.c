@@ -130,21 +130,14 @@ static int add_steps(struct tokenizer *t, const Sentencepiece__NormalizerSpec *s
                      struct err *err)
 {
     bool prefix = spec->add_dummy_prefix;
-    bool collapse = spec->remove_extra_whitespaces;
     int rc = 0;
 
     t->strip = prefix ? STRIP_BLANK : STRIP_NOTHING;
     if (spec->precompiled_charsmap.len > 0)
         rc = normalizer_add_charsmap(&t->normalizer, spec->precompiled_charsmap.data,
                                      spec->precompiled_charsmap.len, &t->pieces.user, err);
-    if (rc == 0 && collapse)
-        rc = normalizer_add_collapse(&t->normalizer, err);
-    if (rc == 0 && prefix)
-        rc = normalizer_add_prepend(&t->normalizer, " ", err);
     if (rc == 0)
-        rc = normalizer_add_replace(&t->normalizer, " ", "\xe2\x96\x81", err);
-    if (rc == 0 && collapse)
-        rc = normalizer_add_trim_end(&t->normalizer, err);
+        rc = normalizer_add_blanks(&t->normalizer, prefix, spec->remove_extra_whitespaces, err);
     return rc;
 }
 

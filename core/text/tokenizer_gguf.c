@@ -114,20 +114,11 @@ static int check_arrays(const struct arrays *a, bool pieces, struct err *err)
 static int add_pieces_steps(struct tokenizer *t, const struct tensorfile *file, struct err *err)
 {
     bool prefix = true, collapse = false;
-    int rc = 0;
 
     tensorfile_kv_bool(file, "tokenizer.ggml.add_space_prefix", &prefix);
     tensorfile_kv_bool(file, "tokenizer.ggml.remove_extra_whitespaces", &collapse);
     t->strip = prefix ? STRIP_BLANK : STRIP_NOTHING;
-    if (collapse)
-        rc = normalizer_add_collapse(&t->normalizer, err);
-    if (rc == 0 && prefix)
-        rc = normalizer_add_prepend(&t->normalizer, " ", err);
-    if (rc == 0)
-        rc = normalizer_add_replace(&t->normalizer, " ", "\xe2\x96\x81", err);
-    if (rc == 0 && collapse)
-        rc = normalizer_add_trim_end(&t->normalizer, err);
-    return rc;
+    return normalizer_add_blanks(&t->normalizer, prefix, collapse, err);
 }
 
 /* llama.cpp knows by the model's name that Phi 3's tokens take the white space behind them: its
