@@ -59,7 +59,7 @@ struct run {
     bool stop_sent;          /* on that stream */
     bool pausing;            /* dashd stops its jobs: this one is queued again when it ends */
     uint64_t kill_at_ms;     /* loop time; 0: no deadline runs */
-    uint64_t gate_until_ms;  /* loop time; a process at an earlier dashd's gate may last so long */
+    uint64_t gate_until_ms;  /* loop time: so long an earlier dashd's process may wait to start */
     struct run_ending ending;
     struct run_slurm slurm;
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "core/buf.h"
 #include "core/err.h"
 #include "core/file.h"
 #include "core/problems.h"
@@ -28,6 +29,19 @@
         if ((rc) < 0)                                                                              \
             fail_msg("%s", (err).text);                                                            \
     } while (0)
+
+/* A number of that many bytes, as a GGUF holds it. */
+static inline void buf_put(struct buf *b, uint64_t v, int bytes)
+{
+    buf_append(b, &v, (size_t)bytes);
+}
+
+/* Zeros up to a GGUF's alignment. */
+static inline void buf_pad(struct buf *b)
+{
+    while (b->len % 32)
+        buf_put(b, 0, 1);
+}
 
 /* A new folder under TMPDIR; caller frees the name and removes the folder with remove_folder(). */
 static inline char *new_folder(void)

@@ -6,17 +6,6 @@
 
 enum { U32 = 4, BOOL = 7, STRING = 8, ARRAY = 9 };
 
-static void put(struct buf *b, uint64_t v, int bytes)
-{
-    buf_append(b, &v, (size_t)bytes);
-}
-
-static void pad(struct buf *b)
-{
-    while (b->len % 32)
-        put(b, 0, 1);
-}
-
 /* The tiny GGUF with one key more, whose value has `len` bytes. Caller frees, and removes
  * *ret_folder. */
 static char *gguf_with(const char *key, int type, const void *value, size_t len, char **ret_folder)
@@ -32,12 +21,12 @@ static char *gguf_with(const char *key, int type, const void *value, size_t len,
     infos_end = (size_t)(last + 18 + 4 + 8 + 4 + 8 - bytes); /* a vector's info is the last */
     buf_append(&b, bytes, 24);
     b.data[16]++;
-    put(&b, strlen(key), 8);
+    buf_put(&b, strlen(key), 8);
     buf_puts(&b, key);
-    put(&b, (uint64_t)type, 4);
+    buf_put(&b, (uint64_t)type, 4);
     buf_append(&b, value, len);
     buf_append(&b, bytes + 24, infos_end - 24);
-    pad(&b);
+    buf_pad(&b);
     infos_end = (infos_end + 31) / 32 * 32;
     buf_append(&b, bytes + infos_end, size - infos_end);
     *ret_folder = new_folder();

@@ -624,17 +624,6 @@ static void wrong_gguf_is_refused_in_words(void **state)
     GGUF_REFUSED_WITH("llama.rope.freq_base\6", "llama.rope.freq_base\x8", "cut off or damaged");
 }
 
-static void put(struct buf *b, uint64_t v, int bytes)
-{
-    buf_append(b, &v, (size_t)bytes);
-}
-
-static void pad(struct buf *b)
-{
-    while (b->len % 32)
-        put(b, 0, 1);
-}
-
 /* The tiny GGUF with one tensor more, rope_freqs.weight of 8 times `value`. Caller removes
  * *ret_folder. */
 static char *gguf_with_rope_factors(float value, char **ret_folder)
@@ -652,13 +641,13 @@ static char *gguf_with_rope_factors(float value, char **ret_folder)
     infos_end = (size_t)(last + 18 + 4 + 8 + 4 + 8 - bytes); /* a vector's info is the last */
     buf_append(&b, bytes, infos_end);
     b.data[8]++;
-    put(&b, 17, 8);
+    buf_put(&b, 17, 8);
     buf_puts(&b, "rope_freqs.weight");
-    put(&b, 1, 4);
-    put(&b, 8, 8);
-    put(&b, 0, 4);
-    put(&b, len - (infos_end + 31) / 32 * 32, 8);
-    pad(&b);
+    buf_put(&b, 1, 4);
+    buf_put(&b, 8, 8);
+    buf_put(&b, 0, 4);
+    buf_put(&b, len - (infos_end + 31) / 32 * 32, 8);
+    buf_pad(&b);
     infos_end = (infos_end + 31) / 32 * 32;
     buf_append(&b, bytes + infos_end, len - infos_end);
     for (int i = 0; i < 8; i++)

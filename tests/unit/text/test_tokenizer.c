@@ -143,37 +143,32 @@ static void smollm2_json_agrees_with_the_hf_tokenizer(void **state)
 
 /* ---- a GGUF of the small tokenizer, byte by byte ---- */
 
-static void put(struct buf *b, uint64_t v, int bytes)
-{
-    buf_append(b, &v, (size_t)bytes);
-}
-
 static void put_text(struct buf *b, const char *text)
 {
-    put(b, strlen(text), 8);
+    buf_put(b, strlen(text), 8);
     buf_puts(b, text);
 }
 
 static void put_kv_text(struct buf *b, const char *key, const char *text)
 {
     put_text(b, key);
-    put(b, 8, 4);
+    buf_put(b, 8, 4);
     put_text(b, text);
 }
 
 static void put_kv_number(struct buf *b, const char *key, uint32_t v)
 {
     put_text(b, key);
-    put(b, 4, 4);
-    put(b, v, 4);
+    buf_put(b, 4, 4);
+    buf_put(b, v, 4);
 }
 
 static void put_list_head(struct buf *b, const char *key, int type, int n)
 {
     put_text(b, key);
-    put(b, 9, 4);
-    put(b, (uint64_t)type, 4);
-    put(b, (uint64_t)n, 8);
+    buf_put(b, 9, 4);
+    buf_put(b, (uint64_t)type, 4);
+    buf_put(b, (uint64_t)n, 8);
 }
 
 static void put_small_lists(struct buf *b)
@@ -190,7 +185,7 @@ static void put_small_lists(struct buf *b)
         put_text(b, small_specials[i]);
     put_list_head(b, "tokenizer.ggml.token_type", 5, SMALL_VOCAB);
     for (i = 0; i < SMALL_VOCAB; i++)
-        put(b, i < SMALL_START ? 1 : i < SMALL_END_X ? 3 : 4, 4);
+        buf_put(b, i < SMALL_START ? 1 : i < SMALL_END_X ? 3 : 4, 4);
     put_list_head(b, "tokenizer.ggml.merges", 8, SMALL_MERGES);
     json_array_foreach(merges, i, each) put_text(b, json_string_value(each));
     json_decref(vocab);
@@ -202,9 +197,9 @@ static struct buf small_gguf(const char *model, const char *pre)
     struct buf b = {0};
 
     buf_puts(&b, "GGUF");
-    put(&b, 3, 4);
-    put(&b, 0, 8);
-    put(&b, 8, 8);
+    buf_put(&b, 3, 4);
+    buf_put(&b, 0, 8);
+    buf_put(&b, 8, 8);
     put_kv_text(&b, "general.architecture", "llama");
     put_kv_text(&b, "tokenizer.ggml.model", model);
     put_kv_text(&b, "tokenizer.ggml.pre", pre);
