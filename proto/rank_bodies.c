@@ -72,37 +72,16 @@ static int check_share(const struct rank_setup *s, struct err *err)
     return 0;
 }
 
-/* Read as bytes: what was damaged may be no value of its type. */
-static bool targets_are_right(const struct job_lora *lora)
-{
-    unsigned char bytes[MODULE_KINDS];
-    int kind, n = 0;
-
-    memcpy(bytes, lora->targets, sizeof(bytes));
-    for (kind = 0; kind < MODULE_KINDS; kind++) {
-        if (bytes[kind] > 1)
-            return false;
-        n += bytes[kind];
-    }
-    return n > 0;
-}
-
 static int check_lora(const struct rank_setup *s, struct err *err)
 {
-    const struct job_lora *l = &s->lora;
-    int scaling;
-
-    memcpy(&scaling, &l->scaling, sizeof(scaling));
-    if (l->rank < 1 || l->rank > LORA_RANK_MAX || s->directions < 0 ||
-        s->directions > LORA_RANK_MAX)
-        return err_set(err, ERR_PEER, "LoRA rank %d and %d directions", l->rank, s->directions);
-    if (!(l->alpha > 0 && l->alpha <= DBL_MAX) ||
-        (scaling != SCALING_STANDARD && scaling != SCALING_RSLORA))
-        return err_set(err, ERR_PEER, "alpha %g and scaling %d", l->alpha, scaling);
-    if (!(l->dropout >= 0 && l->dropout < 1))
-        return err_set(err, ERR_PEER, "dropout %g", l->dropout);
-    if (!targets_are_right(l))
-        return err_set(err, ERR_PEER, "no modules to adapt, or damaged ones");
+    if (s->directions < 0 || s->directions > LORA_RANK_MAX)
+        return err_set(err, ERR_PEER, "%d directions", s->directions);
+    if (s->scaling != SCALING_STANDARD && s->scaling != SCALING_RSLORA)
+        return err_set(err, ERR_PEER, "scaling %d", s->scaling);
+    if (!(s->dropout >= 0 && s->dropout < 1))
+        return err_set(err, ERR_PEER, "dropout %g", s->dropout);
+    if (s->n_maps < 1 || s->n_maps > (uint32_t)s->model.config.n_layers * (uint32_t)MODULE_SLOTS)
+        return err_set(err, ERR_PEER, "%u modules to adapt", s->n_maps);
     return 0;
 }
 
@@ -117,38 +96,109 @@ static int check_setup(const struct rank_setup *s, int rank, int count, struct e
     return rc < 0 ? err_prefix(err, "a setup with") : 0;
 }
 
+/* before: the map that stands in front of it, or NULL. */
+static bool map_is_right(const struct rank_map *map, const struct rank_map *before,
+                         const struct model_config *c)
+{
+    if (map->layer < 0 || map->layer >= c->n_layers || map->kind < 0 || map->kind >= MODULE_KINDS ||
+        !model_has_module(c, map->kind) || map->zero != 0)
+        return false;
+    if (map->rank < 1 || map->rank > LORA_RANK_MAX || !(map->alpha > 0 && map->alpha <= DBL_MAX))
+        return false;
+    return !before || map->layer > before->layer ||
+           (map->layer == before->layer && map->kind > before->kind);
+}
+
+static int read_maps(const void *bytes, const struct rank_setup *s, struct lora_maps *ret,
+                     struct err *err)
+{
+    struct rank_map map, before;
+
+    ret->scaling = s->scaling;
+    ret->of = calloc(s->n_maps, sizeof(*ret->of));
+    if (!ret->of)
+        return err_nomem(err, s->n_maps * sizeof(*ret->of));
+    for (uint32_t i = 0; i < s->n_maps; i++, before = map) {
+        memcpy(&map, (const char *)bytes + i * sizeof(map), sizeof(map));
+        if (!map_is_right(&map, i ? &before : NULL, &s->model.config))
+            return err_set(err, ERR_PEER,
+                           "a setup with layer %d, kind %d, LoRA rank %d and alpha %g for module "
+                           "%u of %u",
+                           map.layer, map.kind, map.rank, map.alpha, i, s->n_maps);
+        ret->of[ret->n++] = (struct lora_map){map.layer, map.kind, map.rank, map.alpha};
+    }
+    return 0;
+}
+
+static int copy_text(const char *text, size_t len, char **ret, struct err *err)
+{
+    if (len == 0)
+        return 0;
+    *ret = strndup(text, len);
+    return *ret ? 0 : err_nomem(err, len);
+}
+
+void rank_setup_append(struct buf *out, const struct rank_setup *setup,
+                       const struct trainable *layout, const char *path, const char *cache)
+{
+    struct rank_setup s = *setup;
+
+    s.scaling = layout->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+    s.n_maps = (uint32_t)layout->n;
+    s.path_len = (uint32_t)strlen(path);
+    s.cache_len = cache ? (uint32_t)strlen(cache) : 0;
+    buf_append(out, &s, sizeof(s));
+    for (int i = 0; i < layout->n; i++) {
+        const struct trainable_map *from = &layout->maps[i];
+        struct rank_map map = {from->layer, (int)from->kind, from->rank, 0, from->alpha};
+        buf_append(out, &map, sizeof(map));
+    }
+    buf_append(out, path, s.path_len);
+    buf_append(out, cache, s.cache_len);
+}
+
 int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
-                    char **ret_path, char **ret_cache, struct err *err)
+                    struct rank_setup_parts *ret_parts, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
-    const void *at = rank_next(&c, sizeof(struct rank_setup));
+    const void *at = rank_next(&c, sizeof(struct rank_setup)), *maps;
+    struct rank_setup_parts parts = {0};
     const char *text, *folder;
-    char *path, *cache = NULL;
     struct rank_setup s;
+    int rc;
 
     if (!at)
         return wrong(err, "a setup that is cut off");
     memcpy(&s, at, sizeof(s));
+    maps = rank_next(&c, s.n_maps * sizeof(struct rank_map));
     text = rank_next(&c, s.path_len);
     folder = rank_next(&c, s.cache_len);
-    if (!text || !folder || rank_end(&c, err) < 0)
+    if (!maps || !text || !folder || rank_end(&c, err) < 0)
         return wrong(err, "a setup whose lengths are wrong");
     if (s.path_len == 0 || memchr(text, '\0', s.path_len) || memchr(folder, '\0', s.cache_len))
         return wrong(err, "a setup without a model, or with a NUL in its text");
-    if (check_setup(&s, rank, count, err) < 0)
-        return ERR_PEER;
-    path = strndup(text, s.path_len);
-    if (s.cache_len)
-        cache = strndup(folder, s.cache_len);
-    if (!path || (s.cache_len && !cache)) {
-        free(path);
-        free(cache);
-        return err_nomem(err, s.path_len);
+    rc = check_setup(&s, rank, count, err);
+    if (rc == 0)
+        rc = read_maps(maps, &s, &parts.maps, err);
+    if (rc == 0)
+        rc = copy_text(text, s.path_len, &parts.path, err);
+    if (rc == 0)
+        rc = copy_text(folder, s.cache_len, &parts.cache, err);
+    if (rc < 0) {
+        rank_setup_parts_free(&parts);
+        return rc;
     }
     *ret = s;
-    *ret_path = path;
-    *ret_cache = cache;
+    *ret_parts = parts;
     return 0;
+}
+
+void rank_setup_parts_free(struct rank_setup_parts *parts)
+{
+    lora_maps_free(&parts->maps);
+    free(parts->path);
+    free(parts->cache);
+    *parts = (struct rank_setup_parts){0};
 }
 
 int rank_ready_read(const struct buf *body, struct rank_ready *ret, struct err *err)

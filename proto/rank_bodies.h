@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/model/model_identity.h"
 #include "core/job/directions.h"
+#include "core/job/lora_maps.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,23 +23,39 @@ const void *rank_next(struct rank_cursor *c, size_t len);
 /* ERR_PEER where something is left over. */
 int rank_end(const struct rank_cursor *c, struct err *err);
 
-/* What a worker needs of its job. Followed by path_len bytes of the model's path and cache_len of
- * the cache's folder. */
+/* What a worker needs of its job. Followed by n_maps of struct rank_map, path_len bytes of the
+ * model's path and cache_len of the cache's folder. */
 struct rank_setup {
     struct model_identity model; /* on the coordinator's node */
-    struct job_lora lora;
-    int directions; /* k; 0 for plain LoRA */
+    int directions;              /* k; 0 for plain LoRA */
+    int scaling;                 /* enum job_scaling */
+    double dropout;
     uint64_t seed;
     int stage, stages, replica, replicas;
     int first_layer, last_layer; /* [first, last) */
     int threads;                 /* 0: share this host's cores among its workers */
-    uint32_t path_len, cache_len;
+    uint32_t n_maps, path_len, cache_len;
 };
 
-/* rank of count: where the message arrived. path and cache are NUL-terminated copies, the caller's;
- * cache is NULL for none. */
+struct rank_map { /* of struct lora_maps, all of the job's */
+    int layer, kind, rank, zero;
+    double alpha;
+};
+
+/* Fills in scaling and the lengths. cache: NULL for none. */
+void rank_setup_append(struct buf *out, const struct rank_setup *setup,
+                       const struct trainable *layout, const char *path, const char *cache);
+
+struct rank_setup_parts { /* owned copies */
+    struct lora_maps maps;
+    char *path;
+    char *cache; /* NULL: none */
+};
+
+/* rank of count: where the message arrived. The parts are set on success only. */
 int rank_setup_read(const struct buf *body, int rank, int count, struct rank_setup *ret,
-                    char **ret_path, char **ret_cache, struct err *err);
+                    struct rank_setup_parts *ret_parts, struct err *err);
+void rank_setup_parts_free(struct rank_setup_parts *parts);
 
 struct rank_ready {
     uint64_t weights_hash[2]; /* sum over the share's tensors of their hashes: shares add up */

@@ -15,7 +15,6 @@ struct sequence {
 };
 
 struct generator {
-    struct job_lora lora;
     struct model *model;
     struct trainable trainable;
     struct team *team;
@@ -34,17 +33,17 @@ static int all_cores(void)
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* Makes the adapter the stage's parameters: a plain LoRA of the adapter's rank. */
+/* Makes the adapter the stage's parameters: a plain LoRA of the adapter's ranks. */
 static int load_adapter(struct generator *g, const struct adapter *a, struct err *err)
 {
     float *params = calloc(g->trainable.count + 1, sizeof(*params));
-    size_t r = (size_t)g->trainable.rank;
     int i, j;
 
     if (!params)
         return err_nomem(err, g->trainable.count * sizeof(*params));
     for (i = 0; i < g->trainable.n; i++) {
         const struct trainable_map *map = &g->trainable.maps[i];
+        size_t r = (size_t)map->rank;
         for (j = 0; j < a->n; j++) {
             if (a->maps[j].layer != map->layer || a->maps[j].kind != map->kind)
                 continue;
@@ -60,20 +59,17 @@ static int load_adapter(struct generator *g, const struct adapter *a, struct err
 static int open_stage(struct generator *g, const char *adapter_path, struct err *err)
 {
     const struct model_config *c = model_config(g->model);
+    struct lora_maps maps = {0};
     struct adapter *a = NULL;
-    int i, rc = adapter_path ? adapter_read(adapter_path, c, &a, err) : 0;
+    int rc = adapter_path ? adapter_read(adapter_path, c, &a, err) : 0;
 
-    if (rc < 0)
-        return rc;
-    g->lora.rank = a ? a->rank : 1;
-    g->lora.alpha = a ? a->alpha : 1;
-    g->lora.scaling = a && a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
-    for (i = 0; a && i < a->n; i++)
-        g->lora.targets[a->maps[i].kind] = true;
-    rc = trainable_layout(&g->lora, 0, c, &g->trainable, err);
+    if (rc == 0 && a)
+        rc = lora_maps_of_adapter(a, &maps, err);
     if (rc == 0)
-        rc = stage_open(&g->lora, 0, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage,
-                        err);
+        rc = trainable_layout(&maps, 0, c, &g->trainable, err);
+    lora_maps_free(&maps);
+    if (rc == 0)
+        rc = stage_open(0, 0, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage, err);
     if (rc == 0 && a)
         rc = load_adapter(g, a, err);
     adapter_free(a);

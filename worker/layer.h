@@ -43,14 +43,12 @@ struct layer_shape {
     int C, F, N, Q;                    /* Q = H D */
     int H, G, D;
     struct rope rope;
-    int width[GROUPS]; /* columns of u of each group */
-    int rank, directions;
-    float scale;    /* of LoRA */
-    float residual; /* of branches */
+    int width[GROUPS]; /* columns of u of each group, in the layer that has the most */
+    float residual;    /* of branches */
 };
 
-/* directions: k, 0 for plain LoRA. config must outlive the shape. */
-void layer_shape_open(const struct job_lora *lora, int directions,
+/* Of layers [first, last). config must outlive the shape. */
+void layer_shape_open(const struct trainable *trainable, int first, int last,
                       const struct model_config *config, struct layer_shape *ret);
 void layer_shape_close(struct layer_shape *s);
 

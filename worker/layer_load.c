@@ -14,7 +14,18 @@ enum group_kind group_of(enum module_kind kind)
     return groups_of[kind];
 }
 
-void layer_shape_open(const struct job_lora *lora, int directions,
+/* Columns of u: what the maps of a group in one layer take. */
+static int width_of(const struct trainable *t, int layer, enum group_kind group)
+{
+    int width = 0;
+
+    for (int i = 0; i < t->n; i++)
+        if (t->maps[i].layer == layer && groups_of[t->maps[i].kind] == group)
+            width += t->maps[i].rank + t->directions;
+    return width;
+}
+
+void layer_shape_open(const struct trainable *trainable, int first, int last,
                       const struct model_config *config, struct layer_shape *ret)
 {
     struct layer_shape s = {
@@ -25,16 +36,16 @@ void layer_shape_open(const struct job_lora *lora, int directions,
         .H = config->n_heads,
         .G = config->n_kv_heads,
         .D = config->head_dim,
-        .rank = lora->rank,
-        .directions = directions,
-        .scale = (float)job_scale(lora),
         .residual = (float)config->residual_scale,
     };
 
     s.N = s.Q + 2 * s.G * s.D;
-    for (int kind = 0; kind < MODULE_KINDS; kind++)
-        if (lora->targets[kind] && model_has_module(config, kind))
-            s.width[groups_of[kind]] += s.rank + s.directions;
+    for (int layer = first; layer < last; layer++) {
+        for (int group = 0; group < GROUPS; group++) {
+            int width = width_of(trainable, layer, group);
+            s.width[group] = width > s.width[group] ? width : s.width[group];
+        }
+    }
     rope_open(config, &s.rope);
     *ret = s;
 }
@@ -162,14 +173,15 @@ static int open_groups(const struct layer_shape *s, const struct trainable *trai
             continue;
         g->maps[g->n++] = (struct adapted_map){
             .rows = map->rows,
+            .r = map->rank,
+            .scale = (float)map->scale,
             .y_at = row_of(s, map->kind),
             .index = i,
             .module = (unsigned)(map->layer * MODULE_SLOTS + module_kind_slot(map->kind)),
         };
     }
     for (group = 0; group < GROUPS; group++) {
-        rc = group_open(&l->group[group], group_columns(s, group), s->rank, s->directions, s->scale,
-                        err);
+        rc = group_open(&l->group[group], group_columns(s, group), trainable->directions, err);
         if (rc < 0)
             return rc;
     }

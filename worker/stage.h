@@ -41,9 +41,9 @@ struct stage {
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
-/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers.
- * trainable and team must outlive the stage. */
-int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *model,
+/* Reads the weights of layers [first, last); ERR_INVALID where the model has no such layers. seed
+ * is that of dropout. trainable and team must outlive the stage. */
+int stage_open(double dropout, uint64_t seed, const struct model *model,
                const struct trainable *trainable, int first, int last, struct team *team,
                struct stage **ret_stage, struct err *err);
 void stage_close(struct stage *s); /* NULL-safe */

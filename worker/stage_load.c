@@ -105,7 +105,7 @@ static int load_ends(struct stage *s, const struct model *model, struct err *err
     return rc;
 }
 
-int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *model,
+int stage_open(double dropout, uint64_t seed, const struct model *model,
                const struct trainable *trainable, int first, int last, struct team *team,
                struct stage **ret_stage, struct err *err)
 {
@@ -119,7 +119,7 @@ int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *m
     if (!s)
         return err_nomem(err, sizeof(*s));
     s->team = team;
-    s->dropout = lora->dropout;
+    s->dropout = dropout;
     s->seed = seed;
     s->trainable = trainable;
     s->config = *model_config(model);
@@ -128,7 +128,7 @@ int stage_open(const struct job_lora *lora, uint64_t seed, const struct model *m
     s->is_first = first == 0;
     s->is_last = last == s->config.n_layers;
     trainable_slice(trainable, first, last, &s->map_first, &s->map_last, &s->begin, &s->end);
-    layer_shape_open(lora, trainable->directions, &s->config, &s->shape);
+    layer_shape_open(trainable, first, last, &s->config, &s->shape);
     rc = load_layers(s, model, err);
     if (rc == 0 && (s->is_first || s->is_last))
         rc = load_ends(s, model, err);

@@ -17,8 +17,7 @@
 struct worker {
     struct ranks *ranks;
     struct rank_setup setup;
-    char *model_path;
-    char *cache; /* folder of decompositions, or NULL */
+    struct rank_setup_parts parts; /* cache: the folder of decompositions */
     struct trainable trainable;
     struct team *team;
     struct stage *stage;
@@ -70,7 +69,7 @@ static int choose_threads(const struct worker *w)
 static int read_setup(struct worker *w, const struct buf *body, struct err *err)
 {
     int rc = rank_setup_read(body, ranks_index(w->ranks), ranks_count(w->ranks), &w->setup,
-                             &w->model_path, &w->cache, err);
+                             &w->parts, err);
 
     return rc == ERR_PEER ? ranks_accuse(w->ranks, 0, err) : rc;
 }
@@ -88,7 +87,7 @@ static int check_model(const struct worker *w, const struct model *model, struct
         return 0;
     return err_set(err, ERR_INVALID,
                    "the model at %s %s on the coordinator's node: put the same files on every node",
-                   w->model_path, differs);
+                   w->parts.path, differs);
 }
 
 /* A model that is not there may be there at the next launch; one that is wrong would be met again.
@@ -96,13 +95,13 @@ static int check_model(const struct worker *w, const struct model *model, struct
 static int open_model(const struct worker *w, struct model **ret, struct err *err)
 {
     struct problems problems = {0};
-    bool there = access(w->model_path, F_OK) == 0;
-    int rc = model_open(w->model_path, ret, &problems, err);
+    bool there = access(w->parts.path, F_OK) == 0;
+    int rc = model_open(w->parts.path, ret, &problems, err);
 
     if (rc < 0 && problems.n > 0)
         err_set(err, rc, "%s", problems.items[0].text);
     if (rc < 0)
-        err_prefix(err, "the model at %s cannot be used here", w->model_path);
+        err_prefix(err, "the model at %s cannot be used here", w->parts.path);
     problems_free(&problems);
     return rc == ERR_INVALID && !there ? (err->code = ERR_IO) : rc;
 }
@@ -115,10 +114,10 @@ static int open_stage(struct worker *w, struct err *err)
     if (rc == 0)
         rc = check_model(w, model, err);
     if (rc == 0)
-        rc = trainable_layout(&w->setup.lora, w->setup.directions, model_config(model),
+        rc = trainable_layout(&w->parts.maps, w->setup.directions, model_config(model),
                               &w->trainable, err);
     if (rc == 0)
-        rc = stage_open(&w->setup.lora, w->setup.seed, model, &w->trainable, w->setup.first_layer,
+        rc = stage_open(w->setup.dropout, w->setup.seed, model, &w->trainable, w->setup.first_layer,
                         w->setup.last_layer, w->team, &w->stage, err);
     model_close(model);
     return rc;
@@ -207,7 +206,7 @@ static int start_decomposing(struct worker *w, struct err *err)
         matrices[w->n_mine] = matrix_of(w, i);
         w->mine[w->n_mine++] = i;
     }
-    rc = decompose_start(matrices, w->n_mine, w->cache, &w->decompose, err);
+    rc = decompose_start(matrices, w->n_mine, w->parts.cache, &w->decompose, err);
     free(matrices);
     return rc;
 }
@@ -226,8 +225,7 @@ static int identify_map(struct worker *w, int i, const float *params, struct buf
     rc = direction_set_open(&d, t, 1, w->setup.directions, err);
     if (rc == 0)
         rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
-                               params + (t->b - w->stage->begin), w->setup.lora.rank,
-                               job_scale(&w->setup.lora), &d.of[0], err);
+                               params + (t->b - w->stage->begin), t->rank, t->scale, &d.of[0], err);
     spectrum_free(&s);
     if (rc == 0)
         rank_directions_append(out, w->mine[i], &d.of[0]);
@@ -323,8 +321,7 @@ static void close_worker(struct worker *w)
     stage_close(w->stage);
     team_close(w->team);
     trainable_free(&w->trainable);
-    free(w->model_path);
-    free(w->cache);
+    rank_setup_parts_free(&w->parts);
     free(w->mine);
 }
 

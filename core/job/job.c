@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-double job_scale(const struct job_lora *lora)
+double lora_scale(double alpha, int rank, enum job_scaling scaling)
 {
-    return lora->alpha / (lora->scaling == SCALING_RSLORA ? sqrt(lora->rank) : lora->rank);
+    return alpha / (scaling == SCALING_RSLORA ? sqrt(rank) : rank);
 }
 
 int job_workers(const struct job_parallel *parallel)
@@ -32,6 +32,25 @@ void job_free_strings(char **strings)
     free(strings);
 }
 
+void job_free_patterns(struct job_patterns *patterns)
+{
+    for (int i = 0; i < patterns->n; i++)
+        free(patterns->of[i].pattern);
+    free(patterns->of);
+    *patterns = (struct job_patterns){0};
+}
+
+void job_lora_free(struct job_lora *lora)
+{
+    job_free_strings(lora->target_modules);
+    free(lora->target_pattern);
+    free(lora->layers.of);
+    job_free_patterns(&lora->rank_pattern);
+    job_free_patterns(&lora->alpha_pattern);
+    free(lora->init_adapter);
+    *lora = (struct job_lora){0};
+}
+
 void job_free(struct job *job)
 {
     if (!job)
@@ -41,7 +60,7 @@ void job_free(struct job *job)
     free(job->output);
     free(job->data.train);
     free(job->data.eval);
-    free(job->init_adapter);
+    job_lora_free(&job->lora);
     free(job->slurm.partition);
     free(job->slurm.account);
     free(job->slurm.time);

@@ -36,12 +36,31 @@ struct job_slurm {
     char **extra; /* more options of sbatch's, each "--name=value"; NULL-terminated, or NULL */
 };
 
+struct job_numbers {
+    int *of; /* owned */
+    int n;
+};
+
+struct job_patterns { /* of modules (module_pattern.h), the first that matches decides */
+    struct job_pattern {
+        char *pattern;
+        double value;
+    } * of; /* owned */
+    int n;
+};
+
+/* What is adapted, and how: lora_maps.h makes the list of modules from it. */
 struct job_lora {
     int rank; /* r */
     double alpha;
     enum job_scaling scaling;
-    double dropout;             /* 0 <= p < 1 */
-    bool targets[MODULE_KINDS]; /* which maps are adapted */
+    double dropout;            /* 0 <= p < 1 */
+    char **target_modules;     /* names or their tails behind a dot, NULL-terminated; or NULL */
+    char *target_pattern;      /* of whole names: instead of target_modules */
+    bool all_linear;           /* instead of both */
+    struct job_numbers layers; /* that are adapted; none: all */
+    struct job_patterns rank_pattern, alpha_pattern; /* other ranks and alphas */
+    char *init_adapter; /* absolute path of a PEFT folder to start from, or NULL */
 };
 
 struct job_dash {
@@ -78,9 +97,6 @@ struct job {
     struct data_options data;
     enum job_method method;
     struct job_lora lora;
-    bool all_linear;    /* lora.target_modules: all-linear; targets are all kinds until a model is
-                           known */
-    char *init_adapter; /* lora.init_adapter: absolute path of a PEFT folder, or NULL */
     struct job_dash dash;
     struct job_training training;
     struct job_optimizer optimizer;
@@ -99,7 +115,7 @@ enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
 enum { LORA_RANK_MAX = 4096 };   /* of r, and of k */
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
-double job_scale(const struct job_lora *lora);
+double lora_scale(double alpha, int rank, enum job_scaling scaling);
 
 /* stages * replicas; 0: one of them is auto. */
 int job_workers(const struct job_parallel *parallel);
@@ -116,4 +132,6 @@ void job_identity(const struct job *job, char ret_hex[33]);
 
 /* Frees a list of strings that ends with NULL, and the strings; NULL-safe. */
 void job_free_strings(char **strings);
+void job_free_patterns(struct job_patterns *patterns); /* what it owns; it is empty then */
+void job_lora_free(struct job_lora *lora);             /* what it owns */
 void job_free(struct job *job);

@@ -1,6 +1,7 @@
 /* core/job/job_keys.c - see job_keys.h: the table of all keys, from which jobs are read, written,
  * compared and listed. The manual page is checked against it. */
 #include "core/job/job_keys.h"
+#include "core/model/model.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,13 @@ const struct job_key job_keys[] = {
     {"lora.alpha", KEY_DOUBLE, AT(lora.alpha), KEY_OPEN, 0, HUGE_D, NULL},
     {"lora.scaling", KEY_ENUM, AT(lora.scaling), 0, 0, 0, scaling_names},
     {"lora.dropout", KEY_DOUBLE, AT(lora.dropout), KEY_OPEN_TOP, 0, 1, NULL},
-    {"lora.target_modules", KEY_TARGETS, AT(lora.targets), 0, 0, 0, NULL},
-    {"lora.init_adapter", KEY_PATH, AT(init_adapter), KEY_NULLABLE | KEY_NEUTRAL, 0, 0, NULL},
+    {"lora.target_modules", KEY_TARGETS, AT(lora), 0, 0, 0, NULL},
+    {"lora.layers", KEY_NUMBERS, AT(lora.layers), KEY_NULLABLE, 0, LAYERS_MAX - 1, NULL},
+    {"lora.rank_pattern", KEY_PATTERNS, AT(lora.rank_pattern), KEY_NULLABLE | KEY_WHOLE, 1,
+     LORA_RANK_MAX, NULL},
+    {"lora.alpha_pattern", KEY_PATTERNS, AT(lora.alpha_pattern), KEY_NULLABLE | KEY_OPEN, 0, HUGE_D,
+     NULL},
+    {"lora.init_adapter", KEY_PATH, AT(lora.init_adapter), KEY_NULLABLE | KEY_NEUTRAL, 0, 0, NULL},
     {"dash.prelaunch_steps", KEY_INT, AT(dash.prelaunch_steps), 0, 1, MAX_INT, NULL},
     {"dash.directions", KEY_INT, AT(dash.directions), 0, 1, LORA_RANK_MAX, NULL},
     {"training.batch_size", KEY_INT, AT(training.batch_size), 0, 1, 1 << 20, NULL},

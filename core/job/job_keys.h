@@ -11,9 +11,11 @@ enum key_kind {
     KEY_INT,
     KEY_SEED, /* uint64 */
     KEY_DOUBLE,
-    KEY_ENUM,    /* an int holding an enum, by `names` */
-    KEY_TARGETS, /* bool[MODULE_KINDS] */
-    KEY_STRINGS, /* a list: char **, NULL-terminated */
+    KEY_ENUM,     /* an int holding an enum, by `names` */
+    KEY_TARGETS,  /* of struct job_lora: target_modules, target_pattern, all_linear */
+    KEY_STRINGS,  /* a list: char **, NULL-terminated */
+    KEY_NUMBERS,  /* a list of integers, or one: struct job_numbers */
+    KEY_PATTERNS, /* a mapping of patterns to numbers: struct job_patterns */
 };
 
 enum {
@@ -23,6 +25,7 @@ enum {
     KEY_OPEN = 8,      /* the lower bound itself is refused */
     KEY_OPEN_TOP = 16, /* the upper bound itself is refused */
     KEY_NEUTRAL = 32,  /* does not decide the numbers: left out of the identity */
+    KEY_WHOLE = 64,    /* the numbers of KEY_PATTERNS are integers */
 };
 
 struct job_key {

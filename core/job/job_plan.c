@@ -148,7 +148,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     struct trainable t;
     double tokens = 0, trained = 0;
     long i;
-    int rc = trainable_layout(&job->lora, job->dash.directions, c, &t, err);
+    int rc = trainable_of_job(job, c, &t, err);
 
     if (rc < 0)
         return rc;

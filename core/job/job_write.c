@@ -53,19 +53,54 @@ static void put_double(struct buf *b, double x)
     buf_puts(b, text);
 }
 
-static void put_targets(struct buf *b, const bool *targets)
+/* A name of modules needs no quotes. */
+static bool is_plain(const char *text)
+{
+    return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_.0123456789")] == '\0';
+}
+
+static void put_targets(struct buf *b, const struct job_lora *lora)
 {
     const char *comma = "";
-    int i;
 
+    if (lora->all_linear) {
+        buf_puts(b, "all-linear");
+        return;
+    }
+    if (lora->target_pattern) {
+        put_quoted(b, lora->target_pattern);
+        return;
+    }
     buf_puts(b, "[");
-    for (i = 0; i < MODULE_KINDS; i++) {
-        if (!targets[i])
-            continue;
-        buf_printf(b, "%s%s", comma, module_kind_name(i));
+    for (char **name = lora->target_modules; name && *name; name++) {
+        buf_puts(b, comma);
+        if (is_plain(*name))
+            buf_puts(b, *name);
+        else
+            put_quoted(b, *name);
         comma = ", ";
     }
     buf_puts(b, "]");
+}
+
+static void put_numbers(struct buf *b, const struct job_numbers *numbers)
+{
+    buf_puts(b, "[");
+    for (int i = 0; i < numbers->n; i++)
+        buf_printf(b, "%s%d", i ? ", " : "", numbers->of[i]);
+    buf_puts(b, "]");
+}
+
+static void put_patterns(struct buf *b, const struct job_patterns *patterns)
+{
+    buf_puts(b, "{");
+    for (int i = 0; i < patterns->n; i++) {
+        buf_puts(b, i ? ", " : "");
+        put_quoted(b, patterns->of[i].pattern);
+        buf_puts(b, ": ");
+        put_double(b, patterns->of[i].value);
+    }
+    buf_puts(b, "}");
 }
 
 static void put_strings(struct buf *b, char *const *strings)
@@ -124,13 +159,23 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     case KEY_STRINGS:
         put_strings(b, *(char **const *)field);
         break;
+    case KEY_NUMBERS:
+        put_numbers(b, field);
+        break;
+    case KEY_PATTERNS:
+        put_patterns(b, field);
+        break;
     }
 }
 
-/* Keys that a job does not have: dash of a plain LoRA job, slurm of a local one, epochs once they
- * have become steps. */
+/* Keys that a job does not have: lists of LoRA's exceptions that are empty, dash of a plain LoRA
+ * job, slurm of a local one, epochs once they have become steps. */
 static bool is_absent(const struct job *job, const struct job_key *key)
 {
+    if (key->kind == KEY_NUMBERS)
+        return ((const struct job_numbers *)field_of(job, key))->n == 0;
+    if (key->kind == KEY_PATTERNS)
+        return ((const struct job_patterns *)field_of(job, key))->n == 0;
     if (!strncmp(key->path, "dash.", 5))
         return job->method == METHOD_LORA;
     if (!strncmp(key->path, "slurm.", 6))

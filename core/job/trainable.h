@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "core/err.h"
-#include "core/job/job.h"
+#include "core/job/lora_maps.h"
 #include "core/model/model.h"
 #include <stddef.h>
 
@@ -15,25 +15,29 @@ struct trainable_map {
     int layer;
     enum module_kind kind;
     int rows, columns; /* n, m of W */
-    size_t a, b, c;    /* offsets in the vector */
+    int rank;          /* r */
+    double alpha;
+    double scale;   /* s of alpha and r */
+    size_t a, b, c; /* offsets in the vector */
 };
 
 struct trainable {
     struct trainable_map *maps;
     int n;
-    int rank;       /* r */
+    bool rslora;    /* how scale is made of alpha and r */
     int directions; /* k; 0 for plain LoRA */
     size_t count;   /* numbers in the vector */
 };
 
-/* directions: k, 0 for plain LoRA. */
-int trainable_layout(const struct job_lora *lora, int directions, const struct model_config *config,
+/* directions: k, 0 for plain LoRA. The maps must be those of the model. */
+int trainable_layout(const struct lora_maps *maps, int directions,
+                     const struct model_config *config, struct trainable *ret, struct err *err);
+/* The same of what a job adapts. ERR_INVALID, with the first problem, where its settings do not fit
+ * the model. */
+int trainable_of_job(const struct job *job, const struct model_config *config,
                      struct trainable *ret, struct err *err);
 void trainable_free(struct trainable *t);
 
 /* The maps [ret_first, ret_last) and numbers [ret_begin, ret_end) of layers [first, last). */
 void trainable_slice(const struct trainable *t, int first_layer, int last_layer, int *ret_first,
                      int *ret_last, size_t *ret_begin, size_t *ret_end);
-
-/* "model.layers.0.self_attn.q_proj" */
-void trainable_name(const struct trainable_map *map, char *text, size_t size);

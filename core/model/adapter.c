@@ -1,13 +1,14 @@
-/* core/model/adapter.c - see adapter.h.
+/* core/model/adapter.c - see adapter.h: reading.
  *
  * What decides is the tensors: each must be A or B of a map that the model has. adapter_config.json
- * gives rank and scale, and is held against a list of settings under which A and B would mean
- * something else.
+ * gives the rank and the scale of each, and is held against a list of settings under which A and B
+ * would mean something else.
  */
 #include "core/model/adapter.h"
 #include "core/file.h"
 #include "core/finite.h"
 #include "core/json_file.h"
+#include "core/model/module_pattern.h"
 #include "core/tensor/tensorfile.h"
 #include <jansson.h>
 #include <float.h>
@@ -16,10 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_BYTES_MAX = 16 << 20 };
+enum { CONFIG_BYTES_MAX = 16 << 20, RANK_MAX = 1 << 20 };
 
 /* One slot for each map of the model while an adapter is read. */
 struct pair {
+    int rank; /* as adapter_config.json has it for the map, whether or not it is adapted */
+    double alpha;
     const struct tensor *A, *B;
 };
 
@@ -50,8 +53,7 @@ static bool is_no(const json_t *value)
 
 static int check_refusals(const struct reading *r, const json_t *root, struct err *err)
 {
-    static const char *const refused[] = {"rank_pattern",      "alpha_pattern",
-                                          "modules_to_save",   "use_dora",
+    static const char *const refused[] = {"modules_to_save",   "use_dora",
                                           "lora_bias",         "fan_in_fan_out",
                                           "target_parameters", "use_qalora",
                                           "layer_replication", "alora_invocation_tokens",
@@ -93,17 +95,27 @@ static int read_layers(struct reading *r, const json_t *value, struct err *err)
     return 0;
 }
 
+static bool is_rank(const json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 1 &&
+           json_integer_value(value) <= RANK_MAX;
+}
+
+static bool is_alpha(const json_t *value)
+{
+    return json_is_number(value) && fabs(json_number_value(value)) <= FLT_MAX;
+}
+
 static int read_numbers(const struct reading *r, const json_t *root, struct err *err)
 {
     const json_t *rank = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
     const json_t *rslora = json_object_get(root, "use_rslora");
     const json_t *dropout = json_object_get(root, "lora_dropout");
 
-    if (!json_is_integer(rank) || json_integer_value(rank) < 1 ||
-        json_integer_value(rank) > 1 << 20)
+    if (!is_rank(rank))
         return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no rank r of 1 or more",
                        r->folder);
-    if (!json_is_number(alpha) || !(fabs(json_number_value(alpha)) <= FLT_MAX))
+    if (!is_alpha(alpha))
         return err_set(err, ERR_INVALID, "%s: adapter_config.json gives no lora_alpha", r->folder);
     if (!is_no(rslora) && !json_is_boolean(rslora))
         return err_set(err, ERR_INVALID,
@@ -114,11 +126,69 @@ static int read_numbers(const struct reading *r, const json_t *root, struct err 
                        "%s: lora_dropout of adapter_config.json must be a number from 0 to less "
                        "than 1",
                        r->folder);
-    r->adapter->rank = (int)json_integer_value(rank);
-    r->adapter->alpha = json_number_value(alpha);
     r->adapter->rslora = json_is_true(rslora);
     r->adapter->dropout = json_number_value(dropout);
+    for (int i = 0; i < r->config->n_layers * MODULE_KINDS; i++) {
+        r->pairs[i].rank = (int)json_integer_value(rank);
+        r->pairs[i].alpha = json_number_value(alpha);
+    }
     return 0;
+}
+
+/* Gives the value to the modules that the pattern matches and that no pattern before it did. */
+static int apply_pattern(const struct reading *r, bool is_rank_pattern, const char *pattern,
+                         double value, bool *taken, struct err *err)
+{
+    struct module_pattern *p;
+    char name[MODULE_NAME_MAX];
+    int rc = module_pattern_open(pattern, PATTERN_TAIL, &p, err);
+
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < r->config->n_layers * MODULE_KINDS && rc >= 0; i++) {
+        if (taken[i])
+            continue;
+        module_full_name(i / MODULE_KINDS, i % MODULE_KINDS, name);
+        rc = module_pattern_matches(p, name, err);
+        if (rc <= 0)
+            continue;
+        taken[i] = true;
+        if (is_rank_pattern)
+            r->pairs[i].rank = (int)value;
+        else
+            r->pairs[i].alpha = value;
+    }
+    module_pattern_free(p);
+    return rc < 0 ? rc : 0;
+}
+
+/* rank_pattern or alpha_pattern: a mapping of patterns to values. */
+static int read_patterns(const struct reading *r, const json_t *root, const char *key,
+                         struct err *err)
+{
+    bool ranks = strcmp(key, "rank_pattern") == 0;
+    json_t *patterns = json_object_get(root, key), *value;
+    const char *pattern;
+    bool *taken;
+    int rc = 0;
+
+    if (is_no(patterns))
+        return 0;
+    taken = calloc((size_t)r->config->n_layers * MODULE_KINDS, sizeof(*taken));
+    if (!taken)
+        return err_nomem(err, (size_t)r->config->n_layers * MODULE_KINDS);
+    if (!json_is_object(patterns))
+        rc = err_set(err, ERR_INVALID, "it must be a mapping");
+    json_object_foreach(patterns, pattern, value)
+    {
+        if (rc == 0 && !(ranks ? is_rank(value) : is_alpha(value)))
+            rc = err_set(err, ERR_INVALID, "\"%.100s\" has no %s", pattern,
+                         ranks ? "rank of 1 or more" : "alpha");
+        if (rc == 0)
+            rc = apply_pattern(r, ranks, pattern, json_number_value(value), taken, err);
+    }
+    free(taken);
+    return rc < 0 ? err_prefix(err, "%s: %s of adapter_config.json", r->folder, key) : 0;
 }
 
 static int check_config(struct reading *r, const json_t *root, struct err *err)
@@ -133,7 +203,11 @@ static int check_config(struct reading *r, const json_t *root, struct err *err)
     rc = check_refusals(r, root, err);
     if (rc == 0)
         rc = read_layers(r, json_object_get(root, "layers_to_transform"), err);
-    return rc < 0 ? rc : read_numbers(r, root, err);
+    if (rc == 0)
+        rc = read_numbers(r, root, err);
+    if (rc == 0)
+        rc = read_patterns(r, root, "rank_pattern", err);
+    return rc < 0 ? rc : read_patterns(r, root, "alpha_pattern", err);
 }
 
 static int read_config(struct reading *r, struct err *err)
@@ -198,8 +272,9 @@ static bool parse_name(const char *name, int *ret_layer, enum module_kind *ret_k
 static int match_tensor(const struct reading *r, const struct tensor *t, struct err *err)
 {
     const char *path = tensorfile_path(r->file);
-    int layer, rows, columns, rank = r->adapter->rank;
+    int layer, rows, columns, rank;
     const struct tensor **slot;
+    struct pair *pair;
     enum module_kind kind;
     bool is_b;
 
@@ -213,6 +288,8 @@ static int match_tensor(const struct reading *r, const struct tensor *t, struct 
                        "has %d",
                        path, t->name, r->config->n_layers);
     model_module_shape(r->config, kind, &rows, &columns);
+    pair = &r->pairs[layer * MODULE_KINDS + (int)kind];
+    rank = pair->rank;
     if (is_b)
         columns = rank;
     else
@@ -222,8 +299,7 @@ static int match_tensor(const struct reading *r, const struct tensor *t, struct 
                        "%s: tensor %.200s is %lld x %lld; the model and rank %d make it %d x %d",
                        path, t->name, (long long)t->shape[0],
                        t->n_dims > 1 ? (long long)t->shape[1] : 1, rank, rows, columns);
-    slot =
-        is_b ? &r->pairs[layer * MODULE_KINDS + kind].B : &r->pairs[layer * MODULE_KINDS + kind].A;
+    slot = is_b ? &pair->B : &pair->A;
     if (*slot)
         return err_set(err, ERR_INVALID, "%s: tensors %.200s and %.200s are the same one", path,
                        (*slot)->name, t->name);
@@ -264,7 +340,7 @@ static int read_pair(const struct reading *r, int layer, enum module_kind kind,
                        "%s: tensor %.200s is of a layer that layers_to_transform of "
                        "adapter_config.json leaves out",
                        tensorfile_path(r->file), p->A->name);
-    *map = (struct adapter_map){.layer = layer, .kind = kind};
+    *map = (struct adapter_map){.layer = layer, .kind = kind, .rank = p->rank, .alpha = p->alpha};
     model_module_shape(r->config, kind, &map->rows, &map->columns);
     r->adapter->n++;
     rc = read_matrix(r, p->A, &map->A, err);
@@ -275,10 +351,6 @@ static int read_tensors(struct reading *r, struct err *err)
 {
     int slots = r->config->n_layers * MODULE_KINDS, rc = 0;
 
-    r->pairs = calloc((size_t)slots, sizeof(*r->pairs));
-    r->adapter->maps = calloc((size_t)slots, sizeof(*r->adapter->maps));
-    if (!r->pairs || !r->adapter->maps)
-        return err_nomem(err, (size_t)slots * sizeof(*r->adapter->maps));
     for (int i = 0; i < tensorfile_count(r->file) && rc == 0; i++)
         rc = match_tensor(r, tensorfile_at(r->file, i), err);
     for (int i = 0; i < slots && rc == 0; i++)
@@ -306,13 +378,18 @@ static int open_tensors(struct reading *r, struct err *err)
 int adapter_read(const char *folder, const struct model_config *config,
                  struct adapter **ret_adapter, struct err *err)
 {
+    size_t slots = (size_t)config->n_layers * MODULE_KINDS;
     struct reading r = {.folder = folder, .config = config};
-    int rc;
+    int rc = 0;
 
     r.adapter = calloc(1, sizeof(*r.adapter));
-    if (!r.adapter)
-        return err_nomem(err, sizeof(*r.adapter));
-    rc = read_config(&r, err);
+    r.pairs = calloc(slots, sizeof(*r.pairs));
+    if (r.adapter)
+        r.adapter->maps = calloc(slots, sizeof(*r.adapter->maps));
+    if (!r.adapter || !r.pairs || !r.adapter->maps)
+        rc = err_nomem(err, slots * sizeof(*r.adapter->maps));
+    if (rc == 0)
+        rc = read_config(&r, err);
     if (rc == 0)
         rc = open_tensors(&r, err);
     if (rc == 0)
@@ -325,137 +402,6 @@ int adapter_read(const char *folder, const struct model_config *config,
     }
     *ret_adapter = r.adapter;
     return 0;
-}
-
-static void tensor_name(const struct adapter_map *map, char which, char *name, size_t size)
-{
-    snprintf(name, size, "base_model.model.model.layers.%d.%s.lora_%c.weight", map->layer,
-             module_kind_path(map->kind), which);
-}
-
-static int encode_tensors(const struct adapter *a, struct buf *out, struct err *err)
-{
-    enum { NAME_BYTES = 128 };
-    static const char *const metadata[] = {"format", "pt"};
-    struct tensor_out *tensors = calloc(2 * (size_t)a->n + 1, sizeof(*tensors));
-    char(*names)[NAME_BYTES] = calloc(2 * (size_t)a->n + 1, sizeof(*names));
-    int rc;
-
-    if (!tensors || !names) {
-        rc = err_nomem(err, 2 * (size_t)a->n * sizeof(*names));
-        goto done;
-    }
-    for (size_t i = 0; i < (size_t)a->n; i++) {
-        const struct adapter_map *map = &a->maps[i];
-        tensor_name(map, 'A', names[2 * i], NAME_BYTES);
-        tensor_name(map, 'B', names[2 * i + 1], NAME_BYTES);
-        tensors[2 * i] =
-            (struct tensor_out){names[2 * i], TENSOR_F32, 2, {a->rank, map->columns}, map->A};
-        tensors[2 * i + 1] =
-            (struct tensor_out){names[2 * i + 1], TENSOR_F32, 2, {map->rows, a->rank}, map->B};
-    }
-    rc = safetensors_encode(tensors, 2 * a->n, metadata, 1, out, err);
-done:
-    free(names);
-    free(tensors);
-    return rc;
-}
-
-/* Whether layers 0, 1, ... each have the same kinds: then the kinds' names alone say which maps are
- * adapted. */
-static bool is_uniform(const struct adapter *a)
-{
-    int per_layer = 0;
-
-    while (per_layer < a->n && a->maps[per_layer].layer == 0)
-        per_layer++;
-    if (per_layer == 0 || a->n % per_layer)
-        return false;
-    for (int i = 0; i < a->n; i++)
-        if (a->maps[i].layer != i / per_layer || a->maps[i].kind != a->maps[i % per_layer].kind)
-            return false;
-    return true;
-}
-
-/* NULL for lack of memory. */
-static json_t *target_modules(const struct adapter *a)
-{
-    json_t *list = json_array();
-    bool uniform = is_uniform(a), failed = false;
-
-    for (int i = 0; i < a->n && !(uniform && a->maps[i].layer > 0); i++) {
-        enum module_kind kind = a->maps[i].kind;
-        json_t *name =
-            uniform ? json_string(module_kind_name(kind))
-                    : json_sprintf("model.layers.%d.%s", a->maps[i].layer, module_kind_path(kind));
-        failed |= json_array_append_new(list, name) < 0;
-    }
-    if (!failed)
-        return list;
-    json_decref(list);
-    return NULL;
-}
-
-/* Caller frees; NULL for lack of memory or a base_model that is not UTF-8. The keys are those that
- * PEFT 0.10 knows. */
-static char *encode_config(const struct adapter *a, const char *base_model)
-{
-    bool whole = a->alpha == floor(a->alpha) && fabs(a->alpha) < 1e15;
-    json_t *alpha = whole ? json_integer((json_int_t)a->alpha) : json_real(a->alpha);
-    json_t *root = json_pack(
-        "{s:{}, s:n, s:s, s:s, s:b, s:b, s:b, s:n, s:n, s:o, s:f, s:n, s:s, s:i, s:{}, s:n, s:o, "
-        "s:s, s:b, s:b}",
-        "alpha_pattern", "auto_mapping", "base_model_name_or_path", base_model, "bias", "none",
-        "fan_in_fan_out", 0, "inference_mode", 1, "init_lora_weights", 1, "layers_pattern",
-        "layers_to_transform", "lora_alpha", alpha, "lora_dropout", 0.0, "modules_to_save",
-        "peft_type", "LORA", "r", a->rank, "rank_pattern", "revision", "target_modules",
-        target_modules(a), "task_type", "CAUSAL_LM", "use_dora", 0, "use_rslora", (int)a->rslora);
-    char *text = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2)) : NULL;
-
-    json_decref(root);
-    return text;
-}
-
-static int write_in(const char *folder, const char *name, const char *bytes, size_t len,
-                    struct err *err)
-{
-    char *path = file_join(folder, name);
-    int rc;
-
-    if (!path)
-        return err_nomem(err, strlen(folder));
-    rc = file_write_durably(path, bytes, len, err);
-    free(path);
-    return rc;
-}
-
-int adapter_write(const char *folder, const struct adapter *a, const char *base_model,
-                  struct err *err)
-{
-    struct buf tensors = {0};
-    char *config = encode_config(a, base_model);
-    int rc;
-
-    if (!config)
-        return err_set(err, ERR_INVALID,
-                       "%s: the adapter's configuration cannot be written: the model's path is not "
-                       "UTF-8, or memory is out",
-                       folder);
-    rc = encode_tensors(a, &tensors, err);
-    if (rc == 0)
-        rc = file_make_folders(folder, err);
-    if (rc == 0)
-        rc = write_in(folder, "adapter_model.safetensors", tensors.data, tensors.len, err);
-    if (rc == 0)
-        rc = write_in(folder, "adapter_config.json", config, strlen(config), err);
-    buf_free(&tensors);
-    free(config);
-    return rc;
-}
-
-double adapter_scale(const struct adapter *a)
-{
-    return a->alpha / (a->rslora ? sqrt(a->rank) : a->rank);
 }
 
 void adapter_free(struct adapter *a)

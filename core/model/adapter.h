@@ -11,13 +11,13 @@ struct adapter_map { /* one adapted linear map */
     int layer;
     enum module_kind kind;
     int rows, columns; /* n, m of W */
-    float *A;          /* (r, m), owned */
-    float *B;          /* (n, r), owned */
+    int rank;          /* r */
+    double alpha;
+    float *A; /* (r, m), owned */
+    float *B; /* (n, r), owned */
 };
 
 struct adapter {
-    int rank;
-    double alpha;
     double dropout; /* lora_dropout, for further training */
     bool rslora;
     struct adapter_map *maps; /* in order of layer, then kind */
@@ -25,7 +25,7 @@ struct adapter {
 };
 
 /* Reads a PEFT folder (safetensors only) and checks it against the model's shapes. Refused by name:
- * another peft_type, bias, rank_pattern, alpha_pattern, modules_to_save, layers_to_transform that
+ * another peft_type, bias, modules_to_save, layers_to_transform that
  * does not name every layer with tensors, DoRA, tensors that match nothing, an A without its B,
  * values that are not finite. */
 int adapter_read(const char *folder, const struct model_config *config,
@@ -35,6 +35,4 @@ int adapter_read(const char *folder, const struct model_config *config,
  */
 int adapter_write(const char *folder, const struct adapter *a, const char *base_model,
                   struct err *err);
-/* Of B A: alpha / r, or alpha / sqrt(r) with rsLoRA. */
-double adapter_scale(const struct adapter *a);
 void adapter_free(struct adapter *a); /* NULL-safe */

@@ -1,5 +1,6 @@
 /* core/model/module_kind.c - the names that Hugging Face gives to a layer's linear maps. */
 #include "core/model/module_kind.h"
+#include <stdio.h>
 
 static const struct {
     const char *name, *path;
@@ -24,6 +25,11 @@ const char *module_kind_name(enum module_kind kind)
 const char *module_kind_path(enum module_kind kind)
 {
     return kinds[kind].path;
+}
+
+void module_full_name(int layer, enum module_kind kind, char ret_name[MODULE_NAME_MAX])
+{
+    snprintf(ret_name, MODULE_NAME_MAX, "model.layers.%d.%s", layer, kinds[kind].path);
 }
 
 int module_kind_slot(enum module_kind kind)

@@ -3,6 +3,7 @@
  * of both: model_has_module().
  */
 #pragma once
+#include <stddef.h>
 
 enum module_kind {
     MODULE_Q,
@@ -21,6 +22,9 @@ enum module_kind {
 const char *module_kind_name(enum module_kind kind);
 /* "self_attn.q_proj" and so on: what follows "model.layers.N.". */
 const char *module_kind_path(enum module_kind kind);
+/* "model.layers.0.self_attn.q_proj": the whole name, as PEFT matches it. */
+enum { MODULE_NAME_MAX = 64 }; /* bytes, with the NUL */
+void module_full_name(int layer, enum module_kind kind, char ret_name[MODULE_NAME_MAX]);
 
 /* A number of [0, MODULE_SLOTS) that no two maps of one layer share. It keys the random numbers of
  * dropout and the hashes of weights, so it never changes. */

@@ -98,8 +98,7 @@ int load_job(const char *output, struct loaded *ret, struct buf *notices, struct
     tokenizer_free(tokenizer);
     if (rc == 0) {
         job_resolve_steps(l.job, l.train.n - l.train.n_untrained);
-        rc = trainable_layout(&l.job->lora, l.job->dash.directions, model_config(l.model),
-                              &l.layout, err);
+        rc = trainable_of_job(l.job, model_config(l.model), &l.layout, err);
     }
     if (rc < 0)
         loaded_free(&l);

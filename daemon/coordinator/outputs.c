@@ -125,10 +125,10 @@ static void print_map(struct buf *b, const struct state *s, int map)
 {
     const struct directions *c = &s->chosen.of[map];
     const float *coefficients = s->params + s->layout->maps[map].c;
-    char name[128];
+    char name[MODULE_NAME_MAX];
     int i, k = s->layout->directions;
 
-    trainable_name(&s->layout->maps[map], name, sizeof(name));
+    module_full_name(s->layout->maps[map].layer, s->layout->maps[map].kind, name);
     buf_printf(b, " \"%s\": {\"indices\": [", name);
     for (i = 0; i < k; i++)
         buf_printf(b, "%s%d", i ? ", " : "", c->indices[i]);
@@ -159,14 +159,18 @@ int write_directions(const char *output, const struct state *s, struct err *err)
 }
 
 /* [A ; V^T] (R, m) and [s B | U diag(c)] (n, R) with R = r + k; plain A and B where k is 0. */
-static int join_map(const struct state *s, int i, int k, double scale, struct adapter_map *out,
-                    struct err *err)
+static int join_map(const struct state *s, int i, int k, struct adapter_map *out, struct err *err)
 {
     const struct trainable_map *map = &s->layout->maps[i];
     const float *A = s->params + map->a, *B = s->params + map->b, *c = s->params + map->c;
-    int r = s->layout->rank, R = r + k, row, column, j;
+    int r = map->rank, R = r + k, row, column, j;
 
-    *out = (struct adapter_map){map->layer, map->kind, map->rows, map->columns, NULL, NULL};
+    *out = (struct adapter_map){.layer = map->layer,
+                                .kind = map->kind,
+                                .rows = map->rows,
+                                .columns = map->columns,
+                                .rank = R,
+                                .alpha = k ? R : map->alpha};
     out->A = malloc((size_t)R * (size_t)map->columns * sizeof(float));
     out->B = malloc((size_t)R * (size_t)map->rows * sizeof(float));
     if (!out->A || !out->B)
@@ -179,7 +183,7 @@ static int join_map(const struct state *s, int i, int k, double scale, struct ad
     for (row = 0; row < map->rows; row++) {
         float *to = out->B + (size_t)row * R;
         for (j = 0; j < r; j++)
-            to[j] = k ? (float)scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
+            to[j] = k ? (float)map->scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
         for (j = 0; j < k; j++)
             to[r + j] = s->chosen.of[i].U[(size_t)row * k + j] * c[j];
     }
@@ -206,14 +210,11 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
         a->maps = calloc((size_t)s->layout->n, sizeof(*a->maps));
     if (!a || !folder || !a->maps)
         rc = err_nomem(err, (size_t)s->layout->n * sizeof(*a->maps));
-    if (rc == 0) {
-        a->rank = job->lora.rank + k;
-        a->alpha = k ? job->lora.rank + k : job->lora.alpha;
-        a->rslora = !k && job->lora.scaling == SCALING_RSLORA;
-    }
+    if (rc == 0)
+        a->rslora = !k && s->layout->rslora;
     for (i = 0; rc == 0 && i < s->layout->n; i++) {
         a->n = i + 1;
-        rc = join_map(s, i, k, job_scale(&job->lora), &a->maps[i], err);
+        rc = join_map(s, i, k, &a->maps[i], err);
     }
     if (rc == 0)
         rc = refuse_link(folder, err);

@@ -48,28 +48,35 @@ static void draw_A(float *A, size_t n, int columns, int map, struct rng_key key)
     }
 }
 
-static int start_from(struct state *s, const struct adapter *a)
+static const struct adapter_map *find_map(const struct adapter *a, const struct trainable_map *map)
 {
-    size_t r = (size_t)s->layout->rank;
-    int i, j;
+    for (int i = 0; i < a->n; i++)
+        if (a->maps[i].layer == map->layer && a->maps[i].kind == map->kind)
+            return &a->maps[i];
+    return NULL;
+}
 
-    for (i = 0; i < s->layout->n; i++) {
+/* Takes A and B of an adapter that has the job's modules, ranks and scales. */
+static int start_from(struct state *s, const struct adapter *a, const char *folder, struct err *err)
+{
+    enum job_scaling scaling = a->rslora ? SCALING_RSLORA : SCALING_STANDARD;
+
+    for (int i = 0; i < s->layout->n; i++) {
         const struct trainable_map *map = &s->layout->maps[i];
-        for (j = 0; j < a->n; j++) {
-            if (a->maps[j].layer != map->layer || a->maps[j].kind != map->kind)
-                continue;
-            memcpy(s->params + map->a, a->maps[j].A, r * (size_t)map->columns * sizeof(float));
-            memcpy(s->params + map->b, a->maps[j].B, r * (size_t)map->rows * sizeof(float));
-            break;
-        }
-        if (j == a->n)
-            return -1;
+        const struct adapter_map *from = find_map(a, map);
+        if (!from || from->rank != map->rank ||
+            lora_scale(from->alpha, from->rank, scaling) != map->scale)
+            return err_set(err, ERR_INVALID,
+                           "%s does not fit the job: other rank, scale or modules", folder);
+        memcpy(s->params + map->a, from->A,
+               (size_t)map->rank * (size_t)map->columns * sizeof(float));
+        memcpy(s->params + map->b, from->B, (size_t)map->rank * (size_t)map->rows * sizeof(float));
     }
     return 0;
 }
 
-int state_init(struct state *s, uint64_t seed, const struct job_lora *lora,
-               const char *init_adapter, const struct model_config *config, struct err *err)
+int state_init(struct state *s, uint64_t seed, const char *init_adapter,
+               const struct model_config *config, struct err *err)
 {
     struct rng_key key = rng_key(seed, RNG_INIT);
     struct adapter *a = NULL;
@@ -82,11 +89,8 @@ int state_init(struct state *s, uint64_t seed, const struct job_lora *lora,
     if (!init_adapter)
         return 0;
     rc = adapter_read(init_adapter, config, &a, err);
-    if (rc < 0)
-        return rc;
-    if (a->rank != s->layout->rank || adapter_scale(a) != job_scale(lora) || start_from(s, a) < 0)
-        rc = err_set(err, ERR_INVALID, "%s does not fit the job: other rank, scale or modules",
-                     init_adapter);
+    if (rc == 0)
+        rc = start_from(s, a, init_adapter, err);
     adapter_free(a);
     return rc;
 }

@@ -28,8 +28,8 @@ int state_open(const struct trainable *layout, struct state *ret, struct err *er
 void state_close(struct state *s);
 /* A ~ U(-1/sqrt(m), 1/sqrt(m)), which is kaiming_uniform(a = sqrt 5); B = 0. Or A and B of
  * init_adapter, unless it is NULL, which must have the job's scale. */
-int state_init(struct state *s, uint64_t seed, const struct job_lora *lora,
-               const char *init_adapter, const struct model_config *config, struct err *err);
+int state_init(struct state *s, uint64_t seed, const char *init_adapter,
+               const struct model_config *config, struct err *err);
 
 /* What a checkpoint must agree with to be this job's. */
 struct state_identity {

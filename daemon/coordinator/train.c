@@ -26,9 +26,9 @@ static int phase_of(const struct train *t)
 static int refuse_not_finite(const struct train *t, int first, int others, double loss,
                              struct err *err)
 {
-    char name[128];
+    char name[MODULE_NAME_MAX];
 
-    trainable_name(&t->loaded.layout.maps[first], name, sizeof(name));
+    module_full_name(t->loaded.layout.maps[first].layer, t->loaded.layout.maps[first].kind, name);
     return err_set(err, ERR_INVALID,
                    "step %d: the gradient of %s%s is not finite (the loss is %g); a lower "
                    "training.learning_rate or training.clip_norm may help",
@@ -40,7 +40,7 @@ static int check_gradient(const struct train *t, double loss, struct err *err)
 {
     const struct trainable *layout = &t->loaded.layout;
     int i, first = -1, not_finite = 0;
-    char name[128];
+    char name[MODULE_NAME_MAX];
 
     for (i = 0; i < layout->n; i++) {
         const struct trainable_map *map = &layout->maps[i];
@@ -55,7 +55,7 @@ static int check_gradient(const struct train *t, double loss, struct err *err)
         const struct trainable_map *map = &layout->maps[i];
         if (gradient_norm(t->gradient + map->b, map->c - map->b) > 0)
             continue;
-        trainable_name(map, name, sizeof(name));
+        module_full_name(map->layer, map->kind, name);
         return err_set(err, ERR_INVALID,
                        "step %d: the gradient of %s is zero: nothing would be learned there",
                        t->state.step + 1, name);

@@ -83,8 +83,8 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0)
         rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
     if (rc == 0 && !found)
-        rc = state_init(&t->state, job_of(t)->training.seed, &job_of(t)->lora,
-                        job_of(t)->init_adapter, model_config(t->loaded.model), err);
+        rc = state_init(&t->state, job_of(t)->training.seed, job_of(t)->lora.init_adapter,
+                        model_config(t->loaded.model), err);
     if (rc == 0)
         rc = checkpoint_open(folder, &t->checkpoint, err);
     if (rc == 0 && found)

@@ -128,9 +128,9 @@ static bool *nobody_has_answered(const struct workers *w)
 static int send_setup(struct workers *w, const struct job *job, const struct model_identity *model,
                       const char *cache, int replica, int stage, struct err *err)
 {
-    struct rank_setup setup = {
+    const struct rank_setup setup = {
         .model = *model,
-        .lora = job->lora,
+        .dropout = job->lora.dropout,
         .directions = job->dash.directions,
         .seed = job->training.seed,
         .stage = stage,
@@ -140,14 +140,10 @@ static int send_setup(struct workers *w, const struct job *job, const struct mod
         .first_layer = w->first_layer[stage],
         .last_layer = w->first_layer[stage + 1],
         .threads = job->parallel.threads,
-        .path_len = (uint32_t)strlen(job->model),
-        .cache_len = cache ? (uint32_t)strlen(cache) : 0,
     };
 
     w->body.len = 0;
-    buf_append(&w->body, &setup, sizeof(setup));
-    buf_append(&w->body, job->model, setup.path_len);
-    buf_append(&w->body, cache, setup.cache_len);
+    rank_setup_append(&w->body, &setup, w->layout, job->model, cache);
     return send_body(w, rank_of(w, replica, stage), RANK_SETUP, err);
 }
 

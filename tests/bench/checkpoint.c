@@ -115,12 +115,9 @@ enum { DIRECTIONS = 8 };
 
 int main(int argc, char **argv)
 {
-    struct job_lora lora = {.rank = 16,
-                            .targets = {[MODULE_Q] = true,
-                                        [MODULE_K] = true,
-                                        [MODULE_V] = true,
-                                        [MODULE_UP] = true,
-                                        [MODULE_DOWN] = true}};
+    char *targets[] = {"q_proj", "k_proj", "v_proj", "up_proj", "down_proj", NULL};
+    const struct job job = {.lora = {.rank = 16, .alpha = 32, .target_modules = targets},
+                            .dash = {.directions = DIRECTIONS}};
     double seconds = argc > 2 ? atof(argv[2]) : 5;
     float *m = calloc(3 * SIDE * SIDE, sizeof(*m));
     struct checkpoint *c = NULL;
@@ -137,8 +134,7 @@ int main(int argc, char **argv)
     gemm_init();
     sched_getaffinity(0, sizeof(set), &set);
     if (team_open(CPU_COUNT(&set), &team, &err) < 0 ||
-        trainable_layout(&lora, DIRECTIONS, &smollm2, &layout, &err) < 0 ||
-        state_open(&layout, &s, &err) < 0)
+        trainable_of_job(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)
         fail(&err);
     s.identified = true;
     if (checkpoint_open(argv[1], &c, &err) < 0 ||

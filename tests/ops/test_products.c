@@ -242,14 +242,14 @@ static void loss_agrees_with_central_differences(void **state)
 
 enum { TOKENS = 21, M = 17, N0 = 11, N1 = 8, R = 3, K = 2, LDY = N0 + N1 + 2 };
 
-static const int map_rows[2] = {N0, N1}, map_at[2] = {0, N0 + 2};
+static const int map_rows[2] = {N0, N1}, map_at[2] = {0, N0 + 2}, map_rank[2] = {R, R - 1};
+static const float map_scale[2] = {1.5f, 0.25f};
 
 struct map_values { /* everything the output depends on */
     float *x;       /* (TOKENS, M) */
     float *A[2], *B[2], *c[2], *U[2], *Vk[2];
     float *mask[2]; /* (TOKENS, M): factors of dropout, or NULL */
     float *dy;      /* (TOKENS, LDY) */
-    float scale;
 };
 
 enum which { OF_X, OF_A, OF_B, OF_C };
@@ -269,14 +269,14 @@ static double adapted_y(const struct adapted_context *c, const double *at, int i
 {
     const struct map_values *v = c->v;
     double y = 0;
-    int j, m;
+    int j, m, r = map_rank[i];
 
-    for (j = 0; j < R; j++) {
+    for (j = 0; j < r; j++) {
         double u = 0;
         for (m = 0; m < M; m++)
             u += PICK(OF_X, v->x, t * M + m) * PICK(OF_A, v->A[i], j * M + m) *
                  (v->mask[i] ? (double)v->mask[i][t * M + m] : 1);
-        y += (double)v->scale * PICK(OF_B, v->B[i], n * R + j) * u;
+        y += (double)map_scale[i] * PICK(OF_B, v->B[i], n * r + j) * u;
     }
     for (j = 0; j < K; j++) {
         double u = 0;
@@ -304,8 +304,7 @@ static double adapted_reference(const void *arg, const double *at)
 
 static struct map_values make_values(void)
 {
-    struct map_values v = {
-        .x = random_floats(TOKENS * M, 1), .dy = random_floats(TOKENS * LDY, 2), .scale = 1.5f};
+    struct map_values v = {.x = random_floats(TOKENS * M, 1), .dy = random_floats(TOKENS * LDY, 2)};
     int i;
 
     for (i = 0; i < 2; i++) {
@@ -336,9 +335,12 @@ static void open_group(struct adapted_group *g, const struct map_values *v)
 
     g->n = 2;
     for (i = 0; i < 2; i++)
-        g->maps[i] =
-            (struct adapted_map){.rows = map_rows[i], .y_at = map_at[i], .module = (unsigned)i};
-    assert_int_equal(group_open(g, M, R, K, v->scale, &err), 0);
+        g->maps[i] = (struct adapted_map){.rows = map_rows[i],
+                                          .r = map_rank[i],
+                                          .scale = map_scale[i],
+                                          .y_at = map_at[i],
+                                          .module = (unsigned)i};
+    assert_int_equal(group_open(g, M, K, &err), 0);
     for (i = 0; i < 2; i++) {
         group_load(g, i, v->A[i], v->B[i], v->c[i]);
         group_direct(g, i, v->U[i], v->Vk[i]);
@@ -385,10 +387,11 @@ static void check_adapted(const struct dropout *drop)
     check_gradient("dx", adapted_reference, &(struct adapted_context){&v, OF_X, 0}, v.x, dx,
                    TOKENS * M, 60);
     for (i = 0; i < 2; i++) {
+        size_t r = (size_t)map_rank[i];
         check_gradient("dA", adapted_reference, &(struct adapted_context){&v, OF_A, i}, v.A[i],
-                       dA[i], R * M, R * M);
+                       dA[i], r * M, (int)r * M);
         check_gradient("dB", adapted_reference, &(struct adapted_context){&v, OF_B, i}, v.B[i],
-                       dB[i], (size_t)R * (size_t)map_rows[i], 100);
+                       dB[i], r * (size_t)map_rows[i], 100);
         check_gradient("dc", adapted_reference, &(struct adapted_context){&v, OF_C, i}, v.c[i],
                        dc[i], K, K);
     }

@@ -65,6 +65,22 @@ CASES = {
                          attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0, tie_word_embeddings=False),
 }
 
+# Settings of PEFT beside a model, which the job then has as well: the modules and ranks that they mean must be the same ones.
+# Patterns stand in the order of their texts, as PEFT saves them.
+ADAPTED = {
+    "targets-pattern": dict(target_modules=r".*\.(0|3)\.(self_attn\.(q|v)_proj|mlp\.\w+_proj)"),
+    "targets-pattern-lookahead": dict(target_modules=r"model\.layers\.\d+\.(?!mlp)\w+\.[kqo]_proj"),
+    "targets-names": dict(target_modules=["layers.1.self_attn.q_proj", "mlp.down_proj", "model.layers.2.mlp.up_proj"]),
+    "layers": dict(target_modules=["q_proj", "down_proj"], layers_to_transform=[1, 3]),
+    "layers-one": dict(target_modules=["q_proj", "o_proj"], layers_to_transform=2),
+    "ranks": dict(target_modules=["q_proj", "v_proj", "up_proj"], rank_pattern={"v_proj": 2, "layers.1.mlp.up_proj": 7}),
+    "ranks-first": dict(target_modules=["q_proj", "v_proj"], rank_pattern={".*v_proj": 1, r"layers\.[01]\..*": 3, "q_proj": 5}),
+    "ranks-whole": dict(target_modules=["k_proj", "gate_proj"], rank_pattern={r"^model\.layers\.2\..*": 6}),
+    "alphas": dict(target_modules=["q_proj", "down_proj"], alpha_pattern={"q_proj": 20, r"(1|2)\.mlp\.down_proj": 2.5}),
+    "both": dict(target_modules="all-linear", rank_pattern={r".*\.mlp\.(up|down)_proj": 2}, use_rslora=True,
+                 alpha_pattern={r"layers.3.*": 9, "self_attn.o_proj": 1}),
+}
+
 
 def make_model(settings):
     torch.manual_seed(3)
@@ -83,14 +99,14 @@ def make_model(settings):
     return model
 
 
-def expected(model, rows, folder, n):
+def expected(model, rows, folder, n, more):
     """The loss and the norm of its gradient, of the model with an adapter, which is saved."""
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     if model.config.model_type == "phi3":
         targets = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
-    adapted = peft.get_peft_model(model, peft.LoraConfig(
-        r=4, lora_alpha=6 + n % 5, use_rslora=n % 2 == 1, target_modules=targets, init_lora_weights=False,
-        task_type="CAUSAL_LM"))
+    settings = dict(r=4, lora_alpha=6 + n % 5, use_rslora=n % 2 == 1, target_modules=targets, init_lora_weights=False,
+                    task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(model, peft.LoraConfig(**{**settings, **more}))
     for name, p in adapted.named_parameters():
         if "lora_" in name:
             p.data.mul_(0.3)  # larger ones make f32 itself differ
@@ -106,12 +122,21 @@ def expected(model, rows, folder, n):
     return loss.item(), square.sqrt().item()
 
 
-def trained(programs, folder, rows):
+def trained(programs, folder, rows, n, more):
+    lora = {"init_adapter": "init"}
+    if "rank_pattern" in more:
+        lora["rank"] = 4
+    if "alpha_pattern" in more:
+        lora["alpha"] = 6 + n % 5
+    for ours, theirs in (("target_modules", "target_modules"), ("layers", "layers_to_transform"),
+                         ("rank_pattern", "rank_pattern"), ("alpha_pattern", "alpha_pattern")):
+        if theirs in more:
+            lora[ours] = more[theirs]
     with open(os.path.join(folder, "train.jsonl"), "w") as f:
         f.writelines(json.dumps({"input_ids": row, "labels": row}) + "\n" for row in rows)
     with open(os.path.join(folder, "job.yaml"), "w") as f:
-        f.write("model: model\ndata: {train: train.jsonl, shuffle: false}\nmethod: lora\nlora: {init_adapter: init}\n"
-                f"training: {{batch_size: {len(rows)}, steps: 1}}\noutput: out\n")
+        f.write("model: model\ndata: {train: train.jsonl, shuffle: false}\nmethod: lora\n"
+                f"lora: {json.dumps(lora)}\ntraining: {{batch_size: {len(rows)}, steps: 1}}\noutput: out\n")
     done = subprocess.run([os.path.join(programs, "dashctl"), "run", "job.yaml"], cwd=folder, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
@@ -122,16 +147,17 @@ def trained(programs, folder, rows):
 
 def main():
     programs = os.path.abspath(sys.argv[1])
-    names = sys.argv[2:] or CASES
+    names = sys.argv[2:] or [*CASES, *ADAPTED]
     random.seed(1)
     rows = [[random.randrange(3, 200) for _ in range(random.choice([6, 11, 19, 30, 40]))] for _ in range(8)]
     wrong = 0
     for n, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
-            model = make_model(CASES[name])
+            model = make_model(CASES.get(name, dict(model_type="llama")))
+            more = ADAPTED.get(name, {})
             model.save_pretrained(os.path.join(folder, "model"))
-            want = expected(model, rows, folder, n)
-            got = trained(programs, folder, rows)
+            want = expected(model, rows, folder, n, more)
+            got = trained(programs, folder, rows, n, more)
         loss, gradient = (abs(a / b - 1) for a, b in zip(got, want))
         right = loss < LOSS and gradient < GRADIENT
         wrong += not right

@@ -100,9 +100,7 @@ static void open_world(struct world *w, const struct golden *golden)
         fail_msg("%s", problems_text(&problems));
     free(job);
     free(model);
-    assert_int_equal(trainable_layout(&w->job->lora, w->job->dash.directions,
-                                      model_config(w->model), &w->layout, &err),
-                     0);
+    assert_int_equal(trainable_of_job(w->job, model_config(w->model), &w->layout, &err), 0);
     assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL, NULL,
                                   model_config(w->model)->vocab, &w->data, &problems, &err),
                      0);
@@ -127,8 +125,8 @@ static struct stage *new_stage(struct world *w, int first, int last)
 {
     struct stage *s;
 
-    assert_int_equal(stage_open(&w->job->lora, w->job->training.seed, w->model, &w->layout, first,
-                                last, w->team, &s, &err),
+    assert_int_equal(stage_open(w->job->lora.dropout, w->job->training.seed, w->model, &w->layout,
+                                first, last, w->team, &s, &err),
                      0);
     stage_load(s, w->params + s->begin);
     assert_int_equal(stage_fit(s, &w->batch, 1, &err), 0);
@@ -191,7 +189,7 @@ static void compare_gradients(const struct world *w)
     assert_int_equal(tensorfile_count(f), 2 * w->layout.n);
     for (i = 0; i < w->layout.n; i++) {
         size_t len;
-        trainable_name(&w->layout.maps[i], name, sizeof(name) - 4);
+        module_full_name(w->layout.maps[i].layer, w->layout.maps[i].kind, name);
         len = strlen(name);
         strcpy(name + len, ".A");
         assert_true(close_by_norm(w->gradient + w->layout.maps[i].a, tensorfile_find(f, name)));

@@ -5,30 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int rank_of(const struct adapted_group *g)
+/* Columns of a map's G and of its part of u. */
+static int width_of(const struct adapted_group *g, const struct adapted_map *map)
 {
-    return g->r + g->k_max;
+    return map->r + g->k_max;
 }
 
-int group_open(struct adapted_group *g, int columns, int r, int k_max, float scale, struct err *err)
+int group_open(struct adapted_group *g, int columns, int k_max, struct err *err)
 {
-    size_t rank = (size_t)r + (size_t)k_max;
     int i;
 
     g->columns = columns;
-    g->r = r;
     g->k_max = k_max;
     g->k = 0;
-    g->scale = scale;
-    g->width = g->n * (r + k_max);
+    g->width = 0;
+    for (i = 0; i < g->n; i++) {
+        g->maps[i].u_at = g->width;
+        g->width += width_of(g, &g->maps[i]);
+    }
     if (g->n == 0)
         return 0;
     g->A = calloc((size_t)g->width * (size_t)columns, sizeof(float));
     for (i = 0; i < g->n; i++) {
-        g->maps[i].u_at = i * (r + k_max);
-        g->maps[i].G = calloc((size_t)g->maps[i].rows * rank, sizeof(float));
-        g->maps[i].c = calloc((size_t)k_max + 1, sizeof(float));
-        if (!g->A || !g->maps[i].G || !g->maps[i].c)
+        struct adapted_map *map = &g->maps[i];
+        map->G = calloc((size_t)map->rows * (size_t)width_of(g, map), sizeof(float));
+        map->c = calloc((size_t)k_max + 1, sizeof(float));
+        if (!g->A || !map->G || !map->c)
             return err_nomem(err, (size_t)g->width * (size_t)columns * sizeof(float));
     }
     return 0;
@@ -49,28 +51,28 @@ void group_close(struct adapted_group *g)
 void group_load(struct adapted_group *g, int i, const float *A, const float *B, const float *c)
 {
     struct adapted_map *map = &g->maps[i];
-    int row, j;
+    int row, j, width = width_of(g, map);
 
     memcpy(g->A + (size_t)map->u_at * g->columns, A,
-           (size_t)g->r * (size_t)g->columns * sizeof(float));
+           (size_t)map->r * (size_t)g->columns * sizeof(float));
     for (row = 0; row < map->rows; row++)
-        for (j = 0; j < g->r; j++)
-            map->G[(size_t)row * rank_of(g) + j] = g->scale * B[(size_t)row * g->r + j];
+        for (j = 0; j < map->r; j++)
+            map->G[(size_t)row * width + j] = map->scale * B[(size_t)row * map->r + j];
     memcpy(map->c, c, (size_t)g->k_max * sizeof(float));
 }
 
 void group_direct(struct adapted_group *g, int i, const float *U, const float *V)
 {
     struct adapted_map *map = &g->maps[i];
-    int row, column, j;
+    int row, column, j, width = width_of(g, map);
 
     g->k = g->k_max;
     for (row = 0; row < map->rows; row++)
         for (j = 0; j < g->k; j++)
-            map->G[(size_t)row * rank_of(g) + g->r + j] = U[(size_t)row * g->k + j];
+            map->G[(size_t)row * width + map->r + j] = U[(size_t)row * g->k + j];
     for (j = 0; j < g->k; j++)
         for (column = 0; column < g->columns; column++)
-            g->A[(size_t)(map->u_at + g->r + j) * g->columns + column] =
+            g->A[(size_t)(map->u_at + map->r + j) * g->columns + column] =
                 V[(size_t)column * g->k + j];
 }
 
@@ -86,7 +88,7 @@ static void apply_c(const struct adapted_group *g, float *out, const float *u, i
     for (t = 0; t < T; t++)
         for (i = 0; i < g->n; i++)
             for (j = 0; j < g->k; j++)
-                out[(size_t)t * g->width + g->maps[i].u_at + g->r + j] *= g->maps[i].c[j];
+                out[(size_t)t * g->width + g->maps[i].u_at + g->maps[i].r + j] *= g->maps[i].c[j];
 }
 
 /* u of one map when its LoRA branch sees a dropped x. */
@@ -99,10 +101,10 @@ static void down_dropped(struct team *team, const struct adapted_group *g,
 
     d.module = map->module;
     dropout_forward(team, &d, dropped, x, T, m);
-    gemm(team, GEMM_NT, T, g->r, m, 1, (struct matrix){dropped, m},
+    gemm(team, GEMM_NT, T, map->r, m, 1, (struct matrix){dropped, m},
          (struct matrix){g->A + (size_t)map->u_at * m, m}, 0, u + map->u_at, g->width);
     gemm(team, GEMM_NT, T, g->k_max, m, 1, (struct matrix){x, m},
-         (struct matrix){g->A + (size_t)(map->u_at + g->r) * m, m}, 0, u + map->u_at + g->r,
+         (struct matrix){g->A + (size_t)(map->u_at + map->r) * m, m}, 0, u + map->u_at + map->r,
          g->width);
 }
 
@@ -110,7 +112,7 @@ void group_forward(struct team *team, const struct adapted_group *g, float *y, i
                    const float *x, int T, const struct dropout *drop,
                    struct adapted_scratch scratch)
 {
-    int i, m = g->columns, rank = rank_of(g);
+    int i, m = g->columns;
 
     if (g->n == 0)
         return;
@@ -120,10 +122,12 @@ void group_forward(struct team *team, const struct adapted_group *g, float *y, i
     for (i = 0; drop && i < g->n; i++)
         down_dropped(team, g, &g->maps[i], u, x, T, drop, scratch.dropped);
     apply_c(g, scratch.u, u, T);
-    for (i = 0; i < g->n; i++)
-        gemm(team, GEMM_NT, T, g->maps[i].rows, g->r + g->k, 1,
-             (struct matrix){scratch.u + g->maps[i].u_at, g->width},
-             (struct matrix){g->maps[i].G, rank}, 1, y + g->maps[i].y_at, ldy);
+    for (i = 0; i < g->n; i++) {
+        const struct adapted_map *map = &g->maps[i];
+        gemm(team, GEMM_NT, T, map->rows, map->r + g->k, 1,
+             (struct matrix){scratch.u + map->u_at, g->width},
+             (struct matrix){map->G, width_of(g, map)}, 1, y + map->y_at, ldy);
+    }
 }
 
 static void gradient_of_c(const struct adapted_group *g, const struct adapted_map *map, float *dc,
@@ -133,7 +137,7 @@ static void gradient_of_c(const struct adapted_group *g, const struct adapted_ma
 
     memset(dc, 0, (size_t)g->k_max * sizeof(float));
     for (j = 0; j < g->k; j++) {
-        int at = map->u_at + g->r + j;
+        int at = map->u_at + map->r + j;
         double sum = 0;
         for (t = 0; t < T; t++)
             sum += (double)gu[(size_t)t * g->width + at] * u[(size_t)t * g->width + at];
@@ -152,14 +156,14 @@ static void up_dropped(struct team *team, const struct adapted_group *g,
 
     d.module = map->module;
     dropout_forward(team, &d, dropped, x, T, m);
-    gemm(team, GEMM_TN, g->r, m, T, 1, lora, (struct matrix){dropped, m}, 0, dA, m);
+    gemm(team, GEMM_TN, map->r, m, T, 1, lora, (struct matrix){dropped, m}, 0, dA, m);
     if (!dx)
         return;
-    gemm(team, GEMM_NN, T, m, g->r, 1, lora, (struct matrix){g->A + (size_t)map->u_at * m, m}, 0,
+    gemm(team, GEMM_NN, T, m, map->r, 1, lora, (struct matrix){g->A + (size_t)map->u_at * m, m}, 0,
          dropped, m);
     dropout_backward(team, &d, dx, dropped, T, m);
-    gemm(team, GEMM_NN, T, m, g->k, 1, (struct matrix){du + map->u_at + g->r, g->width},
-         (struct matrix){g->A + (size_t)(map->u_at + g->r) * m, m}, 1, dx, m);
+    gemm(team, GEMM_NN, T, m, g->k, 1, (struct matrix){du + map->u_at + map->r, g->width},
+         (struct matrix){g->A + (size_t)(map->u_at + map->r) * m, m}, 1, dx, m);
 }
 
 void group_backward(struct team *team, const struct adapted_group *g,
@@ -167,16 +171,17 @@ void group_backward(struct team *team, const struct adapted_group *g,
                     const float *u, const float *x, int T, const struct dropout *drop,
                     struct adapted_scratch scratch)
 {
-    int i, m = g->columns, rank = rank_of(g);
+    int i, m = g->columns;
     float *du = scratch.u;
 
     for (i = 0; i < g->n; i++) {
         const struct adapted_map *map = &g->maps[i];
         struct matrix dyi = {dy + map->y_at, ldy};
-        gemm(team, GEMM_NN, T, rank, map->rows, 1, dyi, (struct matrix){map->G, rank}, 0,
+        int width = width_of(g, map);
+        gemm(team, GEMM_NN, T, width, map->rows, 1, dyi, (struct matrix){map->G, width}, 0,
              du + map->u_at, g->width);
-        gemm(team, GEMM_TN, map->rows, g->r, T, g->scale, dyi,
-             (struct matrix){u + map->u_at, g->width}, 0, grads[i].B, g->r);
+        gemm(team, GEMM_TN, map->rows, map->r, T, map->scale, dyi,
+             (struct matrix){u + map->u_at, g->width}, 0, grads[i].B, map->r);
         gradient_of_c(g, map, grads[i].c, du, u, T);
     }
     if (g->n)
@@ -186,7 +191,7 @@ void group_backward(struct team *team, const struct adapted_group *g,
         if (drop)
             up_dropped(team, g, map, grads[i].A, dx, du, x, T, drop, scratch.dropped);
         else
-            gemm(team, GEMM_TN, g->r, m, T, 1, (struct matrix){du + map->u_at, g->width},
+            gemm(team, GEMM_TN, map->r, m, T, 1, (struct matrix){du + map->u_at, g->width},
                  (struct matrix){x, m}, 0, grads[i].A, m);
     }
     if (g->n && dx && !drop)

@@ -22,6 +22,8 @@ enum { GROUP_MAX = 3 };
 
 struct adapted_map {
     int rows;        /* n_i */
+    int r;           /* its LoRA rank */
+    float scale;     /* s_i */
     int y_at;        /* its first column in the group's output */
     int index;       /* in the job's struct trainable */
     unsigned module; /* for dropout */
@@ -34,10 +36,9 @@ struct adapted_group {
     struct adapted_map maps[GROUP_MAX];
     int n;       /* 0: nothing is adapted here */
     int columns; /* m */
-    int r, k_max, k;
-    int width;   /* n * (r + k_max): columns of u, whether or not k is known yet */
-    float scale; /* s */
-    float *A;    /* (width, m), owned; rows of unknown directions are 0 */
+    int k_max, k;
+    int width; /* sum of r_i + k_max: columns of u, whether or not k is known yet */
+    float *A;  /* (width, m), owned; rows of unknown directions are 0 */
 };
 
 /* Where a map's numbers are in a stage's slice of the trained vector, or of its gradient. */
@@ -45,9 +46,8 @@ struct adapted_slice {
     float *A, *B, *c;
 };
 
-/* maps' rows, y_at, index and module are the caller's; the rest is filled in. */
-int group_open(struct adapted_group *g, int columns, int r, int k_max, float scale,
-               struct err *err);
+/* maps' rows, r, scale, y_at, index and module are the caller's; the rest is filled in. */
+int group_open(struct adapted_group *g, int columns, int k_max, struct err *err);
 void group_close(struct adapted_group *g);
 
 /* Takes map i's A, B and c as they are before a step. */

@@ -46,10 +46,11 @@ static void short_job_gets_the_documented_defaults(void **state)
     assert_true(job->method == METHOD_LORA_DASH && job->lora.rank == 16 && job->lora.alpha == 32);
     assert_true(job->dash.prelaunch_steps == 100 && job->dash.directions == 8 &&
                 job->training.steps == 300);
-    assert_true(job->lora.targets[MODULE_Q] && job->lora.targets[MODULE_DOWN] &&
-                !job->lora.targets[MODULE_O] && !job->lora.targets[MODULE_GATE]);
+    assert_string_equal(job->lora.target_modules[0], "q_proj");
+    assert_string_equal(job->lora.target_modules[4], "down_proj");
+    assert_null(job->lora.target_modules[5]);
     assert_true(job->data.max_tokens == 256 && job->data.shuffle && !job->data.eval);
-    assert_true(job_scale(&job->lora) == 2.0 && job->parallel.threads == 0);
+    assert_int_equal(job->parallel.threads, 0);
     job_free(job);
 }
 
@@ -63,8 +64,9 @@ static void overrides_win_and_take_any_yaml(void **state)
     (void)state;
     assert_string_equal(job->name, "a \"b\": c");
     assert_int_equal(job->lora.rank, 4);
-    assert_true(job->lora.targets[MODULE_O] && job->lora.targets[MODULE_GATE] &&
-                !job->lora.targets[MODULE_Q]);
+    assert_string_equal(job->lora.target_modules[0], "o_proj");
+    assert_string_equal(job->lora.target_modules[1], "gate_proj");
+    assert_null(job->lora.target_modules[2]);
     assert_int_equal(job->dash.directions, 3);
     job_resolve_steps(job, 100);
     assert_int_equal(job->training.steps, 16); /* ceil(2.5 * 100 / 16) */
@@ -227,9 +229,21 @@ static void model_and_data_are_checked_with_the_job(void **state)
         {"lora.rank=4", "lora.rank is 4 but lora.init_adapter has rank 8"},
         {"lora.alpha=32",
          "lora.alpha is 32 (scale 4) but lora.init_adapter has alpha 16 (scale 2)"},
-        {"lora.scaling=rslora", "leave lora.alpha and lora.scaling out"},
+        {"lora.scaling=rslora", "leave lora.alpha, lora.alpha_pattern and lora.scaling out"},
         {"lora.target_modules=[q_proj, o_proj]", "has nothing for layer 0's o_proj"},
         {"lora.init_adapter=/no/adapter", "lora.init_adapter"},
+        {"lora.layers=[1, 3]", "lora.init_adapter adapts layer 0's q_proj"},
+        {"lora.layers=4", "lora.layers has 4, but the model has 4 layers, from 0 to 3"},
+        {"lora.rank_pattern={v_proj: 4}",
+         "lora.rank is 4 but lora.init_adapter has rank 8 for model.layers.0.self_attn.v_proj"},
+        {"lora.rank_pattern={o_proj: 4}", "\"o_proj\" matches no module that is adapted"},
+        {"lora.rank_pattern={v_proj: 4.5}", "must be an integer >= 1 and <= 4096, not \"4.5\""},
+        {"lora.rank_pattern=[4]", "lora.rank_pattern must be a mapping of patterns to numbers"},
+        {"lora.alpha_pattern={'.*': 3, v_proj: 4}", "or only modules that a pattern before it"},
+        {"lora.alpha_pattern={'(?i)v_proj': 4}", "has \"(?i\", which is not supported"},
+        {"lora.target_modules='.*\\.self_attn\\.(q|v)_projj'", "the whole name of no module"},
+        {"lora.target_modules='.*((a*)*)*b|(.*.*.*)*x'", "takes too long"},
+        {"lora.target_modules=[layers.7.self_attn.q_proj]", "has no layers.7.self_attn.q_proj"},
     };
     size_t i;
     char *all = check_tiny(NULL, 0);
@@ -266,10 +280,9 @@ static void what_a_job_does_not_give_is_as_the_adapter_has_it(void **state)
     assert_int_equal(job->lora.rank, 8);
     assert_true(job->lora.alpha == 24);
     assert_int_equal(job->lora.scaling, SCALING_RSLORA);
-    assert_true(job->lora.targets[MODULE_DOWN] && !job->lora.targets[MODULE_O] &&
-                !job->lora.targets[MODULE_GATE]);
     text = job_to_yaml(job);
     assert_contains(text, "alpha: 24");
+    assert_contains(text, "[q_proj, k_proj, v_proj, up_proj, down_proj]");
     free(text);
     free(config);
     job_plan_free(&plan);
@@ -311,6 +324,14 @@ static void targets_are_those_that_the_model_has(void **state)
     check_targets(GOLDEN("families/phi3-longrope"), "lora: {target_modules: all-linear}\n",
                   "[qkv_proj, o_proj, gate_up_proj, down_proj]");
     check_targets(GOLDEN("families/phi3-longrope"), "", "[qkv_proj, gate_up_proj, down_proj]");
+    check_targets(GOLDEN("tiny"), "lora: {target_modules: all-linear, layers: 2}\n", "layers: [2]");
+    check_targets(GOLDEN("tiny"), "lora: {target_modules: '.*\\.(1|3)\\..*\\.v_proj'}\n",
+                  "\".*\\\\.(1|3)\\\\..*\\\\.v_proj\"");
+    check_targets(GOLDEN("tiny"),
+                  "lora: {target_modules: [v_proj, model.layers.3.self_attn.q_proj, k_proj, "
+                  "v_proj], rank_pattern: {'layers.2.*': 3, v_proj: 5}}\n",
+                  "[k_proj, v_proj, model.layers.3.self_attn.q_proj]\n"
+                  "  rank_pattern: {\"layers.2.*\": 3, \"v_proj\": 5}");
     all = check_tiny(&set, 1);
     assert_contains(all, "a LlamaForCausalLM has no qkv_proj; it has q_proj, k_proj, v_proj");
     free(all);

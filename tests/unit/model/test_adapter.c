@@ -51,8 +51,8 @@ static void golden_adapter_is_read_in_order_of_layer_and_kind(void **state)
     struct err err;
 
     (void)state;
-    assert_int_equal(a->rank, 8);
-    assert_true(a->alpha == 16 && !a->rslora);
+    assert_int_equal(a->maps[0].rank, 8);
+    assert_true(a->maps[0].alpha == 16 && !a->rslora);
     assert_int_equal(a->n, 20);
     assert_ok(tensorfile_open(INIT "/adapter_model.safetensors", &f, &err), err);
     for (int i = 0; i < a->n; i++) {
@@ -63,7 +63,7 @@ static void golden_adapter_is_read_in_order_of_layer_and_kind(void **state)
         snprintf(name, sizeof(name), "base_model.model.model.layers.%d.%s.lora_B.weight",
                  map->layer, module_kind_path(map->kind));
         assert_memory_equal(map->B, tensorfile_find(f, name)->data,
-                            (size_t)(map->rows * a->rank) * sizeof(float));
+                            (size_t)(map->rows * map->rank) * sizeof(float));
     }
     tensorfile_close(f);
     adapter_free(a);
@@ -72,13 +72,13 @@ static void golden_adapter_is_read_in_order_of_layer_and_kind(void **state)
 static void same_adapters(const struct adapter *a, const struct adapter *b)
 {
     assert_int_equal(a->n, b->n);
-    assert_int_equal(a->rank, b->rank);
-    assert_true(a->alpha == b->alpha && a->rslora == b->rslora);
+    assert_true(a->rslora == b->rslora);
     for (int i = 0; i < a->n; i++) {
         const struct adapter_map *x = &a->maps[i], *y = &b->maps[i];
         assert_true(x->layer == y->layer && x->kind == y->kind);
-        assert_memory_equal(x->A, y->A, (size_t)(a->rank * x->columns) * sizeof(float));
-        assert_memory_equal(x->B, y->B, (size_t)(a->rank * x->rows) * sizeof(float));
+        assert_true(x->rank == y->rank && x->alpha == y->alpha);
+        assert_memory_equal(x->A, y->A, (size_t)(x->rank * x->columns) * sizeof(float));
+        assert_memory_equal(x->B, y->B, (size_t)(x->rank * x->rows) * sizeof(float));
     }
 }
 
@@ -91,7 +91,11 @@ static void written_adapter_reads_back_equal_and_writes_equal_bytes(void **state
 
     (void)state;
     a->rslora = true;
-    a->alpha = 12.5;
+    for (int i = 0; i < a->n; i++)
+        a->maps[i].alpha = 12.5;
+    a->maps[7].alpha = 3;
+    for (int i = 2; i < a->n; i += 5) /* all v_proj, whose first rows are a smaller A and B */
+        a->maps[i].rank = 2;
     assert_ok(adapter_write(deep, a, "some/model", &err), err);
     b = read_good(deep);
     same_adapters(a, b);
@@ -202,8 +206,14 @@ static void settings_that_change_the_meaning_are_refused_by_name(void **state)
     config_refused("peft_type", "\"IA3\"", ERR_UNSUPPORTED, "peft_type is IA3");
     config_refused("peft_type", "null", ERR_UNSUPPORTED, "peft_type is not given");
     config_refused("bias", "\"all\"", ERR_UNSUPPORTED, "bias");
-    config_refused("rank_pattern", "{\"q_proj\": 4}", ERR_UNSUPPORTED, "rank_pattern");
-    config_refused("alpha_pattern", "{\"q_proj\": 4}", ERR_UNSUPPORTED, "alpha_pattern");
+    config_refused("rank_pattern", "{\"q_proj\": 4}", ERR_INVALID, "rank 4 make it 4 x");
+    config_refused("rank_pattern", "{\"q_proj\": 0}", ERR_INVALID,
+                   "rank_pattern of adapter_config.json: \"q_proj\" has no rank of 1 or more");
+    config_refused("rank_pattern", "[4]", ERR_INVALID, "rank_pattern of adapter_config.json: it");
+    config_refused("rank_pattern", "{\"q_proj|(?R)\": 8}", ERR_UNSUPPORTED, "has \"(?R\"");
+    config_refused("alpha_pattern", "{\"q_proj\": \"4\"}", ERR_INVALID, "has no alpha");
+    config_refused("alpha_pattern", "{\"(q_proj\": 4}", ERR_INVALID,
+                   "\"(q_proj\" is not a regular expression");
     config_refused("modules_to_save", "[\"lm_head\"]", ERR_UNSUPPORTED, "modules_to_save");
     config_refused("use_dora", "true", ERR_UNSUPPORTED, "use_dora");
     config_refused("fan_in_fan_out", "true", ERR_UNSUPPORTED, "fan_in_fan_out");
@@ -217,6 +227,24 @@ static void settings_that_change_the_meaning_are_refused_by_name(void **state)
     config_refused("layers_to_transform", "[0]", ERR_INVALID, "layers_to_transform");
     config_refused("layers_to_transform", "\"all\"", ERR_INVALID, "layers_to_transform");
     config_refused("r", "4", ERR_INVALID, "the model and rank 4 make it 4 x");
+}
+
+/* As PEFT: the first pattern that matches, of whole names or of what follows a dot. */
+static void patterns_of_alpha_are_applied(void **state)
+{
+    char *folder = folder_with("alpha_pattern", "{\"layers.1.self_attn.q_proj\": 2, "
+                                                "\".*q_proj\": 4, \"proj\": 5, \"down_.*\": 6}");
+    struct adapter *a = read_good(folder);
+
+    (void)state;
+    for (int i = 0; i < a->n; i++) {
+        double wanted = a->maps[i].kind == MODULE_Q      ? (a->maps[i].layer == 1 ? 2 : 4)
+                        : a->maps[i].kind == MODULE_DOWN ? 6
+                                                         : 16;
+        assert_true(a->maps[i].alpha == wanted && a->maps[i].rank == 8);
+    }
+    adapter_free(a);
+    remove_folder(folder);
 }
 
 static void empty_settings_are_no_settings(void **state)
@@ -383,6 +411,7 @@ int main(void)
         cmocka_unit_test(written_config_has_what_peft_asks_for),
         cmocka_unit_test(targets_are_full_names_where_layers_differ),
         cmocka_unit_test(settings_that_change_the_meaning_are_refused_by_name),
+        cmocka_unit_test(patterns_of_alpha_are_applied),
         cmocka_unit_test(empty_settings_are_no_settings),
         cmocka_unit_test(files_that_are_not_there_or_not_json_are_told),
         cmocka_unit_test(tensors_that_match_nothing_are_refused_by_name),

@@ -39,37 +39,47 @@ static void assert_refused(int rc, const char *words)
 
 enum { RANK = 4, COUNT = 5 }; /* stage 1 of replica 1 of 2 x 2 */
 
-static struct rank_setup right_setup(void)
+struct setup { /* a message in parts */
+    struct rank_setup head;
+    struct rank_map maps[2];
+};
+
+static struct setup right_setup(void)
 {
-    struct rank_setup s;
+    struct setup s;
 
     memset(&s, 0, sizeof(s));
-    s.model.config.n_layers = 6;
-    s.stage = 1, s.stages = 2, s.replica = 1, s.replicas = 2;
-    s.first_layer = 3, s.last_layer = 6;
-    s.threads = 2;
-    s.lora = (struct job_lora){.rank = 4, .alpha = 8, .targets = {[MODULE_Q] = true}};
-    s.path_len = 3, s.cache_len = 2;
+    s.head.model.config.n_layers = 6;
+    s.head.stage = 1, s.head.stages = 2, s.head.replica = 1, s.head.replicas = 2;
+    s.head.first_layer = 3, s.head.last_layer = 6;
+    s.head.threads = 2;
+    s.head.n_maps = 2;
+    s.maps[0] = (struct rank_map){.layer = 0, .kind = MODULE_Q, .rank = 4, .alpha = 8};
+    s.maps[1] = (struct rank_map){.layer = 5, .kind = MODULE_Q, .rank = 2, .alpha = 4};
+    s.head.path_len = 3, s.head.cache_len = 2;
     return s;
 }
 
-static int read_setup(const struct rank_setup *s, const char *text, size_t len)
+static int read_setup(const struct setup *s, const char *text, size_t len)
 {
+    struct rank_setup_parts parts;
     struct buf b = {0};
     struct rank_setup got;
-    char *path, *cache;
     int rc;
 
-    buf_append(&b, s, sizeof(*s));
+    buf_append(&b, &s->head, sizeof(s->head));
+    buf_append(&b, s->maps, sizeof(s->maps));
     buf_append(&b, text, len);
     b = seal(&b);
-    rc = rank_setup_read(&b, RANK, COUNT, &got, &path, &cache, &err);
+    rc = rank_setup_read(&b, RANK, COUNT, &got, &parts, &err);
     if (rc == 0) {
-        assert_string_equal(path, "/m0");
-        assert_string_equal(cache, "/c");
+        assert_string_equal(parts.path, "/m0");
+        assert_string_equal(parts.cache, "/c");
         assert_int_equal(got.last_layer, 6);
-        free(path);
-        free(cache);
+        assert_int_equal(parts.maps.n, 2);
+        assert_int_equal(parts.maps.of[1].layer, 5);
+        assert_int_equal(parts.maps.of[1].rank, 2);
+        rank_setup_parts_free(&parts);
     }
     buf_free(&b);
     return rc;
@@ -77,20 +87,21 @@ static int read_setup(const struct rank_setup *s, const char *text, size_t len)
 
 #define SETUP(change, words)                                                                       \
     do {                                                                                           \
-        struct rank_setup s = right_setup();                                                       \
+        struct setup s = right_setup();                                                            \
         change;                                                                                    \
         assert_refused(read_setup(&s, "/m0/c", 5), words);                                         \
     } while (0)
 
 static void setup_is_checked(void **state)
 {
-    struct rank_setup right = right_setup(), got;
+    struct setup right = right_setup();
+    struct rank_setup_parts parts;
+    struct rank_setup got;
     struct buf empty = {0};
-    char *path, *cache;
 
     (void)state;
     assert_ok(read_setup(&right, "/m0/c", 5), err);
-    assert_refused(rank_setup_read(&empty, RANK, COUNT, &got, &path, &cache, &err), "cut off");
+    assert_refused(rank_setup_read(&empty, RANK, COUNT, &got, &parts, &err), "cut off");
     assert_refused(read_setup(&right, "/m0/", 4), "lengths");
     assert_refused(read_setup(&right, "/m0/cc", 6), "lengths");
     assert_refused(read_setup(&right,
@@ -99,37 +110,49 @@ static void setup_is_checked(void **state)
                               5),
                    "NUL");
     assert_refused(read_setup(&right, "/m0\0c", 5), "NUL");
-    SETUP((s.path_len = 0, s.cache_len = 5), "without a model");
-    SETUP(s.path_len = UINT32_MAX, "lengths");
-    SETUP(s.cache_len = UINT32_MAX, "lengths");
-    SETUP(s.stage = 2, "stage 2 of 2");
-    SETUP(s.stage = INT_MIN, "stage -2147483648 of 2");
-    SETUP(s.stage = 0, "not rank 4");
-    SETUP(s.stages = 0, "stage 1 of 0");
-    SETUP(s.stages = INT_MAX, "for 4 workers");
-    SETUP(s.replica = -1, "replica -1 of 2");
-    SETUP(s.replica = 2, "replica 2 of 2");
-    SETUP(s.replica = 0, "not rank 4");
-    SETUP(s.replicas = INT_MAX, "for 4 workers");
-    SETUP((s.stages = INT_MAX, s.replicas = INT_MAX), "for 4 workers");
-    SETUP(s.first_layer = -1, "layers -1");
-    SETUP(s.first_layer = 0, "layers 0 to 6");
-    SETUP(s.first_layer = 6, "layers 6 to 6");
-    SETUP(s.last_layer = 5, "to 5 of 6");
-    SETUP(s.last_layer = 7, "to 7 of 6");
-    SETUP(s.threads = -1, "-1 threads");
-    SETUP(s.threads = 4097, "4097 threads");
-    SETUP(s.lora.rank = 0, "LoRA rank 0");
-    SETUP(s.lora.rank = 4097, "LoRA rank 4097");
-    SETUP(s.directions = -1, "-1 directions");
-    SETUP(s.directions = 4097, "4097 directions");
-    SETUP(s.lora.alpha = NAN, "alpha nan");
-    SETUP(s.lora.alpha = 0, "alpha 0");
-    SETUP(memset(&s.lora.scaling, 7, sizeof(s.lora.scaling)), "scaling 117901063");
-    SETUP(s.lora.dropout = 1, "dropout 1");
-    SETUP(s.lora.dropout = -0.5, "dropout -0.5");
-    SETUP(s.lora.targets[MODULE_Q] = false, "no modules");
-    SETUP(memset(s.lora.targets, 2, sizeof(s.lora.targets)), "no modules");
+    SETUP((s.head.path_len = 0, s.head.cache_len = 5), "without a model");
+    SETUP(s.head.path_len = UINT32_MAX, "lengths");
+    SETUP(s.head.cache_len = UINT32_MAX, "lengths");
+    SETUP(s.head.stage = 2, "stage 2 of 2");
+    SETUP(s.head.stage = INT_MIN, "stage -2147483648 of 2");
+    SETUP(s.head.stage = 0, "not rank 4");
+    SETUP(s.head.stages = 0, "stage 1 of 0");
+    SETUP(s.head.stages = INT_MAX, "for 4 workers");
+    SETUP(s.head.replica = -1, "replica -1 of 2");
+    SETUP(s.head.replica = 2, "replica 2 of 2");
+    SETUP(s.head.replica = 0, "not rank 4");
+    SETUP(s.head.replicas = INT_MAX, "for 4 workers");
+    SETUP((s.head.stages = INT_MAX, s.head.replicas = INT_MAX), "for 4 workers");
+    SETUP(s.head.first_layer = -1, "layers -1");
+    SETUP(s.head.first_layer = 0, "layers 0 to 6");
+    SETUP(s.head.first_layer = 6, "layers 6 to 6");
+    SETUP(s.head.last_layer = 5, "to 5 of 6");
+    SETUP(s.head.last_layer = 7, "to 7 of 6");
+    SETUP(s.head.threads = -1, "-1 threads");
+    SETUP(s.head.threads = 4097, "4097 threads");
+}
+
+static void setup_of_lora_is_checked(void **state)
+{
+    (void)state;
+    SETUP(s.head.directions = -1, "-1 directions");
+    SETUP(s.head.directions = 4097, "4097 directions");
+    SETUP(s.head.scaling = 117901063, "scaling 117901063");
+    SETUP(s.head.dropout = 1, "dropout 1");
+    SETUP(s.head.dropout = -0.5, "dropout -0.5");
+    SETUP(s.head.n_maps = 0, "lengths");
+    SETUP(s.head.n_maps = UINT32_MAX, "lengths");
+    SETUP(s.head.model.config.n_layers = 0, "layers 3 to 6 of 0");
+    SETUP(s.maps[0].rank = 0, "LoRA rank 0");
+    SETUP(s.maps[1].rank = 4097, "LoRA rank 4097");
+    SETUP(s.maps[0].alpha = NAN, "alpha nan");
+    SETUP(s.maps[0].alpha = 0, "alpha 0");
+    SETUP(s.maps[0].layer = 6, "layer 6");
+    SETUP(s.maps[0].layer = -1, "layer -1");
+    SETUP(s.maps[0].kind = MODULE_KINDS, "kind 9");
+    SETUP(s.maps[0].kind = MODULE_QKV, "kind 3");
+    SETUP(s.maps[0].zero = 1, "module 0 of 2");
+    SETUP(s.maps[1].layer = 0, "module 1 of 2");
 }
 
 static void ready_is_checked(void **state)
@@ -452,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(setup_is_checked),
+        cmocka_unit_test(setup_of_lora_is_checked),
         cmocka_unit_test(ready_is_checked),
         cmocka_unit_test(step_is_checked),
         cmocka_unit_test(micro_batch_is_checked),

@@ -320,7 +320,7 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
                                            .worker_bytes = bytes};
     int rc;
 
-    assert_int_equal(trainable_layout(&job->lora, job->dash.directions, &small, &t, &err), 0);
+    assert_int_equal(trainable_of_job(job, &small, &t, &err), 0);
     job->parallel.stages = stages;
     job->parallel.replicas = replicas;
     rc = parallel_shape_choose(&job->parallel, &small, &t, &limits, workers, &err);
