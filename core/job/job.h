@@ -66,6 +66,8 @@ struct job_lora {
 struct job_dash {
     int prelaunch_steps; /* t */
     int directions;      /* k; 0 when method is METHOD_LORA */
+    bool continues;      /* dash.continue: those of lora.init_adapter, from the first step on;
+                            prelaunch_steps is 0 */
 };
 
 struct job_training {

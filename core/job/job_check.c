@@ -26,7 +26,7 @@ static void check_stages(const struct job *job, const struct model_config *c,
 
 static void check_schedule(const struct job *job, struct problems *problems)
 {
-    if (job->training.steps > 0 && job->method == METHOD_LORA_DASH &&
+    if (job->training.steps > 0 && job->method == METHOD_LORA_DASH && !job->dash.continues &&
         job->dash.prelaunch_steps >= job->training.steps)
         problems_add(problems, job->file, job_line(job, "dash.prelaunch_steps"),
                      "dash.prelaunch_steps is %d but the job has %d steps: no step would be left "

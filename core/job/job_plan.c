@@ -2,6 +2,7 @@
 #include "core/text/dataset.h"
 #include "core/job/job_check.h"
 #include "core/job/job_slurm.h"
+#include "core/job/lora_source.h"
 #include "core/job/parallel_shape.h"
 #include "core/model/shard.h"
 #include <stdarg.h>
@@ -104,6 +105,30 @@ static void plan_model(const struct model *model, const struct dataset *d, struc
                  window, d->longest);
 }
 
+/* What training starts from, where that is not a new adapter. */
+static int plan_start(const struct job *job, struct job_plan *plan, struct err *err)
+{
+    struct lora_source source;
+    int rc;
+
+    if (!job->lora.init_adapter)
+        return 0;
+    rc = lora_source_open(job->lora.init_adapter, &source, err);
+    if (rc < 0)
+        return rc;
+    if (job->dash.continues)
+        plan_add(plan, "start: A, B and the coefficients of the directions of %s", source.output);
+    else if (source.job)
+        plan_add(plan,
+                 "start: the adapter of %s, in which its LoRA (rank %d) and its %d directions are "
+                 "one LoRA",
+                 source.output, source.job->lora.rank, source.job->dash.directions);
+    else
+        plan_add(plan, "start: the adapter in %s", source.adapter);
+    lora_source_close(&source);
+    return 0;
+}
+
 /* As it would be with the most nodes that it may have and can use. */
 static int choose_shape(struct job_parallel *parallel, const struct job_slurm *slurm,
                         const struct model_config *c, const struct trainable *t,
@@ -166,7 +191,9 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
              job->training.batch_size,
              (double)job->training.steps * job->training.batch_size / (double)d->n);
-    rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
+    rc = plan_start(job, plan, err);
+    if (rc == 0)
+        rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
     trainable_free(&t);
     return rc;
 }

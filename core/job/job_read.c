@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES_MAX = 128 };
+enum { NAME_BYTES_MAX = 128, PRELAUNCH_STEPS = 100 };
 
 static void read_key(struct job_reader *r, const yaml_node_t *value, const struct job_key *key)
 {
@@ -155,7 +155,7 @@ static int set_defaults(struct job *job, const char *file)
         .data = {.max_tokens = 256, .shuffle = true},
         .method = METHOD_LORA_DASH,
         .lora = {.rank = 16, .alpha = 32},
-        .dash = {.prelaunch_steps = 100, .directions = 8},
+        .dash = {.prelaunch_steps = PRELAUNCH_STEPS, .directions = 8},
         .training = {.batch_size = 16, .micro_batch_tokens = 512},
         .optimizer = {.learning_rate = 2e-4,
                       .schedule = SCHEDULE_LINEAR,
@@ -208,6 +208,14 @@ static void check_together(struct job *job, struct problems *problems)
     if (job->training.steps && job->training.epochs > 0)
         problems_add(problems, job->file, job_line(job, "training.epochs"),
                      "training.steps and training.epochs are both given: keep one");
+    if (job->dash.continues && job_is_given(job, "dash.prelaunch_steps") &&
+        job->dash.prelaunch_steps > 0)
+        problems_add(problems, job->file, job_line(job, "dash.prelaunch_steps"),
+                     "dash.prelaunch_steps must be null with dash.continue: true, which trains the "
+                     "directions of lora.init_adapter from the first step on");
+    if (job->dash.continues && !job->lora.init_adapter)
+        problems_add(problems, job->file, job_line(job, "dash.continue"),
+                     "dash.continue is true, but lora.init_adapter does not say what to continue");
     if (job->lora.target_pattern && job->lora.layers.n)
         problems_add(problems, job->file, job_line(job, "lora.layers"),
                      "lora.layers cannot be given beside a pattern in lora.target_modules: the "
@@ -252,7 +260,11 @@ static void fill_in(struct job *job)
     if (!job->training.steps && job->training.epochs == 0)
         job->training.steps = 300;
     if (job->method == METHOD_LORA)
-        job->dash.prelaunch_steps = job->dash.directions = 0;
+        job->dash = (struct job_dash){0};
+    if (job->dash.continues)
+        job->dash.prelaunch_steps = 0;
+    else if (job->method == METHOD_LORA_DASH && !job->dash.prelaunch_steps)
+        job->dash.prelaunch_steps = PRELAUNCH_STEPS;
     if (job->launcher == LAUNCHER_LOCAL) { /* auto: one process has the machine's cores */
         job->parallel.stages = job->parallel.stages ? job->parallel.stages : 1;
         job->parallel.replicas = job->parallel.replicas ? job->parallel.replicas : 1;

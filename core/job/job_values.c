@@ -332,6 +332,9 @@ static void read_absent(struct job_reader *r, const struct job_key *key)
         *(struct job_numbers *)field = (struct job_numbers){0};
     } else if (key->kind == KEY_PATTERNS) {
         job_free_patterns(field);
+    } else if (key->kind == KEY_BOOL) {
+        *(bool *)field = false;
+        r->job->given[key - job_keys] = false; /* the choice is open */
     } else if (key->kind == KEY_DOUBLE) {
         *(double *)field = 0;
     } else {

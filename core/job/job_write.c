@@ -168,7 +168,8 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     }
 }
 
-/* Keys that a job does not have: lists of LoRA's exceptions that are empty, dash of a plain LoRA
+/* Keys that a job does not have: lists of LoRA's exceptions that are empty, what only an adapter to
+ * start from makes a question, dash of a plain LoRA
  * job, slurm of a local one, epochs once they have become steps. */
 static bool is_absent(const struct job *job, const struct job_key *key)
 {
@@ -176,6 +177,10 @@ static bool is_absent(const struct job *job, const struct job_key *key)
         return ((const struct job_numbers *)field_of(job, key))->n == 0;
     if (key->kind == KEY_PATTERNS)
         return ((const struct job_patterns *)field_of(job, key))->n == 0;
+    if (!strcmp(key->path, "dash.prelaunch_steps") && job->dash.continues)
+        return true;
+    if (!strcmp(key->path, "dash.continue") && !job->lora.init_adapter)
+        return true;
     if (!strncmp(key->path, "dash.", 5))
         return job->method == METHOD_LORA;
     if (!strncmp(key->path, "slurm.", 6))

@@ -3,6 +3,7 @@
 #include "core/job/lora_check.h"
 #include "core/job/job_keys.h"
 #include "core/job/lora_maps.h"
+#include "core/job/lora_source.h"
 #include "core/model/adapter.h"
 #include "core/model/module_values.h"
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static int adopt_alphas(struct job *job, const struct lora_maps *maps, struct er
 }
 
 /* What the job does not give is as the adapter has it, so that training begins where PEFT would. */
-static int adopt_settings(struct job *job, const struct adapter *a, const struct lora_maps *maps,
+static int adopt_settings(struct job *job, const struct lora_maps *maps, double dropout,
                           const struct model_config *c, struct err *err)
 {
     int rc = adopt_ranks(job, maps, err);
@@ -133,7 +134,7 @@ static int adopt_settings(struct job *job, const struct adapter *a, const struct
     if (!job_is_given(job, "lora.scaling"))
         job->lora.scaling = maps->scaling;
     if (!job_is_given(job, "lora.dropout"))
-        job->lora.dropout = a->dropout;
+        job->lora.dropout = dropout;
     if (rc == 0 && !job_is_given(job, "lora.target_modules"))
         rc = set_targets(&job->lora, maps, c, err);
     return rc;
@@ -285,29 +286,102 @@ static int check_maps(struct job *job, const struct lora_maps *its, const struct
     return 0;
 }
 
-static int check_adapter(struct job *job, const struct model_config *c, struct problems *problems,
-                         struct err *err)
-{
-    struct adapter *a = NULL;
-    struct lora_maps its = {0};
-    int rc = adapter_read(job->lora.init_adapter, c, &a, err);
+/* ---- the adapter that the job starts from ---- */
 
-    if (rc < 0 && rc != ERR_NOMEM && rc != ERR_INTERNAL) {
+static void report(const struct job *job, const char *key, struct problems *problems,
+                   const char *text)
+{
+    problems_add(problems, job->file, job_line(job, key), "%s: %s", key, text);
+}
+
+/* A LoRA-Dash job can continue with the directions of another one, or take the sum of all that it
+ * trained for an ordinary adapter: which of the two, the user must say. */
+static bool source_is_right(const struct job *job, const struct lora_source *source,
+                            struct problems *problems)
+{
+    int before = problems_count(problems), line = job_line(job, "dash.continue");
+
+    if (source->job && job->method == METHOD_LORA_DASH && !job_is_given(job, "dash.continue"))
         problems_add(problems, job->file, job_line(job, "lora.init_adapter"),
-                     "lora.init_adapter: %s", err->text);
-        return 0;
+                     "lora.init_adapter is the output of a LoRA-Dash job: give dash.continue: true "
+                     "to train its A, B and the coefficients of its %d directions on, or false to "
+                     "start from the sum of both, a LoRA of rank %d, and choose new directions",
+                     source->job->dash.directions,
+                     source->job->lora.rank + source->job->dash.directions);
+    if (job->dash.continues && !source->job)
+        problems_add(problems, job->file, line,
+                     "dash.continue is true, but lora.init_adapter is not the output folder of a "
+                     "LoRA-Dash job of this program, nor the adapter in it");
+    if (job->dash.continues && source->job && job_is_given(job, "dash.directions") &&
+        job->dash.directions != source->job->dash.directions)
+        problems_add(problems, job->file, job_line(job, "dash.directions"),
+                     "dash.directions is %d but lora.init_adapter has %d: leave it out",
+                     job->dash.directions, source->job->dash.directions);
+    return problems_count(problems) == before;
+}
+
+/* The maps and the dropout of what the job starts from. */
+static int read_source(const struct job *job, const struct lora_source *source,
+                       const struct model_config *c, struct lora_maps *ret, double *ret_dropout,
+                       struct err *err)
+{
+    struct problems problems = {0};
+    struct adapter *a = NULL;
+    int rc;
+
+    if (job->dash.continues) {
+        *ret_dropout = source->job->lora.dropout;
+        rc = lora_maps_choose(source->job, c, ret, &problems, err);
+        if (rc == ERR_INVALID && problems.n > 0)
+            err_set(err, rc, "%s: %s", source->output, problems.items[0].text);
+        problems_free(&problems);
+        return rc;
     }
-    if (rc == 0)
-        rc = lora_maps_of_adapter(a, &its, err);
-    if (rc == 0)
-        rc = adopt_settings(job, a, &its, c, err);
+    rc = adapter_read(source->adapter, c, &a, err);
+    if (rc < 0)
+        return rc;
+    *ret_dropout = a->dropout;
+    rc = lora_maps_of_adapter(a, ret, err);
+    adapter_free(a);
+    return rc;
+}
+
+static int check_source(struct job *job, struct lora_source *source, const struct model_config *c,
+                        struct problems *problems, struct err *err)
+{
+    struct lora_maps its = {0};
+    double dropout;
+    int rc = read_source(job, source, c, &its, &dropout, err);
+
+    if (rc < 0)
+        return rc;
+    free(job->lora.init_adapter);
+    job->lora.init_adapter = source->adapter;
+    source->adapter = NULL;
+    if (job->dash.continues)
+        job->dash.directions = source->job->dash.directions;
+    rc = adopt_settings(job, &its, dropout, c, err);
     if (rc == 0) {
         check_limits(job, &its, problems);
         rc = check_maps(job, &its, c, problems, err);
     }
     lora_maps_free(&its);
-    adapter_free(a);
     return rc;
+}
+
+static int check_adapter(struct job *job, const struct model_config *c, struct problems *problems,
+                         struct err *err)
+{
+    struct lora_source source = {0};
+    int rc = lora_source_open(job->lora.init_adapter, &source, err);
+
+    if (rc == 0 && source_is_right(job, &source, problems))
+        rc = check_source(job, &source, c, problems, err);
+    lora_source_close(&source);
+    if (rc >= 0 || rc == ERR_NOMEM || rc == ERR_INTERNAL)
+        return rc;
+    report(job, "lora.init_adapter", problems, err->text);
+    return 0;
 }
 
 int lora_check(struct job *job, const struct model_config *c, struct problems *problems,

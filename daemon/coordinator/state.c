@@ -4,6 +4,7 @@
 #include "core/model/adapter.h"
 #include "core/rng.h"
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,4 +94,30 @@ int state_init(struct state *s, uint64_t seed, const char *init_adapter,
         rc = start_from(s, a, init_adapter, err);
     adapter_free(a);
     return rc;
+}
+
+static bool same_layout(const struct trainable *a, const struct trainable *b)
+{
+    if (a->n != b->n || a->count != b->count || a->directions != b->directions)
+        return false;
+    for (int i = 0; i < a->n; i++)
+        if (a->maps[i].layer != b->maps[i].layer || a->maps[i].kind != b->maps[i].kind ||
+            a->maps[i].rank != b->maps[i].rank || a->maps[i].scale != b->maps[i].scale)
+            return false;
+    return true;
+}
+
+int state_continue(struct state *s, struct state *from, const char *name, struct err *err)
+{
+    if (!from->identified)
+        return err_set(err, ERR_INVALID, "%s has not chosen its directions: resume that job", name);
+    if (!same_layout(s->layout, from->layout))
+        return err_set(err, ERR_INVALID,
+                       "%s does not fit the job: other modules, ranks, scales or directions", name);
+    memcpy(s->params, from->params, s->layout->count * sizeof(float));
+    direction_set_close(&s->chosen);
+    s->chosen = from->chosen;
+    from->chosen = (struct direction_set){0};
+    s->identified = true;
+    return 0;
 }

@@ -31,10 +31,15 @@ void state_close(struct state *s);
 int state_init(struct state *s, uint64_t seed, const char *init_adapter,
                const struct model_config *config, struct err *err);
 
+/* Takes A, B, the directions and their coefficients of another job's state, which is left without
+ * its directions; moments and steps begin anew. ERR_INVALID where its layout is another, or it has
+ * no directions yet. `name` is for messages. */
+int state_continue(struct state *s, struct state *from, const char *name, struct err *err);
+
 /* What a checkpoint must agree with to be this job's. */
 struct state_identity {
     char job[33];        /* job_identity() */
-    char data[33];       /* dataset_hash() */
+    char data[33];       /* dataset_hash(); "": any */
     char weights[33];    /* sum of the tensors' hashes */
     int steps;           /* of the job: a checkpoint is of one of 0 to steps */
     int prelaunch_steps; /* the directions are known from this step on, unless the job has none */

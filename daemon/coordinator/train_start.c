@@ -3,6 +3,7 @@
  * is changed. */
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/job/lora_source.h"
 #include "core/log.h"
 #include "daemon/coordinator/train_impl.h"
 #include <stdio.h>
@@ -74,6 +75,61 @@ static void report_lines(struct train *t, struct buf *lines)
     buf_free(lines);
 }
 
+/* The last checkpoint of a LoRA-Dash job, of the same model. Its layout is the caller's to free. */
+static int load_source(const struct lora_source *source, const struct model_config *config,
+                       const char *weights, struct trainable *layout, struct state *ret,
+                       struct buf *notices, struct err *err)
+{
+    struct state_identity identity = {.steps = source->job->training.steps,
+                                      .prelaunch_steps = source->job->dash.prelaunch_steps};
+    char *folder = file_join(source->output, "checkpoint");
+    bool found = false;
+    int rc = folder ? trainable_of_job(source->job, config, layout, err) : err_nomem(err, 0);
+
+    snprintf(identity.weights, sizeof(identity.weights), "%s", weights);
+    job_identity(source->job, identity.job);
+    if (rc == 0)
+        rc = state_open(layout, ret, err);
+    if (rc == 0)
+        rc = checkpoint_load(folder, ret, &identity, &found, notices, err);
+    if (rc == 0 && !found)
+        rc = err_set(err, ERR_INVALID, "%s has no checkpoint", folder);
+    free(folder);
+    return rc;
+}
+
+/* dash.continue: what another job has trained, its directions with it. */
+static int continue_source(struct train *t, struct buf *notices, struct err *err)
+{
+    struct lora_source source = {0};
+    struct trainable layout = {0};
+    struct state other = {0};
+    int rc = lora_source_open(job_of(t)->lora.init_adapter, &source, err);
+
+    if (rc == 0 && !source.job)
+        rc = err_set(err, ERR_INVALID, "%s is no longer the output of a LoRA-Dash job",
+                     job_of(t)->lora.init_adapter);
+    if (rc == 0)
+        rc = load_source(&source, model_config(t->loaded.model), t->identity.weights, &layout,
+                         &other, notices, err);
+    if (rc == 0)
+        rc = state_continue(&t->state, &other, source.output, err);
+    if (rc == 0)
+        rc = write_directions(t->options->output, &t->state, err);
+    state_close(&other);
+    trainable_free(&layout);
+    lora_source_close(&source);
+    return rc;
+}
+
+static int start_state(struct train *t, struct buf *notices, struct err *err)
+{
+    if (job_of(t)->dash.continues)
+        return continue_source(t, notices, err);
+    return state_init(&t->state, job_of(t)->training.seed, job_of(t)->lora.init_adapter,
+                      model_config(t->loaded.model), err);
+}
+
 static int load_or_init(struct train *t, struct buf *notices, struct err *err)
 {
     char *folder = file_join(t->options->output, "checkpoint");
@@ -83,8 +139,7 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0)
         rc = checkpoint_load(folder, &t->state, &t->identity, &found, notices, err);
     if (rc == 0 && !found)
-        rc = state_init(&t->state, job_of(t)->training.seed, job_of(t)->lora.init_adapter,
-                        model_config(t->loaded.model), err);
+        rc = start_state(t, notices, err);
     if (rc == 0)
         rc = checkpoint_open(folder, &t->checkpoint, err);
     if (rc == 0 && found)

@@ -119,5 +119,66 @@ class Training(World):
         self.assertAlmostEqual(steps[-1].loss, rows[-1]["loss"])
 
 
+@unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
+class Continued(World):
+    """A job that starts from what a LoRA-Dash job has trained."""
+
+    def run_job(self, name, *sets, fails=False):
+        if "dash.continue=true" in sets and not any("prelaunch" in s for s in sets):
+            sets = ["dash.prelaunch_steps=null", *sets]
+        sets = ["data.max_tokens=128", "training.steps=6", "training.warmup_steps=0", f"output={self.path(name)}", *sets]
+        done = self.dashctl("run", JOB, *(word for s in sets for word in ("--set", s)))
+        self.assertEqual(done.returncode != 0, fails, done.stderr)
+        if fails:
+            return done.stdout + done.stderr
+        return [json.loads(line) for line in self.read(name, "metrics.jsonl").splitlines()]
+
+    def bytes_of(self, name):
+        with open(self.path(name, "adapter/adapter_model.safetensors"), "rb") as f:
+            return f.read()
+
+    def directions(self, name):
+        return json.loads(self.read(name, "directions.json"))
+
+    def setUp(self):
+        super().setUp()
+        self.run_job("first", "training.steps=12", "dash.prelaunch_steps=5")
+        self.start = f"lora.init_adapter={self.path('first')}"
+
+    def test_it_goes_on_with_the_directions_or_with_the_sum_of_all(self):
+        dash = self.run_job("dash", self.start, "dash.continue=true")
+        lora = self.run_job("lora", self.start, "method=lora", "lora.rank=12", "lora.alpha=12")
+        new = self.run_job("new", self.start + "/adapter", "dash.continue=false", "dash.prelaunch_steps=3", "lora.rank=12",
+                           "lora.alpha=12")
+        self.assertEqual([r["phase"] for r in dash], ["dash"] * 6)
+        self.assertEqual([r["phase"] for r in new], ["prelaunch"] * 3 + ["dash"] * 3)
+        for rows in (lora, new):  # the same function in other numbers
+            self.assertAlmostEqual(rows[0]["loss"], dash[0]["loss"], delta=1e-7 * dash[0]["loss"])
+        first, on = self.directions("first"), self.directions("dash")
+        self.assertEqual(first.keys(), on.keys())
+        for name in first:
+            self.assertEqual(first[name]["indices"], on[name]["indices"])
+            self.assertEqual(first[name]["delta"], on[name]["delta"])
+            self.assertNotEqual(first[name]["coefficient"], on[name]["coefficient"])
+        self.run_job("stages", self.start, "dash.continue=true", "parallel.stages=2")
+        self.assertEqual(self.bytes_of("dash"), self.bytes_of("stages"))
+        with open(self.path("dash", "adapter/adapter_config.json")) as f:
+            self.assertEqual(json.load(f)["r"], 8 + 4)
+
+    def test_what_does_not_fit_is_refused(self):
+        lora = f"lora.init_adapter={self.path('plain')}"
+        self.run_job("plain", "method=lora")
+        for sets, words in (([self.start], "give dash.continue: true to train its A, B and the coefficients of its 4"),
+                            ([self.start, "dash.continue=true", "dash.directions=3"], "lora.init_adapter has 4"),
+                            ([self.start, "dash.continue=true", "lora.rank=12"], "lora.init_adapter has rank 8"),
+                            ([self.start, "dash.continue=true", "dash.prelaunch_steps=2"], "dash.prelaunch_steps must be null with"),
+                            ([lora, "dash.continue=true"], "is not the output folder of a LoRA-Dash job"),
+                            (["lora.init_adapter=null", "dash.continue=true"], "does not say what to continue")):
+            self.assertIn(words, self.run_job("no", *sets, fails=True))
+        os.rename(self.path("first/checkpoint"), self.path("moved"))
+        os.mkdir(self.path("first/checkpoint"))
+        self.assertIn("has no checkpoint", self.run_job("none", self.start, "dash.continue=true", fails=True))
+
+
 if __name__ == "__main__":
     unittest.main()
