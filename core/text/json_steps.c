@@ -27,14 +27,43 @@ static int add_replace(struct tokenizer *t, const json_t *step, struct err *err)
 {
     const json_t *pattern = json_object_get(step, "pattern");
     const char *what = json_string_value(json_object_get(pattern, "String"));
+    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
     const char *by = json_string_value(json_object_get(step, "content"));
 
-    if (json_object_get(pattern, "Regex"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the normalizer Replace of a regular expression is not supported");
-    if (!what || !by)
+    if ((!what && !regex) || !by)
         return err_set(err, ERR_INVALID, "the normalizer Replace has no pattern or no content");
+    if (regex)
+        return normalizer_add_replace_pattern(&t->normalizer, regex, by, err);
     return normalizer_add_replace(&t->normalizer, what, by, err);
+}
+
+static int add_strip(struct tokenizer *t, const json_t *step, struct err *err)
+{
+    const json_t *left = json_object_get(step, "strip_left");
+    const json_t *right = json_object_get(step, "strip_right");
+
+    if (!json_is_boolean(left) || !json_is_boolean(right))
+        return err_set(err, ERR_INVALID,
+                       "the normalizer Strip must have strip_left and strip_right, true or false");
+    return normalizer_add_strip(&t->normalizer, json_is_true(left), json_is_true(right), err);
+}
+
+/* Whether the type names a normal form. */
+static bool find_form(const char *type, enum unicode_form *ret)
+{
+    static const char *const names[] = {
+        [UNICODE_NFC] = "NFC",
+        [UNICODE_NFD] = "NFD",
+        [UNICODE_NFKC] = "NFKC",
+        [UNICODE_NFKD] = "NFKD",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], type) == 0) {
+            *ret = (enum unicode_form)i;
+            return true;
+        }
+    return false;
 }
 
 static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int depth, struct err *err)
@@ -42,6 +71,7 @@ static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int dep
     const char *type = json_component_type(normalizer);
     const char *text = json_string_value(json_object_get(normalizer, "prepend"));
     const json_t *list = json_object_get(normalizer, "normalizers");
+    enum unicode_form form = UNICODE_NFC;
     json_t *each;
     size_t i;
     int rc = 0;
@@ -52,10 +82,12 @@ static int add_normalizer(struct tokenizer *t, const json_t *normalizer, int dep
         return normalizer_add_prepend(&t->normalizer, text, err);
     if (strcmp(type, "Replace") == 0)
         return add_replace(t, normalizer, err);
-    if (strcmp(type, "NFC") == 0)
-        return normalizer_add_form(&t->normalizer, UNICODE_NFC, err);
-    if (strcmp(type, "NFD") == 0)
-        return normalizer_add_form(&t->normalizer, UNICODE_NFD, err);
+    if (find_form(type, &form))
+        return normalizer_add_form(&t->normalizer, form, err);
+    if (strcmp(type, "Lowercase") == 0)
+        return normalizer_add_lower(&t->normalizer, err);
+    if (strcmp(type, "Strip") == 0)
+        return add_strip(t, normalizer, err);
     if (strcmp(type, "Sequence") != 0 || !json_is_array(list))
         return json_component_refuse(err, "normalizer", type);
     json_array_foreach(list, i, each)

@@ -10,7 +10,7 @@ const char *json_component_type(const json_t *component);
 /* "the WHAT 'NAME' is not supported" */
 int json_component_refuse(struct err *err, const char *what, const char *name);
 
-/* Prepend, Replace of a text, NFC, NFD, and a Sequence of them. */
+/* Prepend, Replace, Strip, Lowercase, NFC, NFD, NFKC, NFKD, and a Sequence of them. */
 int json_steps_add_normalizer(struct tokenizer *t, const json_t *normalizer, struct err *err);
 /* Split, Digits, Metaspace, ByteLevel as the last, and a Sequence of them; or none. */
 int json_steps_add_pre_tokenizer(struct tokenizer *t, const json_t *pre, struct err *err);

@@ -1,5 +1,8 @@
 /* core/text/normalizer.c - see normalizer.h. Each step reads one buffer and writes another. */
 #include "core/text/normalizer.h"
+#include "core/text/characters.h"
+#include "core/text/pattern_code.h"
+#include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +12,9 @@ enum { GROWTH_MAX = 32, GROWTH_FREE = 1 << 20 }; /* of a text, to this many time
 enum step_kind {
     STEP_PREPEND,
     STEP_REPLACE,
+    STEP_REPLACE_PATTERN,
+    STEP_LOWER,
+    STEP_STRIP,
     STEP_FORM,
     STEP_CHARSMAP,
     STEP_COLLAPSE,
@@ -19,6 +25,8 @@ struct normalizer_step {
     enum step_kind kind;
     char *what, *by; /* STEP_PREPEND has only `by` */
     size_t what_len, by_len;
+    struct pattern_code pattern; /* STEP_REPLACE_PATTERN */
+    bool left, right;            /* STEP_STRIP */
     enum unicode_form form;
     struct charsmap charsmap;
     const struct added_tokens *keep; /* STEP_CHARSMAP */
@@ -31,6 +39,7 @@ void normalizer_free(struct normalizer *n)
     for (int i = 0; i < n->n; i++) {
         free(n->steps[i].what);
         free(n->steps[i].by);
+        pattern_code_free(&n->steps[i].pattern);
         charsmap_free(&n->steps[i].charsmap);
     }
     free(n->steps);
@@ -78,6 +87,36 @@ int normalizer_add_replace(struct normalizer *n, const char *what, const char *b
     if (rc == 0)
         rc = copy(what, &step->what, &step->what_len, err);
     return rc < 0 ? rc : copy(by, &step->by, &step->by_len, err);
+}
+
+int normalizer_add_replace_pattern(struct normalizer *n, const char *pattern, const char *by,
+                                   struct err *err)
+{
+    struct normalizer_step *step = NULL;
+    int rc = add(n, STEP_REPLACE_PATTERN, &step, err);
+
+    if (rc == 0)
+        rc = pattern_code_compile(pattern, false, &step->pattern, err);
+    return rc < 0 ? rc : copy(by, &step->by, &step->by_len, err);
+}
+
+int normalizer_add_lower(struct normalizer *n, struct err *err)
+{
+    struct normalizer_step *step;
+
+    return add(n, STEP_LOWER, &step, err);
+}
+
+int normalizer_add_strip(struct normalizer *n, bool left, bool right, struct err *err)
+{
+    struct normalizer_step *step = NULL;
+    int rc = add(n, STEP_STRIP, &step, err);
+
+    if (rc == 0) {
+        step->left = left;
+        step->right = right;
+    }
+    return rc;
 }
 
 int normalizer_add_form(struct normalizer *n, enum unicode_form form, struct err *err)
@@ -143,6 +182,60 @@ static void replace(const struct normalizer_step *step, const char *text, size_t
     buf_append(out, text, (size_t)(end - text));
 }
 
+/* The matches that Oniguruma finds one after another: an empty one counts unless it lies where the
+ * last match ended; then the search continues behind the next character. */
+static int replace_matches(const struct normalizer_step *step, struct pattern_scratch *s,
+                           const char *text, size_t len, struct buf *out, size_t most,
+                           struct err *err)
+{
+    size_t at = 0, done = 0, begin, end = 0;
+    bool before = false; /* a match has ended at `done` */
+    int rc = 0;
+
+    while (at <= len && out->len <= most) {
+        begin = at;
+        rc = pattern_code_find_any(&step->pattern, s, 0, text, len, &begin, &end, err);
+        if (rc <= 0)
+            break;
+        if (before && end == begin && end == done) {
+            size_t next = at < len ? utf8_len((const uint8_t *)text + at, len - at) : 1;
+            at += next ? next : 1;
+            continue;
+        }
+        buf_append(out, text + done, begin - done);
+        buf_append(out, step->by, step->by_len);
+        at = done = end;
+        before = true;
+    }
+    buf_append(out, text + done, len - done);
+    return rc < 0 ? rc : 0;
+}
+
+static int replace_pattern(const struct normalizer_step *step, struct watch *watch,
+                           const char *text, size_t len, struct buf *out, size_t most,
+                           struct err *err)
+{
+    const struct pattern_code *code = &step->pattern;
+    struct pattern_scratch s;
+    int rc;
+
+    if (len == 0) /* nothing is looked for there */
+        return 0;
+    rc = pattern_scratch_init(&s, &code, 1, len, watch, err);
+    if (rc == 0)
+        rc = replace_matches(step, &s, text, len, out, most, err);
+    pattern_scratch_free(&s);
+    return rc;
+}
+
+static void strip(const struct normalizer_step *step, const char *text, size_t len, struct buf *out)
+{
+    size_t begin = step->left ? characters_space_behind(text, 0, len) : 0;
+    size_t end = step->right ? characters_space_before(text, len, begin) : len;
+
+    buf_append(out, text + begin, end - begin);
+}
+
 static void collapse(const char *text, size_t len, struct buf *out)
 {
     bool blank = true;
@@ -166,8 +259,14 @@ static size_t trimmed(const char *text, size_t len)
     }
 }
 
-static bool run_step(const struct normalizer_step *step, const char *text, size_t len,
-                     struct buf *out, size_t most, struct watch *watch)
+static int too_slow(size_t len, struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED,
+                   "the tokenizer's normalizer takes too long for a text of %zu bytes", len);
+}
+
+static int run_step(const struct normalizer_step *step, const char *text, size_t len,
+                    struct buf *out, size_t most, struct watch *watch, struct err *err)
 {
     switch (step->kind) {
     case STEP_PREPEND:
@@ -178,11 +277,21 @@ static bool run_step(const struct normalizer_step *step, const char *text, size_
     case STEP_REPLACE:
         replace(step, text, len, out, most);
         break;
+    case STEP_REPLACE_PATTERN:
+        return replace_pattern(step, watch, text, len, out, most, err);
+    case STEP_LOWER:
+        unicode_lower_append(text, len, out);
+        break;
+    case STEP_STRIP:
+        strip(step, text, len, out);
+        break;
     case STEP_FORM:
         unicode_form_append(step->form, text, len, out);
         break;
     case STEP_CHARSMAP:
-        return charsmap_append(&step->charsmap, step->keep, text, len, out, most, watch);
+        return charsmap_append(&step->charsmap, step->keep, text, len, out, most, watch)
+                   ? 0
+                   : too_slow(len, err);
     case STEP_COLLAPSE:
         collapse(text, len, out);
         break;
@@ -190,13 +299,14 @@ static bool run_step(const struct normalizer_step *step, const char *text, size_
         buf_append(out, text, trimmed(text, len));
         break;
     }
-    return true;
+    return 0;
 }
 
 int normalizer_run(const struct normalizer *n, struct normalizer_scratch *s, const char *text,
                    size_t len, const char **ret_text, size_t *ret_len, struct err *err)
 {
     size_t most = len * GROWTH_MAX + GROWTH_FREE, before = len;
+    int rc;
 
     for (int i = 0; i < n->n; i++) {
         struct buf *out = &s->bufs[i % 2];
@@ -204,10 +314,9 @@ int normalizer_run(const struct normalizer *n, struct normalizer_scratch *s, con
             continue;
         out = text == out->data ? &s->bufs[(i + 1) % 2] : out;
         out->len = 0;
-        if (!run_step(&n->steps[i], text, len, out, most, s->watch))
-            return err_set(err, ERR_UNSUPPORTED,
-                           "the tokenizer's normalizer takes too long for a text of %zu bytes",
-                           before);
+        rc = run_step(&n->steps[i], text, len, out, most, s->watch, err);
+        if (rc < 0)
+            return rc;
         if (out->failed)
             return err_nomem(err, len);
         if (out->len > most)

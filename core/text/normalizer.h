@@ -19,6 +19,12 @@ void normalizer_free(struct normalizer *n);
 int normalizer_add_prepend(struct normalizer *n, const char *text, struct err *err);
 /* Replaces every occurrence of a text, which must not be empty. */
 int normalizer_add_replace(struct normalizer *n, const char *what, const char *by, struct err *err);
+/* Replaces every match of a pattern (pattern.h), also an empty one. */
+int normalizer_add_replace_pattern(struct normalizer *n, const char *pattern, const char *by,
+                                   struct err *err);
+int normalizer_add_lower(struct normalizer *n, struct err *err);
+/* Removes the white space in front, behind, or both. */
+int normalizer_add_strip(struct normalizer *n, bool left, bool right, struct err *err);
 int normalizer_add_form(struct normalizer *n, enum unicode_form form, struct err *err);
 /* SentencePiece's rules of characters, as a model has them compiled. Where one of the tokens
  * `keep`, which must live as long, is in the text, it stays as it is. */

@@ -16,6 +16,14 @@
     "\\t-\\r "                                                                                     \
     "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
+/* Characters of words as Oniguruma has them: those that are Alphabetic, marks, digits, connectors,
+ * and outside of classes the numbers of Latin-1. PCRE2's own are fewer, and differ among its
+ * versions. */
+#define WORD_IN_CLASS                                                                              \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"                    \
+    "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define WORD WORD_IN_CLASS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+
 enum { EXCERPT_BYTES = 24 };
 
 struct scanner {
@@ -31,8 +39,8 @@ struct scanner {
 static int refuse(const struct scanner *s, const char *what)
 {
     return err_set(s->err, ERR_UNSUPPORTED,
-                   "the pre-tokenizer's pattern '%.200s' has %s, which is not supported",
-                   s->pattern, what);
+                   "the tokenizer's pattern '%.200s' has %s, which is not supported", s->pattern,
+                   what);
 }
 
 /* Refuses what begins at s->at and has `len` bytes, in quotes, behind the words for its kind. */
@@ -41,7 +49,7 @@ static int refuse_here(const struct scanner *s, const char *kind, size_t len)
     int n = (int)(len < EXCERPT_BYTES ? len : EXCERPT_BYTES);
 
     return err_set(s->err, ERR_UNSUPPORTED,
-                   "the pre-tokenizer's pattern '%.200s' has %s '%.*s', which is not supported",
+                   "the tokenizer's pattern '%.200s' has %s '%.*s', which is not supported",
                    s->pattern, kind, n, s->at);
 }
 
@@ -58,7 +66,7 @@ static int add_size(struct scanner *s, size_t size)
     if (s->sizes[s->depth] <= PATTERN_SIZE_MAX)
         return 0;
     return err_set(s->err, ERR_UNSUPPORTED,
-                   "the pre-tokenizer's pattern '%.200s' is too large: its repetitions come to "
+                   "the tokenizer's pattern '%.200s' is too large: its repetitions come to "
                    "more than %d items",
                    s->pattern, PATTERN_SIZE_MAX);
 }
@@ -101,7 +109,7 @@ static size_t common_escape(const char *at)
         return braced_escape(at);
     if (isdigit((unsigned char)at[1]))
         return 1 + strspn(at + 1, "0123456789");
-    if (at[1] && strchr("dDwWrntfaeb", at[1]))
+    if (at[1] && strchr("dDrntfae", at[1]))
         return 2;
     return at[1] && !isalpha((unsigned char)at[1]) ? 2 : 0;
 }
@@ -118,11 +126,35 @@ static size_t named_reference(const char *at)
     return n > 3 && at[n] == '>' ? n + 1 : 0;
 }
 
+/* What an escape that PCRE2 reads otherwise becomes outside of classes; NULL: it is none. */
+static const char *rewritten(char escape)
+{
+    switch (escape) {
+    case 's':
+        return "[" WHITE_SPACE "]";
+    case 'S':
+        return "[^" WHITE_SPACE "]";
+    case 'v':
+        return "\\x{b}";
+    case 'w':
+        return "[" WORD "]";
+    case 'W':
+        return "[^" WORD "]";
+    case 'b':
+        return "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))";
+    case 'B':
+        return "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))";
+    default:
+        return NULL;
+    }
+}
+
 static int parse_escape(struct scanner *s)
 {
+    const char *by;
     size_t n = common_escape(s->at);
 
-    if (n == 0 && s->at[1] && strchr("BAzZRX", s->at[1]))
+    if (n == 0 && s->at[1] && strchr("AzZRX", s->at[1]))
         n = 2;
     if (n == 0)
         n = named_reference(s->at);
@@ -130,18 +162,17 @@ static int parse_escape(struct scanner *s)
         return copy(s, n);
     if (s->at[1] == '\0')
         return refuse(s, "a backslash at its end");
-    if (!strchr("sSv", s->at[1]))
+    by = rewritten(s->at[1]);
+    if (!by)
         return refuse_here(s, "the escape", 2);
-    buf_puts(s->out, s->at[1] == 'v'   ? "\\x{b}"
-                     : s->at[1] == 's' ? "[" WHITE_SPACE "]"
-                                       : "[^" WHITE_SPACE "]");
+    buf_puts(s->out, by);
     s->at += 2;
     return add_size(s, 1);
 }
 
 static int parse_class_escape(struct scanner *s)
 {
-    size_t n = common_escape(s->at);
+    size_t n = s->at[1] == 'b' ? 2 : common_escape(s->at); /* in a class, \b is a backspace */
 
     if (n > 0) {
         buf_append(s->out, s->at, n);
@@ -150,10 +181,12 @@ static int parse_class_escape(struct scanner *s)
     }
     if (s->at[1] == '\0')
         return refuse(s, "a backslash at its end");
-    if (strchr("hHScCMuopPx", s->at[1]))
+    if (strchr("hHSWcCMuopPx", s->at[1]))
         return refuse_here(s, "in a class the escape", 2);
     if (s->at[1] == 's')
         buf_puts(s->out, WHITE_SPACE);
+    else if (s->at[1] == 'w')
+        buf_puts(s->out, WORD_IN_CLASS);
     else if (s->at[1] == 'v')
         buf_puts(s->out, "\\x{b}");
     else
@@ -196,7 +229,7 @@ static int open_group(struct scanner *s, size_t n)
 {
     if (s->depth == PATTERN_DEPTH_MAX)
         return err_set(s->err, ERR_UNSUPPORTED,
-                       "the pre-tokenizer's pattern '%.200s' has groups within groups, more than "
+                       "the tokenizer's pattern '%.200s' has groups within groups, more than "
                        "%d deep",
                        s->pattern, PATTERN_DEPTH_MAX);
     buf_append(s->out, s->at, n);
@@ -366,7 +399,7 @@ int pattern_translate(const char *pattern, struct buf *out, struct err *err)
 
     if (strnlen(pattern, PATTERN_BYTES_MAX + 1) > PATTERN_BYTES_MAX)
         return err_set(err, ERR_UNSUPPORTED,
-                       "the pre-tokenizer's pattern '%.200s' has more than %d bytes", pattern,
+                       "the tokenizer's pattern '%.200s' has more than %d bytes", pattern,
                        PATTERN_BYTES_MAX);
     while (rc == 0 && *s.at)
         rc = parse_item(&s);

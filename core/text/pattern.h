@@ -1,4 +1,4 @@
-/* core/text/pattern.h - the patterns of pre-tokenizers, in the syntax of PCRE2.
+/* core/text/pattern.h - the patterns of tokenizers, in the syntax of PCRE2.
  *
  * Patterns come from a model's files and are written for Oniguruma with Ruby's syntax. Whatever
  * PCRE2 reads in the same way is copied, what it reads otherwise is rewritten, and everything else

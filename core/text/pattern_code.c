@@ -49,7 +49,7 @@ static int compile_translated(const char *pattern, const struct buf *translated,
         return 0;
     }
     pcre2_get_error_message(why, (PCRE2_UCHAR *)words, sizeof(words));
-    return err_set(err, ERR_UNSUPPORTED, "the pre-tokenizer's pattern '%.200s' cannot be used: %s",
+    return err_set(err, ERR_UNSUPPORTED, "the tokenizer's pattern '%.200s' cannot be used: %s",
                    pattern, words);
 }
 
@@ -63,9 +63,8 @@ static int compile(const char *pattern, bool literal, pcre2_code **ret, struct e
     int rc = 0;
 
     if (literal && strnlen(pattern, PATTERN_BYTES_MAX + 1) > PATTERN_BYTES_MAX)
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "the pre-tokenizer's text '%.200s' has more than %d bytes", pattern,
-                     PATTERN_BYTES_MAX);
+        rc = err_set(err, ERR_UNSUPPORTED, "the tokenizer's text '%.200s' has more than %d bytes",
+                     pattern, PATTERN_BYTES_MAX);
     else if (literal)
         buf_puts(&translated, pattern);
     else
@@ -169,33 +168,46 @@ static int match_failed(const struct pattern_code *c, const struct pattern_scrat
 
     if (code == PCRE2_ERROR_CALLOUT)
         return err_set(err, ERR_UNSUPPORTED,
-                       "the pre-tokenizer's pattern '%.200s' takes too long: after %.1f seconds it "
-                       "had not cut a text of %zu bytes",
+                       "the tokenizer's pattern '%.200s' takes too long: after %.1f seconds it "
+                       "was not done with a text of %zu bytes",
                        c->pattern, watch_seconds(s->text_len), s->text_len);
     pcre2_get_error_message(code, (PCRE2_UCHAR *)words, sizeof(words));
     return err_set(err, ERR_UNSUPPORTED,
-                   "the pre-tokenizer's pattern '%.200s' cannot cut a text of %zu bytes: %s",
+                   "the tokenizer's pattern '%.200s' cannot be used on a text of %zu bytes: %s",
                    c->pattern, len, words);
 }
 
-int pattern_code_find(const struct pattern_code *c, struct pattern_scratch *s, int i,
-                      const char *text, size_t len, size_t *from, size_t *ret_end, struct err *err)
+static int find(const struct pattern_code *c, struct pattern_scratch *s, int i, uint32_t options,
+                const char *text, size_t len, size_t *from, size_t *ret_end, struct err *err)
 {
     pcre2_match_data *match = s->matches[i];
     const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
-    int n = pcre2_match(c->code, (PCRE2_SPTR)text, len, *from, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
-                        match, s->context);
+    int n = pcre2_match(c->code, (PCRE2_SPTR)text, len, *from, PCRE2_NO_UTF_CHECK | options, match,
+                        s->context);
 
     if (n == PCRE2_ERROR_NOMATCH)
         return 0;
     if (n < 0)
         return match_failed(c, s, len, n, err);
-    if (found[0] < *from || found[1] <= found[0] || found[1] > len)
+    if (found[0] < *from || found[1] < found[0] || found[1] > len)
         return err_set(err, ERR_UNSUPPORTED,
-                       "the pre-tokenizer's pattern '%.200s' found a match from byte %zu to byte "
-                       "%zu, looking from byte %zu on in a text of %zu bytes",
+                       "the tokenizer's pattern '%.200s' found a match from byte %zu to byte %zu, "
+                       "looking from byte %zu on in a text of %zu bytes",
                        c->pattern, found[0], found[1], *from, len);
     *from = found[0];
     *ret_end = found[1];
     return 1;
+}
+
+int pattern_code_find(const struct pattern_code *c, struct pattern_scratch *s, int i,
+                      const char *text, size_t len, size_t *from, size_t *ret_end, struct err *err)
+{
+    return find(c, s, i, PCRE2_NOTEMPTY, text, len, from, ret_end, err);
+}
+
+int pattern_code_find_any(const struct pattern_code *c, struct pattern_scratch *s, int i,
+                          const char *text, size_t len, size_t *from, size_t *ret_end,
+                          struct err *err)
+{
+    return find(c, s, i, 0, text, len, from, ret_end, err);
 }

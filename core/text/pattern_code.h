@@ -35,3 +35,7 @@ void pattern_scratch_free(struct pattern_scratch *s);
  * and *ret_end; 0: there is none; ERR_UNSUPPORTED, naming the pattern, where it takes too long. */
 int pattern_code_find(const struct pattern_code *c, struct pattern_scratch *s, int i,
                       const char *text, size_t len, size_t *from, size_t *ret_end, struct err *err);
+/* The same, but the match may be empty. */
+int pattern_code_find_any(const struct pattern_code *c, struct pattern_scratch *s, int i,
+                          const char *text, size_t len, size_t *from, size_t *ret_end,
+                          struct err *err);

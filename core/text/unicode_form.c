@@ -1,8 +1,8 @@
 /* core/text/unicode_form.c - see unicode_form.h.
  *
  * The text is taken apart to its characters, marks that follow one another are put in the order of
- * their classes, and for NFC every mark is composed with the last character of class 0 that no mark
- * of its own or a higher class separates it from.
+ * their classes, and for NFC and NFKC every mark is composed with the last character of class 0
+ * that no mark of its own or a higher class separates it from.
  */
 #include "core/text/unicode_form.h"
 #include "core/text/unicode_tables.h"
@@ -72,6 +72,32 @@ static void put(struct buf *out, uint32_t code)
     uint32_t with_class = code < 0x300 ? code : code | class_of(code) << CLASS_SHIFT;
 
     buf_append(out, &with_class, sizeof(with_class));
+}
+
+/* The run that has the character, or NULL. */
+static const struct unicode_compat *find_compat(uint32_t code)
+{
+    int low = 0, high = unicode_n_compats;
+
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (unicode_compats[middle].first + unicode_compats[middle].n <= code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < unicode_n_compats && unicode_compats[low].first <= code ? &unicode_compats[low]
+                                                                         : NULL;
+}
+
+static void put_compat(struct buf *out, const struct unicode_compat *c, uint32_t code)
+{
+    uint32_t place = code - c->first;
+
+    if (c->len == 1)
+        put(out, c->to + place);
+    for (uint32_t i = 0; c->len > 1 && i < c->len; i++)
+        put(out, unicode_compat_texts[c->to + place * c->len + i]);
 }
 
 static void decompose(struct buf *out, uint32_t code)
@@ -203,24 +229,66 @@ static uint32_t next_code(const uint8_t *p, size_t *at)
     return code;
 }
 
+static void decompose_compat(struct buf *out, uint32_t code)
+{
+    const struct unicode_compat *c = code < 0xa0 ? NULL : find_compat(code);
+
+    if (c)
+        put_compat(out, c, code);
+    else
+        decompose(out, code);
+}
+
 void unicode_form_append(enum unicode_form form, const char *text, size_t len, struct buf *out)
 {
+    bool compat = form == UNICODE_NFKC || form == UNICODE_NFKD;
     struct buf codes = {0};
     uint32_t *each;
     char bytes[4];
     size_t n;
 
     for (size_t at = 0; at < len;)
-        decompose(&codes, next_code((const uint8_t *)text, &at));
+        (compat ? decompose_compat : decompose)(&codes, next_code((const uint8_t *)text, &at));
     each = (uint32_t *)(void *)codes.data;
     n = codes.len / sizeof(*each);
     if (codes.failed || !order(each, n)) {
         out->failed = true;
         n = 0;
     }
-    if (form == UNICODE_NFC)
+    if (form == UNICODE_NFC || form == UNICODE_NFKC)
         n = compose(each, n);
     for (size_t i = 0; i < n; i++)
         buf_append(out, bytes, utf8_put(each[i] & CODE_MASK, bytes));
     buf_free(&codes);
+}
+
+static uint32_t lower_of(uint32_t code)
+{
+    int low = 0, high = unicode_n_lowers;
+    const struct unicode_lower *l;
+
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (unicode_lowers[middle].last < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    l = &unicode_lowers[low];
+    if (low == unicode_n_lowers || code < l->first || (code - l->first) % l->every)
+        return code;
+    return code - l->first + l->to;
+}
+
+void unicode_lower_append(const char *text, size_t len, struct buf *out)
+{
+    enum { DOTTED_I = 0x130, DOT_ABOVE = 0x307 };
+    char bytes[4];
+
+    for (size_t at = 0; at < len;) {
+        uint32_t code = next_code((const uint8_t *)text, &at);
+        buf_append(out, bytes, utf8_put(lower_of(code), bytes));
+        if (code == DOTTED_I)
+            buf_append(out, bytes, utf8_put(DOT_ABOVE, bytes));
+    }
 }

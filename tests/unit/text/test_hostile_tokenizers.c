@@ -56,6 +56,38 @@ static void normalizers_that_grow_a_text_are_refused(void **state)
     tokenizer_free(t);
 }
 
+static json_t *replace_pattern_step(const char *pattern, const char *by)
+{
+    return json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "Regex", pattern,
+                     "content", by);
+}
+
+static void encoding_is_refused(json_t *normalizer, char letter, const char *words)
+{
+    struct token_list ids = {0};
+    struct tokenizer *t = NULL;
+    char text[3000];
+    struct err err;
+
+    memset(text, letter, sizeof(text));
+    assert_ok(open_root(with("normalizer", normalizer), &t, &err), err);
+    assert_int_equal(tokenizer_encode(t, text, sizeof(text), &ids, &err), ERR_UNSUPPORTED);
+    assert_contains(err.text, words);
+    free(ids.ids);
+    tokenizer_free(t);
+}
+
+static void replacing_patterns_is_bounded(void **state)
+{
+    char by[1001];
+
+    (void)state;
+    memset(by, 'b', sizeof(by) - 1);
+    by[sizeof(by) - 1] = '\0';
+    encoding_is_refused(replace_pattern_step("", by), 'a', "makes a text of 3000 bytes longer");
+    encoding_is_refused(replace_pattern_step("(?:a+a+)+[bd]", "x"), 'a', "(?:a+a+)+[bd]");
+}
+
 static json_t *nested(const char *list, int depth, json_t *inner)
 {
     while (depth-- > 0)
@@ -167,13 +199,37 @@ static void many_marks_are_ordered_in_time(void **state)
 /* The names under which a GGUF of the families that are trained has its pre-tokenizer. */
 static void names_of_pre_tokenizers_are_known(void **state)
 {
-    static const char *const names[] = {
-        "default",         "llama-bpe",        "llama3",       "llama-v3",       "smaug-bpe",
-        "qwen2",           "qwen35",           "gpt-2",        "smollm",         "starcoder",
-        "refact",          "command-r",        "olmo",         "dbrx",           "tekken",
-        "gpt-4o",          "llama4",           "deepseek-llm", "deepseek-coder", "deepseek-v3",
-        "granite-docling", "stablelm2",        "falcon3",      "pixtral",        "mpt",
-        "codeshell",       "deepseek-r1-qwen", "bailingmoe",   "seed-coder",     "exaone4"};
+    static const char *const names[] = {"default",
+                                        "llama-bpe",
+                                        "llama3",
+                                        "llama-v3",
+                                        "smaug-bpe",
+                                        "qwen2",
+                                        "qwen35",
+                                        "gpt-2",
+                                        "smollm",
+                                        "starcoder",
+                                        "refact",
+                                        "command-r",
+                                        "olmo",
+                                        "dbrx",
+                                        "tekken",
+                                        "gpt-4o",
+                                        "llama4",
+                                        "deepseek-llm",
+                                        "deepseek-coder",
+                                        "deepseek-v3",
+                                        "granite-docling",
+                                        "stablelm2",
+                                        "falcon3",
+                                        "pixtral",
+                                        "mpt",
+                                        "codeshell",
+                                        "deepseek-r1-qwen",
+                                        "bailingmoe",
+                                        "seed-coder",
+                                        "exaone4",
+                                        "phi-2"};
     struct err err;
 
     (void)state;
@@ -196,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normalizers_that_grow_a_text_are_refused),
+        cmocka_unit_test(replacing_patterns_is_bounded),
         cmocka_unit_test(deep_and_long_sequences_are_refused),
         cmocka_unit_test(a_pattern_that_backtracks_is_named),
         cmocka_unit_test(rules_that_lead_in_circles_end),

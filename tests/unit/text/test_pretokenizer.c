@@ -182,6 +182,7 @@ static const struct {
     {"\\C", "'\\C'"},
     {"\\N", "'\\N'"},
     {"\\G", "'\\G'"},
+    {"[\\W]", "'\\W'"},
     {"\\p", "'\\p'"},
     {"\\p[a]", "'\\p'"},
     {"\\x{110000000", "'\\x'"},
@@ -239,6 +240,11 @@ static void harmless_patterns_cut_as_they_say(void **state)
         {"\\v", "a\x0b\n", "a|\x0b|\n"},
         {"\\x{61}\\x62", "xaby", "x|ab|y"},
         {"#.", "a# b", "a|# |b"},
+        {"\\w+", "a\xcc\x81_\xe2\x80\xbf\xc2\xbd-", "a\xcc\x81_\xe2\x80\xbf\xc2\xbd|-"},
+        {"[\\w.]+", "a.\xc2\xbd", "a.|\xc2\xbd"}, /* in a class, U+00BD is none */
+        {"\\W", "a\xcc\x81-b", "a\xcc\x81|-|b"},
+        {"a\\b", "a\xcc\x81 a a", "a\xcc\x81 |a| |a"},
+        {".\\Ba", "-a\xcc\x81 aa\n", "-a\xcc\x81 |aa|\n"},
         {"(a{10}){10}b?", "x", "x"},
     };
 

@@ -577,12 +577,13 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
     (void)state;
     refused_with("model", "type", "\"Unigram\"", ERR_UNSUPPORTED, "Unigram");
     refused_with("model", "end_of_word_suffix", "\"</w>\"", ERR_UNSUPPORTED, "end_of_word_suffix");
-    refused_with("", "normalizer", "{\"type\": \"NFKC\"}", ERR_UNSUPPORTED, "normalizer 'NFKC'");
     refused_with("", "normalizer", "{\"type\": \"BertNormalizer\"}", ERR_UNSUPPORTED,
                  "normalizer 'BertNormalizer'");
+    refused_with("", "normalizer", "{\"type\": \"Strip\", \"strip_left\": true}", ERR_INVALID,
+                 "strip_right");
     refused_with("", "normalizer",
-                 "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x+\"}, \"content\": \"y\"}",
-                 ERR_UNSUPPORTED, "Replace of a regular expression");
+                 "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(x\"}, \"content\": \"y\"}",
+                 ERR_UNSUPPORTED, "the tokenizer's pattern '(x' has a '(' without its ')'");
     refused_with("", "pre_tokenizer", "{\"type\": \"WhitespaceSplit\"}", ERR_UNSUPPORTED,
                  "'WhitespaceSplit'");
     refused_with(
