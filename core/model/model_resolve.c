@@ -110,7 +110,7 @@ static const struct tensor *resolve(struct resolver *r, const char *name, int ro
         tally_add(
             &r->unreadable, file,
             "tensor %s has type %.60s, which cannot be read: F32, F16, BF16, and in a GGUF Q8_0, "
-            "Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4 can",
+            "Q4_0 to Q5_1, Q2_K to Q6_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4 and NVFP4 can",
             name, t->type_name);
         return NULL;
     }

@@ -5,22 +5,42 @@
  * the last bit. Fields of a block are given by their byte offsets, d and m being f16.
  */
 #include "core/tensor/dequant.h"
+#include "core/tensor/dequant_impl.h"
 #include <assert.h>
 #include <string.h>
 
 enum { BLOCK = 32, SUPER = 256 };
 
 static const struct tensor_layout layouts[] = {
-    [TENSOR_F32] = {"F32", 1, 4},         [TENSOR_F16] = {"F16", 1, 2},
-    [TENSOR_BF16] = {"BF16", 1, 2},       [TENSOR_F64] = {"F64", 1, 8},
-    [TENSOR_I32] = {"I32", 1, 4},         [TENSOR_I64] = {"I64", 1, 8},
-    [TENSOR_Q8_0] = {"Q8_0", 32, 34},     [TENSOR_Q4_0] = {"Q4_0", 32, 18},
-    [TENSOR_Q4_1] = {"Q4_1", 32, 20},     [TENSOR_Q5_0] = {"Q5_0", 32, 22},
-    [TENSOR_Q5_1] = {"Q5_1", 32, 24},     [TENSOR_Q2_K] = {"Q2_K", 256, 84},
-    [TENSOR_Q3_K] = {"Q3_K", 256, 110},   [TENSOR_Q4_K] = {"Q4_K", 256, 144},
-    [TENSOR_Q5_K] = {"Q5_K", 256, 176},   [TENSOR_Q6_K] = {"Q6_K", 256, 210},
-    [TENSOR_IQ4_NL] = {"IQ4_NL", 32, 18}, [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
+    [TENSOR_F32] = {"F32", 1, 4},
+    [TENSOR_F16] = {"F16", 1, 2},
+    [TENSOR_BF16] = {"BF16", 1, 2},
+    [TENSOR_F64] = {"F64", 1, 8},
+    [TENSOR_I32] = {"I32", 1, 4},
+    [TENSOR_I64] = {"I64", 1, 8},
+    [TENSOR_Q8_0] = {"Q8_0", 32, 34},
+    [TENSOR_Q4_0] = {"Q4_0", 32, 18},
+    [TENSOR_Q4_1] = {"Q4_1", 32, 20},
+    [TENSOR_Q5_0] = {"Q5_0", 32, 22},
+    [TENSOR_Q5_1] = {"Q5_1", 32, 24},
+    [TENSOR_Q2_K] = {"Q2_K", 256, 84},
+    [TENSOR_Q3_K] = {"Q3_K", 256, 110},
+    [TENSOR_Q4_K] = {"Q4_K", 256, 144},
+    [TENSOR_Q5_K] = {"Q5_K", 256, 176},
+    [TENSOR_Q6_K] = {"Q6_K", 256, 210},
+    [TENSOR_IQ4_NL] = {"IQ4_NL", 32, 18},
+    [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
     [TENSOR_MXFP4] = {"MXFP4", 32, 17},
+    [TENSOR_NVFP4] = {"NVFP4", 64, 36},
+    [TENSOR_TQ1_0] = {"TQ1_0", 256, 54},
+    [TENSOR_TQ2_0] = {"TQ2_0", 256, 66},
+    [TENSOR_IQ1_S] = {"IQ1_S", 256, 50},
+    [TENSOR_IQ1_M] = {"IQ1_M", 256, 56},
+    [TENSOR_IQ2_XXS] = {"IQ2_XXS", 256, 66},
+    [TENSOR_IQ2_XS] = {"IQ2_XS", 256, 74},
+    [TENSOR_IQ2_S] = {"IQ2_S", 256, 82},
+    [TENSOR_IQ3_XXS] = {"IQ3_XXS", 256, 98},
+    [TENSOR_IQ3_S] = {"IQ3_S", 256, 110},
 };
 
 const struct tensor_layout *tensor_layout(enum tensor_type type)
@@ -29,50 +49,12 @@ const struct tensor_layout *tensor_layout(enum tensor_type type)
     return &layouts[type];
 }
 
-static inline float float_of_bits(uint32_t bits)
-{
-    float f;
-
-    memcpy(&f, &bits, sizeof(f));
-    return f;
-}
-
-/* Selects, not branches, so that a loop over it is vectorised; no f32 subnormal arises on the way.
- */
-static inline float float_of_half(uint32_t h)
-{
-    uint32_t sign = (h & 0x8000) << 16, exponent = h & 0x7c00, mantissa = h & 0x3ff;
-    float subnormal = (float)(int32_t)mantissa * 0x1p-24f;
-    uint32_t bits, rest = (h & 0x7fff) << 13;
-
-    memcpy(&bits, &subnormal, sizeof(bits));
-    bits = exponent == 0 ? bits : rest + (112u << 23);
-    bits = exponent == 0x7c00 ? rest | 0x7f800000 : bits;
-    return float_of_bits(sign | bits);
-}
-
-static inline float half_at(const uint8_t *p)
-{
-    uint16_t h;
-
-    memcpy(&h, p, sizeof(h));
-    return float_of_half(h);
-}
-
-static inline uint32_t u32_at(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
 static void f16(const uint8_t *p, int64_t n, float *out)
 {
     for (int64_t i = 0; i < n; i++) {
         uint16_t h;
         memcpy(&h, p + 2 * i, sizeof(h));
-        out[i] = float_of_half(h);
+        out[i] = dequant_float_of_half(h);
     }
 }
 
@@ -81,7 +63,7 @@ static void bf16(const uint8_t *p, int64_t n, float *out)
     for (int64_t i = 0; i < n; i++) {
         uint16_t h;
         memcpy(&h, p + 2 * i, sizeof(h));
-        out[i] = float_of_bits((uint32_t)h << 16);
+        out[i] = dequant_float_of_bits((uint32_t)h << 16);
     }
 }
 
@@ -97,7 +79,7 @@ static void f64(const uint8_t *p, int64_t n, float *out)
 /* d, 32 x i8 */
 static void q8_0(const uint8_t *b, float *out)
 {
-    float d = half_at(b);
+    float d = dequant_half_at(b);
 
     for (int i = 0; i < BLOCK; i++)
         out[i] = (float)(int8_t)b[2 + i] * d;
@@ -106,7 +88,7 @@ static void q8_0(const uint8_t *b, float *out)
 /* d, 16 bytes: the low nibbles are values 0 to 15, the high ones 16 to 31 */
 static void q4_0(const uint8_t *b, float *out)
 {
-    float d = half_at(b);
+    float d = dequant_half_at(b);
 
     for (int i = 0; i < BLOCK / 2; i++) {
         out[i] = d * (float)((b[2 + i] & 15) - 8);
@@ -117,7 +99,7 @@ static void q4_0(const uint8_t *b, float *out)
 /* d, m, nibbles */
 static void q4_1(const uint8_t *b, float *out)
 {
-    float d = half_at(b), m = half_at(b + 2);
+    float d = dequant_half_at(b), m = dequant_half_at(b + 2);
 
     for (int i = 0; i < BLOCK / 2; i++) {
         out[i] = d * (float)(b[4 + i] & 15) + m;
@@ -128,8 +110,8 @@ static void q4_1(const uint8_t *b, float *out)
 /* d, 32 fifth bits, nibbles */
 static void q5_0(const uint8_t *b, float *out)
 {
-    float d = half_at(b);
-    uint32_t high = u32_at(b + 2);
+    float d = dequant_half_at(b);
+    uint32_t high = dequant_u32_at(b + 2);
 
     for (int i = 0; i < BLOCK / 2; i++) {
         int low = (b[6 + i] & 15) | (int)(high >> i & 1) << 4;
@@ -142,8 +124,8 @@ static void q5_0(const uint8_t *b, float *out)
 /* d, m, 32 fifth bits, nibbles */
 static void q5_1(const uint8_t *b, float *out)
 {
-    float d = half_at(b), m = half_at(b + 2);
-    uint32_t high = u32_at(b + 4);
+    float d = dequant_half_at(b), m = dequant_half_at(b + 2);
+    uint32_t high = dequant_u32_at(b + 4);
 
     for (int i = 0; i < BLOCK / 2; i++) {
         int low = (b[8 + i] & 15) | (int)(high >> i & 1) << 4;
@@ -157,7 +139,7 @@ static void q5_1(const uint8_t *b, float *out)
  * in byte 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
 static void q2_k(const uint8_t *b, float *out)
 {
-    float d = half_at(b + 80), dmin = half_at(b + 82);
+    float d = dequant_half_at(b + 80), dmin = dequant_half_at(b + 82);
 
     for (size_t s = 0; s < 16; s++) {
         const uint8_t *q = b + 16 + s / 8 * 32 + s % 2 * 16;
@@ -173,7 +155,7 @@ static void q2_k(const uint8_t *b, float *out)
 static void q3_k(const uint8_t *b, float *out)
 {
     const uint8_t *scales = b + 96;
-    float d = half_at(b + 108);
+    float d = dequant_half_at(b + 108);
 
     for (size_t s = 0; s < 16; s++) {
         const uint8_t *q = b + 32 + s / 8 * 32 + s % 2 * 16, *high = b + s % 2 * 16;
@@ -203,7 +185,7 @@ static void k_scale_min(const uint8_t *s, size_t j, int *ret_scale, int *ret_min
 /* d, dmin, 12 bytes of scales, 128 bytes of nibbles: value i in byte 32 * (i / 64) + i % 32 */
 static void q4_k(const uint8_t *b, float *out)
 {
-    float d = half_at(b), dmin = half_at(b + 2);
+    float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
     for (size_t j = 0; j < 8; j++) {
         const uint8_t *q = b + 16 + j / 2 * 32;
@@ -219,7 +201,7 @@ static void q4_k(const uint8_t *b, float *out)
  * Q4_K */
 static void q5_k(const uint8_t *b, float *out)
 {
-    float d = half_at(b), dmin = half_at(b + 2);
+    float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
     for (size_t j = 0; j < 8; j++) {
         const uint8_t *high = b + 16, *q = b + 48 + j / 2 * 32;
@@ -237,7 +219,7 @@ static void q5_k(const uint8_t *b, float *out)
 static void q6_k(const uint8_t *b, float *out)
 {
     const int8_t *scales = (const int8_t *)b + 192;
-    float d = half_at(b + 208);
+    float d = dequant_half_at(b + 208);
 
     for (size_t s = 0; s < 16; s++) {
         size_t half = s / 8, j = s % 8 / 2, odd = s % 2 * 16;
@@ -266,14 +248,14 @@ static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 /* d, nibbles */
 static void iq4_nl(const uint8_t *b, float *out)
 {
-    chosen(b + 2, iq4_values, half_at(b), out);
+    chosen(b + 2, iq4_values, dequant_half_at(b), out);
 }
 
 /* d, 8 x 2 upper bits of scales, 8 nibbles of scales, nibbles */
 static void iq4_xs(const uint8_t *b, float *out)
 {
     uint32_t high = (uint32_t)b[2] | (uint32_t)b[3] << 8;
-    float d = half_at(b);
+    float d = dequant_half_at(b);
 
     for (size_t s = 0; s < 8; s++) {
         int scale = (b[4 + s / 2] >> (s % 2 * 4) & 15) | (int)(high >> (2 * s) & 3) << 4;
@@ -281,13 +263,74 @@ static void iq4_xs(const uint8_t *b, float *out)
     }
 }
 
-/* One byte e: 2^(e - 128), nibbles of E2M1, doubled (OCP Microscaling Formats 1.0, section 5.3). */
+/* E2M1, doubled (OCP Microscaling Formats 1.0, section 5.3). */
+static const int8_t fp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* One byte e: 2^(e - 128), nibbles of fp4_values */
 static void mxfp4(const uint8_t *b, float *out)
 {
-    static const int8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
     uint32_t e = b[0], bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
 
-    chosen(b + 1, values, float_of_bits(bits), out);
+    chosen(b + 1, fp4_values, dequant_float_of_bits(bits), out);
+}
+
+/* Half of an unsigned E4M3, which is 0 where it is not a number. */
+static float half_of_ue4m3(uint8_t x)
+{
+    uint32_t exponent = x >> 3 & 15, mantissa = x & 7;
+
+    if (x == 0x7f)
+        return 0;
+    if (exponent == 0)
+        return (float)mantissa * 0x1p-10f;
+    return dequant_float_of_bits((exponent + 127 - 8) << 23 | mantissa << 20);
+}
+
+/* 4 x UE4M3, 4 x 8 bytes of nibbles of fp4_values: of each eight, the low ones are the first half
+ */
+static void nvfp4(const uint8_t *b, float *out)
+{
+    for (size_t s = 0; s < 4; s++) {
+        const uint8_t *q = b + 4 + 8 * s;
+        float scale = half_of_ue4m3(b[s]);
+        for (size_t i = 0; i < 8; i++) {
+            out[16 * s + i] = scale * (float)fp4_values[q[i] & 15];
+            out[16 * s + 8 + i] = scale * (float)fp4_values[q[i] >> 4];
+        }
+    }
+}
+
+/* Values -1, 0 and 1: digits to the base of 3, the first one the highest, of n bytes. Byte j holds
+ * values j, j + n, ... of the part. */
+static float *ternary(const uint8_t *q, int n, int digits, float d, float *out)
+{
+    unsigned power = 1;
+
+    for (int digit = 0; digit < digits; digit++, power *= 3)
+        for (int i = 0; i < n; i++) {
+            unsigned rest = q[i] * power & 255;
+            *out++ = d * (float)((int)(rest * 3 >> 8) - 1);
+        }
+    return out;
+}
+
+/* 48 bytes of five digits, 4 of four, d */
+static void tq1_0(const uint8_t *b, float *out)
+{
+    float d = dequant_half_at(b + 52);
+
+    out = ternary(b, 32, 5, d, out);
+    out = ternary(b + 32, 16, 5, d, out);
+    ternary(b + 48, 4, 4, d, out);
+}
+
+/* 64 bytes of 2-bit values, as in Q2_K, d */
+static void tq2_0(const uint8_t *b, float *out)
+{
+    float d = dequant_half_at(b + 64);
+
+    for (int i = 0; i < SUPER; i++)
+        out[i] = d * (float)((b[i / 128 * 32 + i % 32] >> (2 * (i % 128 / 32)) & 3) - 1);
 }
 
 typedef void (*block_fn)(const uint8_t *block, float *out);
@@ -295,11 +338,29 @@ typedef void (*block_fn)(const uint8_t *block, float *out);
 static block_fn block_reader(enum tensor_type type)
 {
     static const block_fn readers[] = {
-        [TENSOR_Q8_0] = q8_0,   [TENSOR_Q4_0] = q4_0,     [TENSOR_Q4_1] = q4_1,
-        [TENSOR_Q5_0] = q5_0,   [TENSOR_Q5_1] = q5_1,     [TENSOR_Q2_K] = q2_k,
-        [TENSOR_Q3_K] = q3_k,   [TENSOR_Q4_K] = q4_k,     [TENSOR_Q5_K] = q5_k,
-        [TENSOR_Q6_K] = q6_k,   [TENSOR_IQ4_NL] = iq4_nl, [TENSOR_IQ4_XS] = iq4_xs,
+        [TENSOR_Q8_0] = q8_0,
+        [TENSOR_Q4_0] = q4_0,
+        [TENSOR_Q4_1] = q4_1,
+        [TENSOR_Q5_0] = q5_0,
+        [TENSOR_Q5_1] = q5_1,
+        [TENSOR_Q2_K] = q2_k,
+        [TENSOR_Q3_K] = q3_k,
+        [TENSOR_Q4_K] = q4_k,
+        [TENSOR_Q5_K] = q5_k,
+        [TENSOR_Q6_K] = q6_k,
+        [TENSOR_IQ4_NL] = iq4_nl,
+        [TENSOR_IQ4_XS] = iq4_xs,
         [TENSOR_MXFP4] = mxfp4,
+        [TENSOR_NVFP4] = nvfp4,
+        [TENSOR_TQ1_0] = tq1_0,
+        [TENSOR_TQ2_0] = tq2_0,
+        [TENSOR_IQ1_S] = dequant_iq1_s,
+        [TENSOR_IQ1_M] = dequant_iq1_m,
+        [TENSOR_IQ2_XXS] = dequant_iq2_xxs,
+        [TENSOR_IQ2_XS] = dequant_iq2_xs,
+        [TENSOR_IQ2_S] = dequant_iq2_s,
+        [TENSOR_IQ3_XXS] = dequant_iq3_xxs,
+        [TENSOR_IQ3_S] = dequant_iq3_s,
     };
 
     assert(type < TENSOR_UNSUPPORTED && readers[type]);

@@ -21,5 +21,15 @@ enum tensor_type {
     TENSOR_IQ4_NL,
     TENSOR_IQ4_XS,
     TENSOR_MXFP4,
+    TENSOR_NVFP4,
+    TENSOR_TQ1_0,
+    TENSOR_TQ2_0,
+    TENSOR_IQ1_S,
+    TENSOR_IQ1_M,
+    TENSOR_IQ2_XXS,
+    TENSOR_IQ2_XS,
+    TENSOR_IQ2_S,
+    TENSOR_IQ3_XXS,
+    TENSOR_IQ3_S,
     TENSOR_UNSUPPORTED, /* a type this program cannot read: listed, and refused when read */
 };

@@ -54,6 +54,8 @@ static void every_gguf_type_equals_the_reference_bit_for_bit(void **state)
                      14);
     assert_int_equal(
         compare_types(GOLDEN("gguf_types_4bit.gguf"), GOLDEN("gguf_types_4bit.safetensors")), 3);
+    assert_int_equal(
+        compare_types(GOLDEN("gguf_types_grids.gguf"), GOLDEN("gguf_types_grids.safetensors")), 10);
 }
 
 static void any_run_of_rows_equals_that_part_of_the_whole(void **state)
@@ -79,17 +81,17 @@ static void any_run_of_rows_equals_that_part_of_the_whole(void **state)
 
 static void unreadable_type_is_listed_and_refused_by_name_when_read(void **state)
 {
-    struct tensorfile *gguf = open_golden(GOLDEN("gguf_types_4bit.gguf"));
-    const struct tensor *t = tensorfile_find(gguf, "t.IQ2_XS");
+    struct tensorfile *gguf = open_golden(GOLDEN("gguf_types_grids.gguf"));
+    const struct tensor *t = tensorfile_find(gguf, "t.Q8_K");
     float out[512];
     struct err err;
 
     (void)state;
     assert_non_null(t);
     assert_int_equal(t->type, TENSOR_UNSUPPORTED);
-    assert_string_equal(t->type_name, "IQ2_XS");
+    assert_string_equal(t->type_name, "Q8_K");
     assert_int_equal(tensor_read_f32(t, 0, 1, out, &err), ERR_UNSUPPORTED);
-    assert_contains(err.text, "IQ2_XS");
+    assert_contains(err.text, "Q8_K");
     tensorfile_close(gguf);
 }
 
