@@ -1,9 +1,10 @@
-/* core/json_parse.c - see json_parse.h. One pass over the text looks for such numbers outside of
- * strings. Only where there is one is the text copied, with the number rewritten. What is no JSON
- * is left for jansson to refuse: a word is a number only between the signs that may stand around
- * one. */
+/* core/json_parse.c - see json_parse.h. Plain texts are read by json_plain.c; of the others, one
+ * pass over the text looks for such numbers outside of strings. Only where there is one is the text
+ * copied, with the number rewritten. What is no JSON is left for jansson to refuse: a word is a
+ * number only between the signs that may stand around one. */
 #include "core/json_parse.h"
 #include "core/buf.h"
+#include "core/json_plain.h"
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -154,8 +155,12 @@ static json_t *no_memory(json_error_t *why)
 json_t *json_parse(const char *bytes, size_t len, size_t flags, json_error_t *why)
 {
     struct rewriter r = {.at = bytes, .end = bytes + len, .copied = bytes};
-    json_t *root;
+    json_t *root = flags & ~(size_t)JSON_ALLOW_NUL
+                       ? NULL
+                       : json_plain_parse(bytes, len, flags & JSON_ALLOW_NUL);
 
+    if (root)
+        return root;
     if (len > 0)
         rewrite(&r);
     if (r.copied == bytes && !r.out.failed)

@@ -115,9 +115,95 @@ static void what_is_no_json_is_refused_with_its_line(void **state)
         assert_null(json_parse(texts[0], n, 0, &why));
 }
 
+/* jansson's own words on the same bytes: a text that it accepts must have the same value, and one
+ * that it refuses no value but where a number is too large for it. */
+static void agrees_with_jansson(const char *text, size_t len, size_t flags)
+{
+    json_error_t why;
+    json_t *expected = json_loadb(text, len, flags, NULL),
+           *got = json_parse(text, len, flags, &why);
+    char *a, *b;
+
+    if (expected) {
+        assert_non_null(got);
+        a = json_dumps(expected, JSON_ENCODE_ANY);
+        b = json_dumps(got, JSON_ENCODE_ANY);
+        assert_string_equal(a, b);
+        assert_true(json_equal(expected, got));
+        free(a);
+        free(b);
+    } else if (got && !strpbrk(text, "NIe0123456789")) {
+        fail_msg("'%s' is accepted", text);
+    }
+    json_decref(expected);
+    json_decref(got);
+}
+
+static const char *const documents[] = {
+    "{}",
+    "[]",
+    " [ ] ",
+    "{\"a\":\"b\"}",
+    "{\"a\" : [1, -2, 0, -0, 1.5, -0.25, 123456789012345678, 1e3, 1E-2, 12345678901234567890]}\n",
+    "[\"\", \"abcdefghijklmnop\", \"abcdefg\\\"\", \"abcdefgh\\\\\", \"\\/\\b\\f\\n\\r\\t\"]",
+    "[\"\\u0041\\u00e9\\u20ac\\ud83d\\ude42\\uD83D\\uDE42\", \"caf\xc3\xa9 \xe6\x97\xa5 "
+    "\xf0\x9f\x99\x82\"]",
+    "[true, false, null, [[[{\"x\": []}]]], {\"k\": {\"k\": 1, \"k\": 2}}]",
+    "[\"\\u0000\", \"a\\u0000b\"]",
+    "{\"\\u0000\": 1}",
+    "[\"\\ud83d\"]",
+    "[\"\\ude42\"]",
+    "[\"\\ud83d\\u0041\"]",
+    "[01]",
+    "[1.]",
+    "[.5]",
+    "[+1]",
+    "[1,]",
+    "[1 2]",
+    "{\"a\":1,}",
+    "{\"a\" 1}",
+    "[\"a\nb\"]",
+    "[\"\x80\"]",
+    "[\"\xed\xa0\x80\"]",
+    "[\"\xc0\x80\"]",
+    "[1] x",
+    "[1]]",
+    "\"text\"",
+    "17",
+    "nul",
+    "[nul]",
+    "[truefalse]",
+    "[\"abc",
+    "{\"abc\": \"\\",
+    "[1234567890123456789012345678901234567890123, 0.1234567890123456789012345, 1234567890.5]",
+};
+
+static void plain_texts_are_what_jansson_reads(void **state)
+{
+    uint64_t random = 5;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
+        size_t len = strlen(documents[i]);
+        for (size_t cut = 0; cut <= len; cut++) {
+            char *exact = strndup(documents[i], cut); /* so that a sanitizer sees the end */
+            agrees_with_jansson(exact, cut, JSON_ALLOW_NUL);
+            agrees_with_jansson(exact, cut, 0);
+            free(exact);
+        }
+        for (int k = 0; k < 3000; k++) {
+            char *damaged = damaged_copy(documents[i], len + 1, len, &random);
+            if (strlen(damaged) == len)
+                agrees_with_jansson(damaged, len, k % 2 ? JSON_ALLOW_NUL : 0);
+            free(damaged);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_texts_are_what_jansson_reads),
         cmocka_unit_test(integers_of_64_bits_stay_exact),
         cmocka_unit_test(larger_integers_are_reals),
         cmocka_unit_test(numbers_that_are_not_finite_are_no_numbers),
