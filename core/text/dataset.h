@@ -1,10 +1,11 @@
 /* core/text/dataset.h - rows of a data file as token ids and labels.
  *
- * JSONL (one object a line) or one JSON array of objects. The format is found from the keys of the
- * first row unless the job names it; every later row must have the same. Templates turn a row into
- * (prompt, completion) texts that are tokenised apart; every template ends a completion with the
- * model's end token; the completion and that end token are what is trained (train_on_prompt:
- * everything but the first token). Rows longer than max_tokens are cut at the end and counted.
+ * JSON lines, one JSON array of objects, or CSV, packed or not (rows.h). The format is found from
+ * the keys of the first row unless the job names it; every later row must have the same. Templates
+ * turn a row into (prompt, completion) texts that are tokenised apart; every template ends a
+ * completion with the model's end token; the completion and that end token are what is trained
+ * (train_on_prompt: everything but the first token). Rows longer than max_tokens are cut at the end
+ * and counted.
  *
  *   labels[i] is the target for position i, predicted from position i-1; -100: not trained.
  *   labels[0] can never be
@@ -42,7 +43,7 @@ struct dataset {
  * then, anything else is a problem that says so, and why if `refusal` (may be NULL) has it. vocab
  * bounds the ids. Problems name file and line; at most 20 of a kind are listed. Refused as
  * problems: no file, one that is not regular or cannot be read to its end, a row of more than 64
- * MiB, a JSON array of more than 1 GiB, not JSON, a row without its fields or with a field of the
+ * MiB, no format of rows.h, a row without its fields or with a field of the
  * wrong type, an id outside the vocabulary, ids and labels of unequal length, an empty data set, no
  * trained label in the whole set. ERR_INVALID then. */
 int dataset_load(const char *path, const struct data_options *data,

@@ -8,6 +8,7 @@
 
 enum row_fault {
     FAULT_NOT_JSON,
+    FAULT_FIELDS,
     FAULT_MISSING,
     FAULT_TYPE,
     FAULT_ROLE,

@@ -26,6 +26,7 @@ void dataset_count_the_rest(struct loader *l)
 {
     static const char *const kinds[FAULTS] = {
         [FAULT_NOT_JSON] = "that are not JSON objects",
+        [FAULT_FIELDS] = "whose fields are not those of the header",
         [FAULT_MISSING] = "without the fields of the format",
         [FAULT_TYPE] = "with a field of the wrong type",
         [FAULT_ROLE] = "with an unknown role",

@@ -304,7 +304,8 @@ class Recipe(unittest.TestCase):
     """Spack's recipe, against a Spack that only writes down its calls."""
 
     names = {"grpc": "grpc", "libuv": "libuv", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
-             "jansson": "jansson", "yaml-0.1": "libyaml", "libpcre2-8": "pcre2", "libxxhash": "xxhash", "cmocka": "cmocka"}
+             "jansson": "jansson", "yaml-0.1": "libyaml", "libpcre2-8": "pcre2", "libxxhash": "xxhash", "zlib": "zlib-api",
+             "libzstd": "zstd", "cmocka": "cmocka"}
 
     def setUp(self):
         self.told = []

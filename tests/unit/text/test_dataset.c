@@ -248,6 +248,29 @@ static void array_and_lines_give_the_same_data(void **state)
     tokenizer_free(t);
 }
 
+static void csv_gives_the_same_data_as_json(void **state)
+{
+    struct tokenizer *t = small_tokenizer();
+    struct dataset a = load_good("{\"prompt\": \"he\", \"completion\": \"the, 12\"}\n"
+                                 "{\"prompt\": \"\", \"completion\": \"hello\\nthe\"}\n",
+                                 &defaults, t);
+    struct dataset b =
+        load_good("completion,prompt\n\"the, 12\",he\n\"hello\nthe\",\n", &defaults, t);
+    char x[33], y[33];
+
+    (void)state;
+    assert_int_equal(b.n, 2);
+    assert_int_equal(b.examples[1].line, 3);
+    dataset_hash(&a, x);
+    dataset_hash(&b, y);
+    assert_string_equal(x, y);
+    dataset_free(&a);
+    dataset_free(&b);
+    refused("prompt,completion\nhe,llo\nhe\n", &defaults, t,
+            "data.jsonl:3: the row has 1 field, but the header in line 1 names 2");
+    tokenizer_free(t);
+}
+
 static void hash_sees_ids_labels_and_where_rows_end(void **state)
 {
     static const char two_rows[] = "{\"input_ids\": [1, 2], \"labels\": [-100, 2]}\n"
@@ -325,7 +348,8 @@ static void empty_absent_and_broken_files_are_told(void **state)
     refused("", &defaults, NULL, "the data set has no rows");
     refused("\n \n", &defaults, NULL, "the data set has no rows");
     refused("[]", &defaults, NULL, "the data set has no rows");
-    refused("[{\"a\": 1},\n", &defaults, NULL, "is not JSON");
+    refused("[{\"input_ids\": [1, 2], \"labels\": [1, 2]},\n", &defaults, NULL, "is not JSON");
+    refused("PAR1\x15", &defaults, NULL, "data.jsonl: is a Parquet file. Convert it: python3");
     assert_int_equal(dataset_load("/nowhere/at all", &defaults, NULL, NULL, 5, &d, &problems, &err),
                      ERR_INVALID);
     assert_int_equal(dataset_load("/", &defaults, NULL, NULL, 5, &d, &problems, &err), ERR_INVALID);
@@ -518,6 +542,7 @@ int main(void)
         cmocka_unit_test(golden_rows_are_loaded),
         cmocka_unit_test(long_rows_are_cut_and_counted),
         cmocka_unit_test(array_and_lines_give_the_same_data),
+        cmocka_unit_test(csv_gives_the_same_data_as_json),
         cmocka_unit_test(hash_sees_ids_labels_and_where_rows_end),
         cmocka_unit_test(unknown_keys_are_told_with_the_five_formats),
         cmocka_unit_test(every_faulty_row_is_told_with_its_line),

@@ -48,6 +48,8 @@ class Dash(CMakePackage):
     depends_on("libyaml@0.2:")
     depends_on("pcre2@10.31:")
     depends_on("xxhash@0.8:")
+    depends_on("zlib-api")
+    depends_on("zstd@1.4:")
     depends_on("cmocka@1.1:", when="+tests", type=("build", "link"))
 
     conflicts("%gcc@:10", msg="dash needs a compiler that knows -march=x86-64-v3")
