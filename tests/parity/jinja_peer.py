@@ -93,7 +93,7 @@ def render_all(program, cases):
     lines = "".join(json.dumps({"template": template, "variables": variables, "now": NOW}) + "\n"
                     for template, variables in cases)
     out = subprocess.run([program], input=lines, capture_output=True, encoding="utf-8", check=True)
-    return [json.loads(line) for line in out.stdout.splitlines()]
+    return [json.loads(line) for line in out.stdout.split("\n") if line]
 
 
 def difference(case, answer):

@@ -149,8 +149,13 @@ static int conversion(struct percent *p)
     struct number_form form;
     struct value v = {0};
     bool named = p->at < p->format.len && p->format.at[p->at] == '(';
-    int rc = named ? named_value(p, &v) : 0;
+    int rc;
 
+    if (p->at < p->format.len && p->format.at[p->at] == '%') {
+        p->at++;
+        return builder_puts(p->r, &p->out, "%");
+    }
+    rc = named ? named_value(p, &v) : 0;
     if (rc == 0)
         rc = read_form(p, &form);
     if (rc < 0)
@@ -158,8 +163,6 @@ static int conversion(struct percent *p)
     if (p->at == p->format.len)
         return run_fail(p->r, "the format is incomplete");
     form.type = p->format.at[p->at++];
-    if (form.type == '%')
-        return builder_puts(p->r, &p->out, "%");
     if (!form.type || !strchr("diuxXofFeEgGcrsa", form.type))
         return run_fail(p->r, "the format has a letter that is not known");
     if (!named)

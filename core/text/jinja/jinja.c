@@ -36,7 +36,10 @@ static int parse(struct jinja *t, struct str source, struct err *err)
     if (!t->reads)
         return err_nomem(err, (size_t)t->n_names + 1);
     memset(t->reads, 0, (size_t)t->n_names + 1);
-    return jinja_resolve(t, err);
+    rc = jinja_resolve(t, err);
+    if (rc == 0 && jinja_mentions(t, "self"))
+        return err_set(err, ERR_UNSUPPORTED, "%s: the variable \"self\" is not supported", t->name);
+    return rc;
 }
 
 int jinja_parse(const char *name, const char *text, size_t len, struct jinja **ret, struct err *err)

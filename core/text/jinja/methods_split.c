@@ -37,7 +37,7 @@ static int split_space(struct parts *p, int64_t most)
         if (at == s.len)
             break;
         if (most >= 0 && i >= most) {
-            rc = add_part(p, at, (size_t)(text_strip(s, false, true).len));
+            rc = add_part(p, at, s.len);
             break;
         }
         for (begin = at; at < s.len && text_space_at(s, at) == 0; at++)
@@ -75,8 +75,7 @@ static int rsplit_space(struct parts *p, int64_t most)
         if (end == 0)
             break;
         if (most >= 0 && i >= most) {
-            struct str rest = text_strip((struct str){s.at, end}, true, false);
-            rc = add_part(p, end - rest.len, end);
+            rc = add_part(p, 0, end);
             break;
         }
         for (begin = end; begin > 0 && text_space_at(s, before(s, begin)) == 0;)
