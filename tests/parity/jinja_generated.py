@@ -27,6 +27,23 @@ METHODS = ["upper()", "lower()", "strip()", "lstrip()", "rstrip('b ')", "split()
 BINARY = ["+", "+", "+", "-", "*", "/", "//", "%", "**", "~", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or"]
 
 
+TEXT_FILTERS = ["upper", "lower", "title", "capitalize", "trim", "string", "indent(2)", "indent(1, true)", "tojson", "urlencode", "first|d('-')",
+                "center(9)", "replace('a', 'bb')", "tojson(ensure_ascii=true)", "default('d')", "default('d', true)", "list|join('.')", "e",
+                "truncate(8)", "truncate(5, true, leeway=0)", "last|d('-')", "escape|string", "safe|length|string", "indent(blank=true)", "e ~ '<'"]
+TEXT_METHODS = ["upper()", "lower()", "strip()", "lstrip()", "rstrip()", "title()", "capitalize()", "swapcase()", "replace(' ', '_')",
+                "zfill(5)", "center(8, '*')", "ljust(6)", "rjust(6, '.')", "removeprefix('a')", "removesuffix('c')", "expandtabs(4)",
+                "split(',')|join('|')", "split('\n')[0]", "splitlines()|join('/')", "partition(',')[0]", "rsplit(None, 1)|join('+')",
+                "strip('a\n ')", "replace('', '.')", "rpartition('a')|join('^')", "split(None, 1)|last|d('')", "splitlines(true)|join", "format()"]
+SAFE_TESTS = ["defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "integer", "float", "boolean",
+              "true", "false", "callable", "lower", "upper", "eq(1)", "ne('a')", "in([1, 'a'])", "escaped"]
+
+
+def quote_any(text):
+    for plain, escaped in (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\u2028", "\\u2028")):
+        text = text.replace(plain, escaped)
+    return f"'{text}'"
+
+
 class Generator:
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -54,12 +71,76 @@ class Generator:
                 "users": [{"a": self.pick(1, 2, "a", "B"), "name": self.random.choice(TEXTS)} for _ in range(3)]}
 
     def literal(self):
-        quoted = lambda t: "'" + t.replace("\\", "\\\\").replace("'", "\\'") + "'"
         return self.pick(str(self.pick(0, 1, 2, 3, 10, 255)), self.pick("1.5", "0.1", "2.0", "1e3"),
-                         quoted(self.random.choice(TEXTS)), quoted(self.random.choice(TEXTS)), self.pick("true", "false", "none"),
+                         quote_any(self.random.choice(TEXTS)), quote_any(self.random.choice(TEXTS)), self.pick("true", "false", "none"),
                          self.pick("[]", "[1, 2, 3]", "['b', 'a']", "(1, 'x')", "{}", "{'a': 1, 'b': [2]}", "range(3)", "range(5, 0, -2)"))
 
+    def typed(self, depth=0):
+        """An expression that most likely renders."""
+        return self.pick(self.text, self.text, self.number, self.list, self.truth)(depth)
+
+    def one_of(self, *makers):
+        made = self.random.choice(makers)()
+        return f"({made})" if "|" in made or made.startswith("-") else made
+
+    def text(self, depth=0):
+        if depth > 3:
+            return self.pick("s", quote_any(self.random.choice(TEXTS)))
+        t, n, l = lambda: self.text(depth + 1), lambda: self.number(depth + 1), lambda: self.list(depth + 1)
+        return self.one_of(
+            lambda: "s", lambda: quote_any(self.random.choice(TEXTS)), lambda: f"({t()} ~ {self.typed(depth + 1)})",
+            lambda: f"({t()} + {t()})", lambda: f"({t()} + {t()})", lambda: f"{t()}|{self.random.choice(TEXT_FILTERS)}",
+            lambda: f"{t()}.{self.random.choice(TEXT_METHODS)}", lambda: f"{t()}|{self.random.choice(TEXT_FILTERS)}",
+            lambda: f"{t()}[{self.bound()}:{self.bound()}{self.pick('', ':' + self.bound(True))}]", lambda: f"({t()} * {self.pick('0', '2', 't')})",
+            lambda: f"{l()}|join({self.pick('', t())})", lambda: f"{self.typed(depth + 1)}|string", lambda: f"{self.typed(depth + 1)}|tojson",
+            lambda: f"({t()} if {self.truth(depth + 1)} else {t()})", lambda: f"{t()}.replace({t()}, {t()})", lambda: f"{t()}|replace({t()}, {t()})",
+            lambda: f"{t()}.join({l()}|map('string'))", lambda: "m[0].role|d('none')", lambda: f"('%s|%5s' % ({t()}, {n()}))",
+            lambda: f"'{{}}:{{:>9}}'.format({n()}, {t()})", lambda: f"{l()}|tojson(indent={self.pick('1', '2', 'none')})",
+            lambda: f"{t()}.strip({t()})", lambda: f"{t()}|trim({t()})", lambda: f"{t()}.split()|last|d('')", lambda: f"{t()}|reverse")
+
+    def number(self, depth=0):
+        if depth > 3:
+            return self.pick("i", "2", "1.5", "0", "-3")
+        t, n, l = lambda: self.text(depth + 1), lambda: self.number(depth + 1), lambda: self.list(depth + 1)
+        return self.one_of(
+            lambda: "i", lambda: self.pick("0", "1", "7", "2.5", "0.1", "100", "1e20", "-4"), lambda: f"({n()} {self.pick('+', '-', '*')} {n()})",
+            lambda: f"({n()} {self.pick('/', '//', '%')} {self.pick('3', '2.5', '-2', '7')})", lambda: f"{t()}|length", lambda: f"{l()}|length",
+            lambda: f"{n()}|abs", lambda: f"{n()}|round({self.pick('', '1', '2')})", lambda: f"{t()}|int", lambda: f"{t()}|float",
+            lambda: f"{n()}|int", lambda: f"{t()}.find({t()})", lambda: f"{t()}.count({t()})", lambda: f"{t()}|wordcount", lambda: f"-{n()}",
+            lambda: f"{t()}.rfind({t()}, {n()}|int)", lambda: f"({self.pick('2', '10', '0.5')} ** {self.pick('0', '3', '-2', '0.5')})",
+            lambda: f"range({self.pick('3', '9')})|sum")
+
+    def list(self, depth=0):
+        if depth > 3:
+            return self.pick("[1, 2]", "['b', 'A']", "l", "m")
+        t, n, l = lambda: self.text(depth + 1), lambda: self.number(depth + 1), lambda: self.list(depth + 1)
+        any_ = lambda: self.typed(depth + 1)
+        return self.one_of(
+            lambda: "l", lambda: "m", lambda: f"[{any_()}, {any_()}]", lambda: f"({any_()}, {any_()})", lambda: f"{t()}|list",
+            lambda: f"{t()}.split({self.pick('', quote_any(self.random.choice(TEXTS[1:])))})", lambda: f"{t()}.splitlines()", lambda: f"({l()}|list)[{self.bound()}:{self.bound()}]",
+            lambda: f"({l()}|list + {l()}|list)", lambda: f"{l()}|reverse|list", lambda: f"[{t()}, {t()}, {t()}]|sort", lambda: f"[{n()}, {n()}, {n()}]|sort(reverse=true)",
+            lambda: f"[{t()}, {t()}, {t()}]|unique|list", lambda: f"{l()}|map('string')|list", lambda: f"{l()}|batch(2, {any_()})|list",
+            lambda: f"{l()}|slice(2)|list", lambda: "d|dictsort", lambda: "d.items()|list", lambda: "d|items|list", lambda: "d.keys()|list",
+            lambda: f"{l()}|select({self.pick('', repr(self.pick('string', 'number', 'defined', 'none')))})|list", lambda: "users|groupby('name')",
+            lambda: "users|map(attribute='name')|map('upper')|list", lambda: "users|sort(attribute='name')", lambda: f"{l()}|map('tojson')|list",
+            lambda: f"users|selectattr('a', 'equalto', {self.pick('1', '2')})|list", lambda: f"range({self.pick('0', '4')})|list", lambda: f"{t()}.partition({self.pick(quote_any(','), quote_any('a'))})",
+            lambda: "d.values()|list", lambda: f"dict(a={any_()}, b={any_()})", lambda: f"{{'k': {any_()}, {t()}: {any_()}}}")
+
+    def truth(self, depth=0):
+        if depth > 3:
+            return self.pick("true", "t", "n", "false")
+        t, n, l = lambda: self.text(depth + 1), lambda: self.number(depth + 1), lambda: self.list(depth + 1)
+        any_ = lambda: self.typed(depth + 1)
+        return self.one_of(
+            lambda: "t", lambda: f"({n()} {self.pick('<', '<=', '>', '>=')} {n()})", lambda: f"({any_()} {self.pick('==', '!=')} {any_()})",
+            lambda: f"({t()} in {t()})", lambda: f"({t()} not in {l()})", lambda: f"({any_()} is {self.pick('', 'not ')}{self.pick(*SAFE_TESTS)})",
+            lambda: f"(not {any_()})", lambda: f"({any_()} {self.pick('and', 'or')} {any_()})", lambda: f"{t()}.{self.pick('startswith', 'endswith')}({t()})",
+            lambda: f"{t()}.{self.pick('isdigit', 'isalpha', 'isupper', 'islower', 'istitle', 'isspace', 'isalnum', 'isprintable')}()",
+            lambda: f"({t()} {self.pick('<', '>=')} {t()})", lambda: "undefd", lambda: f"({n()} < {n()} <= {n()})")
+
     def expression(self, depth=0):
+        if self.random.random() < .8:
+            return self.typed(max(depth, self.random.randrange(4)))
         kind = self.random.randrange(16)
         if depth > 3 or kind < 4:
             return self.pick(self.random.choice(NAMES), self.literal(), self.random.choice(NAMES))
@@ -154,7 +235,7 @@ class Generator:
         if n and self.random.random() < .4:
             params += "=" + self.expression()
         call = self.tag(f"call{self.pick('', '(v)')} {name}({self.expression()})") + self.body(depth) + self.tag("endcall")
-        body = self.body(depth) + self.pick("", "", "{{ caller(1) if caller }}", "{{ caller() }}", "{{ varargs }}{{ kwargs }}")
+        body = self.body(depth) + self.pick("", "", "{{ caller(1) if caller }}", "{{ varargs }}")
         self.macros.append((name, n))
         return self.tag(f"macro {name}({params})") + body + self.tag("endmacro") + self.pick("", call)
 
@@ -168,4 +249,7 @@ def cases(n, seed):
     for k in range(n):
         g = Generator(f"{seed}/{k}")
         head = "{% set ns = namespace(v=0) %}"
-        yield head + "".join(g.statement() for _ in range(g.random.randrange(1, 5))), g.variables()
+        if k % 2:
+            yield "{{ " + g.typed() + " }}", g.variables()
+        else:
+            yield head + "".join(g.statement() for _ in range(g.random.randrange(1, 5))), g.variables()

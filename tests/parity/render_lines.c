@@ -41,7 +41,8 @@ static json_t *answer(const json_t *line)
     const char *name;
     int n = 0;
 
-    json_object_foreach(json_object_get(line, "variables"), name, value) {
+    json_object_foreach(json_object_get(line, "variables"), name, value)
+    {
         if (n < VARIABLES_MOST)
             variables[n++] = (struct jinja_variable){.name = name, .json = value};
     }

@@ -1,6 +1,6 @@
-/* core/text/jinja/access.c - see data.h: what a.name, a[b] and a[b:c] are. Both of the first look in
- * two places: a.name for an attribute of Python's, then for an item; a[b] the other way round. What
- * neither has is undefined, and so is what the sandbox hides. */
+/* core/text/jinja/access.c - see data.h: what a.name, a[b] and a[b:c] are. Both of the first look
+ * in two places: a.name for an attribute of Python's, then for an item; a[b] the other way round.
+ * What neither has is undefined, and so is what the sandbox hides. */
 #include "core/text/jinja/attributes.h"
 #include "core/text/jinja/data.h"
 #include "core/text/jinja/loop.h"
@@ -41,7 +41,7 @@ static int method_of(struct run *r, const struct value *v, enum attribute a, str
     struct method *m = run_alloc(r, 1, sizeof(*m));
 
     if (!m)
-        return r->err->code;
+        return run_code(r);
     *m = (struct method){*v, (int)a};
     *ret = (struct value){.kind = V_METHOD, .method = m};
     return 0;
@@ -59,26 +59,25 @@ static int macro_attribute(struct run *r, const struct macro *m, enum attribute 
         *ret = m->node->kind == N_MACRO ? value_str(m->node->name) : value_none();
         return 0;
     case A_ARGUMENTS:
-        for (int i = 0; p && i < p->n && rc == 0; i++) {
+        for (int i = 0; i < p->n && rc == 0; i++) {
             struct value name = value_str(p->names[i]);
             rc = vector_push(r, &names, &name);
         }
         *ret = vector_list(&names, V_TUPLE);
         return rc;
     case A_CATCH_KWARGS:
-        *ret = value_bool(p && p->kwargs >= 0);
+        *ret = value_bool(p->kwargs >= 0);
         return 0;
     case A_CATCH_VARARGS:
-        *ret = value_bool(p && p->varargs >= 0);
+        *ret = value_bool(p->varargs >= 0);
         return 0;
     default:
-        *ret = value_bool(p && p->caller >= 0);
+        *ret = value_bool(p->caller >= 0);
         return 0;
     }
 }
 
-static int data_attribute(struct run *r, const struct value *v, enum attribute a,
-                          struct value *ret)
+static int data_attribute(struct run *r, const struct value *v, enum attribute a, struct value *ret)
 {
     switch ((enum value_kind)v->kind) {
     case V_RANGE:
@@ -301,7 +300,7 @@ static int slice_range(struct run *r, const struct value *v, const struct slice 
     struct range *range = run_alloc(r, 1, sizeof(*range));
 
     if (!range)
-        return r->err->code;
+        return run_code(r);
     range->start = v->range->start + s->start * v->range->step;
     range->stop = v->range->start + s->stop * v->range->step;
     range->n = s->n;
@@ -311,8 +310,7 @@ static int slice_range(struct run *r, const struct value *v, const struct slice 
     return 0;
 }
 
-int get_slice(struct run *r, const struct value *v, const struct value bounds[3],
-              struct value *ret)
+int get_slice(struct run *r, const struct value *v, const struct value bounds[3], struct value *ret)
 {
     struct slice s = {0};
     int64_t n;

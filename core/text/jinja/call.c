@@ -1,5 +1,5 @@
-/* core/text/jinja/call.c - calls: arguments, macros, and what the environment of transformers offers
- * to templates: range, dict, namespace, joiner, cycler, raise_exception, strftime_now. */
+/* core/text/jinja/call.c - calls: arguments, macros, and what the environment of transformers
+ * offers to templates: range, dict, namespace, joiner, cycler, raise_exception, strftime_now. */
 #include "core/text/jinja/functions.h"
 #include "core/text/jinja/loop.h"
 #include "core/text/jinja/text.h"
@@ -53,7 +53,7 @@ static int named_args(struct run *r, const struct call_args *from, struct args *
     ret->names = run_alloc(r, (size_t)cap, sizeof(*ret->names));
     ret->named = run_alloc(r, (size_t)cap, sizeof(*ret->named));
     if (!ret->names || !ret->named)
-        return r->err->code;
+        return run_code(r);
     for (int i = 0; i < from->named.n && rc == 0; i++) {
         rc = run_eval(r, from->named.at[i], &v);
         if (rc == 0)
@@ -81,7 +81,7 @@ int run_args(struct run *r, const struct call_args *from, const struct value *fi
     *ret = (struct args){0};
     ret->items = run_alloc(r, 1 + (size_t)from->items.n + star.n, sizeof(*ret->items));
     if (!ret->items)
-        return r->err->code;
+        return run_code(r);
     if (first)
         ret->items[n++] = *first;
     for (int i = 0; i < from->items.n && rc == 0; i++)
@@ -148,7 +148,7 @@ static bool take_named(struct args *args, struct str name, struct value *ret)
 static int rest_of_named(struct run *r, const struct args *args, struct value *ret)
 {
     struct dict *d = dict_new(r);
-    int rc = d ? 0 : r->err->code;
+    int rc = d ? 0 : run_code(r);
 
     for (int i = 0; i < args->n_named && rc == 0; i++) {
         struct value name = value_str(args->names[i]);
@@ -165,8 +165,8 @@ static int special_parameters(struct run *r, const struct macro *m, struct args 
     const struct parameters *p = m->node->params;
     int n = p->n < args->n ? p->n : args->n;
 
-    if (p->caller >= 0 && (!take_named(args, STR("caller"), &slots[p->caller]) ||
-                           slots[p->caller].kind == V_NONE))
+    if (p->caller >= 0 &&
+        (!take_named(args, STR("caller"), &slots[p->caller]) || slots[p->caller].kind == V_NONE))
         slots[p->caller] = value_hint("no caller is defined");
     if (p->varargs >= 0)
         slots[p->varargs] = (struct value){
@@ -203,7 +203,7 @@ static int copy_named(struct run *r, struct args *args)
     struct value *named = run_alloc(r, n, sizeof(*named));
 
     if (!names || !named)
-        return r->err->code;
+        return run_code(r);
     memcpy(names, args->names, n * sizeof(*names));
     memcpy(named, args->named, n * sizeof(*named));
     args->names = names;
@@ -218,7 +218,7 @@ static int bind_macro(struct run *r, const struct macro *m, const struct args *g
     struct args args = *given;
     int rc = args.n_named > 0 ? copy_named(r, &args) : 0;
 
-    if (!p || rc < 0)
+    if (rc < 0)
         return rc;
     for (int i = 0; i < p->n; i++) {
         if (i < args.n)
@@ -236,7 +236,7 @@ int call_macro(struct run *r, const struct macro *m, const struct args *args, st
     int rc = run_enter(r), end;
 
     if (!own)
-        rc = r->err->code;
+        rc = run_code(r);
     if (rc == 0)
         rc = bind_macro(r, m, args, own->slots);
     if (rc < 0) {
@@ -246,8 +246,7 @@ int call_macro(struct run *r, const struct macro *m, const struct args *args, st
     r->frame = own;
     run_enter_scope(r, &m->node->loads);
     begin = run_begin_capture(r);
-    if (m->node->params)
-        rc = default_values(r, m->node->params);
+    rc = default_values(r, m->node->params);
     if (rc == 0)
         rc = run_body(r, &m->node->body);
     end = run_end_capture(r, begin, rc == 0 ? ret : NULL);
@@ -256,34 +255,38 @@ int call_macro(struct run *r, const struct macro *m, const struct args *args, st
     return rc < 0 ? rc : end;
 }
 
+/* How many items a range has. */
+static uint64_t range_count(int64_t start, int64_t stop, int64_t step)
+{
+    uint64_t span = step > 0 ? (uint64_t)stop - (uint64_t)start : (uint64_t)start - (uint64_t)stop;
+    uint64_t by = step > 0 ? (uint64_t)step : -(uint64_t)step;
+
+    if (by == 0 || (step > 0 ? start >= stop : start <= stop))
+        return 0;
+    return (span - 1) / by + 1;
+}
+
 static int call_range(struct run *r, const struct args *args, struct value *ret)
 {
     static const uint64_t most = 100000; /* of the sandbox */
     struct range *range = run_alloc(r, 1, sizeof(*range));
     int64_t v[3] = {0, 0, 1};
-    uint64_t span;
     int rc = bind_positional(r, "range()", args, 1, 3);
 
-    for (int i = 0; i < args->n && rc == 0; i++) {
+    if (rc < 0 || !range)
+        return rc < 0 ? rc : run_code(r);
+    for (int i = 0; i < args->n; i++) {
+        if (args->items[i].kind == V_UNDEFINED)
+            return fail_undefined(r, &args->items[i]);
         if (!is_integral(&args->items[i]))
-            return args->items[i].kind == V_UNDEFINED
-                       ? fail_undefined(r, &args->items[i])
-                       : run_fail(r, "range() needs integers, not a %s",
-                                  kind_name(&args->items[i]));
+            return run_fail(r, "range() needs integers, not a %s", kind_name(&args->items[i]));
         v[args->n == 1 ? 1 : i] = args->items[i].integer;
     }
-    if (rc < 0 || !range)
-        return rc < 0 ? rc : r->err->code;
     if (v[2] == 0)
         return run_fail(r, "the step of range() must not be 0");
-    *range = (struct range){v[0], v[1], v[2], 0};
-    if (v[2] > 0 ? v[0] < v[1] : v[0] > v[1]) {
-        span = v[2] > 0 ? (uint64_t)v[1] - (uint64_t)v[0] : (uint64_t)v[0] - (uint64_t)v[1];
-        span = (span - 1) / (v[2] > 0 ? (uint64_t)v[2] : -(uint64_t)v[2]) + 1;
-        if (span > most)
-            return run_fail(r, "range() has more than %ju items", (uintmax_t)most);
-        range->n = (int64_t)span;
-    }
+    if (range_count(v[0], v[1], v[2]) > most)
+        return run_fail(r, "range() has more than %ju items", (uintmax_t)most);
+    *range = (struct range){v[0], v[1], v[2], (int64_t)range_count(v[0], v[1], v[2])};
     *ret = (struct value){.kind = V_RANGE, .range = range};
     return 0;
 }
@@ -292,7 +295,7 @@ static int call_range(struct run *r, const struct args *args, struct value *ret)
 static int build_dict(struct run *r, const char *what, const struct args *args, struct dict **ret)
 {
     struct dict *d = dict_new(r);
-    int rc = d ? 0 : r->err->code;
+    int rc = d ? 0 : run_code(r);
 
     if (rc == 0 && args->n > 1)
         return run_fail(r, "%s takes at most one argument without a name", what);
@@ -329,7 +332,7 @@ static int call_joiner(struct run *r, const struct args *args, struct value *ret
     int rc = bind_args(r, "joiner()", args, names, 1, 0, &sep);
 
     if (rc < 0 || !j)
-        return rc < 0 ? rc : r->err->code;
+        return rc < 0 ? rc : run_code(r);
     *j = (struct joiner){.sep = sep.kind == V_MISSING ? value_text(", ", 2) : sep};
     *ret = (struct value){.kind = V_JOINER, .joiner = j};
     return 0;
@@ -341,9 +344,9 @@ static int call_cycler(struct run *r, const struct args *args, struct value *ret
     int rc = bind_positional(r, "cycler()", args, 1, INT32_MAX);
 
     if (rc < 0 || !c)
-        return rc < 0 ? rc : r->err->code;
-    *c = (struct cycler){
-        .items = {.kind = V_TUPLE, .len = (uint32_t)args->n, .items = args->items}};
+        return rc < 0 ? rc : run_code(r);
+    *c =
+        (struct cycler){.items = {.kind = V_TUPLE, .len = (uint32_t)args->n, .items = args->items}};
     *ret = (struct value){.kind = V_CYCLER, .cycler = c};
     return 0;
 }
@@ -375,8 +378,7 @@ static int call_strftime(struct run *r, const struct args *args, struct value *r
     return strftime_text(r, str_of(&format), ret);
 }
 
-static int call_function(struct run *r, enum function f, const struct args *args,
-                         struct value *ret)
+static int call_function(struct run *r, enum function f, const struct args *args, struct value *ret)
 {
     struct dict *d;
     int rc;
@@ -404,8 +406,7 @@ static int call_function(struct run *r, enum function f, const struct args *args
     }
 }
 
-static int call_joined(struct run *r, struct joiner *j, const struct args *args,
-                       struct value *ret)
+static int call_joined(struct run *r, struct joiner *j, const struct args *args, struct value *ret)
 {
     int rc = bind_positional(r, "a joiner", args, 0, 0);
 
@@ -439,9 +440,9 @@ int call_value(struct run *r, const struct value *callee, const struct args *arg
 int function_find(struct str name)
 {
     static const char *const names[] = {
-        [FUNCTION_RANGE] = "range",        [FUNCTION_DICT] = "dict",
-        [FUNCTION_NAMESPACE] = "namespace", [FUNCTION_JOINER] = "joiner",
-        [FUNCTION_CYCLER] = "cycler",      [FUNCTION_RAISE] = "raise_exception",
+        [FUNCTION_RANGE] = "range",           [FUNCTION_DICT] = "dict",
+        [FUNCTION_NAMESPACE] = "namespace",   [FUNCTION_JOINER] = "joiner",
+        [FUNCTION_CYCLER] = "cycler",         [FUNCTION_RAISE] = "raise_exception",
         [FUNCTION_STRFTIME] = "strftime_now", [FUNCTION_LIPSUM] = "lipsum"};
 
     for (int i = FUNCTION_RANGE; i <= FUNCTION_LIPSUM; i++)

@@ -286,7 +286,7 @@ int sort_by_keys(struct run *r, struct value *items, struct value *keys, size_t 
     int rc;
 
     if (!places || !sorted)
-        return r->err->code;
+        return run_code(r);
     for (size_t i = 0; i < n; i++)
         places[i] = reverse ? n - 1 - i : i;
     rc = refuse_nan(r, keys, n);

@@ -55,7 +55,7 @@ static int pair_value(struct run *r, const struct value *key, const struct value
     struct value *items = run_alloc(r, 2, sizeof(*items));
 
     if (!items)
-        return r->err->code;
+        return run_code(r);
     items[0] = *key;
     items[1] = *item;
     *ret = (struct value){.kind = V_TUPLE, .len = 2, .items = items};

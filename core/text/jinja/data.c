@@ -1,6 +1,6 @@
-/* core/text/jinja/data.c - see data.h: lists and dicts. What the template makes are arrays of values,
- * and a dict is searched from its beginning, which counts as steps; what the caller passed stays
- * JSON, whose strings become values without a copy. */
+/* core/text/jinja/data.c - see data.h: lists and dicts. What the template makes are arrays of
+ * values, and a dict is searched from its beginning, which counts as steps; what the caller passed
+ * stays JSON, whose strings become values without a copy. */
 #include "core/text/jinja/data.h"
 #include "core/json_parse.h"
 #include <math.h>
@@ -93,7 +93,7 @@ int vector_push(struct run *r, struct vector *v, const struct value *item)
         if (cap <= UINT32_MAX)
             more = run_alloc(r, cap, sizeof(*more));
         if (!more)
-            return cap <= UINT32_MAX ? r->err->code : run_fail(r, "a list is too long");
+            return cap <= UINT32_MAX ? run_code(r) : run_fail(r, "a list is too long");
         if (v->n)
             memcpy(more, v->items, v->n * sizeof(*more));
         v->items = more;
@@ -169,7 +169,7 @@ static int json_get(struct run *r, const struct value *v, struct str key, struct
     int rc;
 
     if (!copy)
-        return r->err->code;
+        return run_code(r);
     if (key.len)
         memcpy(copy, key.at, key.len);
     copy[key.len] = '\0';
@@ -215,7 +215,7 @@ struct dict *dict_new(struct run *r)
 
 int dict_set(struct run *r, struct dict *d, const struct value *key, const struct value *item)
 {
-    size_t i;
+    size_t i = 0;
     int rc = check_hashable(r, key);
 
     if (rc == 0)
@@ -230,7 +230,7 @@ int dict_set(struct run *r, struct dict *d, const struct value *key, const struc
         size_t cap = d->cap ? 2 * d->cap : 4;
         struct pair *more = run_alloc(r, cap, sizeof(*more));
         if (!more)
-            return r->err->code;
+            return run_code(r);
         if (d->n)
             memcpy(more, d->pairs, d->n * sizeof(*more));
         d->pairs = more;

@@ -1,5 +1,5 @@
-/* core/text/jinja/data.h - lists, dicts and iterators; equality and order; truth. As Python has them.
- * Within this folder only.
+/* core/text/jinja/data.h - lists, dicts and iterators; equality and order; truth. As Python has
+ * them. Within this folder only.
  */
 #pragma once
 #include "core/text/jinja/run.h"
@@ -76,6 +76,5 @@ int get_slice(struct run *r, const struct value *v, const struct value bounds[3]
 int fail_undefined(struct run *r, const struct value *v);
 
 /* Operators. */
-int operate(struct run *r, int op, const struct value *a, const struct value *b,
-            struct value *ret);
+int operate(struct run *r, int op, const struct value *a, const struct value *b, struct value *ret);
 int negate(struct run *r, const struct value *v, bool minus, struct value *ret);

@@ -26,13 +26,12 @@ static int eval_name(struct run *r, const struct node *n, struct value *ret)
 static int eval_list(struct run *r, const struct node *n, struct value *ret)
 {
     struct value *items = run_alloc(r, (size_t)n->items.n, sizeof(*items));
-    int rc = items ? 0 : r->err->code;
+    int rc = items ? 0 : run_code(r);
 
     for (int i = 0; i < n->items.n && rc == 0; i++)
         rc = run_eval(r, n->items.at[i], &items[i]);
-    *ret = (struct value){.kind = n->kind == N_LIST ? V_LIST : V_TUPLE,
-                          .len = (uint32_t)n->items.n,
-                          .items = items};
+    *ret = (struct value){
+        .kind = n->kind == N_LIST ? V_LIST : V_TUPLE, .len = (uint32_t)n->items.n, .items = items};
     return rc;
 }
 
@@ -40,7 +39,7 @@ static int eval_dict(struct run *r, const struct node *n, struct value *ret)
 {
     struct dict *d = dict_new(r);
     struct value key, item;
-    int rc = d ? 0 : r->err->code;
+    int rc = d ? 0 : run_code(r);
 
     for (int i = 0; i < n->items.n && rc == 0; i += 2) {
         rc = run_eval(r, n->items.at[i], &key);

@@ -59,8 +59,7 @@ int run_end_capture(struct run *r, size_t begin, struct value *ret)
 
 struct activation *run_activation(struct run *r, struct activation *outer, int n_slots)
 {
-    struct activation *a = run_alloc(
-        r, 1, sizeof(*a) + (size_t)n_slots * sizeof(a->slots[0]));
+    struct activation *a = run_alloc(r, 1, sizeof(*a) + (size_t)n_slots * sizeof(a->slots[0]));
 
     if (!a)
         return NULL;
@@ -151,7 +150,7 @@ int run_assign(struct run *r, const struct node *target, const struct value *v)
         return set_attribute(r, target, v);
     if (target->items.n > 4)
         items = run_alloc(r, (size_t)target->items.n, sizeof(*items));
-    rc = items ? unpack(r, v, target->items.n, items) : r->err->code;
+    rc = items ? unpack(r, v, target->items.n, items) : run_code(r);
     for (int i = 0; i < target->items.n && rc == 0; i++)
         rc = run_assign(r, target->items.at[i], &items[i]);
     return rc;
@@ -296,7 +295,7 @@ static int new_macro(struct run *r, const struct node *n, struct value *ret)
     struct macro *m = run_alloc(r, 1, sizeof(*m));
 
     if (!m)
-        return r->err->code;
+        return run_code(r);
     *m = (struct macro){n, r->frame};
     *ret = (struct value){.kind = V_MACRO, .macro = m};
     return 0;
@@ -316,7 +315,7 @@ static int exec_call_block(struct run *r, const struct node *n)
 {
     struct value callee, caller, *named;
     struct str *names;
-    struct args args;
+    struct args args = {0};
     int rc = new_macro(r, n, &caller);
 
     if (rc == 0)
@@ -329,7 +328,7 @@ static int exec_call_block(struct run *r, const struct node *n)
     named = run_alloc(r, (size_t)args.n_named + 1, sizeof(*named));
     names = run_alloc(r, (size_t)args.n_named + 1, sizeof(*names));
     if (!named || !names)
-        return r->err->code;
+        return run_code(r);
     for (int i = 0; i < args.n_named; i++) {
         named[i] = args.named[i];
         names[i] = args.names[i];
@@ -361,8 +360,8 @@ static int push_span(struct run *r, size_t begin, size_t end)
 }
 
 /* As transformers does: a span begins behind what the template has written so far outside of all
- * blocks that become values, and is as many characters long as the block. `begin` is in bytes, `end`
- * the number of characters behind it, until the end of the render. */
+ * blocks that become values, and is as many characters long as the block. `begin` is in bytes,
+ * `end` the number of characters behind it, until the end of the render. */
 static int exec_generation(struct run *r, const struct node *n)
 {
     struct macro m = {n, r->frame};

@@ -51,7 +51,12 @@ static const struct row {
     {"string", filter_string, NULL, 1, 1, {"s"}},
     {"sum", filter_sum, NULL, 3, 1, {"iterable", "attribute", "start"}},
     {"title", filter_title, NULL, 1, 1, {"s"}},
-    {"tojson", filter_tojson, NULL, 5, 1, {"x", "ensure_ascii", "indent", "separators", "sort_keys"}},
+    {"tojson",
+     filter_tojson,
+     NULL,
+     5,
+     1,
+     {"x", "ensure_ascii", "indent", "separators", "sort_keys"}},
     {"trim", filter_trim, NULL, 2, 1, {"value", "chars"}},
     {"truncate", filter_truncate, NULL, 5, 1, {"s", "length", "killwords", "end", "leeway"}},
     {"unique", filter_unique, NULL, 3, 1, {"value", "case_sensitive", "attribute"}},
@@ -71,7 +76,7 @@ int filter_find(struct str name)
 int call_filter(struct run *r, int row, struct args *args, struct value *ret)
 {
     const struct row *f = &rows[row - 1];
-    struct value in[PARAMETERS], out = {0};
+    struct value in[PARAMETERS] = {{0}}, out = {0};
     int rc;
 
     if (f->raw) {

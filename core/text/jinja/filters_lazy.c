@@ -1,5 +1,5 @@
-/* core/text/jinja/filters_lazy.c - filters that give generators: each item is computed as it is asked
- * for, and an error appears only then. */
+/* core/text/jinja/filters_lazy.c - filters that give generators: each item is computed as it is
+ * asked for, and an error appears only then. */
 #include "core/text/jinja/filters.h"
 #include "core/text/jinja/methods.h"
 #include "core/text/jinja/tests.h"
@@ -34,7 +34,7 @@ static struct lazy *lazy_new(struct run *r, const struct value *of,
 static int lazy_value(struct run *r, struct lazy *l, struct value *ret)
 {
     if (!l)
-        return r->err->code;
+        return run_code(r);
     *ret = iterator_value(&l->it);
     return 0;
 }
@@ -60,7 +60,7 @@ static int items_next(struct run *r, struct iterator *it, struct value *ret)
         l->of.extra = VIEW_ITEMS;
     }
     if (open_once(r, l) < 0)
-        return r->err->code;
+        return run_code(r);
     return cursor_next(r, &l->cursor, ret);
 }
 
@@ -91,7 +91,7 @@ static int batch_next(struct run *r, struct iterator *it, struct value *ret)
 
 static int with_size(struct run *r, struct lazy *l, struct value *in, struct value *ret)
 {
-    int rc = l ? need_int(r, "batch or slice", &in[1]) : r->err->code;
+    int rc = l ? need_int(r, "batch or slice", &in[1]) : run_code(r);
 
     if (rc < 0)
         return rc;
@@ -164,7 +164,7 @@ static int unique_next(struct run *r, struct iterator *it, struct value *ret)
 int filter_unique(struct run *r, struct value *in, struct value *ret)
 {
     struct lazy *l = lazy_new(r, in, unique_next);
-    int rc = l ? path_of(r, &in[2], &l->path) : r->err->code;
+    int rc = l ? path_of(r, &in[2], &l->path) : run_code(r);
 
     if (rc < 0)
         return rc;
@@ -173,13 +173,12 @@ int filter_unique(struct run *r, struct value *in, struct value *ret)
 }
 
 /* The arguments of the filter or test for one item. */
-static int args_for(struct run *r, const struct lazy *l, const struct value *item,
-                    struct args *ret)
+static int args_for(struct run *r, const struct lazy *l, const struct value *item, struct args *ret)
 {
     *ret = l->args;
     ret->items = run_alloc(r, (size_t)l->args.n, sizeof(*ret->items));
     if (!ret->items)
-        return r->err->code;
+        return run_code(r);
     memcpy(ret->items, l->args.items, (size_t)l->args.n * sizeof(*ret->items));
     ret->items[0] = *item;
     return 0;
@@ -205,7 +204,7 @@ static int prepare_map(struct run *r, struct lazy *l)
         if (l->args.n_named > 1 + given)
             return run_fail(r, "map does not take all of these arguments");
         if (path_of(r, &attribute, &l->path) < 0)
-            return r->err->code;
+            return run_code(r);
         if (fallback.kind != V_NONE)
             l->path.fallback = fallback;
         return 0;
@@ -213,7 +212,8 @@ static int prepare_map(struct run *r, struct lazy *l)
     if (l->args.n < 2)
         return run_fail(r, "map needs the name of a filter");
     if (l->args.items[1].kind != V_STRING)
-        return run_fail(r, "map needs the name of a filter, not a %s", kind_name(&l->args.items[1]));
+        return run_fail(r, "map needs the name of a filter, not a %s",
+                        kind_name(&l->args.items[1]));
     l->name = str_of(&l->args.items[1]);
     l->row = filter_find(l->name);
     l->args.items++; /* the place of the name is that of the item */
@@ -273,7 +273,7 @@ static int prepare_select(struct run *r, struct lazy *l)
         if (l->args.n < 2)
             return run_fail(r, "selectattr and rejectattr need the name of an attribute");
         if (path_of(r, &l->args.items[1], &l->path) < 0)
-            return r->err->code;
+            return run_code(r);
         l->args.items++;
         l->args.n--;
     }

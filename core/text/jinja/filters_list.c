@@ -160,7 +160,7 @@ int filter_reverse(struct run *r, struct value *in, struct value *ret)
         return rc; /* a list */
     v = run_alloc(r, 1, sizeof(*v));
     if (!v)
-        return r->err->code;
+        return run_code(r);
     *v = (struct reversed){.it = {reverse_next}, .of = *ret, .left = items.n};
     *ret = iterator_value(&v->it);
     return 0;
@@ -191,35 +191,44 @@ int filter_join(struct run *r, struct value *in, struct value *ret)
     return rc;
 }
 
-/* Keys of several attributes, which commas part: a list for each item. */
+enum { PATHS_MOST = 16 };
+
+/* Several attributes, which commas part. Returns how many, or negative. */
+static int paths_of(struct run *r, const struct value *attribute, bool fold,
+                    struct path paths[PATHS_MOST])
+{
+    struct str s = str_of(attribute);
+    struct value part = *attribute;
+    size_t at = 0, end;
+    int n = 0, rc;
+
+    do {
+        end = SIZE_MAX;
+        if (attribute->kind == V_STRING) {
+            end = text_find(s, STR(","), at, s.len);
+            part = value_text(s.at + at, (end == SIZE_MAX ? s.len : end) - at);
+        }
+        if (n == PATHS_MOST)
+            return run_unsupported(r, "more than %d attributes are not supported", PATHS_MOST);
+        rc = path_of(r, &part, &paths[n]);
+        paths[n++].fold = fold;
+        at = end + 1;
+    } while (rc == 0 && end != SIZE_MAX);
+    return rc < 0 ? rc : n;
+}
+
+/* A list of the attributes of each item. */
 static int keys_of(struct run *r, const struct value *attribute, bool fold,
                    const struct vector *items, struct vector *keys)
 {
-    struct vector paths = {0};
-    struct value text = *attribute;
-    struct str s = str_of(attribute);
-    int rc = 0;
+    struct path paths[PATHS_MOST];
+    int n = paths_of(r, attribute, fold, paths), rc = n < 0 ? n : 0;
 
-    for (size_t at = 0; rc == 0 && (at == 0 || (text.kind == V_STRING && at <= s.len));) {
-        struct path *path = run_alloc(r, 1, sizeof(*path));
-        size_t end = attribute->kind == V_STRING ? text_find(s, STR(","), at, s.len) : SIZE_MAX;
-        if (!path)
-            return r->err->code;
-        end = end == SIZE_MAX ? s.len : end;
-        if (attribute->kind == V_STRING)
-            text = value_text(s.at + at, end - at);
-        rc = path_of(r, &text, path);
-        path->fold = fold;
-        text = *attribute;
-        if (rc == 0)
-            rc = vector_push(r, &paths, &(struct value){.text = (const char *)path});
-        at = end + 1;
-    }
     for (size_t i = 0; i < items->n && rc == 0; i++) {
         struct vector key = {0};
         struct value part;
-        for (size_t k = 0; k < paths.n && rc == 0; k++) {
-            rc = path_get(r, (const struct path *)paths.items[k].text, &items->items[i], &part);
+        for (int k = 0; k < n && rc == 0; k++) {
+            rc = path_get(r, &paths[k], &items->items[i], &part);
             if (rc == 0)
                 rc = vector_push(r, &key, &part);
         }
@@ -313,7 +322,7 @@ static int push_group(struct run *r, struct path path, const struct value *key,
     int rc = 0;
 
     if (!pair)
-        return r->err->code;
+        return run_code(r);
     pair[0] = *key;
     if (path.fold) { /* the name as it is written in the first item */
         path.fold = false;

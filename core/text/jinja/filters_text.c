@@ -109,8 +109,7 @@ int filter_replace(struct run *r, struct value *in, struct value *ret)
         rc = need_int(r, "replace", &in[3]);
         most = in[3].integer;
     }
-    return rc < 0 ? rc
-                  : replace_text(r, str_of(in), str_of(&in[1]), str_of(&in[2]), most, ret);
+    return rc < 0 ? rc : replace_text(r, str_of(in), str_of(&in[1]), str_of(&in[2]), most, ret);
 }
 
 int filter_safe(struct run *r, struct value *in, struct value *ret)
@@ -161,8 +160,7 @@ int filter_attr(struct run *r, struct value *in, struct value *ret)
         *ret = value_hint("a dict has no such attribute");
         return 0;
     }
-    return rc < 0 ? rc
-                  : get_attribute(r, in, str_of(&in[1]), attribute_find(str_of(&in[1])), ret);
+    return rc < 0 ? rc : get_attribute(r, in, str_of(&in[1]), attribute_find(str_of(&in[1])), ret);
 }
 
 int filter_abs(struct run *r, struct value *in, struct value *ret)
@@ -268,7 +266,7 @@ static int round_int(struct run *r, int64_t i, int64_t precision, struct value *
 static int round_to(struct run *r, const struct value *v, int64_t precision, bool up,
                     struct value *ret)
 {
-    struct value power, scaled, rounded, ten = value_int(10), exponent = value_int(precision);
+    struct value power, scaled = {0}, rounded, ten = value_int(10), exponent = value_int(precision);
     double x;
     int rc = operate(r, T_POW, &ten, &exponent, &power);
 
@@ -417,7 +415,8 @@ static int url_quote(struct run *r, struct builder *b, struct str s, bool query)
         bool safe = c < 0x80 && ((char_properties(c) & (CHAR_ALPHA | CHAR_DIGIT)) ||
                                  (c && strchr(query ? "_.-~" : "_.-~/", c)));
         snprintf(code, sizeof(code), "%%%02X", c);
-        rc = safe ? builder_add(r, b, s.at + i, 1) : builder_puts(r, b, query && c == ' ' ? "+" : code);
+        rc = safe ? builder_add(r, b, s.at + i, 1)
+                  : builder_puts(r, b, query && c == ' ' ? "+" : code);
     }
     return rc;
 }
@@ -475,7 +474,7 @@ int filter_format(struct run *r, struct args *args, struct value *ret)
         return run_unsupported(r, "format of a text that was escaped is not supported");
     if (rc == 0 && args->n_named > 0) {
         d = dict_new(r);
-        rc = d ? 0 : r->err->code;
+        rc = d ? 0 : run_code(r);
         for (int i = 0; i < args->n_named && rc == 0; i++) {
             struct value name = value_str(args->names[i]);
             rc = dict_set(r, d, &name, &args->named[i]);

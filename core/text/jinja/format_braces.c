@@ -1,5 +1,6 @@
 /* core/text/jinja/format_braces.c - "{} {name:>5}".format(...), as Python's str has it, with plain
- * fields: a number or a name, attributes and items behind it, !r or !s, and a form without braces. */
+ * fields: a number or a name, attributes and items behind it, !r or !s, and a form without braces.
+ */
 #include "core/text/jinja/attributes.h"
 #include "core/text/jinja/data.h"
 #include "core/text/jinja/format_number.h"
@@ -139,8 +140,7 @@ static int put_number(struct braces *b, const struct value *v, struct number_for
         int rc = form->sign || form->alternate || form->group || form->align == '='
                      ? run_unsupported(b->r, "this form of a float is not supported")
                      : repr_of(b->r, &text, v);
-        return rc < 0 ? rc
-                      : format_text(b->r, &b->out, (struct str){text.at, text.len}, form, '>');
+        return rc < 0 ? rc : format_text(b->r, &b->out, (struct str){text.at, text.len}, form, '>');
     }
     if (v->kind == V_FLOAT && !real)
         return form->type ? run_fail(b->r, "a float has no such form")
@@ -179,26 +179,34 @@ static int put_value(struct braces *b, const struct value *v, struct str spec)
     return format_text(b->r, &b->out, str_of(v), &form, '<');
 }
 
-/* What stands between braces. */
+/* Where the name of a field ends: at "!" or ":" outside of brackets. */
+static size_t name_end(struct str field)
+{
+    bool bracket = false;
+    size_t at;
+
+    for (at = 0; at < field.len; at++) {
+        char c = field.at[at];
+        bracket = c == '[' || (bracket && c != ']');
+        if (!bracket && (c == ':' || c == '!'))
+            break;
+    }
+    return at;
+}
+
+/* What stands between braces: a name, "!" and a conversion, ":" and a form. */
 static int put_field(struct braces *b, struct str field)
 {
-    size_t colon = 0, name;
+    size_t name = name_end(field), at = name;
     struct builder text = {0};
     struct value v;
     char conversion = 0;
     int rc;
 
-    for (bool bracket = false; colon < field.len; colon++) {
-        bracket = field.at[colon] == '[' || (bracket && field.at[colon] != ']');
-        if (!bracket && (field.at[colon] == ':' || field.at[colon] == '!'))
-            break;
-    }
-    name = colon;
-    if (colon < field.len && field.at[colon] == '!') {
-        conversion = colon + 1 < field.len ? field.at[colon + 1] : 0;
-        colon += 2;
-        if (!conversion || !strchr("rs", conversion) ||
-            (colon < field.len && field.at[colon] != ':'))
+    if (at < field.len && field.at[at] == '!') {
+        conversion = at + 1 < field.len ? field.at[at + 1] : 0;
+        at += 2;
+        if ((conversion != 'r' && conversion != 's') || (at < field.len && field.at[at] != ':'))
             return run_unsupported(b->r, "this conversion of a field is not supported");
     }
     rc = field_value(b, (struct str){field.at, name}, &v);
@@ -208,10 +216,8 @@ static int put_field(struct braces *b, struct str field)
     }
     if (rc < 0)
         return rc;
-    colon += colon < field.len;
-    if (colon > field.len)
-        colon = field.len;
-    return put_value(b, &v, (struct str){field.at + colon, field.len - colon});
+    at = at < field.len ? at + 1 : field.len;
+    return put_value(b, &v, (struct str){field.at + at, field.len - at});
 }
 
 int format_braces(struct run *r, struct str format, const struct args *args, struct value *ret)

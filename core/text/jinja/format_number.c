@@ -86,10 +86,10 @@ static int real_digits(struct run *r, double x, const struct number_form *form, 
         return run_unsupported(r, "a precision above %d is not supported", PRECISION_MOST);
     if (form->alternate)
         return run_unsupported(r, "the flag # of a float is not supported");
+    if (!isfinite(x) && isupper((unsigned char)form->type))
+        return snprintf(out, DIGITS_MOST, isnan(x) ? "NAN" : "INF");
     if (!isfinite(x))
-        return snprintf(out, DIGITS_MOST, isupper((unsigned char)form->type) ? "%s" : "%s",
-                        isnan(x) ? (isupper((unsigned char)form->type) ? "NAN" : "nan")
-                                 : (isupper((unsigned char)form->type) ? "INF" : "inf"));
+        return snprintf(out, DIGITS_MOST, isnan(x) ? "nan" : "inf");
     pattern[3] = form->type == '%' ? 'f' : form->type;
     return snprintf(out, DIGITS_MOST, pattern, precision, form->type == '%' ? x * 100 : x);
 }
@@ -126,7 +126,7 @@ int format_number(struct run *r, struct builder *b, const struct value *v,
     if (n >= 0 && n < DIGITS_MOST)
         n = put_groups(r, form, digits, n);
     if (n < 0 || n >= DIGITS_MOST + 199)
-        return n < 0 ? n : run_unsupported(r, "a number of so many digits is not supported");
+        return n < 0 ? n : run_unsupported(r, "a number with that many digits is not supported");
     if (negative)
         head[len++] = '-';
     else if (form->sign == '+' || form->sign == ' ')
@@ -137,6 +137,6 @@ int format_number(struct run *r, struct builder *b, const struct value *v,
     }
     if (form->type == '%')
         digits[n++] = '%';
-    return put_filled(r, b, form, (struct str){head, (size_t)len},
-                      (struct str){digits, (size_t)n}, form->align ? form->align : '>');
+    return put_filled(r, b, form, (struct str){head, (size_t)len}, (struct str){digits, (size_t)n},
+                      form->align ? form->align : '>');
 }

@@ -3,12 +3,12 @@
 #include "core/text/jinja/text.h"
 
 struct number_form {
-    char type;       /* d i u x X o f F e E g G, c s r a % n, or 0 */
-    char align;      /* < > = ^, or 0 */
-    char sign;       /* + - blank, or 0 */
-    bool alternate;  /* # */
-    char group;      /* , _ or 0 */
-    struct str fill; /* one character; empty: a blank */
+    char type;                /* d i u x X o f F e E g G, c s r a % n, or 0 */
+    char align;               /* < > = ^, or 0 */
+    char sign;                /* + - blank, or 0 */
+    bool alternate;           /* # */
+    char group;               /* , _ or 0 */
+    struct str fill;          /* one character; empty: a blank */
     int64_t width, precision; /* precision -1: none */
 };
 

@@ -39,8 +39,7 @@ static int named_value(struct percent *p, struct value *ret)
     if (p->values->kind != V_DICT)
         return run_fail(p->r, "the format needs a dict, not a %s", kind_name(p->values));
     p->by_name = true;
-    rc = dict_get_text(p->r, p->values,
-                       (struct str){p->format.at + begin, p->at - 1 - begin}, ret);
+    rc = dict_get_text(p->r, p->values, (struct str){p->format.at + begin, p->at - 1 - begin}, ret);
     if (rc == 0)
         return run_fail(p->r, "the dict lacks a name of the format");
     return rc < 0 ? rc : 0;
@@ -95,8 +94,7 @@ static int put_char(struct percent *p, const struct value *v, const struct numbe
     if (v->integer >= 0xd800 && v->integer < 0xe000)
         return run_unsupported(p->r, "surrogates are not supported");
     rc = builder_char(p->r, &one, (uint32_t)v->integer);
-    return rc < 0 ? rc
-                  : format_text(p->r, &p->out, (struct str){one.at, one.len}, &plain, '>');
+    return rc < 0 ? rc : format_text(p->r, &p->out, (struct str){one.at, one.len}, &plain, '>');
 }
 
 static int put_text(struct percent *p, const struct value *v, struct number_form *form)
@@ -182,8 +180,7 @@ static bool is_mapping(const struct value *v)
     return v->kind == V_DICT || v->kind == V_LIST || v->kind == V_RANGE || v->kind == V_UNDEFINED;
 }
 
-int format_percent(struct run *r, struct str format, const struct value *values,
-                   struct value *ret)
+int format_percent(struct run *r, struct str format, const struct value *values, struct value *ret)
 {
     struct percent p = {.r = r, .format = format, .values = values};
     size_t left;

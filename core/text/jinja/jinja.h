@@ -59,9 +59,9 @@ struct jinja_output { /* zero-initialise; free with jinja_output_free() */
     bool raised; /* the template called raise_exception(): err has its message, and nothing else */
 };
 
-/* Renders to out, whose former text and spans are dropped but whose memory is used again. On failure
- * text and spans are empty. ERR_INVALID: the template cannot render these values; ERR_UNSUPPORTED:
- * as above; ERR_NOMEM: out of memory. Exceeding a limit is ERR_INVALID.
+/* Renders to out, whose former text and spans are dropped but whose memory is used again. On
+ * failure text and spans are empty. ERR_INVALID: the template cannot render these values;
+ * ERR_UNSUPPORTED: as above; ERR_NOMEM: out of memory. Exceeding a limit is ERR_INVALID.
  *
  * JSON is read where the template reads it and never copied. A value for which json_parse.h keeps
  * a number that is not finite is that number; a real of 2^63 and more, which may have been an

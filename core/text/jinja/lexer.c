@@ -1,6 +1,7 @@
-/* core/text/jinja/lexer.c - see lexer.h. Between tags there is data; a tag is found by its first two
- * bytes, and what its signs take away of the data before it is cut as the tag begins, what they take
- * behind it is skipped as it ends. Within a tag a closing mark counts only where no bracket is open. */
+/* core/text/jinja/lexer.c - see lexer.h. Between tags there is data; a tag is found by its first
+ * two bytes, and what its signs take away of the data before it is cut as the tag begins, what they
+ * take behind it is skipped as it ends. Within a tag a closing mark counts only where no bracket is
+ * open. */
 #include "core/text/jinja/lexer.h"
 #include "core/text/jinja/lexer_strings.h"
 #include "core/text/jinja/python_text.h"
@@ -18,7 +19,7 @@ struct lexer {
     uint32_t line;
     size_t counted; /* lines and columns are counted up to there */
     uint32_t column;
-    bool line_starting;         /* the last thing read ended a line */
+    bool line_starting; /* the last thing read ended a line */
     struct pool *pool;
     struct token *tokens;
     size_t n, cap;
@@ -271,11 +272,11 @@ static const struct {
     char text[3];
     uint8_t kind;
 } operators[] = {
-    {"//", T_FLOORDIV}, {"**", T_POW},      {"==", T_EQ},      {"!=", T_NE},       {">=", T_GTEQ},
-    {"<=", T_LTEQ},     {"+", T_ADD},       {"-", T_SUB},      {"/", T_DIV},       {"*", T_MUL},
-    {"%", T_MOD},       {"~", T_TILDE},     {"[", T_LBRACKET}, {"]", T_RBRACKET},  {"(", T_LPAREN},
-    {")", T_RPAREN},    {"{", T_LBRACE},    {"}", T_RBRACE},   {">", T_GT},        {"<", T_LT},
-    {"=", T_ASSIGN},    {".", T_DOT},       {":", T_COLON},    {"|", T_PIPE},      {",", T_COMMA},
+    {"//", T_FLOORDIV}, {"**", T_POW},   {"==", T_EQ},      {"!=", T_NE},      {">=", T_GTEQ},
+    {"<=", T_LTEQ},     {"+", T_ADD},    {"-", T_SUB},      {"/", T_DIV},      {"*", T_MUL},
+    {"%", T_MOD},       {"~", T_TILDE},  {"[", T_LBRACKET}, {"]", T_RBRACKET}, {"(", T_LPAREN},
+    {")", T_RPAREN},    {"{", T_LBRACE}, {"}", T_RBRACE},   {">", T_GT},       {"<", T_LT},
+    {"=", T_ASSIGN},    {".", T_DOT},    {":", T_COLON},    {"|", T_PIPE},     {",", T_COMMA},
     {";", T_SEMICOLON},
 };
 enum { N_OPERATORS = sizeof(operators) / sizeof(operators[0]) };
@@ -443,12 +444,15 @@ int jinja_tokenise(const char *name, struct str source, struct pool *pool, struc
 
 const char *jinja_token_words(const struct token *t, char *buf, size_t len)
 {
-    static const char *const words[] = {
-        [T_EOF] = "the end of the template", [T_DATA] = "text",
-        [T_BLOCK_BEGIN] = "{%",              [T_BLOCK_END] = "the end of the tag",
-        [T_VARIABLE_BEGIN] = "{{",           [T_VARIABLE_END] = "the end of the tag",
-        [T_STRING] = "a string",             [T_INTEGER] = "an integer",
-        [T_FLOAT] = "a number"};
+    static const char *const words[] = {[T_EOF] = "the end of the template",
+                                        [T_DATA] = "text",
+                                        [T_BLOCK_BEGIN] = "{%",
+                                        [T_BLOCK_END] = "the end of the tag",
+                                        [T_VARIABLE_BEGIN] = "{{",
+                                        [T_VARIABLE_END] = "the end of the tag",
+                                        [T_STRING] = "a string",
+                                        [T_INTEGER] = "an integer",
+                                        [T_FLOAT] = "a number"};
 
     if (t->kind == T_NAME)
         snprintf(buf, len, "\"%.*s\"", t->text.len > 60 ? 60 : (int)t->text.len, t->text.at);

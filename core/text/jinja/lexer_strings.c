@@ -1,5 +1,5 @@
-/* core/text/jinja/lexer_strings.c - see lexer_strings.h. Digits may be parted by single underscores.
- * A number is a float if a fraction or an exponent follows its digits. */
+/* core/text/jinja/lexer_strings.c - see lexer_strings.h. Digits may be parted by single
+ * underscores. A number is a float if a fraction or an exponent follows its digits. */
 #include "core/text/jinja/lexer_strings.h"
 #include "core/text/jinja/python_text.h"
 #include "core/utf8.h"
@@ -153,40 +153,57 @@ static size_t read_code(struct str s, size_t at, uint32_t *code, const char **wh
     return n + 1;
 }
 
-size_t jinja_unescape(struct str s, char *out, const char **why)
+/* A character behind a backslash that Python escapes before it resolves escapes. */
+static size_t put_foreign(struct str s, size_t at, char *out, size_t *n)
+{
+    size_t len;
+    uint32_t code = char_at(s.at + at, &len);
+
+    *n += (size_t)sprintf(out + *n,
+                          code < 0x100     ? "\\x%02x"
+                          : code < 0x10000 ? "\\u%04x"
+                                           : "\\U%08x",
+                          code);
+    return len;
+}
+
+/* The escape whose letter is at `at`: returns the bytes that it takes behind the backslash. */
+static size_t unescape_one(struct str s, size_t at, char *out, size_t *n, const char **why)
 {
     static const char letters[] = "abfnrtv\\'\"", meant[] = "\a\b\f\n\r\t\v\\'\"";
-    size_t n = 0, len;
+    const char *letter = s.at[at] ? strchr(letters, s.at[at]) : NULL;
     uint32_t code;
+    size_t len;
 
-    for (size_t i = 0; i < s.len && !*why; i++) {
-        const char *letter;
-        if (s.at[i] != '\\') {
-            out[n++] = s.at[i];
-            continue;
-        }
-        i++; /* a string does not end with a backslash */
-        letter = s.at[i] ? strchr(letters, s.at[i]) : NULL;
-        if (letter) {
-            out[n++] = meant[letter - letters];
-        } else if (s.at[i] == '\n') {
-            continue;
-        } else if (s.at[i] == 'N') {
-            *why = "the escape \\N is not supported";
-        } else if ((len = read_code(s, i, &code, why)) > 0) {
-            if (!*why)
-                n += utf8_put(code, out + n);
-            i += len - 1;
-        } else if ((uint8_t)s.at[i] >= 0x80) { /* Python escapes it before it resolves escapes */
-            code = char_at(s.at + i, &len);
-            n += (size_t)sprintf(out + n, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x"
-                                                                                    : "\\U%08x",
-                                 code);
-            i += len - 1;
-        } else {
-            out[n++] = '\\';
-            out[n++] = s.at[i];
-        }
+    if (letter) {
+        out[(*n)++] = meant[letter - letters];
+        return 1;
+    }
+    if (s.at[at] == '\n')
+        return 1;
+    if (s.at[at] == 'N')
+        *why = "the escape \\N is not supported";
+    len = read_code(s, at, &code, why);
+    if (len > 0) {
+        *n += *why ? 0 : utf8_put(code, out + *n);
+        return len;
+    }
+    if ((uint8_t)s.at[at] >= 0x80)
+        return put_foreign(s, at, out, n);
+    out[(*n)++] = '\\';
+    out[(*n)++] = s.at[at];
+    return 1;
+}
+
+size_t jinja_unescape(struct str s, char *out, const char **why)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.len && !*why;) {
+        if (s.at[i] == '\\') /* a string does not end with one */
+            i += 1 + unescape_one(s, i + 1, out, &n, why);
+        else
+            out[n++] = s.at[i++];
     }
     return n;
 }

@@ -1,6 +1,6 @@
 /* core/text/jinja/loop.c - for loops. A loop that reads `loop` has a struct loop, which looks one
- * item ahead only where it is asked whether there is one; a condition makes an iterator of the items
- * that meet it, in an activation of its own. */
+ * item ahead only where it is asked whether there is one; a condition makes an iterator of the
+ * items that meet it, in an activation of its own. */
 #include "core/text/jinja/loop.h"
 #include "core/text/jinja/attributes.h"
 
@@ -97,10 +97,10 @@ static int filter_items(struct run *r, const struct node *n, struct activation *
         return 0;
     c = run_alloc(r, 1, sizeof(*c));
     if (!c)
-        return r->err->code;
+        return run_code(r);
     *c = (struct condition){.it = {condition_next}, .node = n};
     c->frame = run_activation(r, outer, n->n_test_slots);
-    rc = c->frame ? cursor_open(r, v, &c->cursor) : r->err->code;
+    rc = c->frame ? cursor_open(r, v, &c->cursor) : run_code(r);
     *v = iterator_value(&c->it);
     return rc;
 }
@@ -128,7 +128,7 @@ static int loop_new(struct run *r, const struct node *n, struct activation *oute
     struct loop *l = run_alloc(r, 1, sizeof(*l));
 
     if (!l)
-        return r->err->code;
+        return run_code(r);
     *l = (struct loop){.node = n,
                        .outer = outer,
                        .iterable = *items,
@@ -196,7 +196,7 @@ static int run_recursive(struct run *r, const struct node *n, struct activation 
     int rc, end;
 
     if (!own)
-        return r->err->code;
+        return run_code(r);
     begin = run_begin_capture(r);
     r->frame = own;
     rc = run_loop(r, n, outer, items, depth0);
@@ -207,7 +207,7 @@ static int run_recursive(struct run *r, const struct node *n, struct activation 
 
 int run_for(struct run *r, const struct node *n)
 {
-    struct value items, text;
+    struct value items, text = {0};
     int rc = run_eval(r, n->b, &items);
 
     if (rc < 0)

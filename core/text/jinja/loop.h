@@ -4,12 +4,12 @@
 
 struct loop { /* what `loop` is in the body of a for */
     const struct node *node;
-    struct activation *outer;  /* around the for, for recursive calls */
+    struct activation *outer; /* around the for, for recursive calls */
     struct value iterable;
     struct cursor cursor;
-    int64_t index0, length;    /* length -1: not asked for yet */
+    int64_t index0, length; /* length -1: not asked for yet */
     struct value before, current, after;
-    struct value changed;      /* a tuple: what changed() had last; or missing */
+    struct value changed; /* a tuple: what changed() had last; or missing */
     int64_t depth0;
 };
 

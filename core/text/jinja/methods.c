@@ -20,7 +20,7 @@ static int dict_method(struct run *r, const struct value *self, int attribute,
         return rc < 0 ? rc : 0;
     case A_COPY:
         copy = dict_new(r);
-        rc = copy ? dict_update(r, copy, self) : r->err->code;
+        rc = copy ? dict_update(r, copy, self) : run_code(r);
         *ret = dict_value(copy);
         return rc;
     default:

@@ -122,8 +122,8 @@ static int rsplit_by(struct parts *p, struct str sep, int64_t most)
     return rc;
 }
 
-static int split(struct run *r, const struct value *self, bool from_right,
-                 const struct args *args, struct value *ret)
+static int split(struct run *r, const struct value *self, bool from_right, const struct args *args,
+                 struct value *ret)
 {
     static const char *const names[] = {"sep", "maxsplit"};
     struct parts p = {r, self, {0}};
@@ -205,7 +205,7 @@ static int partition(struct run *r, const struct value *self, bool from_right,
 {
     struct parts p = {r, self, {0}};
     struct str s = str_of(self), sep;
-    size_t at;
+    size_t at, cuts[4] = {0};
     int rc = bind_positional(r, "partition()", args, 1, 1);
 
     if (rc == 0)
@@ -217,19 +217,11 @@ static int partition(struct run *r, const struct value *self, bool from_right,
         return run_fail(r, "a text cannot be split at an empty one");
     rc = run_steps(r, s.len / 64 + (from_right ? s.len / 64 * (sep.len / 64) : 0));
     at = from_right ? text_rfind(s, sep, 0, s.len) : text_find(s, sep, 0, s.len);
-    if (rc == 0 && at == SIZE_MAX) {
-        rc = add_part(&p, 0, from_right ? 0 : s.len);
-        if (rc == 0)
-            rc = add_part(&p, 0, 0);
-        if (rc == 0)
-            rc = add_part(&p, 0, from_right ? s.len : 0);
-    } else if (rc == 0) {
-        rc = add_part(&p, 0, at);
-        if (rc == 0)
-            rc = add_part(&p, at, at + sep.len);
-        if (rc == 0)
-            rc = add_part(&p, at + sep.len, s.len);
-    }
+    cuts[1] = at != SIZE_MAX ? at : from_right ? 0 : s.len;
+    cuts[2] = at != SIZE_MAX ? at + sep.len : cuts[1];
+    cuts[3] = s.len;
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = add_part(&p, cuts[i], cuts[i + 1]);
     *ret = vector_list(&p.items, V_TUPLE);
     return rc;
 }

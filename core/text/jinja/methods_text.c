@@ -245,7 +245,7 @@ static int method_find(struct run *r, const struct value *self, int attribute,
         return rc;
     part = str_of(&args->items[0]);
     if (run_steps(r, s.len / 64 + (last ? s.len / 64 * (part.len / 64) : 0)) < 0)
-        return r->err->code;
+        return run_code(r);
     if (rc > 0)
         at = last ? text_rfind(s, part, from, to) : text_find(s, part, from, to);
     if (at == SIZE_MAX && (attribute == A_INDEX || attribute == A_RINDEX))
@@ -287,8 +287,8 @@ static bool has_end(struct str s, struct str end, bool begin, size_t from, size_
     return str_equal(end, (struct str){s.at + (begin ? from : to - end.len), end.len});
 }
 
-static int method_ends(struct run *r, const struct value *self, bool begin,
-                       const struct args *args, struct value *ret)
+static int method_ends(struct run *r, const struct value *self, bool begin, const struct args *args,
+                       struct value *ret)
 {
     const char *what = begin ? "startswith()" : "endswith()";
     struct str s = str_of(self);
@@ -401,7 +401,7 @@ static int method_expandtabs(struct run *r, const struct value *self, const stru
             column += pad;
             continue;
         }
-        column = s.at[i] == '\n' || s.at[i] == '\r'     ? 0
+        column = s.at[i] == '\n' || s.at[i] == '\r'  ? 0
                  : ((uint8_t)s.at[i] & 0xc0) != 0x80 ? column + 1
                                                      : column;
         rc = builder_add(r, &b, s.at + i, 1);

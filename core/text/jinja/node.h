@@ -82,11 +82,11 @@ struct parameters { /* of a macro or call block */
 
 struct node {
     uint8_t kind, op;
-    bool soft;           /* N_FILTER, N_TEST: an unknown name is found only as it runs */
-    bool parameter;      /* N_NAME: always has a value */
-    bool recursive;      /* N_FOR */
-    bool extended;       /* N_FOR: its body reads `loop` */
-    uint16_t height;     /* of the tree below */
+    bool soft;       /* N_FILTER, N_TEST: an unknown name is found only as it runs */
+    bool parameter;  /* N_NAME: always has a value */
+    bool recursive;  /* N_FOR */
+    bool extended;   /* N_FOR: its body reads `loop` */
+    uint16_t height; /* of the tree below */
     uint32_t line, column;
     struct node *a, *b, *c, *d;
     union {
@@ -94,12 +94,12 @@ struct node {
         struct call_args args;
         struct value constant;
     };
-    struct str name;     /* N_NAME, N_NSREF, N_MACRO; attribute of N_ATTR; N_FILTER, N_TEST */
+    struct str name;      /* N_NAME, N_NSREF, N_MACRO; attribute of N_ATTR; N_FILTER, N_TEST */
     struct str attribute; /* N_NSREF */
-    int name_id;         /* of N_NAME, N_NSREF, N_MACRO */
-    int up, slot;        /* where the variable is; N_FOR: the slot of `loop` */
-    int known;           /* N_ATTR: enum attribute, 0: none; N_FILTER, N_TEST: its row + 1, or 0;
-                            N_NAME, a loop's target: slot in the activation of the condition */
+    int name_id;          /* of N_NAME, N_NSREF, N_MACRO */
+    int up, slot;         /* where the variable is; N_FOR: the slot of `loop` */
+    int known;            /* N_ATTR: enum attribute, 0: none; N_FILTER, N_TEST: its row + 1, or 0;
+                             N_NAME, a loop's target: slot in the activation of the condition */
     struct nodes body, other, elifs;
     struct parameters *params;
     struct loads loads, other_loads, test_loads;
@@ -113,7 +113,7 @@ struct jinja {
     struct loads loads;
     int n_slots;
     struct str *names; /* all names of variables, by their number */
-    bool *reads;       /* whether the template reads it from the caller's variables or environment */
+    bool *reads; /* whether the template reads it from the caller's variables or environment */
     int n_names;
     bool has_generation;
 };

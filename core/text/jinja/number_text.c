@@ -30,7 +30,7 @@ int int_text(int64_t i, char *out)
 /* Digits of |x| without a point, and its decimal exponent: 0.d1d2... * 10^exponent. */
 static int shortest(double x, char *digits, int *exponent)
 {
-    char text[40], *e;
+    char text[40] = "", *e;
     int n = 0;
 
     for (int precision = 0; precision < 17; precision++) {
@@ -75,7 +75,7 @@ static int without_exponent(char *out, const char *digits, int n, int exponent)
 
 int real_text(double x, char *out)
 {
-    char digits[40];
+    char digits[40] = "";
     int exponent, n, len = 0;
 
     if (isnan(x))
@@ -116,7 +116,7 @@ static bool foreign_digits(struct str s)
 
     for (size_t i = 0; i < s.len; i += len)
         if (char_at(s.at + i, &len) >= 0x80 &&
-            (char_properties(char_at(s.at + i, &len)) & (CHAR_DECIMAL | CHAR_SPACE)))
+            (char_properties(char_at(s.at + i, &len)) & CHAR_DECIMAL))
             return true;
     return false;
 }
@@ -145,16 +145,35 @@ static bool is_real(const char *text)
 
 enum { NUMBER_MOST = 400 };
 
+/* 1: the text is short and ASCII where it matters; 0: it is not a number; negative: Python alone
+ * knows. */
+static int check_text(struct run *r, struct str s)
+{
+    size_t plain = 0;
+
+    if (foreign_digits(s))
+        return run_unsupported(r, "digits that are not ASCII are not supported");
+    if (s.len < NUMBER_MOST)
+        return 1;
+    while (plain < s.len && (isalnum((unsigned char)s.at[plain]) || s.at[plain] == '_' ||
+                             s.at[plain] == '.' || s.at[plain] == '-' || s.at[plain] == '+'))
+        plain++;
+    return plain < s.len ? 0
+                         : run_unsupported(r, "a number with that many digits is not supported");
+}
+
 int parse_real(struct run *r, struct str s, double *ret)
 {
-    char text[NUMBER_MOST];
+    char text[NUMBER_MOST] = "";
+    int rc;
 
     s = text_strip(s, true, true);
-    if (s.len >= NUMBER_MOST || foreign_digits(s))
-        return run_unsupported(r, "reading a number from this text is not supported");
+    rc = check_text(r, s);
+    if (rc <= 0)
+        return rc;
     for (size_t i = 0; i < s.len; i++) /* underscores stand between decimal digits */
-        if (s.at[i] == '_' && (i == 0 || i + 1 == s.len || s.at[i - 1] < '0' ||
-                               s.at[i - 1] > '9' || s.at[i + 1] < '0' || s.at[i + 1] > '9'))
+        if (s.at[i] == '_' && (i == 0 || i + 1 == s.len || s.at[i - 1] < '0' || s.at[i - 1] > '9' ||
+                               s.at[i + 1] < '0' || s.at[i + 1] > '9'))
             return 0;
     if (!clean_number(s, text, sizeof(text)) || !is_real(text))
         return 0;
@@ -182,14 +201,18 @@ static const char *skip_prefix(const char *p, int64_t *base)
 
 int parse_int(struct run *r, struct str s, int64_t base, int64_t *ret)
 {
-    char text[NUMBER_MOST], *end;
+    char text[NUMBER_MOST] = "", *end;
     const char *p;
+    int rc;
 
     if (base != 0 && (base < 2 || base > 36))
         return 0;
     s = text_strip(s, true, true);
-    if (s.len >= NUMBER_MOST || foreign_digits(s) || (base > 16 && memchr(s.at, '_', s.len)))
-        return run_unsupported(r, "reading a number from this text is not supported");
+    rc = check_text(r, s);
+    if (rc > 0 && base > 16 && memchr(s.at, '_', s.len))
+        rc = run_unsupported(r, "underscores in a number of this base are not supported");
+    if (rc <= 0)
+        return rc;
     if (!clean_number(s, text, sizeof(text)))
         return 0;
     p = text + (*text == '-' || *text == '+');

@@ -1,5 +1,5 @@
-/* core/text/jinja/operators.c - see data.h: + - * / // % ** and signs. Integers are exact in 64 bits,
- * where Python has no limit: what leaves them is refused. */
+/* core/text/jinja/operators.c - see data.h: + - * / // % ** and signs. Integers are exact in 64
+ * bits, where Python has no limit: what leaves them is refused. */
 #include "core/text/jinja/data.h"
 #include "core/text/jinja/text.h"
 #include <math.h>
@@ -129,8 +129,8 @@ static int divide(struct run *r, const struct value *a, const struct value *b, s
 
     if (rc < 0)
         return rc;
-    if (integral(a, b) && (a->integer > exact || a->integer < -exact || b->integer > exact ||
-                           b->integer < -exact))
+    if (integral(a, b) &&
+        (a->integer > exact || a->integer < -exact || b->integer > exact || b->integer < -exact))
         return run_unsupported(r, "dividing integers beyond 53 bits is not supported");
     *ret = value_real(real_of(a) / real_of(b));
     return 0;

@@ -173,8 +173,8 @@ struct node *parse_primary(struct parser *p, bool with_namespace)
 
 static bool is_tuple_end(const struct parser *p, const char *stop)
 {
-    return p->at->kind == T_VARIABLE_END || p->at->kind == T_BLOCK_END ||
-           p->at->kind == T_RPAREN || (stop && parser_is_name(p, stop));
+    return p->at->kind == T_VARIABLE_END || p->at->kind == T_BLOCK_END || p->at->kind == T_RPAREN ||
+           (stop && parser_is_name(p, stop));
 }
 
 /* What a tuple consists of: targets, or expressions. */
@@ -578,7 +578,7 @@ static int comparison(struct parser *p)
 
 static struct node *parse_compare(struct parser *p)
 {
-    const struct token *t = p->at;
+    const struct token *t;
     struct node *n = parse_sum(p), *compare;
     struct node_list items = {0};
     int op;

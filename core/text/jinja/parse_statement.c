@@ -142,8 +142,8 @@ enum { PARAMETERS_MOST = 100 };
 static int parse_signature(struct parser *p, struct parameters *params)
 {
     bool defaults = false;
-    size_t bytes = PARAMETERS_MOST * (sizeof(*params->names) + sizeof(*params->name_ids) +
-                                      sizeof(*params->defaults));
+    size_t bytes = PARAMETERS_MOST *
+                   (sizeof(*params->names) + sizeof(*params->name_ids) + sizeof(*params->defaults));
     char *memory = pool_alloc(p->pool, bytes);
 
     if (!memory)
@@ -237,7 +237,9 @@ static struct node *parse_generation(struct parser *p)
     struct node *n = parser_node(p, N_GENERATION, p->at++);
 
     p->t->has_generation = true;
-    return n && parse_only_block(p, ends_generation, &n->body) == 0 ? n : NULL;
+    if (!n || !(n->params = new_params(p)))
+        return NULL;
+    return parse_only_block(p, ends_generation, &n->body) < 0 ? NULL : n;
 }
 
 static struct node *parse_print(struct parser *p)
@@ -271,16 +273,11 @@ static const struct {
     const char *name;
     struct node *(*parse)(struct parser *p);
 } statements[] = {
-    {"for", parse_for},
-    {"if", parse_if},
-    {"set", parse_set},
-    {"macro", parse_macro},
-    {"call", parse_call_block},
-    {"filter", parse_filter_block},
-    {"with", parse_with},
-    {"generation", parse_generation},
-    {"break", parse_break},
-    {"continue", parse_continue},
+    {"for", parse_for},         {"if", parse_if},
+    {"set", parse_set},         {"macro", parse_macro},
+    {"call", parse_call_block}, {"filter", parse_filter_block},
+    {"with", parse_with},       {"generation", parse_generation},
+    {"break", parse_break},     {"continue", parse_continue},
     {"print", parse_print},
 };
 

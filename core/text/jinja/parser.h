@@ -39,7 +39,8 @@ struct node_list { /* in building */
     struct node **at;
     int n, cap;
 };
-bool parser_push(struct parser *p, struct node_list *l, struct node *n); /* false: n NULL, or failed */
+bool parser_push(struct parser *p, struct node_list *l,
+                 struct node *n); /* false: n NULL, or failed */
 struct nodes parser_nodes(const struct node_list *l);
 
 enum tuple_mode { TUPLE_PLAIN, TUPLE_NO_COND, TUPLE_PARENTHESES };

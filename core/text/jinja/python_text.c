@@ -1,5 +1,5 @@
-/* core/text/jinja/python_text.c - see python_text.h. Most texts are ASCII, which is answered without
- * the tables; those are searched by halves. */
+/* core/text/jinja/python_text.c - see python_text.h. Most texts are ASCII, which is answered
+ * without the tables; those are searched by halves. */
 #include "core/text/jinja/python_text.h"
 #include "core/text/jinja/char_tables.h"
 

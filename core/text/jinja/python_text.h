@@ -28,8 +28,8 @@ static inline uint32_t char_at(const char *text, size_t *ret_len)
     if (p[0] < 0xe0)
         return *ret_len = 2, (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
     if (p[0] < 0xf0)
-        return *ret_len = 3, (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 |
-                                 (p[2] & 0x3f);
+        return *ret_len = 3,
+               (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
     return *ret_len = 4, (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3f) << 12 |
                              (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
 }

@@ -20,7 +20,8 @@ struct run {
     struct jinja_output *out;
     struct arena arena;
     struct activation *frame;
-    struct value *context; /* by name: what the caller passed, what the environment has, or missing */
+    struct value
+        *context; /* by name: what the caller passed, what the environment has, or missing */
     const struct node *at;
     uint64_t steps;
     int depth;
@@ -30,7 +31,7 @@ struct run {
 };
 
 struct macro {
-    const struct node *node;     /* N_MACRO, N_CALL_BLOCK or N_GENERATION */
+    const struct node *node;    /* N_MACRO, N_CALL_BLOCK or N_GENERATION */
     struct activation *defined; /* around it */
 };
 
@@ -44,6 +45,11 @@ struct args { /* of a call; those of a filter or test begin with what it is appl
 
 int run_fail(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int run_unsupported(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What a function returns that set r->err. */
+static inline int run_code(const struct run *r)
+{
+    return r->err->code < 0 ? r->err->code : ERR_INTERNAL;
+}
 int run_nomem(struct run *r); /* the arena refused: its limit, or no memory */
 int run_steps(struct run *r, uint64_t n);
 int run_enter(struct run *r); /* r->depth + 1, which the caller takes back; or it is too deep */
@@ -87,3 +93,10 @@ int loop_length(struct run *r, struct loop *l, int64_t *ret);
 int loop_call(struct run *r, struct loop *l, const struct args *args, struct value *ret);
 int loop_cycle(struct run *r, struct loop *l, const struct args *args, struct value *ret);
 int loop_changed(struct run *r, struct loop *l, const struct args *args, struct value *ret);
+
+#if defined(__clang_analyzer__) && !defined(RUN_DEFINED_HERE)
+/* As in err.h: what these return is negative. */
+#define run_fail(...)        err_negative(run_fail(__VA_ARGS__))
+#define run_unsupported(...) err_negative(run_unsupported(__VA_ARGS__))
+#define run_nomem(...)       err_negative(run_nomem(__VA_ARGS__))
+#endif

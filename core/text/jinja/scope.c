@@ -16,7 +16,7 @@ struct activation_shape { /* of a function in Python */
     struct activation_shape *outer;
     struct {
         int level, name_id;
-    } *slots;
+    } * slots;
     int n, cap, loops; /* loops around, within this activation */
 };
 
@@ -247,8 +247,9 @@ static void visit_if(struct resolver *r, struct scope *s, const struct node *n)
             continue;
         outer = find_ref(s->parent, i);
         set_load(r, s,
-                 outer.home ? alias_of(s, outer, s->refs[i].slot)
-                            : (struct load){.how = LOAD_CONTEXT, .slot = s->refs[i].slot, .from = i});
+                 outer.home
+                     ? alias_of(s, outer, s->refs[i].slot)
+                     : (struct load){.how = LOAD_CONTEXT, .slot = s->refs[i].slot, .from = i});
     }
     for (int b = 0; b < 3; b++)
         scope_free(&branches[b]);
@@ -477,8 +478,8 @@ static int id_of(const struct jinja *t, const char *name)
 
 static struct search search_body(const struct jinja *t, const struct nodes *body)
 {
-    struct search s = {{id_of(t, "caller"), id_of(t, "kwargs"), id_of(t, "varargs"),
-                        id_of(t, "loop")}, {0}, {0}};
+    struct search s = {
+        {id_of(t, "caller"), id_of(t, "kwargs"), id_of(t, "varargs"), id_of(t, "loop")}, {0}, {0}};
 
     for (int i = 0; i < SEARCHED; i++)
         if (s.ids[i] < 0)
@@ -489,9 +490,9 @@ static struct search search_body(const struct jinja *t, const struct nodes *body
 
 static void visit_macro(struct resolver *r, struct scope *s, const struct node *n)
 {
-    for (int i = 0; n->params && i < n->params->n; i++)
+    for (int i = 0; i < n->params->n; i++)
         declare_parameter(r, s, n->params->name_ids[i]);
-    for (int i = 0; n->params && i < n->params->n; i++)
+    for (int i = 0; i < n->params->n; i++)
         visit(r, s, n->params->defaults[i]);
     visit_list(r, s, &n->body);
 }
@@ -507,22 +508,17 @@ static void resolve_macro(struct resolver *r, struct scope *outer, struct node *
     s = scope_new(r, outer);
     if (!r->failed)
         visit_macro(r, &s, n);
-    if (!r->failed && n->params) {
+    if (!r->failed) {
         int *slots[] = {&n->params->caller, &n->params->kwargs, &n->params->varargs};
         for (int i = 0; i < 3; i++)
             if (found.found[i])
                 *slots[i] = declare_parameter(r, &s, found.ids[i]);
-    } else if (!r->failed) {
-        for (int i = 0; i < 3; i++)
-            if (found.found[i])
-                fail_at(r, n, ERR_UNSUPPORTED,
-                        "caller, kwargs and varargs are not supported in a generation block");
     }
     if (!r->failed)
         visit_macro(r, &s, n);
     keep_loads(r, &s, &n->loads);
     r->in_default = true;
-    for (int i = 0; n->params && i < n->params->n && !r->failed; i++)
+    for (int i = 0; i < n->params->n && !r->failed; i++)
         if (n->params->defaults[i])
             resolve_in(r, &s, n->params->defaults[i]);
     r->in_default = false;

@@ -5,10 +5,36 @@
 #include "core/text/jinja/text_case.h"
 
 enum test {
-    IS_BOOLEAN, IS_CALLABLE, IS_DEFINED, IS_DIVISIBLEBY, IS_ESCAPED, IS_EVEN, IS_FALSE, IS_FILTER,
-    IS_FLOAT, IS_IN, IS_INTEGER, IS_ITERABLE, IS_LOWER, IS_MAPPING, IS_NONE, IS_NUMBER, IS_ODD,
-    IS_SAMEAS, IS_SEQUENCE, IS_STRING, IS_TEST, IS_TRUE, IS_UNDEFINED, IS_UPPER,
-    IS_EQ, IS_NE, IS_GT, IS_GE, IS_LT, IS_LE,
+    IS_BOOLEAN,
+    IS_CALLABLE,
+    IS_DEFINED,
+    IS_DIVISIBLEBY,
+    IS_ESCAPED,
+    IS_EVEN,
+    IS_FALSE,
+    IS_FILTER,
+    IS_FLOAT,
+    IS_IN,
+    IS_INTEGER,
+    IS_ITERABLE,
+    IS_LOWER,
+    IS_MAPPING,
+    IS_NONE,
+    IS_NUMBER,
+    IS_ODD,
+    IS_SAMEAS,
+    IS_SEQUENCE,
+    IS_STRING,
+    IS_TEST,
+    IS_TRUE,
+    IS_UNDEFINED,
+    IS_UPPER,
+    IS_EQ,
+    IS_NE,
+    IS_GT,
+    IS_GE,
+    IS_LT,
+    IS_LE,
 };
 
 static const struct row {
@@ -16,17 +42,44 @@ static const struct row {
     enum test test;
     int args; /* beside what is tested */
 } rows[] = {
-    {"boolean", IS_BOOLEAN, 0}, {"callable", IS_CALLABLE, 0}, {"defined", IS_DEFINED, 0},
-    {"divisibleby", IS_DIVISIBLEBY, 1}, {"escaped", IS_ESCAPED, 0}, {"even", IS_EVEN, 0},
-    {"false", IS_FALSE, 0}, {"filter", IS_FILTER, 0}, {"float", IS_FLOAT, 0}, {"in", IS_IN, 1},
-    {"integer", IS_INTEGER, 0}, {"iterable", IS_ITERABLE, 0}, {"lower", IS_LOWER, 0},
-    {"mapping", IS_MAPPING, 0}, {"none", IS_NONE, 0}, {"number", IS_NUMBER, 0},
-    {"odd", IS_ODD, 0}, {"sameas", IS_SAMEAS, 1}, {"sequence", IS_SEQUENCE, 0},
-    {"string", IS_STRING, 0}, {"test", IS_TEST, 0}, {"true", IS_TRUE, 0},
-    {"undefined", IS_UNDEFINED, 0}, {"upper", IS_UPPER, 0},
-    {"==", IS_EQ, 1}, {"eq", IS_EQ, 1}, {"equalto", IS_EQ, 1}, {"!=", IS_NE, 1}, {"ne", IS_NE, 1},
-    {">", IS_GT, 1}, {"gt", IS_GT, 1}, {"greaterthan", IS_GT, 1}, {">=", IS_GE, 1},
-    {"ge", IS_GE, 1}, {"<", IS_LT, 1}, {"lt", IS_LT, 1}, {"lessthan", IS_LT, 1}, {"<=", IS_LE, 1},
+    {"boolean", IS_BOOLEAN, 0},
+    {"callable", IS_CALLABLE, 0},
+    {"defined", IS_DEFINED, 0},
+    {"divisibleby", IS_DIVISIBLEBY, 1},
+    {"escaped", IS_ESCAPED, 0},
+    {"even", IS_EVEN, 0},
+    {"false", IS_FALSE, 0},
+    {"filter", IS_FILTER, 0},
+    {"float", IS_FLOAT, 0},
+    {"in", IS_IN, 1},
+    {"integer", IS_INTEGER, 0},
+    {"iterable", IS_ITERABLE, 0},
+    {"lower", IS_LOWER, 0},
+    {"mapping", IS_MAPPING, 0},
+    {"none", IS_NONE, 0},
+    {"number", IS_NUMBER, 0},
+    {"odd", IS_ODD, 0},
+    {"sameas", IS_SAMEAS, 1},
+    {"sequence", IS_SEQUENCE, 0},
+    {"string", IS_STRING, 0},
+    {"test", IS_TEST, 0},
+    {"true", IS_TRUE, 0},
+    {"undefined", IS_UNDEFINED, 0},
+    {"upper", IS_UPPER, 0},
+    {"==", IS_EQ, 1},
+    {"eq", IS_EQ, 1},
+    {"equalto", IS_EQ, 1},
+    {"!=", IS_NE, 1},
+    {"ne", IS_NE, 1},
+    {">", IS_GT, 1},
+    {"gt", IS_GT, 1},
+    {"greaterthan", IS_GT, 1},
+    {">=", IS_GE, 1},
+    {"ge", IS_GE, 1},
+    {"<", IS_LT, 1},
+    {"lt", IS_LT, 1},
+    {"lessthan", IS_LT, 1},
+    {"<=", IS_LE, 1},
     {"le", IS_LE, 1},
 };
 
@@ -57,7 +110,7 @@ static int same(struct run *r, const struct value *a, const struct value *b, boo
 static int has_remainder(struct run *r, const struct value *v, const struct value *by, int64_t rest,
                          bool *ret)
 {
-    struct value remainder, wanted = value_int(rest);
+    struct value remainder = {0}, wanted = value_int(rest);
     int rc = operate(r, T_MOD, v, by, &remainder);
 
     return rc < 0 ? rc : value_equal(r, &remainder, &wanted, ret);
@@ -77,7 +130,7 @@ static int has_name(struct run *r, const struct value *v, bool filter, bool *ret
 
 static int has_case(struct run *r, const struct value *v, bool upper, bool *ret)
 {
-    struct value text;
+    struct value text = {0};
     int rc = str_value(r, v, &text);
 
     if (rc == 0)
@@ -175,13 +228,16 @@ int call_test(struct run *r, int row, const struct args *args, bool *ret)
     static const char *const names[] = {"value", "num"}, *const others[] = {"value", "other"},
                              *const seqs[] = {"value", "seq"};
     const struct row *t = &rows[row - 1];
-    struct value in[2];
+    struct value in[2] = {{0}};
     int rc;
 
     if (t->test >= IS_EQ) /* of the module operator, which takes no names */
         rc = bind_positional(r, t->name, args, 2, 2);
     else
-        rc = bind_args(r, t->name, args, t->test == IS_SAMEAS ? others : t->test == IS_IN ? seqs : names,
+        rc = bind_args(r, t->name, args,
+                       t->test == IS_SAMEAS ? others
+                       : t->test == IS_IN   ? seqs
+                                            : names,
                        1 + t->args, 1 + t->args, in);
     if (rc < 0)
         return rc;

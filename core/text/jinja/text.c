@@ -93,7 +93,11 @@ struct value builder_value(const struct builder *b)
 static size_t escape_char(uint32_t c, char *out)
 {
     if (c == '\n' || c == '\r' || c == '\t' || c == '\\')
-        return (size_t)sprintf(out, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : '\\');
+        return (size_t)sprintf(out, "\\%c",
+                               c == '\n'   ? 'n'
+                               : c == '\r' ? 'r'
+                               : c == '\t' ? 't'
+                                           : '\\');
     return (size_t)sprintf(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
 }
 

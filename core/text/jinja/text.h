@@ -37,8 +37,7 @@ struct json_form {
 int json_of(struct run *r, struct builder *b, const struct value *v, const struct json_form *form);
 
 /* Python's format % values. */
-int format_percent(struct run *r, struct str format, const struct value *values,
-                   struct value *ret);
+int format_percent(struct run *r, struct str format, const struct value *values, struct value *ret);
 /* Python's str.format(). */
 int format_braces(struct run *r, struct str format, const struct args *args, struct value *ret);
 /* Python's float(text) and int(text, base): 1, 0: it is none, negative: failed. */

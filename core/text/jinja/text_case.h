@@ -1,5 +1,5 @@
-/* core/text/jinja/text_case.h - Python's upper(), lower(), title() and the like, with full mappings:
- * a character may become three, and the last sigma of a word is another one. */
+/* core/text/jinja/text_case.h - Python's upper(), lower(), title() and the like, with full
+ * mappings: a character may become three, and the last sigma of a word is another one. */
 #pragma once
 #include "core/text/jinja/text.h"
 

@@ -53,11 +53,11 @@ enum value_flag {
 };
 
 enum undefined_why { /* in `extra` of V_UNDEFINED; text and len are what the message names */
-    UNDEFINED_NAME,
-    UNDEFINED_ATTRIBUTE, /* of a value of kind `flags` */
-    UNDEFINED_ELEMENT,   /* likewise, but not a text */
-    UNDEFINED_HINT,      /* the text is the message */
-    UNDEFINED_UNSAFE,    /* an attribute that the sandbox hides */
+                     UNDEFINED_NAME,
+                     UNDEFINED_ATTRIBUTE, /* of a value of kind `flags` */
+                     UNDEFINED_ELEMENT,   /* likewise, but not a text */
+                     UNDEFINED_HINT,      /* the text is the message */
+                     UNDEFINED_UNSAFE,    /* an attribute that the sandbox hides */
 };
 
 enum view_kind { VIEW_KEYS, VIEW_VALUES, VIEW_ITEMS }; /* in `extra` of V_VIEW */

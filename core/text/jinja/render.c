@@ -1,17 +1,13 @@
-/* core/text/jinja/jinja.c - see jinja.h. A template is parsed to a tree and its variables are given
- * slots (scope.c); a render walks the tree. What the render builds lies in one arena, and the text
- * in the caller's buffer. */
-#include "core/text/jinja/jinja.h"
+/* core/text/jinja/render.c - see jinja.h. A render walks the tree. What it builds lies in one
+ * arena, and the text in the caller's buffer. */
+#define RUN_DEFINED_HERE
 #include "core/text/jinja/data.h"
 #include "core/text/jinja/functions.h"
-#include "core/text/jinja/parser.h"
 #include "core/text/jinja/python_text.h"
 #include "core/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const size_t TEMPLATE_MOST = 1 << 20;
 
 const struct jinja_options jinja_defaults = {
     .steps = 20000000,
@@ -20,75 +16,6 @@ const struct jinja_options jinja_defaults = {
     .memory_bytes = 256 << 20,
     .now = JINJA_NO_DATE,
 };
-
-static int parse(struct jinja *t, struct str source, struct err *err)
-{
-    struct parser p = {.t = t, .pool = &t->pool, .err = err};
-    struct token *tokens = NULL;
-    int rc = jinja_tokenise(t->name, source, &t->pool, &tokens, err);
-
-    if (rc < 0)
-        return rc;
-    p.at = tokens;
-    if (parse_template(&p, &t->body) < 0)
-        return err->code;
-    t->reads = pool_alloc(&t->pool, (size_t)t->n_names + 1);
-    if (!t->reads)
-        return err_nomem(err, (size_t)t->n_names + 1);
-    memset(t->reads, 0, (size_t)t->n_names + 1);
-    rc = jinja_resolve(t, err);
-    if (rc == 0 && jinja_mentions(t, "self"))
-        return err_set(err, ERR_UNSUPPORTED, "%s: the variable \"self\" is not supported", t->name);
-    return rc;
-}
-
-int jinja_parse(const char *name, const char *text, size_t len, struct jinja **ret, struct err *err)
-{
-    struct err why = {0};
-    struct jinja *t = NULL;
-    int rc = 0;
-
-    if (len > TEMPLATE_MOST)
-        rc = err_set(&why, ERR_UNSUPPORTED, "%s has %zu bytes: at most %zu are supported", name, len,
-                     TEMPLATE_MOST);
-    else if (utf8_valid(text, len) < len)
-        rc = err_set(&why, ERR_INVALID, "%s must be UTF-8: byte %zu is not", name,
-                     utf8_valid(text, len));
-    else if (!(t = calloc(1, sizeof(*t))) || !(t->name = strdup(name)))
-        rc = err_nomem(&why, sizeof(*t));
-    if (rc == 0)
-        rc = parse(t, (struct str){text, len}, &why);
-    if (rc < 0) {
-        jinja_free(t);
-        if (err)
-            *err = why;
-        return rc;
-    }
-    *ret = t;
-    return 0;
-}
-
-void jinja_free(struct jinja *t)
-{
-    if (!t)
-        return;
-    pool_free(&t->pool);
-    free(t->name);
-    free(t);
-}
-
-bool jinja_has_generation(const struct jinja *t)
-{
-    return t->has_generation;
-}
-
-bool jinja_mentions(const struct jinja *t, const char *name)
-{
-    for (int i = 0; i < t->n_names; i++)
-        if (t->reads[i] && str_equal(t->names[i], (struct str){name, strlen(name)}))
-            return true;
-    return false;
-}
 
 static int report(struct run *r, int code, const char *fmt, va_list ap)
 {
@@ -159,14 +86,26 @@ void *run_alloc(struct run *r, size_t count, size_t size)
 
 const char *kind_name(const struct value *v)
 {
-    static const char *const names[] = {
-        [V_MISSING] = "missing value", [V_UNDEFINED] = "undefined value", [V_NONE] = "None",
-        [V_BOOL] = "bool",             [V_INT] = "int",                   [V_FLOAT] = "float",
-        [V_STRING] = "text",           [V_LIST] = "list",                 [V_TUPLE] = "tuple",
-        [V_DICT] = "dict",             [V_RANGE] = "range",               [V_VIEW] = "view of a dict",
-        [V_ITERATOR] = "generator",    [V_NAMESPACE] = "namespace",       [V_MACRO] = "macro",
-        [V_LOOP] = "loop",             [V_FUNCTION] = "function",         [V_METHOD] = "method",
-        [V_JOINER] = "joiner",         [V_CYCLER] = "cycler"};
+    static const char *const names[] = {[V_MISSING] = "missing value",
+                                        [V_UNDEFINED] = "undefined value",
+                                        [V_NONE] = "None",
+                                        [V_BOOL] = "bool",
+                                        [V_INT] = "int",
+                                        [V_FLOAT] = "float",
+                                        [V_STRING] = "text",
+                                        [V_LIST] = "list",
+                                        [V_TUPLE] = "tuple",
+                                        [V_DICT] = "dict",
+                                        [V_RANGE] = "range",
+                                        [V_VIEW] = "view of a dict",
+                                        [V_ITERATOR] = "generator",
+                                        [V_NAMESPACE] = "namespace",
+                                        [V_MACRO] = "macro",
+                                        [V_LOOP] = "loop",
+                                        [V_FUNCTION] = "function",
+                                        [V_METHOD] = "method",
+                                        [V_JOINER] = "joiner",
+                                        [V_CYCLER] = "cycler"};
 
     return names[v->kind];
 }
@@ -189,14 +128,14 @@ static int fill_context(struct run *r, const struct jinja_variable *variables, i
 
     r->context = run_alloc(r, (size_t)t->n_names, sizeof(*r->context));
     if (!r->context)
-        return r->err->code;
+        return run_code(r);
     for (int i = 0; i < t->n_names && rc == 0; i++) {
         int function = t->reads[i] ? function_find(t->names[i]) : FUNCTION_NONE, k = 0;
         r->context[i] = (struct value){0};
         if (!t->reads[i])
             continue;
-        while (k < n && !str_equal(t->names[i], (struct str){variables[k].name,
-                                                             strlen(variables[k].name)}))
+        while (k < n &&
+               !str_equal(t->names[i], (struct str){variables[k].name, strlen(variables[k].name)}))
             k++;
         if (k < n)
             rc = variable_value(r, &variables[k], &r->context[i]);
@@ -214,7 +153,7 @@ static int render(struct run *r, const struct jinja_variable *variables, int n)
         return rc;
     r->frame = run_activation(r, NULL, r->t->n_slots);
     if (!r->frame)
-        return r->err->code;
+        return run_code(r);
     run_enter_scope(r, &r->t->loads);
     return run_body(r, &r->t->body);
 }
