@@ -1,4 +1,6 @@
 """Templates that use each feature of Jinja's, as (template, variables). jinja2 says what they give."""
+import os
+import sys
 
 VALUES = {
     "n": None, "t": True, "f": False, "i": 7, "z": 0, "neg": -3, "x": 2.5, "big": 1e17, "tiny": 1.5e-7,
@@ -73,7 +75,7 @@ dict(a=1, b=2), dict([('x', 1), ['y', 2]]), dict({'a': 1}, b=2), dict(**d).b, na
 [1,2] + [3], (1,) + (2,), [1,2,3].index(2), [1,2,1].count(1), [1,1.0,true].count(1), (1,2).index(2), l.copy(), [3].index(3, 0, 1)
 (1,), (), (1,2), [(1,)], 1, 2
 l|attr('append') is defined, d|attr('b') is defined, s|attr('upper') is callable, d|attr('items') is callable
-s.__class__, d.__class__ is defined, l.append is defined, d.pop is defined, d.update is defined, l.copy is defined, d._x is defined, s.__len__ is defined, ''.__class__.__mro__ is defined
+s.__class__, undefd.__class__, undefd.__str__ is defined, d.__class__ is defined, l.append is defined, d.pop is defined, d.update is defined, l.copy is defined, d._x is defined, s.__len__ is defined, ''.__class__.__mro__ is defined
 strftime_now('%Y-%m-%d %H:%M:%S'), strftime_now('%d %b %Y'), strftime_now('%A %B %j %p %I %y %%'), strftime_now('%-d'), strftime_now('%f %z|%Z|'), strftime_now('é %c %x %X')
 nul|length, [nul], nul, nul ~ 'x', nul.split('\\0'), nul[2]
 [1, 2, 3] | map('pprint') is iterable, -1|abs, -x|abs, +i, - -i, not not t, (i), ((i)), i if t else n, i.bit is defined
@@ -91,6 +93,8 @@ EXPRESSIONS = [line.replace("\\\\NEWLINE", "\\\n").replace("\\\\", "\\") for lin
 RAISE = """
 undefd.x
 undefd.x.y
+undefd.__class__()
+undefd.__nosuch__
 undefd['x']
 undefd()
 undefd + 1
@@ -595,3 +599,14 @@ def cases():
     for template in WHOLE:
         yield template, VALUES
         yield template.replace("\n", "\r\n") + "\n", VALUES
+
+
+def main():
+    """Writes the templates into a folder, as seeds for the fuzzer."""
+    for i, (template, _) in enumerate(cases()):
+        with open(os.path.join(sys.argv[1], f"{i}.jinja"), "w", encoding="utf-8", newline="") as f:
+            f.write(template)
+
+
+if __name__ == "__main__":
+    main()

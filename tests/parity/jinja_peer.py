@@ -1,10 +1,12 @@
-"""Jinja as transformers 5 sets it up for chat templates, with Debian's python3-jinja2; and render_lines as its peer."""
+"""Jinja as transformers 5 sets it up for chat templates, and render_lines as its peer."""
+import copy
 import datetime
 import json
 import subprocess
 
 import jinja2
 import jinja2.ext
+import jinja2.filters
 import jinja2.sandbox
 
 NOW = 1753900000
@@ -69,9 +71,24 @@ def _strftime_now(format):
     return datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc).replace(tzinfo=None).strftime(format)
 
 
+class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """As of 3.1.6, which transformers asks for: Debian 12's is older, and lets lists be changed by these."""
+    def is_safe_attribute(self, obj, attr, value):
+        return super().is_safe_attribute(obj, attr, value) and not (isinstance(obj, list) and attr in ("clear", "pop"))
+
+
+def _int(value, default=0, base=10):
+    try:
+        return jinja2.filters.do_int(value, default, base)
+    except OverflowError:
+        if not isinstance(value, str):
+            raise
+        return default  # likewise
+
+
 def environment():
-    env = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
-                                                       extensions=[Generation, jinja2.ext.loopcontrols])
+    env = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
+    env.filters["int"] = _int
     env.filters["tojson"] = _tojson
     env.globals.update(raise_exception=_raise, strftime_now=_strftime_now, dict=Dict(), namespace=Namespace)
     return env
@@ -82,7 +99,7 @@ def render(template, variables):
     env = environment()
     compiled = env.from_string(template)
     env.written, env.spans = [], []
-    for part in compiled.generate(**variables):
+    for part in compiled.generate(**copy.deepcopy(variables)):
         env.written.append(part)
     text = "".join(env.written)
     return text, [[len(text[:begin].encode()), len(text[:end].encode())] for begin, end in env.spans]
@@ -116,3 +133,12 @@ def difference(case, answer):
     if answer["spans"] != spans:
         return f"has the spans {spans}, not {answer['spans']}"
     return None
+
+
+def renders(case):
+    """Whether Python renders it."""
+    try:
+        render(*case)
+    except Exception:  # all that a template can raise
+        return False
+    return True

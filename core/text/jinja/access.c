@@ -140,11 +140,28 @@ static bool is_dunder(struct str name)
            memcmp(name.at + name.len - 2, "__", 2) == 0;
 }
 
+/* Those that an undefined value has, too, so that it hides them instead of failing. */
+static bool every_object_has(struct str name)
+{
+    static const char *const names[] = {"__class__", "__doc__", "__module__",
+                                        "__init__",  "__str__", "__repr__",
+                                        "__hash__",  "__eq__",  "__len__"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (str_equal(name, (struct str){names[i], strlen(names[i])}))
+            return true;
+    return false;
+}
+
 int get_attribute(struct run *r, const struct value *v, struct str name, int known,
                   struct value *ret)
 {
     int rc;
 
+    if (v->kind == V_UNDEFINED && every_object_has(name)) {
+        *ret = undefined_of(v, name, UNDEFINED_UNSAFE);
+        return 0;
+    }
     if (v->kind == V_UNDEFINED)
         return fail_undefined(r, v);
     rc = python_attribute(r, v, name, known, ret);

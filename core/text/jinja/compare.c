@@ -285,6 +285,8 @@ int sort_by_keys(struct run *r, struct value *items, struct value *keys, size_t 
     struct value *sorted = run_alloc(r, 2 * n + 1, sizeof(*sorted));
     int rc;
 
+    if (n == 0)
+        return 0;
     if (!places || !sorted)
         return run_code(r);
     for (size_t i = 0; i < n; i++)

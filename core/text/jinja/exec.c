@@ -365,8 +365,8 @@ static int push_span(struct run *r, size_t begin, size_t end)
 static int exec_generation(struct run *r, const struct node *n)
 {
     struct macro m = {n, r->frame};
-    struct args none = {0};
     struct value text;
+    struct args none = {.items = &text};
     size_t begin;
     int rc = call_macro(r, &m, &none, &text);
 
