@@ -1,5 +1,5 @@
-/* tests/fuzz/jinja.c - libFuzzer's target of the Jinja engine: a template, and behind the first NUL the
- * variables as JSON. Limits are small, so that what exceeds them is soon found.
+/* tests/fuzz/jinja.c - libFuzzer's target of the Jinja engine: a template, and behind the first NUL
+ * the variables as JSON. Limits are small, so that what exceeds them is soon found.
  */
 #include "core/json_parse.h"
 #include "core/text/jinja/jinja.h"
@@ -29,7 +29,8 @@ static void render(const struct jinja *t, const json_t *values)
     options.memory_bytes = 8 << 20;
     options.depth = 500; /* the frames of a build with sanitizers are large */
     options.now = 1753900000;
-    json_object_foreach((json_t *)values, name, value) {
+    json_object_foreach((json_t *)values, name, value)
+    {
         if (n < VARIABLES_MOST)
             variables[n++] = (struct jinja_variable){.name = name, .json = value};
     }
