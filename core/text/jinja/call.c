@@ -3,6 +3,7 @@
 #include "core/text/jinja/functions.h"
 #include "core/text/jinja/loop.h"
 #include "core/text/jinja/text.h"
+#include "core/utf8.h"
 
 static int add_named(struct run *r, struct args *args, int cap, struct str name,
                      const struct value *v)
@@ -362,7 +363,9 @@ static int call_raise(struct run *r, const struct args *args)
     if (rc < 0)
         return rc;
     r->out->raised = true;
-    return err_set(r->err, ERR_INVALID, "%.*s", (int)message.len, message.text);
+    err_set(r->err, ERR_INVALID, "%.*s", (int)message.len, message.text);
+    r->err->text[utf8_fit(r->err->text, sizeof(r->err->text))] = '\0';
+    return ERR_INVALID;
 }
 
 static int call_strftime(struct run *r, const struct args *args, struct value *ret)

@@ -44,7 +44,7 @@ static int compare_texts(struct str a, struct str b)
 static int lists_equal(struct run *r, const struct value *a, const struct value *b, bool *ret)
 {
     struct value x, y;
-    int rc = 0;
+    int rc = run_steps(r, a->len / 8);
 
     *ret = a->len == b->len;
     for (size_t i = 0; i < a->len && *ret && rc == 0; i++) {
@@ -154,8 +154,10 @@ static int order_lists(struct run *r, const struct value *a, enum order order,
 {
     struct value x, y;
     bool equal = true;
-    int rc = 0;
+    int rc = run_steps(r, a->len / 8);
 
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < a->len && i < b->len; i++) {
         rc = list_at(r, a, i, &x);
         if (rc == 0)

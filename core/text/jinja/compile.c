@@ -5,7 +5,7 @@
 #include "core/utf8.h"
 #include <stdlib.h>
 
-static const size_t TEMPLATE_MOST = 1 << 20;
+static const size_t TEMPLATE_MOST = 256 << 10;
 
 static int parse(struct jinja *t, struct str source, struct err *err)
 {

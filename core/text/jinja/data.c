@@ -127,8 +127,10 @@ size_t dict_count(const struct value *v)
 int check_hashable(struct run *r, const struct value *v)
 {
     struct value item;
-    int rc = 0;
+    int rc = run_steps(r, 1);
 
+    if (rc < 0)
+        return rc;
     if (v->kind == V_LIST || v->kind == V_DICT)
         return run_fail(r, "a %s cannot be the key of a dict", kind_name(v));
     if (v->kind != V_TUPLE)
@@ -147,7 +149,7 @@ int check_hashable(struct run *r, const struct value *v)
 static int find_key(struct run *r, const struct dict *d, const struct value *key, size_t *ret)
 {
     bool equal = false;
-    int rc = run_steps(r, d->n / LOOKUPS_PER_STEP);
+    int rc = run_steps(r, d->n / LOOKUPS_PER_STEP + (key->kind == V_STRING ? key->len / 64 : 0));
     size_t i;
 
     for (i = 0; i < d->n && rc == 0; i++) {

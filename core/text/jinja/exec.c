@@ -14,7 +14,7 @@ int run_write(struct run *r, const char *text, size_t len)
     buf_append(b, text, len);
     if (b->failed)
         return err_nomem(r->err, b->len + len);
-    return run_steps(r, len / 64);
+    return run_steps(r, 1 + len / 64);
 }
 
 static int write_value(struct run *r, const struct value *v)
@@ -72,6 +72,7 @@ void run_enter_scope(struct run *r, const struct loads *loads)
 {
     struct value *slots = r->frame->slots;
 
+    r->steps += (uint64_t)loads->n / 16;
     for (int i = 0; i < loads->n; i++) {
         const struct load *l = &loads->at[i];
         struct activation *a = r->frame;

@@ -417,6 +417,10 @@ static int method_is(struct run *r, const struct value *self, int attribute,
     bool is = false;
     int rc = bind_positional(r, "isalpha() and the like", args, 0, 0);
 
+    if (rc == 0)
+        rc = run_steps(r, s.len / 8);
+    if (rc < 0)
+        return rc;
     switch ((enum attribute)attribute) {
     case A_ISALNUM:
         is = text_is_all(s, CHAR_ALPHA | CHAR_DECIMAL | CHAR_DIGIT | CHAR_NUMERIC);
@@ -476,6 +480,8 @@ static int method_format(struct run *r, const struct value *self, const struct a
 int text_method(struct run *r, const struct value *self, int attribute, const struct args *args,
                 struct value *ret)
 {
+    if (run_steps(r, self->len / 64) < 0)
+        return run_code(r);
     switch ((enum attribute)attribute) {
     case A_STRIP:
     case A_LSTRIP:

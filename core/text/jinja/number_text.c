@@ -151,6 +151,8 @@ static int check_text(struct run *r, struct str s)
 {
     size_t plain = 0;
 
+    if (run_steps(r, s.len / 8) < 0)
+        return run_code(r);
     if (foreign_digits(s))
         return run_unsupported(r, "digits that are not ASCII are not supported");
     if (s.len < NUMBER_MOST)

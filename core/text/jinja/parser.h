@@ -6,7 +6,7 @@
 
 enum {
     HEIGHT_MOST = 300, /* of the tree: all that walks it is recursive */
-    NAMES_MOST = 1000,
+    NAMES_MOST = 400,
 };
 
 struct parser {

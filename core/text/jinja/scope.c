@@ -29,10 +29,10 @@ struct scope {
     struct scope *parent;
     struct activation_shape *home;
     int level;
-    struct ref *refs; /* by name */
-    bool *stores;     /* by name */
-    struct load *loads;
-    int n_loads, cap_loads;
+    struct ref *refs; /* by name, as those below */
+    bool *stores;
+    struct load *loads; /* of names that are variables of this scope */
+    bool *has_load;
 };
 
 struct resolver {
@@ -67,6 +67,7 @@ static void scope_free(struct scope *s)
     free(s->refs);
     free(s->stores);
     free(s->loads);
+    free(s->has_load);
     *s = (struct scope){0};
 }
 
@@ -77,8 +78,10 @@ static struct scope scope_new(struct resolver *r, struct scope *parent)
 
     s.refs = calloc(n, sizeof(*s.refs));
     s.stores = calloc(n, sizeof(*s.stores));
-    if (!s.refs || !s.stores)
-        no_memory(r, n * sizeof(*s.refs));
+    s.loads = calloc(n, sizeof(*s.loads));
+    s.has_load = calloc(n, sizeof(*s.has_load));
+    if (!s.refs || !s.stores || !s.loads || !s.has_load)
+        no_memory(r, n * sizeof(*s.loads));
     return s;
 }
 
@@ -90,19 +93,12 @@ static struct scope scope_copy(struct resolver *r, const struct scope *from)
 
     s.level = from->level;
     s.home = from->home;
-    if (r->failed)
+    if (r->failed || n == 0)
         return s;
     memcpy(s.refs, from->refs, n * sizeof(*s.refs));
     memcpy(s.stores, from->stores, n * sizeof(*s.stores));
-    s.loads = malloc((size_t)(from->n_loads + 1) * sizeof(*s.loads));
-    if (!s.loads) {
-        no_memory(r, (size_t)from->n_loads * sizeof(*s.loads));
-        return s;
-    }
-    if (from->n_loads)
-        memcpy(s.loads, from->loads, (size_t)from->n_loads * sizeof(*s.loads));
-    s.n_loads = from->n_loads;
-    s.cap_loads = from->n_loads + 1;
+    memcpy(s.loads, from->loads, n * sizeof(*s.loads));
+    memcpy(s.has_load, from->has_load, n * sizeof(*s.has_load));
     return s;
 }
 
@@ -143,31 +139,17 @@ static int activations_up(const struct activation_shape *from, const struct acti
     return up;
 }
 
-static void set_load(struct resolver *r, struct scope *s, struct load load)
+static void set_load(struct scope *s, int name_id, struct load load)
 {
-    for (int i = 0; i < s->n_loads; i++)
-        if (s->loads[i].slot == load.slot) {
-            s->loads[i] = load;
-            return;
-        }
-    if (s->n_loads == s->cap_loads) {
-        int cap = s->cap_loads ? 2 * s->cap_loads : 8;
-        struct load *more = realloc(s->loads, (size_t)cap * sizeof(*more));
-        if (!more) {
-            no_memory(r, (size_t)cap * sizeof(*more));
-            return;
-        }
-        s->loads = more;
-        s->cap_loads = cap;
-    }
-    s->loads[s->n_loads++] = load;
+    s->loads[name_id] = load;
+    s->has_load[name_id] = true;
 }
 
 static int define(struct resolver *r, struct scope *s, int name_id, struct load load)
 {
     load.slot = slot_of(r, s->home, s->level, name_id);
     s->refs[name_id] = (struct ref){s->home, load.slot};
-    set_load(r, s, load);
+    set_load(s, name_id, load);
     return load.slot;
 }
 
@@ -204,17 +186,16 @@ static void read_name(struct resolver *r, struct scope *s, int name_id)
 }
 
 /* What the branches of an if did to a scope. */
-static void merge(struct resolver *r, struct scope *s, const struct scope branches[3])
+static void merge(const struct resolver *r, struct scope *s, const struct scope branches[3])
 {
-    for (int b = 0; b < 3 && !r->failed; b++) {
+    for (int b = 0; b < 3; b++)
         for (int i = 0; i < r->t->n_names; i++) {
             if (branches[b].refs[i].home)
                 s->refs[i] = branches[b].refs[i];
+            if (branches[b].has_load[i])
+                set_load(s, i, branches[b].loads[i]);
             s->stores[i] = s->stores[i] || branches[b].stores[i];
         }
-        for (int i = 0; i < branches[b].n_loads; i++)
-            set_load(r, s, branches[b].loads[i]);
-    }
 }
 
 static void visit_list(struct resolver *r, struct scope *s, const struct nodes *list)
@@ -246,7 +227,7 @@ static void visit_if(struct resolver *r, struct scope *s, const struct node *n)
         if (!s->stores[i] || before[i])
             continue;
         outer = find_ref(s->parent, i);
-        set_load(r, s,
+        set_load(s, i,
                  outer.home
                      ? alias_of(s, outer, s->refs[i].slot)
                      : (struct load){.how = LOAD_CONTEXT, .slot = s->refs[i].slot, .from = i});
@@ -346,28 +327,31 @@ static void visit(struct resolver *r, struct scope *s, const struct node *n)
 /* Copies the loads of a finished scope into the template. */
 static void keep_loads(struct resolver *r, const struct scope *s, struct loads *ret)
 {
-    size_t bytes = (size_t)s->n_loads * sizeof(*s->loads);
+    int n = 0;
 
-    if (r->failed || s->n_loads == 0)
+    for (int i = 0; i < r->t->n_names && !r->failed; i++)
+        n += s->has_load[i];
+    if (r->failed || n == 0)
         return;
-    ret->at = pool_alloc(&r->t->pool, bytes);
+    ret->at = pool_alloc(&r->t->pool, (size_t)n * sizeof(*ret->at));
     if (!ret->at) {
-        no_memory(r, bytes);
+        no_memory(r, (size_t)n * sizeof(*ret->at));
         return;
     }
-    memcpy(ret->at, s->loads, bytes);
-    ret->n = s->n_loads;
-    for (int i = 0; i < ret->n; i++)
-        if (ret->at[i].how == LOAD_CONTEXT)
-            r->t->reads[ret->at[i].from] = true;
+    for (int i = 0; i < r->t->n_names; i++) {
+        if (!s->has_load[i])
+            continue;
+        ret->at[ret->n++] = s->loads[i];
+        if (s->loads[i].how == LOAD_CONTEXT)
+            r->t->reads[s->loads[i].from] = true;
+    }
 }
 
-static bool is_parameter(const struct scope *s, struct ref ref)
+static bool is_parameter(const struct scope *s, int name_id, struct ref ref)
 {
     for (; s; s = s->parent)
-        for (int i = 0; s->home == ref.home && i < s->n_loads; i++)
-            if (s->loads[i].slot == ref.slot)
-                return s->loads[i].how == LOAD_PARAMETER;
+        if (s->has_load[name_id] && s->home == ref.home && s->loads[name_id].slot == ref.slot)
+            return s->loads[name_id].how == LOAD_PARAMETER;
     return false;
 }
 
@@ -381,7 +365,7 @@ static void resolve_name(struct resolver *r, struct scope *s, struct node *n)
     }
     n->up = activations_up(r->home, ref.home);
     n->slot = ref.slot;
-    n->parameter = !r->in_default && is_parameter(s, ref);
+    n->parameter = !r->in_default && is_parameter(s, n->name_id, ref);
 }
 
 static void resolve_list(struct resolver *r, struct scope *s, const struct nodes *list)

@@ -134,6 +134,8 @@ static int has_case(struct run *r, const struct value *v, bool upper, bool *ret)
     int rc = str_value(r, v, &text);
 
     if (rc == 0)
+        rc = run_steps(r, text.len / 8);
+    if (rc == 0)
         *ret = upper ? text_is_upper(str_of(&text)) : text_is_lower(str_of(&text));
     return rc;
 }

@@ -39,7 +39,7 @@ int builder_add(struct run *r, struct builder *b, const char *text, size_t len)
     int rc = builder_room(r, b, len);
 
     if (rc == 0)
-        rc = run_steps(r, len / 64);
+        rc = run_steps(r, 1 + len / 64);
     if (rc < 0)
         return rc;
     if (len)

@@ -2,6 +2,7 @@
  * none takes more time or memory than it may, whatever it asks for.
  */
 #include "tests/unit/support.h"
+#include "core/json_parse.h"
 #include "core/text/jinja/jinja.h"
 
 static int parse(const char *text, struct jinja **t, struct err *err)
@@ -215,6 +216,18 @@ static void limits_hold(void **state)
         "{{ ('a' * 1000000)|map('upper')|list|join('b' * 100000) }}",
         "{{ [1]|batch(10**9, 'x')|list }}",
         "{{ [1]|slice(10**9)|list }}",
+        "{% set ns = namespace(x=(1,)) %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% "
+        "endfor %}{{ {ns.x: 1} }}",
+        "{% set x = '\xc3\xa9' * 1000000 %}{% for i in range(90000) %}{% set y = x|lower %}{% "
+        "endfor %}",
+        "{% set x = '<' * 1000000 %}{% for i in range(90000) %}{% set y = x|e %}{% endfor %}",
+        "{% set x = '\xc3\xa9' * 1000000 %}{% for i in range(90000) %}{{ x.isalpha() }}{{ x is "
+        "lower }}{% endfor %}",
+        "{% set x = '5' * 1000000 %}{% for i in range(90000) %}{{ (x ~ '$')|int }}{% endfor %}",
+        "{% set x = range(90000)|list %}{% for i in range(90000) %}{{ x == x }}{{ x < x }}{% "
+        "endfor %}",
+        "{% set x = 'a' * 1000000 %}{% set d = {x: 1} %}{% for i in range(90000) %}{{ d[x] }}{{ "
+        "x.startswith(x) }}{% endfor %}",
         "{{ range(10**12) }}",
         "{{ range(100000)|map('string')|unique|list|length }}",
         "{% for i in range(90000) %}{% set x = ('ab' * 100000).split('a') %}{% endfor %}",
@@ -257,6 +270,25 @@ static void limits_are_named(void **state)
     assert_contains(err.text, "nested too deep");
 }
 
+static void numbers_that_are_not_finite_are_themselves(void **state)
+{
+    static const char text[] = "[NaN, Infinity, -1e999, 1.5]";
+    json_error_t why;
+    json_t *root = json_parse(text, strlen(text), 0, &why);
+    struct jinja_variable v = {.name = "x", .json = root};
+    struct jinja_output out = {{0}};
+    struct jinja *t = NULL;
+    struct err err = {0};
+
+    (void)state;
+    assert_ok(parse("{{ x }}{{ x|tojson }}", &t, &err), err);
+    assert_ok(jinja_render(t, &v, 1, &jinja_defaults, &out, &err), err);
+    assert_string_equal(out.text.data, "[nan, inf, -inf, 1.5][NaN, Infinity, -Infinity, 1.5]");
+    jinja_output_free(&out);
+    jinja_free(t);
+    json_decref(root);
+}
+
 static void numbers_beyond_64_bits_are_refused_where_they_are_read(void **state)
 {
     json_t *root = json_pack("{s:f, s:i}", "big", 1e30, "small", 5);
@@ -288,6 +320,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(limits_are_named),
+        cmocka_unit_test(numbers_that_are_not_finite_are_themselves),
         cmocka_unit_test(numbers_beyond_64_bits_are_refused_where_they_are_read),
     };
 
