@@ -267,30 +267,52 @@ static int resolve_slice(struct run *r, const struct value bounds[3], int64_t n,
     return 0;
 }
 
+/* Where each character begins. NULL: err is set. */
+static uint32_t *char_places(struct run *r, struct str s, size_t n)
+{
+    uint32_t *places = run_alloc(r, n + 1, sizeof(*places));
+    size_t at = 0, len;
+
+    for (size_t i = 0; places && i < n; i++, at += len) {
+        places[i] = (uint32_t)at;
+        char_at(s.at + at, &len);
+    }
+    return places;
+}
+
+static int slice_steps(struct run *r, struct str text, const struct slice *s, struct builder *b)
+{
+    size_t n = text_count(text), len;
+    uint32_t *places = n == text.len ? NULL : char_places(r, text, n);
+    int rc = n == text.len || places ? 0 : run_code(r);
+
+    for (int64_t i = 0; i < s->n && rc == 0; i++) {
+        size_t at = (size_t)(s->start + i * s->step);
+        at = places ? places[at] : at;
+        char_at(text.at + at, &len);
+        rc = builder_add(r, b, text.at + at, len);
+    }
+    return rc;
+}
+
 static int slice_text(struct run *r, const struct value *v, const struct slice *s,
                       struct value *ret)
 {
     struct str text = str_of(v);
     struct builder b = {0};
-    size_t at = text_offset(text, (size_t)s->start), end, len;
-    bool ascii = text_count(text) == text.len;
-    int rc = run_steps(r, text.len / 64);
+    size_t at, len;
+    int rc = run_steps(r, text.len / 16);
 
-    if (s->step == 1) {
-        end = at + text_offset((struct str){text.at + at, text.len - at}, (size_t)s->n);
-        *ret = value_text(text.at + at, end - at);
-        ret->flags = v->flags;
+    if (rc < 0)
         return rc;
+    if (s->step == 1) {
+        at = text_offset(text, (size_t)s->start);
+        len = text_offset((struct str){text.at + at, text.len - at}, (size_t)s->n);
+        *ret = value_text(text.at + at, len);
+    } else {
+        rc = slice_steps(r, text, s, &b);
+        *ret = builder_value(&b);
     }
-    for (int64_t i = 0; i < s->n && rc == 0; i++) {
-        int64_t place = s->start + i * s->step;
-        at = ascii ? (size_t)place : text_offset(text, (size_t)place);
-        char_at(text.at + at, &len);
-        rc = builder_add(r, &b, text.at + at, len);
-        if (rc == 0)
-            rc = run_steps(r, ascii ? 1 : 1 + at / 64);
-    }
-    *ret = builder_value(&b);
     ret->flags = v->flags;
     return rc;
 }

@@ -159,3 +159,26 @@ struct nodes parser_nodes(const struct node_list *l)
 {
     return (struct nodes){l->at, l->n};
 }
+
+struct node *parser_make(struct parser *p, enum node_kind kind, const struct token *at,
+                         struct node *a, struct node *b)
+{
+    struct node *n = a && b ? parser_node(p, kind, at) : NULL;
+
+    if (!n)
+        return NULL;
+    n->a = a;
+    n->b = b;
+    return parser_done(p, n);
+}
+
+struct node *parser_make_one(struct parser *p, enum node_kind kind, const struct token *at,
+                             struct node *a)
+{
+    struct node *n = a ? parser_node(p, kind, at) : NULL;
+
+    if (!n)
+        return NULL;
+    n->a = a;
+    return parser_done(p, n);
+}

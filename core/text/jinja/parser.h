@@ -29,6 +29,12 @@ bool parser_enter(struct parser *p); /* counts p->depth; false: too deep */
 /* Sets the height from the children. NULL: too high. */
 struct node *parser_done(struct parser *p, struct node *n);
 
+/* Nodes of two parts, and of one; NULL where a part is NULL. */
+struct node *parser_make(struct parser *p, enum node_kind kind, const struct token *at,
+                         struct node *a, struct node *b);
+struct node *parser_make_one(struct parser *p, enum node_kind kind, const struct token *at,
+                             struct node *a);
+
 bool parser_is_name(const struct parser *p, const char *name);
 bool parser_skip_name(struct parser *p, const char *name);
 bool parser_skip(struct parser *p, enum token_kind kind);
@@ -47,6 +53,10 @@ enum tuple_mode { TUPLE_PLAIN, TUPLE_NO_COND, TUPLE_PARENTHESES };
 
 /* All return NULL after a failure. */
 struct node *parse_expression(struct parser *p);
+struct node *parse_no_cond(struct parser *p); /* without "if" */
+/* Attributes, items and calls; then filters and tests. A NULL node is handed on. */
+struct node *parse_behind_operand(struct parser *p, struct node *n);
+struct node *parse_behind_value(struct parser *p, struct node *n);
 /* `stop`: a name that ends a tuple, or NULL. */
 struct node *parse_tuple(struct parser *p, enum tuple_mode mode, const char *stop);
 struct node *parse_target(struct parser *p, const char *stop, bool with_namespace);

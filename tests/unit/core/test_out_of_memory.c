@@ -8,6 +8,7 @@
 #include "tests/unit/small_tokenizer.h"
 #include "core/model/adapter.h"
 #include "core/text/dataset.h"
+#include "core/text/jinja/jinja.h"
 #include "core/model/model.h"
 #include <xxhash.h>
 
@@ -168,6 +169,31 @@ static int load_data(const char *folder, struct result *r, struct err *err)
     return rc;
 }
 
+static int render_template(const char *folder, struct result *r, struct err *err)
+{
+    static const char text[] =
+        "{% macro m(a, b=2) %}{{ a }}{{ caller() if caller }}{% endmacro %}{% set ns = "
+        "namespace(x='') %}"
+        "{% for i in range(400) if i % 2 %}{% set ns.x = ns.x + 'text ' * 9 %}{% generation %}{{ "
+        "ns.x|upper }}"
+        "{% endgeneration %}{{ m(dict(a=[i, {'k': 1.5}]))|tojson }}{% if i > 9 %}{% set q = "
+        "loop.index %}"
+        "{% endif %}{% endfor %}{% call m(1) %}{{ ['b', 'a']|sort|map('upper')|join('%s' % ns.x) }}"
+        "{% endcall %}";
+    struct jinja_output out = {{0}};
+    struct jinja *t = NULL;
+    int rc = jinja_parse("the template", text, sizeof(text) - 1, &t, err);
+
+    (void)folder;
+    if (rc == 0)
+        rc = jinja_render(t, NULL, 0, &jinja_defaults, &out, err);
+    keep(r, out.text.data, out.text.len);
+    keep(r, out.spans, (size_t)out.n_spans * sizeof(*out.spans));
+    jinja_output_free(&out);
+    jinja_free(t);
+    return rc;
+}
+
 static void bears_every_refusal(work_fn work)
 {
     static struct result wanted, got;
@@ -240,6 +266,12 @@ static void data_set_loads_or_fails_cleanly(void **state)
     bears_every_refusal(load_data);
 }
 
+static void template_renders_or_fails_cleanly(void **state)
+{
+    (void)state;
+    bears_every_refusal(render_template);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(adapter_is_copied_or_fails_cleanly),
         cmocka_unit_test(tokenizer_works_or_fails_cleanly),
         cmocka_unit_test(data_set_loads_or_fails_cleanly),
+        cmocka_unit_test(template_renders_or_fails_cleanly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
