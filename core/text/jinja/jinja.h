@@ -8,7 +8,8 @@
  *
  * Where Python has more than this program, rendering fails rather than give another text: integers
  * beyond 64 bits, texts with an address in them (the text of a generator or a method), str.encode
- * and the like. Characters are those of Unicode 14, as in Python 3.11.
+ * and the like. Characters are those of Unicode 14, as in Python 3.11. The reverse is rare: jinja2
+ * fails on constant expressions that are infinite, which are rendered here.
  */
 #pragma once
 #include "core/buf.h"

@@ -642,6 +642,39 @@ static void spans_are_bytes_of_the_text(void **state)
     jinja_free(plain);
 }
 
+/* As transformers counts them: from what was written outside of the macro. */
+static void spans_within_a_macro_begin_before_it(void **state)
+{
+    struct world *w = *state;
+    struct jinja_output out = {{0}};
+    struct jinja *t = parse(
+        "{% macro m() %}a{% generation %}\xc3\xa9z{% endgeneration %}c{% endmacro %}x{{ m() }}");
+    struct err err = {0};
+
+    assert_ok(jinja_render(t, w->variables, w->n, &jinja_defaults, &out, &err), err);
+    assert_string_equal(out.text.data, "xa\xc3\xa9zc");
+    assert_int_equal(out.n_spans, 1);
+    assert_int_equal(out.spans[0].begin, 1);
+    assert_int_equal(out.spans[0].end, 4);
+    jinja_output_free(&out);
+    jinja_free(t);
+}
+
+static void the_case_of_characters_is_unicode_s(void **state)
+{
+    static const struct example cases[] = {
+        {"{{ '\xce\x91\xce\xa3 \xce\xa3'|lower }}", "\xce\xb1\xcf\x82 \xcf\x83"},
+        {"{{ 'stra\xc3\x9f"
+         "e'|upper }}",
+         "STRASSE"},
+        {"{{ '\xef\xac\x81x'.title() }}", "Fix"},
+        {"{{ '\xc4\xb0'|lower|length }}", "2"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check(*state, &cases[i]);
+}
+
 static void variables_that_are_read_are_mentioned(void **state)
 {
     struct jinja *t = parse("{% set own = 1 %}{{ own }}{% for tools in x %}{{ tools }}{% endfor %}"
@@ -666,6 +699,8 @@ int main(void)
         cmocka_unit_test(statements_give_what_python_gives),
         cmocka_unit_test(texts_may_hold_nul_and_are_counted_in_characters),
         cmocka_unit_test(spans_are_bytes_of_the_text),
+        cmocka_unit_test(spans_within_a_macro_begin_before_it),
+        cmocka_unit_test(the_case_of_characters_is_unicode_s),
         cmocka_unit_test(variables_that_are_read_are_mentioned),
     };
 
