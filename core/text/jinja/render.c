@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 const struct jinja_options jinja_defaults = {
-    .steps = 20000000,
+    .steps = 50000000,
     .depth = 1500,
     .output_bytes = 64 << 20,
     .memory_bytes = 256 << 20,
