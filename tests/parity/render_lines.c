@@ -46,7 +46,8 @@ static json_t *answer(const json_t *line)
         if (n < VARIABLES_MOST)
             variables[n++] = (struct jinja_variable){.name = name, .json = value};
     }
-    options.steps = UINT64_MAX / 2; /* Python has no such limit */
+    options.steps = UINT64_MAX / 2; /* Python has no such limits */
+    options.memory_bytes = (size_t)8 << 30;
     if (now)
         options.now = json_integer_value(now);
     if (jinja_parse("template", json_string_value(text), json_string_length(text), &t, &err) < 0 ||
