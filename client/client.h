@@ -67,4 +67,6 @@ int cmd_resume(struct client *c, int argc, char **argv);
 int cmd_plan(struct client *c, int argc, char **argv);
 int cmd_sbatch(struct client *c, int argc, char **argv);
 int cmd_generate(struct client *c, int argc, char **argv);
+int cmd_data(struct client *c, int argc, char **argv);
+int cmd_init(struct client *c, int argc, char **argv);
 int cmd_doctor(struct client *c, int argc, char **argv);

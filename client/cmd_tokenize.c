@@ -1,6 +1,7 @@
 /* client/cmd_tokenize.c - dashctl tokenize: texts to the ids that training sees, and ids back to
  * texts. */
 #include "client/client.h"
+#include "client/tokenize_chat.h"
 #include "core/file.h"
 #include "core/text/tokenizer.h"
 #include "core/utf8.h"
@@ -11,12 +12,26 @@
 #include <unistd.h>
 
 enum { INPUT_MAX = 1 << 30 };
-enum { KEY_MODEL = 1, KEY_TOKENIZER, KEY_RAW, KEY_DECODE };
+enum {
+    KEY_MODEL = 1,
+    KEY_TOKENIZER,
+    KEY_RAW,
+    KEY_DECODE,
+    KEY_CHAT,
+    KEY_IDS,
+    KEY_MASK,
+    KEY_CHAT_TEMPLATE,
+    KEY_PROMPT,
+    KEY_TOOLS,
+    KEY_SET,
+    KEY_DATE,
+};
 
 struct request {
     struct client *client;
     const char *model, *tokenizer, *file; /* file NULL: standard input */
-    bool raw, decode, many;
+    bool raw, decode, many, chat;
+    struct tokenize_chat talk;
 };
 
 static const struct argp_option options[] = {
@@ -26,8 +41,55 @@ static const struct argp_option options[] = {
     {"null", '0', NULL, 0, "several texts, each ended by a NUL byte", 0},
     {"raw", KEY_RAW, NULL, 0, "no special tokens: none are added, or recognised in the text", 0},
     {"decode", KEY_DECODE, NULL, 0, "lines of ids to texts", 0},
+    {NULL, 0, NULL, 0, "Conversations, a line of JSON each:", 1},
+    {"chat", KEY_CHAT, NULL, 0,
+     "print them as the model's chat template does; a line is a list of messages, or a row of data",
+     1},
+    {"ids", KEY_IDS, NULL, 0, "print their token ids instead", 1},
+    {"mask", KEY_MASK, NULL, 0, "print 1 for each token that is trained, else 0", 1},
+    {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0, "the template, in place of the model's", 1},
+    {"generation-prompt", KEY_PROMPT, NULL, 0, "end with what asks the model for an answer", 1},
+    {"tools", KEY_TOOLS, "FILE", 0, "a JSON list of tools", 1},
+    {"set", KEY_SET, "KEY=JSON", 0, "a further variable of the template", 1},
+    {"date", KEY_DATE, "DATE", 0, "what strftime_now() prints, in place of today", 1},
     {0},
 };
+
+static error_t parse_chat(int key, char *arg, struct argp_state *state, struct request *r)
+{
+    struct err err;
+
+    switch (key) {
+    case KEY_CHAT:
+        break;
+    case KEY_IDS:
+        r->talk.ids = true;
+        break;
+    case KEY_MASK:
+        r->talk.mask = true;
+        break;
+    case KEY_CHAT_TEMPLATE:
+        r->talk.template_file = arg;
+        break;
+    case KEY_PROMPT:
+        r->talk.prompt = true;
+        break;
+    case KEY_TOOLS:
+        r->talk.tools_file = arg;
+        break;
+    case KEY_SET:
+        if (tokenize_chat_set(&r->talk, arg, &err) < 0)
+            argp_error(state, "%s", err.text);
+        break;
+    case KEY_DATE:
+        r->talk.date = arg;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    r->chat = true;
+    return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -52,6 +114,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_DECODE:
         r->decode = true;
         break;
+    default:
+        return parse_chat(key, arg, state, r);
     case ARGP_KEY_ARG:
         if (r->file)
             return ARGP_ERR_UNKNOWN;
@@ -60,9 +124,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (!r->model == !r->tokenizer)
             argp_error(state, "give --model PATH or --tokenizer FILE");
+        if (r->chat && (r->raw || r->decode))
+            argp_error(state, "--chat does not go with --raw or --decode");
         break;
-    default:
-        return ARGP_ERR_UNKNOWN;
     }
     return 0;
 }
@@ -89,11 +153,11 @@ static int encode(const struct request *r, const struct tokenizer *t, const char
     if (r->raw)
         return tokenizer_encode_raw(t, text, len, ids, err);
     if (tokenizer_adds_bos(t))
-        rc = token_list_push(ids, tokenizer_bos(t), err);
+        rc = token_list_push(ids, tokenizer_bos(t), 0, err);
     if (rc == 0)
         rc = tokenizer_encode(t, text, len, ids, err);
     if (rc == 0 && tokenizer_behind(t) >= 0)
-        rc = token_list_push(ids, tokenizer_behind(t), err);
+        rc = token_list_push(ids, tokenizer_behind(t), 0, err);
     return rc;
 }
 
@@ -128,7 +192,7 @@ static int encode_all(const struct request *r, const struct tokenizer *t, const 
             err_prefix(err, "%s", name_of(r));
         at = nul ? nul + 1 : end;
     }
-    free(ids.ids);
+    token_list_free(&ids);
     return rc;
 }
 
@@ -147,7 +211,7 @@ static int parse_ids(const struct request *r, char *line, long number, struct to
         if (end == line || id < INT32_MIN || id > INT32_MAX)
             return err_set(err, ERR_INVALID, "%s:%ld: '%.20s' is not a token id", name_of(r),
                            number, line);
-        rc = token_list_push(ids, (int32_t)id, err);
+        rc = token_list_push(ids, (int32_t)id, 0, err);
     }
     return rc;
 }
@@ -193,7 +257,7 @@ static int decode_all(const struct request *r, const struct tokenizer *t, char *
             rc = print_text(r, &text, err);
     }
     buf_free(&text);
-    free(ids.ids);
+    token_list_free(&ids);
     return rc;
 }
 
@@ -206,7 +270,9 @@ static int run(const struct request *r, struct err *err)
 
     if (rc == 0)
         rc = read_input(r, &input, &len, err);
-    if (rc == 0)
+    if (rc == 0 && r->chat)
+        rc = tokenize_chat(&r->talk, t, input, len, name_of(r), err);
+    else if (rc == 0)
         rc = r->decode ? decode_all(r, t, input, err) : encode_all(r, t, input, len, err);
     if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = err_errno(err, "standard output cannot be written");
@@ -228,6 +294,12 @@ int cmd_tokenize(struct client *c, int argc, char **argv)
     struct request r = {.client = c};
     struct err err;
 
+    int rc;
+
     argp_parse(&parser, argc, argv, 0, NULL, &r);
-    return run(&r, &err) < 0 ? client_fail(&err) : EXIT_OK;
+    r.talk.json = c->json;
+    r.talk.nul = r.many;
+    rc = run(&r, &err);
+    json_decref(r.talk.variables);
+    return rc < 0 ? client_fail(&err) : EXIT_OK;
 }

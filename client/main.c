@@ -12,6 +12,7 @@ static const struct command {
     int (*run)(struct client *c, int argc, char **argv);
     const char *arguments, *summary;
 } commands[] = {
+    {"init", cmd_init, "MODEL DATA", "write a job file after a look at a model and its data"},
     {"run", cmd_run, "JOB.YAML", "train in the foreground; no server needed"},
     {"submit", cmd_submit, "JOB.YAML", "queue a job"},
     {"list", cmd_list, "", "list the jobs"},
@@ -21,6 +22,7 @@ static const struct command {
     {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
     {"resume", cmd_resume, "ID", "continue a job that failed or was cancelled"},
     {"plan", cmd_plan, "JOB.YAML", "check a job and show what would run"},
+    {"data", cmd_data, "check ...", "check a job's data, and show a row as the model sees it"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
     {"tokenize", cmd_tokenize, "[FILE]", "print the token ids of a text"},
@@ -60,7 +62,7 @@ static void print_help(FILE *to)
     fprintf(to, "Fine-tunes language models with LoRA-Dash.\n\n"
                 "Usage: dashctl [--server ADDRESS] COMMAND ...\n\nCommands:\n");
     for (i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-8s %-9s %s\n", commands[i].name, commands[i].arguments,
+        fprintf(to, "  %-8s %-10s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     fprintf(to,
             "\nSee `dashctl help COMMAND` for more. Every command takes --server ADDRESS (or "

@@ -29,3 +29,13 @@ int64_t clock_thread_ns(void)
 {
     return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
+
+const char *clock_today(char text[16])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    localtime_r(&now, &tm);
+    strftime(text, 16, "%Y-%m-%d", &tm);
+    return text;
+}

@@ -9,3 +9,5 @@ int64_t clock_ms(void);
 int64_t clock_unix_ms(void);
 /* Processor time of this thread. */
 int64_t clock_thread_ns(void);
+/* Today here, "2026-11-26"; returns text. */
+const char *clock_today(char text[16]);

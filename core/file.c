@@ -408,3 +408,13 @@ int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err)
         *ret_fd = fd;
     return rc;
 }
+
+char *file_beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup("."), *joined;
+
+    joined = folder ? file_join(*folder ? folder : "/", name) : NULL;
+    free(folder);
+    return joined;
+}

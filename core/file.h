@@ -61,3 +61,5 @@ int file_open_lock(const char *path, int *ret_fd, struct err *err);
 /* Opens and locks a file for as long as the process lives or until *ret_fd is closed. Waits at most
  * wait_ms; ERR_STATE when another process holds the lock. Works on NFS (POSIX locks). */
 int file_lock(const char *path, int wait_ms, int *ret_fd, struct err *err);
+/* "folder of path"/name; NULL for lack of memory. */
+char *file_beside(const char *path, const char *name);

@@ -362,7 +362,7 @@ int generate(struct generator *g, const struct token_list *prompts, int n, long 
                                 g->stage->config.vocab, options, first_index + who[i], step);
             if (options->tokenizer && tokenizer_is_end(options->tokenizer, id))
                 continue;
-            rc = token_list_push(&answers[who[i]], id, err);
+            rc = token_list_push(&answers[who[i]], id, 0, err);
             if (on_token)
                 on_token(arg, who[i], id);
             g->sequences[who[i]].next = id;

@@ -2,14 +2,14 @@
  *
  * Prompts come from the command line, from a file (--prompts; JSONL rows with the keys of a
  * training file, or one plain prompt a line), or from standard input. Where rows carry the expected
- * answer, exact matches are counted.
+ * answer, exact matches are counted. With --chat each line of standard input is answered in turn,
+ * with all that was said before it.
  */
-#include "core/file.h"
-#include "core/json_parse.h"
+#include "core/clock.h"
 #include "core/utf8.h"
 #include "core/text/tokenizer.h"
-#include "core/text/template.h"
 #include "worker/generate.h"
+#include "worker/generate_prompts.h"
 #include <argp.h>
 #include <jansson.h>
 #include <math.h>
@@ -18,20 +18,14 @@
 #include <string.h>
 #include <unistd.h>
 
-struct prompt {
-    char *text;
-    char *expected; /* or NULL */
-    enum data_template kind;
-};
-
 struct request {
-    const char *model, *adapter, *prompts_file;
-    struct prompt *prompts;
-    int n;
-    enum data_template kind;
+    const char *model, *adapter, *prompts_file, *system;
+    struct prompts prompts;
+    struct data_options data; /* the template's */
     int threads, limit;
-    bool json;
+    bool json, chat;
     struct generate_options options;
+    struct err err; /* of a prompt on the command line */
 };
 
 enum {
@@ -46,7 +40,9 @@ enum {
     KEY_OUTPUT,
     KEY_THREADS,
     KEY_LIMIT,
-    PROMPTS_MAX = 256 << 20 /* bytes of a file of prompts */
+    KEY_CHAT,
+    KEY_SYSTEM,
+    KEY_CHAT_TEMPLATE,
 };
 
 static const struct argp_option options[] = {
@@ -58,9 +54,10 @@ static const struct argp_option options[] = {
      "plain prompt a line; - is standard input",
      0},
     {"template", KEY_TEMPLATE, "NAME", 0,
-     "auto (default), plain, alpaca or chatml; auto is chatml for a chat model, and plain for rows "
-     "with {\"prompt\"}",
-     0},
+     "auto (default), model, plain, alpaca or chatml, as data.template of a job", 0},
+    {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0, "a chat template, in place of the model's", 0},
+    {"chat", KEY_CHAT, NULL, 0, "a conversation: each line of standard input is answered", 0},
+    {"system", KEY_SYSTEM, "TEXT", 0, "with --chat: what the system says first", 0},
     {"max-tokens", KEY_MAX_TOKENS, "N", 0, "new tokens at most (default 64)", 0},
     {"temperature", KEY_TEMPERATURE, "X", 0, "0 (default): always the likeliest token", 0},
     {"seed", KEY_SEED, "N", 0, "of the random numbers, with a temperature (default 0)", 0},
@@ -70,24 +67,12 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static int add_prompt(struct request *r, const char *text, const char *expected,
-                      enum data_template kind)
-{
-    struct prompt *more = realloc(r->prompts, (size_t)(r->n + 1) * sizeof(*more));
-
-    if (!more)
-        return -1;
-    r->prompts = more;
-    more[r->n] = (struct prompt){strdup(text), expected ? strdup(expected) : NULL, kind};
-    return more[r->n].text ? (r->n++, 0) : -1;
-}
-
 static int parse_template(const char *name)
 {
-    static const char *const names[] = {"auto", "plain", "alpaca", "chatml"};
+    static const char *const names[] = {"auto", "plain", "alpaca", "chatml", "model"};
     int i;
 
-    for (i = 0; i < 4; i++)
+    for (i = 0; i < 5; i++)
         if (strcmp(name, names[i]) == 0)
             return i;
     return -1;
@@ -109,8 +94,12 @@ static void check_request(struct request *r, struct argp_state *state)
 {
     if (!r->model)
         argp_error(state, "--model is missing: a model folder or .gguf file");
-    if (r->n == 0 && !r->prompts_file)
-        argp_error(state, "no prompt: give --prompt TEXT or --prompts FILE");
+    if (r->prompts.n == 0 && !r->prompts_file && !r->chat)
+        argp_error(state, "no prompt: give --prompt TEXT, --prompts FILE or --chat");
+    if (r->chat && (r->prompts.n || r->prompts_file))
+        argp_error(state, "--chat reads standard input: give no prompts beside it");
+    if (r->system && !r->chat)
+        argp_error(state, "--system goes with --chat");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -130,14 +119,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_PROMPT:
     case ARGP_KEY_ARG:
-        if (add_prompt(r, arg, NULL, TEMPLATE_AUTO) < 0)
-            argp_error(state, "out of memory");
+        if (prompts_add_text(&r->prompts, arg, &r->err) < 0)
+            argp_error(state, "%s", r->err.text);
         break;
     case KEY_TEMPLATE:
         kind = parse_template(arg);
         if (kind < 0)
-            argp_error(state, "--template is auto, plain, alpaca or chatml, not \"%s\"", arg);
-        r->kind = (enum data_template)kind;
+            argp_error(state, "--template is auto, model, plain, alpaca or chatml, not \"%s\"",
+                       arg);
+        r->data.template_kind = (enum data_template)kind;
+        break;
+    case KEY_CHAT_TEMPLATE:
+        r->data.chat_template = arg;
+        break;
+    case KEY_CHAT:
+        r->chat = true;
+        break;
+    case KEY_SYSTEM:
+        r->system = arg;
         break;
     case KEY_MAX_TOKENS:
         r->options.max_tokens = (int)number(state, "--max-tokens", arg, 1, 1 << 20);
@@ -166,68 +165,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return ARGP_ERR_UNKNOWN;
     }
     return 0;
-}
-
-static const char *text_of(const json_t *row, const char *key)
-{
-    return json_string_value(json_object_get(row, key));
-}
-
-static int add_instruction(struct request *r, const json_t *row)
-{
-    const char *input = text_of(row, "input");
-    struct buf b = {0};
-    int rc;
-
-    buf_puts(&b, text_of(row, "instruction"));
-    if (input && *input)
-        buf_printf(&b, "\n%s", input);
-    rc = b.failed ? -1 : add_prompt(r, b.data, text_of(row, "output"), TEMPLATE_AUTO);
-    buf_free(&b);
-    return rc;
-}
-
-/* A row of a training file, or a plain line. */
-static int add_line(struct request *r, const char *line)
-{
-    json_error_t why;
-    json_t *row = *line == '{' ? json_parse(line, strlen(line), 0, &why) : NULL;
-    int rc;
-
-    if (row && text_of(row, "prompt"))
-        rc = add_prompt(r, text_of(row, "prompt"), text_of(row, "completion"), TEMPLATE_PLAIN);
-    else if (row && text_of(row, "instruction"))
-        rc = add_instruction(r, row);
-    else
-        rc = add_prompt(r, line, NULL, TEMPLATE_AUTO);
-    json_decref(row);
-    return rc;
-}
-
-static int read_prompts(struct request *r, struct err *err)
-{
-    char *text = NULL, *at, *end;
-    size_t len;
-    int rc;
-
-    if (strcmp(r->prompts_file, "-") == 0)
-        rc = file_read_stream(STDIN_FILENO, "standard input", PROMPTS_MAX, &text, &len, err);
-    else
-        rc = file_read(r->prompts_file, PROMPTS_MAX, &text, &len, err);
-
-    for (at = text; rc == 0 && *at; at = end) {
-        end = at + strcspn(at, "\n");
-        if (*end)
-            *end++ = '\0';
-        if (*at && add_line(r, at) < 0)
-            rc = err_nomem(err, strlen(at));
-        if (r->limit && r->n >= r->limit)
-            break;
-    }
-    free(text);
-    if (rc == 0 && r->n == 0)
-        rc = err_set(err, ERR_INVALID, "%s holds no prompt", r->prompts_file);
-    return rc;
 }
 
 static void trim(char *text)
@@ -270,7 +207,7 @@ static void print_answer(const struct request *r, const struct prompt *p, const 
     json_t *o;
 
     if (!r->json) {
-        if (r->n > 1)
+        if (r->prompts.n > 1)
             print_text("> ", p->text);
         print_text("", answer);
         return;
@@ -309,30 +246,95 @@ static int answer_one(const struct request *r, const struct tokenizer *tokenizer
     return rc;
 }
 
-static enum data_template template_of(const struct request *r, const struct prompt *p)
-{
-    return r->kind == TEMPLATE_AUTO ? p->kind : r->kind;
-}
+struct answering { /* what all prompts share */
+    struct generator *g;
+    struct tokenizer *tokenizer;
+    struct prompt_encoder *encoder;
+    struct tally tally;
+};
 
-static int answer_group(const struct request *r, struct generator *g,
-                        const struct tokenizer *tokenizer, int first, struct tally *tally,
-                        struct err *err)
+static int answer_group(const struct request *r, struct answering *a, int first, struct err *err)
 {
     struct token_list prompts[GENERATE_GROUP] = {0}, answers[GENERATE_GROUP] = {0};
-    int n = r->n - first < GENERATE_GROUP ? r->n - first : GENERATE_GROUP, i, rc = 0;
+    const struct prompt *of = r->prompts.of + first;
+    int n = r->prompts.n - first, i, rc = 0;
 
+    n = n < GENERATE_GROUP ? n : GENERATE_GROUP;
     for (i = 0; i < n && rc == 0; i++)
-        rc = template_prompt(tokenizer, template_of(r, &r->prompts[first + i]),
-                             r->prompts[first + i].text, &prompts[i], NULL, err);
+        rc = prompt_encode(a->encoder, &of[i], &prompts[i], err);
     if (rc == 0)
-        rc = generate(g, prompts, n, first, &r->options, answers, NULL, NULL, err);
+        rc = generate(a->g, prompts, n, first, &r->options, answers, NULL, NULL, err);
     for (i = 0; i < n && rc == 0; i++)
-        rc = answer_one(r, tokenizer, &r->prompts[first + i], &answers[i], tally, err);
+        rc = answer_one(r, a->tokenizer, &of[i], &answers[i], &a->tally, err);
     fflush(stdout);
     for (i = 0; i < n; i++) {
-        free(prompts[i].ids);
-        free(answers[i].ids);
+        token_list_free(&prompts[i]);
+        token_list_free(&answers[i]);
     }
+    return rc;
+}
+
+/* ---- a conversation ---- */
+
+static int say(json_t *messages, const char *role, const char *text, struct err *err)
+{
+    json_t *message = json_pack("{s:s, s:s}", "role", role, "content", text);
+
+    if (!message)
+        return err_set(err, ERR_INVALID, "the text is not UTF-8");
+    return json_array_append_new(messages, message) < 0 ? err_nomem(err, strlen(text)) : 0;
+}
+
+static int answer_turn(const struct request *r, struct answering *a, struct prompt *p, long turn,
+                       struct err *err)
+{
+    struct token_list ids = {0}, answer = {0};
+    struct buf text = {0};
+    int rc = prompt_encode(a->encoder, p, &ids, err);
+
+    if (rc == 0)
+        rc = generate(a->g, &ids, 1, turn, &r->options, &answer, NULL, NULL, err);
+    if (rc == 0)
+        rc = tokenizer_decode(a->tokenizer, answer.ids, answer.n, true, &text, err);
+    buf_puts(&text, "");
+    if (rc == 0 && text.failed)
+        rc = err_nomem(err, text.cap);
+    if (rc == 0) {
+        utf8_make_valid(text.data, text.len);
+        print_text("", text.data);
+        fflush(stdout);
+        rc = say(p->messages, "assistant", text.data, err);
+    }
+    buf_free(&text);
+    token_list_free(&ids);
+    token_list_free(&answer);
+    return rc;
+}
+
+static int chat(const struct request *r, struct answering *a, struct err *err)
+{
+    struct prompt p = {.messages = json_array(), .format = FORMAT_MESSAGES};
+    bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    char *line = NULL;
+    size_t cap = 0;
+    int rc = p.messages ? 0 : err_nomem(err, sizeof(json_t));
+
+    if (rc == 0 && r->system)
+        rc = say(p.messages, "system", r->system, err);
+    for (long turn = 0; rc == 0; turn++) {
+        if (person)
+            fputs("> ", stdout), fflush(stdout);
+        if (getline(&line, &cap, stdin) < 0)
+            break;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!*line)
+            continue;
+        rc = say(p.messages, "user", line, err);
+        if (rc == 0)
+            rc = answer_turn(r, a, &p, turn, err);
+    }
+    free(line);
+    json_decref(p.messages);
     return rc;
 }
 
@@ -349,26 +351,28 @@ static void print_tally(const struct request *r, const struct tally *t)
 
 static int answer_all(struct request *r, struct err *err)
 {
-    struct generator *g = NULL;
-    struct tokenizer *tokenizer = NULL;
-    struct tally tally = {0};
-    int i, rc = r->prompts_file ? read_prompts(r, err) : 0;
+    struct answering a = {0};
+    int i, rc = r->prompts_file ? prompts_read(&r->prompts, r->prompts_file, r->limit, err) : 0;
 
     if (rc == 0)
-        rc = generator_open(r->model, r->adapter, r->threads, &g, err);
+        rc = generator_open(r->model, r->adapter, r->threads, &a.g, err);
     if (rc == 0)
-        rc = model_open_tokenizer(generator_model(g), &tokenizer, err);
-    if (rc == 0 && !tokenizer)
+        rc = model_open_tokenizer(generator_model(a.g), &a.tokenizer, err);
+    if (rc == 0 && !a.tokenizer)
         rc = err_set(err, ERR_INVALID, "%s has no tokenizer, so no text can be given to it",
                      r->model);
     if (rc == 0)
-        r->options.tokenizer = tokenizer;
-    for (i = 0; i < r->n && rc == 0; i += GENERATE_GROUP)
-        rc = answer_group(r, g, tokenizer, i, &tally, err);
+        rc = prompt_encoder_open(a.tokenizer, &r->data, &a.encoder, err);
+    r->options.tokenizer = a.tokenizer;
+    if (rc == 0 && r->chat)
+        rc = chat(r, &a, err);
+    for (i = 0; i < r->prompts.n && rc == 0; i += GENERATE_GROUP)
+        rc = answer_group(r, &a, i, err);
     if (rc == 0)
-        print_tally(r, &tally);
-    tokenizer_free(tokenizer);
-    generator_close(g);
+        print_tally(r, &a.tally);
+    prompt_encoder_free(a.encoder);
+    tokenizer_free(a.tokenizer);
+    generator_close(a.g);
     return rc;
 }
 
@@ -381,18 +385,17 @@ int generate_main(int argc, char **argv)
         .doc = "Lets a model answer prompts, with or without an adapter.",
     };
     struct request r = {.options = {.max_tokens = 64}};
+    char today[16];
     struct err err;
-    int i, rc;
+    int rc;
+
+    r.data.date = (char *)clock_today(today);
 
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &r);
     rc = answer_all(&r, &err);
     if (rc < 0)
         fprintf(stderr, "generate: %s\n", err.text);
-    for (i = 0; i < r.n; i++) {
-        free(r.prompts[i].text);
-        free(r.prompts[i].expected);
-    }
-    free(r.prompts);
+    prompts_free(&r.prompts);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

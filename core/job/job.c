@@ -13,14 +13,41 @@ int job_workers(const struct job_parallel *parallel)
     return parallel->stages * parallel->replicas;
 }
 
+long job_steps_of_pass(int batch_size, long rows)
+{
+    return rows > batch_size ? (rows + batch_size - 1) / batch_size : 1;
+}
+
 void job_resolve_steps(struct job *job, long rows)
 {
     double steps;
 
     if (job->training.epochs <= 0)
         return;
-    steps = ceil(job->training.epochs * (double)rows / job->training.batch_size - 1e-9);
+    steps = ceil(job->training.epochs * (double)job_steps_of_pass(job->training.batch_size, rows) -
+                 1e-9);
     job->training.steps = steps < 1 ? 1 : steps > 2147483647.0 ? 2147483647 : (int)steps;
+}
+
+void job_notes(const struct job *job, long rows, struct buf *out)
+{
+    const struct job_training *t = &job->training;
+    long left = rows % t->batch_size;
+
+    if (rows < t->batch_size)
+        buf_printf(out,
+                   "training.batch_size is %d and the data have %ld rows: every step has all\n",
+                   t->batch_size, rows);
+    else if (left && t->steps >= job_steps_of_pass(t->batch_size, rows))
+        buf_printf(out,
+                   "%ld rows are no multiple of training.batch_size (%d): the last step of a pass "
+                   "has %ld\n",
+                   rows, t->batch_size, left);
+    if (job->optimizer.schedule != SCHEDULE_CONSTANT && job->optimizer.warmup_steps >= t->steps)
+        buf_printf(out,
+                   "training.warmup_steps is %d and the job has %d steps: the learning rate "
+                   "never reaches training.learning_rate\n",
+                   job->optimizer.warmup_steps, t->steps);
 }
 
 void job_free_strings(char **strings)
@@ -38,6 +65,14 @@ void job_free_patterns(struct job_patterns *patterns)
         free(patterns->of[i].pattern);
     free(patterns->of);
     *patterns = (struct job_patterns){0};
+}
+
+void job_free_names(struct data_names *names)
+{
+    for (int i = 0; i < names->n; i++)
+        free(names->of[i].path);
+    free(names->of);
+    *names = (struct data_names){0};
 }
 
 void job_lora_free(struct job_lora *lora)
@@ -58,8 +93,12 @@ void job_free(struct job *job)
     free(job->name);
     free(job->model);
     free(job->output);
-    free(job->data.train);
-    free(job->data.eval);
+    job_free_names(&job->data.train);
+    job_free_names(&job->data.eval);
+    free(job->data.chat_template);
+    free(job->data.date);
+    json_decref(job->data.template_variables);
+    json_decref(job->data.fields);
     job_lora_free(&job->lora);
     free(job->slurm.partition);
     free(job->slurm.account);

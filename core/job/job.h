@@ -122,11 +122,20 @@ double lora_scale(double alpha, int rank, enum job_scaling scaling);
 /* stages * replicas; 0: one of them is auto. */
 int job_workers(const struct job_parallel *parallel);
 
-/* steps = ceil(epochs * rows / batch_size) where the job gave epochs, at least 1. */
+/* ceil(rows / batch_size): the last step of a pass has what is left. At least 1. */
+long job_steps_of_pass(int batch_size, long rows);
+/* steps = ceil(epochs * steps of a pass) where the job gave epochs, at least 1. */
 void job_resolve_steps(struct job *job, long rows);
+
+/* Appends what a user should know of the job's steps, a sentence a line. rows: those that train. */
+void job_notes(const struct job *job, long rows, struct buf *out);
 
 /* The canonical YAML text. Caller frees; NULL for lack of memory. */
 char *job_to_yaml(const struct job *job);
+
+/* Appends a line for each key by which the two jobs are of different identity: "training.batch_size
+ * was 8 and is 16". */
+void job_differences(const struct job *was, const struct job *is, struct buf *out);
 
 /* 32 hex digits (XXH3-128) of everything in the job that decides the numbers: not name, output,
  * parallel, launcher, and not the contents of the files that it names. */
@@ -135,5 +144,6 @@ void job_identity(const struct job *job, char ret_hex[33]);
 /* Frees a list of strings that ends with NULL, and the strings; NULL-safe. */
 void job_free_strings(char **strings);
 void job_free_patterns(struct job_patterns *patterns); /* what it owns; it is empty then */
+void job_free_names(struct data_names *names);         /* likewise */
 void job_lora_free(struct job_lora *lora);             /* what it owns */
 void job_free(struct job *job);

@@ -1,9 +1,11 @@
 /* core/job/job_check.c - see job_check.h. The checks follow what each needs: with no model there
  * are no data checks that need its vocabulary, but everything that can still be checked is. */
 #include "core/job/job_check.h"
+#include "core/clock.h"
 #include "core/job/job_keys.h"
 #include "core/job/job_read.h"
 #include "core/job/lora_check.h"
+#include "core/text/chat_template.h"
 #include "core/text/dataset.h"
 #include "core/model/model.h"
 #include "core/job/output_check.h"
@@ -49,7 +51,7 @@ static bool is_there(const struct job *job, const char *key, const char *path,
 
 /* Only what is there counts: data.max_tokens may be more than the model's positions if no row is.
  */
-static void check_length(const struct job *job, const char *path, const struct dataset *d,
+static void check_length(const struct job *job, const struct dataset *d,
                          const struct model_config *c, struct problems *problems)
 {
     long i;
@@ -57,7 +59,7 @@ static void check_length(const struct job *job, const char *path, const struct d
     for (i = 0; d->longest > c->max_positions && i < d->n; i++) {
         if (d->examples[i].n <= c->max_positions)
             continue;
-        problems_add(problems, path, d->examples[i].line,
+        problems_add(problems, d->files[d->examples[i].file], d->examples[i].line,
                      "this row has %d tokens but the model knows %d positions: lower "
                      "data.max_tokens (now %d) to cut such rows",
                      d->examples[i].n, c->max_positions, job->data.max_tokens);
@@ -65,21 +67,58 @@ static void check_length(const struct job *job, const char *path, const struct d
     }
 }
 
-/* Loads one data file; its problems become the job's. A refusal is no failure here. */
-static int load_data(const struct job *job, const char *key, const char *path,
+/* Whether every name that is no pattern leads to a file. */
+static bool are_there(const struct job *job, const char *key, const struct data_names *names,
+                      struct problems *problems)
+{
+    bool there = names->n > 0;
+
+    for (int i = 0; i < names->n; i++) {
+        const char *path = names->of[i].path;
+        if (!strpbrk(path, "*?["))
+            there &= is_there(job, key, path, problems);
+    }
+    return there;
+}
+
+/* Loads data; its problems become the job's. A refusal is no failure here. */
+static int load_data(const struct job *job, const char *key, const struct data_names *names,
                      const struct tokenizer *tokenizer, const struct err *refusal,
                      const struct model_config *c, struct dataset *ret, struct problems *problems,
                      struct err *err)
 {
+    const struct dataset_input in = {.names = names,
+                                     .data = &job->data,
+                                     .tokenizer = tokenizer,
+                                     .refusal = refusal->code ? refusal : NULL,
+                                     .vocab = c->vocab,
+                                     .count_only = true};
     int rc;
 
-    if (!is_there(job, key, path, problems))
+    if (!are_there(job, key, names, problems))
         return 0;
-    rc = dataset_load(path, &job->data, tokenizer, refusal->code ? refusal : NULL, c->vocab, ret,
-                      problems, err);
+    rc = dataset_load(&in, ret, problems, err);
     if (rc == 0)
-        check_length(job, path, ret, c, problems);
+        check_length(job, ret, c, problems);
     return rc == ERR_INVALID ? 0 : rc;
+}
+
+int job_set_date(struct job *job, const struct tokenizer *t, struct err *err)
+{
+    const struct chat_template_options options = {.file = job->data.chat_template};
+    struct chat_template *template = NULL;
+    struct err ignored; /* whether it is used, and what is wrong with it, shows with the rows */
+    char today[16];
+
+    if (job->data.date || !t || !chat_template_exists(t, &options) ||
+        chat_template_open(t, &options, &template, &ignored) < 0)
+        return 0;
+    if (chat_template_needs_date(template))
+        job->data.date = strdup(clock_today(today));
+    else
+        today[0] = '\0';
+    chat_template_free(template);
+    return today[0] && !job->data.date ? err_nomem(err, sizeof(today)) : 0;
 }
 
 static int check_data(struct job *job, const struct model *model, struct problems *problems,
@@ -93,15 +132,21 @@ static int check_data(struct job *job, const struct model *model, struct problem
     int rc = model_open_tokenizer_if_usable(model, &tokenizer, &refusal, err);
 
     if (rc == 0)
-        rc = load_data(job, "data.train", job->data.train, tokenizer, &refusal, c, &train, problems,
+        rc = job_set_date(job, tokenizer, err);
+    if (rc == 0 && job->data.chat_template &&
+        !is_there(job, "data.chat_template", job->data.chat_template, problems))
+        goto done;
+    if (rc == 0)
+        rc = load_data(job, "data.train", &job->data.train, tokenizer, &refusal, c, &train,
+                       problems, err);
+    if (rc == 0 && job->data.eval.n && problems->n == before)
+        rc = load_data(job, "data.eval", &job->data.eval, tokenizer, &refusal, c, &eval, problems,
                        err);
-    if (rc == 0 && job->data.eval && problems->n == before)
-        rc = load_data(job, "data.eval", job->data.eval, tokenizer, &refusal, c, &eval, problems,
-                       err);
-    job_resolve_steps(job, train.n - train.n_untrained);
+    job_resolve_steps(job, train.n - train.untrained.n);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems_count(problems) == 0)
         rc = job_plan_make(job, model, &train, plan, err);
+done:
     dataset_free(&train);
     dataset_free(&eval);
     tokenizer_free(tokenizer);
@@ -123,10 +168,10 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
         check_stages(job, model_config(model), problems);
     if (rc == 0 && model)
         rc = check_data(job, model, problems, &plan, err);
-    if (!model && job->data.train)
-        is_there(job, "data.train", job->data.train, problems);
-    if (!model && job->data.eval)
-        is_there(job, "data.eval", job->data.eval, problems);
+    if (!model) {
+        are_there(job, "data.train", &job->data.train, problems);
+        are_there(job, "data.eval", &job->data.eval, problems);
+    }
     model_close(model);
     if ((rc == 0 || rc == ERR_INVALID) && problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "the job cannot run");

@@ -38,3 +38,8 @@ void job_plan_free(struct job_plan *plan);
  * that it asks for cannot share it out. What was added is there on failure too. */
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
                   struct job_plan *plan, struct err *err);
+
+struct tokenizer;
+/* Where data.date is not given and the chat template prints a date, sets it to today's: it is that
+ * of the submission, and stays with the job. t may be NULL. */
+int job_set_date(struct job *job, const struct tokenizer *t, struct err *err);

@@ -13,7 +13,9 @@ static const char *const launcher_names[] = {"local", "slurm", NULL};
 static const char *const precision_names[] = {"f32", NULL};
 static const char *const format_names[] = {"auto", "prompt", "instruction", "messages",
                                            "text", "ids",    NULL};
-static const char *const template_names[] = {"auto", "plain", "alpaca", "chatml", NULL};
+static const char *const template_names[] = {"auto", "plain", "alpaca", "chatml", "model", NULL};
+static const char *const overflow_names[] = {"cut", "drop", "split", NULL};
+static const char *const train_on_names[] = {"assistant", "last", "all", NULL};
 static const char *const schedule_names[] = {
     "constant", "constant_with_warmup", "linear", "cosine", "polynomial", "inverse_sqrt", NULL};
 
@@ -23,11 +25,19 @@ static const char *const schedule_names[] = {
 const struct job_key job_keys[] = {
     {"name", KEY_STRING, AT(name), KEY_NEUTRAL, 0, 0, NULL},
     {"model", KEY_PATH, AT(model), KEY_REQUIRED | KEY_NEUTRAL, 0, 0, NULL},
-    {"data.train", KEY_PATH, AT(data.train), KEY_REQUIRED | KEY_NEUTRAL, 0, 0, NULL},
-    {"data.eval", KEY_PATH, AT(data.eval), KEY_NULLABLE | KEY_NEUTRAL, 0, 0, NULL},
+    {"data.train", KEY_FILES, AT(data.train), KEY_REQUIRED | KEY_NEUTRAL, 0, 0, NULL},
+    {"data.eval", KEY_FILES, AT(data.eval), KEY_NULLABLE | KEY_NEUTRAL, 0, 0, NULL},
     {"data.format", KEY_ENUM, AT(data.format), 0, 0, 0, format_names},
     {"data.template", KEY_ENUM, AT(data.template_kind), 0, 0, 0, template_names},
+    {"data.chat_template", KEY_PATH, AT(data.chat_template), KEY_NULLABLE | KEY_NEUTRAL, 0, 0,
+     NULL},
+    {"data.template_variables", KEY_OBJECT, AT(data.template_variables), KEY_NULLABLE, 0, 0, NULL},
+    {"data.date", KEY_STRING, AT(data.date), KEY_NULLABLE, 0, 0, NULL},
+    {"data.fields", KEY_OBJECT, AT(data.fields), KEY_NULLABLE | KEY_TEXTS, 0, 0, NULL},
+    {"data.train_on", KEY_ENUM, AT(data.train_on), 0, 0, 0, train_on_names},
+    {"data.train_on_empty_thoughts", KEY_BOOL, AT(data.train_on_empty_thoughts), 0, 0, 0, NULL},
     {"data.max_tokens", KEY_INT, AT(data.max_tokens), 0, 2, 1 << 20, NULL},
+    {"data.overflow", KEY_ENUM, AT(data.overflow), 0, 0, 0, overflow_names},
     {"data.train_on_prompt", KEY_BOOL, AT(data.train_on_prompt), 0, 0, 0, NULL},
     {"data.shuffle", KEY_BOOL, AT(data.shuffle), 0, 0, 0, NULL},
     {"method", KEY_ENUM, AT(method), 0, 0, 0, method_names},

@@ -6,7 +6,8 @@
 
 enum key_kind {
     KEY_STRING,
-    KEY_PATH, /* made absolute against the job file's folder */
+    KEY_PATH,  /* made absolute against the job file's folder */
+    KEY_FILES, /* a path, or a list of paths and of {file, weight}: struct data_names */
     KEY_BOOL,
     KEY_INT,
     KEY_SEED, /* uint64 */
@@ -15,6 +16,7 @@ enum key_kind {
     KEY_TARGETS,  /* of struct job_lora: target_modules, target_pattern, all_linear */
     KEY_STRINGS,  /* a list: char **, NULL-terminated */
     KEY_NUMBERS,  /* a list of integers, or one: struct job_numbers */
+    KEY_OBJECT,   /* a mapping of whatever JSON can hold: json_t *, NULL where empty */
     KEY_PATTERNS, /* a mapping of patterns to numbers: struct job_patterns */
 };
 
@@ -26,6 +28,7 @@ enum {
     KEY_OPEN_TOP = 16, /* the upper bound itself is refused */
     KEY_NEUTRAL = 32,  /* does not decide the numbers: left out of the identity */
     KEY_WHOLE = 64,    /* the numbers of KEY_PATTERNS are integers */
+    KEY_TEXTS = 128,   /* KEY_OBJECT holds strings alone */
 };
 
 struct job_key {

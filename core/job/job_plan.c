@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void plan_add(struct job_plan *plan, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -36,18 +37,25 @@ void job_plan_free(struct job_plan *plan)
     *plan = (struct job_plan){0};
 }
 
+static void plan_notes(const char *lines, struct job_plan *plan)
+{
+    const char *at, *end;
+
+    for (at = lines; at && (end = strchr(at, '\n')); at = end + 1)
+        plan_add(plan, "note: %.*s", (int)(end - at), at);
+}
+
 static void plan_data(const struct job *job, const struct dataset *d, double tokens, double trained,
                       struct job_plan *plan)
 {
+    struct buf notes = {0};
+
     plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
-    if (d->n_truncated)
-        plan_add(plan,
-                 "note: %ld rows are longer than data.max_tokens (%d) and are cut; the first is on "
-                 "line %d",
-                 d->n_truncated, job->data.max_tokens, d->first_truncated);
-    if (d->n_untrained)
-        plan_add(plan, "note: %ld rows have no trained token; the first is on line %d",
-                 d->n_untrained, d->first_untrained);
+    if (d->template_source)
+        plan_add(plan, "template: %s", d->template_source);
+    dataset_notes(d, &job->data, &notes);
+    plan_notes(notes.data, plan);
+    buf_free(&notes);
 }
 
 static void plan_stages(const struct job_parallel *parallel, const struct model_config *c,
@@ -103,6 +111,19 @@ static void plan_model(const struct model *model, const struct dataset *d, struc
                  "note: a GGUF of Mistral does not say whether the model has a sliding window (the "
                  "first versions: %d tokens); rows of up to %d tokens are trained without one",
                  window, d->longest);
+}
+
+static void plan_steps(const struct job *job, long rows, struct job_plan *plan)
+{
+    struct buf notes = {0};
+
+    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
+             job->training.batch_size,
+             (double)job->training.steps /
+                 (double)job_steps_of_pass(job->training.batch_size, rows));
+    job_notes(job, rows, &notes);
+    plan_notes(notes.data, plan);
+    buf_free(&notes);
 }
 
 /* What training starts from, where that is not a new adapter. */
@@ -188,9 +209,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan_model(model, d, plan);
     plan_data(job, d, tokens, trained, plan);
     plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
-    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
-             job->training.batch_size,
-             (double)job->training.steps * job->training.batch_size / (double)d->n);
+    plan_steps(job, d->n - d->untrained.n, plan);
     rc = plan_start(job, plan, err);
     if (rc == 0)
         rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);

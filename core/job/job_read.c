@@ -77,11 +77,12 @@ static bool load_document(struct job_reader *r, const char *text, yaml_document_
     bool ok;
 
     if (!yaml_parser_initialize(&parser)) {
-        problems_add(r->problems, r->source, 0, "out of memory");
+        r->no_memory = true;
         return false;
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     ok = yaml_parser_load(&parser, doc);
+    r->no_memory |= !ok && parser.error == YAML_MEMORY_ERROR;
     if (!ok)
         problems_add(r->problems, r->source, r->is_file ? (int)parser.problem_mark.line + 1 : 0,
                      "this is not YAML: %s%s%s", parser.problem ? parser.problem : "bad text",
@@ -249,7 +250,8 @@ static char *default_name(const char *output)
     return text;
 }
 
-static void fill_in(struct job *job)
+/* -1 without memory. */
+static int fill_in(struct job *job)
 {
     size_t len = job->output ? strlen(job->output) : 0;
 
@@ -269,6 +271,7 @@ static void fill_in(struct job *job)
         job->parallel.stages = job->parallel.stages ? job->parallel.stages : 1;
         job->parallel.replicas = job->parallel.replicas ? job->parallel.replicas : 1;
     }
+    return job->name || !job->output ? 0 : -1;
 }
 
 static int read_sources(struct job_reader *r, const char *text, const char *file,
@@ -300,13 +303,17 @@ int job_read(const char *text, const char *file, const char *directory, const ch
     struct job_reader r = {.directory = directory, .problems = problems};
 
     r.job = calloc(1, sizeof(*r.job));
-    if (!r.job || set_defaults(r.job, file) < 0 || read_sources(&r, text, file, sets, n_sets) < 0) {
+    if (!r.job || set_defaults(r.job, file) < 0 || read_sources(&r, text, file, sets, n_sets) < 0 ||
+        r.no_memory) {
         job_free(r.job);
         return err_nomem(err, sizeof(*r.job));
     }
     if (r.is_yaml) /* else nobody knows which keys are missing */
         check_together(r.job, problems);
-    fill_in(r.job);
+    if (fill_in(r.job) < 0) {
+        job_free(r.job);
+        return err_nomem(err, sizeof(*r.job));
+    }
     *ret_job = r.job;
     return 0;
 }

@@ -85,6 +85,10 @@ static void put_targets(struct buf *b, const struct job_lora *lora)
 
 static void put_numbers(struct buf *b, const struct job_numbers *numbers)
 {
+    if (numbers->n == 0) {
+        buf_puts(b, "null");
+        return;
+    }
     buf_puts(b, "[");
     for (int i = 0; i < numbers->n; i++)
         buf_printf(b, "%s%d", i ? ", " : "", numbers->of[i]);
@@ -93,6 +97,10 @@ static void put_numbers(struct buf *b, const struct job_numbers *numbers)
 
 static void put_patterns(struct buf *b, const struct job_patterns *patterns)
 {
+    if (patterns->n == 0) {
+        buf_puts(b, "null");
+        return;
+    }
     buf_puts(b, "{");
     for (int i = 0; i < patterns->n; i++) {
         buf_puts(b, i ? ", " : "");
@@ -114,6 +122,41 @@ static void put_strings(struct buf *b, char *const *strings)
         comma = ", ";
     }
     buf_puts(b, "]");
+}
+
+static void put_names(struct buf *b, const struct data_names *names)
+{
+    bool lone = names->n == 1 && names->of[0].weight == 1;
+
+    if (names->n == 0)
+        buf_puts(b, "null");
+    if (!lone && names->n)
+        buf_puts(b, "[");
+    for (int i = 0; i < names->n; i++) {
+        const struct data_name *name = &names->of[i];
+        buf_puts(b, i ? ", " : "");
+        if (name->weight != 1)
+            buf_puts(b, "{file: ");
+        put_quoted(b, name->path);
+        if (name->weight != 1) {
+            buf_puts(b, ", weight: ");
+            put_double(b, name->weight);
+            buf_puts(b, "}");
+        }
+    }
+    if (!lone && names->n)
+        buf_puts(b, "]");
+}
+
+/* JSON in one line is YAML, too. */
+static void put_object(struct buf *b, const json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_REAL_PRECISION(17)) : strdup("null");
+
+    if (text)
+        buf_puts(b, text);
+    b->failed |= !text;
+    free(text);
 }
 
 static void put_number(struct buf *b, const struct job_key *key, double x)
@@ -165,18 +208,19 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     case KEY_PATTERNS:
         put_patterns(b, field);
         break;
+    case KEY_FILES:
+        put_names(b, field);
+        break;
+    case KEY_OBJECT:
+        put_object(b, *(json_t *const *)field);
+        break;
     }
 }
 
-/* Keys that a job does not have: lists of LoRA's exceptions that are empty, what only an adapter to
- * start from makes a question, dash of a plain LoRA
- * job, slurm of a local one, epochs once they have become steps. */
+/* Keys that a job does not have: what only an adapter to start from makes a question, dash of a
+ * plain LoRA job, slurm of a local one, epochs once they have become steps. */
 static bool is_absent(const struct job *job, const struct job_key *key)
 {
-    if (key->kind == KEY_NUMBERS)
-        return ((const struct job_numbers *)field_of(job, key))->n == 0;
-    if (key->kind == KEY_PATTERNS)
-        return ((const struct job_patterns *)field_of(job, key))->n == 0;
     if (!strcmp(key->path, "dash.prelaunch_steps") && job->dash.continues)
         return true;
     if (!strcmp(key->path, "dash.continue") && !job->lora.init_adapter)
@@ -187,6 +231,33 @@ static bool is_absent(const struct job *job, const struct job_key *key)
         return job->launcher != LAUNCHER_SLURM;
     if (!strcmp(key->path, "training.epochs"))
         return job->training.steps > 0;
+    return false;
+}
+
+/* Whether a key has the value that all jobs had before there was such a key: then it is no part of
+ * the identity, which checkpoints keep. */
+static bool is_as_before(const struct job *job, const struct job_key *key)
+{
+    const void *field = field_of(job, key);
+
+    switch (key->kind) {
+    case KEY_NUMBERS:
+        return ((const struct job_numbers *)field)->n == 0;
+    case KEY_PATTERNS:
+        return ((const struct job_patterns *)field)->n == 0;
+    case KEY_OBJECT:
+        return !*(json_t *const *)field;
+    default:
+        break;
+    }
+    if (!strcmp(key->path, "data.date"))
+        return !job->data.date;
+    if (!strcmp(key->path, "data.overflow"))
+        return job->data.overflow == OVERFLOW_CUT;
+    if (!strcmp(key->path, "data.train_on"))
+        return job->data.train_on == TRAIN_ON_ASSISTANT;
+    if (!strcmp(key->path, "data.train_on_empty_thoughts"))
+        return !job->data.train_on_empty_thoughts;
     return false;
 }
 
@@ -221,7 +292,7 @@ void job_identity(const struct job *job, char ret_hex[33])
 
     for (i = 0; i < n_job_keys; i++) {
         const struct job_key *key = &job_keys[i];
-        if ((key->flags & KEY_NEUTRAL) || is_absent(job, key))
+        if ((key->flags & KEY_NEUTRAL) || is_absent(job, key) || is_as_before(job, key))
             continue;
         buf_printf(&b, "%s=", key->path);
         put_value(&b, job, key);
@@ -231,4 +302,27 @@ void job_identity(const struct job *job, char ret_hex[33])
     snprintf(ret_hex, 33, "%016llx%016llx", (unsigned long long)h.high64,
              (unsigned long long)h.low64);
     buf_free(&b);
+}
+
+static char *text_of(const struct job *job, const struct job_key *key)
+{
+    struct buf b = {0};
+
+    if (is_absent(job, key))
+        buf_puts(&b, "not given");
+    else
+        put_value(&b, job, key);
+    return buf_take(&b);
+}
+
+void job_differences(const struct job *was, const struct job *is, struct buf *out)
+{
+    for (int i = 0; i < n_job_keys; i++) {
+        const struct job_key *key = &job_keys[i];
+        char *old = text_of(was, key), *now = text_of(is, key);
+        if (!(key->flags & KEY_NEUTRAL) && old && now && strcmp(old, now) != 0)
+            buf_printf(out, "%s was %s and is %s\n", key->path, old, now);
+        free(old);
+        free(now);
+    }
 }

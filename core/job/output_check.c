@@ -1,6 +1,7 @@
 /* core/job/output_check.c - see output_check.h. Everything is read without following links or
  * waiting for FIFOs: the folder may be one that others can write. */
 #include "core/job/output_check.h"
+#include "core/job/job_keys.h"
 #include "core/job/job_read.h"
 #include "core/file.h"
 #include <dirent.h>
@@ -81,9 +82,22 @@ static bool is_running_elsewhere(const char *output)
     return locked;
 }
 
-static void check_is_this_job(const struct job *job, struct problems *problems)
+/* Each key that differs is a problem. */
+static void compare_jobs(const struct job *was, const struct job *is, struct problems *problems)
 {
-    char *path = file_join(job->output, "job.yaml"), *text = NULL, is[33], was[33];
+    struct buf lines = {0};
+    char *at, *end;
+
+    job_differences(was, is, &lines);
+    for (at = lines.data; at && (end = strchr(at, '\n')); at = end + 1)
+        problems_add(problems, NULL, 0, "output: %s holds another job: %.*s", is->output,
+                     (int)(end - at), at);
+    buf_free(&lines);
+}
+
+static void check_is_this_job(struct job *job, struct problems *problems)
+{
+    char *path = file_join(job->output, "job.yaml"), *text = NULL;
     struct problems ignored = {0};
     struct job *old = NULL;
     struct err err;
@@ -95,13 +109,11 @@ static void check_is_this_job(const struct job *job, struct problems *problems)
     } else if (job_parse(text, path, job->output, NULL, 0, &old, &ignored, &err) < 0) {
         problems_add(problems, path, 0, "cannot be read as a job: %s", err.text);
     } else {
-        job_identity(job, is);
-        job_identity(old, was);
-        if (strcmp(is, was) != 0)
-            problems_add(
-                problems, NULL, 0,
-                "output: %s holds another job: its job.yaml differs in what decides the numbers",
-                job->output);
+        if (!job_is_given(job, "data.date") && old->data.date) { /* it was taken at the beginning */
+            free(job->data.date);
+            job->data.date = strdup(old->data.date);
+        }
+        compare_jobs(old, job, problems);
     }
     problems_free(&ignored);
     job_free(old);
@@ -127,7 +139,7 @@ static bool check_folder(const char *output, const struct stat *st, struct probl
     return false;
 }
 
-static void check_existing(const struct job *job, bool resume, struct problems *problems)
+static void check_existing(struct job *job, bool resume, struct problems *problems)
 {
     int empty = is_empty(job->output);
 
@@ -145,7 +157,7 @@ static void check_existing(const struct job *job, bool resume, struct problems *
                      job->output);
 }
 
-void output_check(const struct job *job, bool resume, struct problems *problems)
+void output_check(struct job *job, bool resume, struct problems *problems)
 {
     struct stat st;
 

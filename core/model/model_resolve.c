@@ -231,6 +231,13 @@ static void resolve_head(struct resolver *r)
         m->head = m->embedding;
         return;
     }
+    if (!m->gguf && !has_tensor(m, r->head)) {
+        tally_add(&r->missing, m->path,
+                  "tensor %s is missing, and config.json has tie_word_embeddings false: the file "
+                  "is not whole, or tie_word_embeddings should be true",
+                  r->head);
+        return;
+    }
     m->head = resolve(r, r->head, c->vocab, c->hidden);
     c->tied = is_same(m->head, m->embedding);
     if (c->tied)

@@ -2,6 +2,7 @@
  * lowest rank in the list of merges first.
  */
 #include "core/text/bpe.h"
+#include "core/text/piece_cache.h"
 #include <stdlib.h>
 
 static bool find_pair(const void *vocab, const struct merge_symbol *left,
@@ -15,18 +16,19 @@ static bool find_pair(const void *vocab, const struct merge_symbol *left,
     return m != NULL;
 }
 
-static int push_all(const struct merge_symbol *symbols, int n, struct token_list *out,
-                    struct err *err)
+/* origin: where their text begins in the piece. */
+static int push_all(const struct merge_symbol *symbols, int n, uint32_t origin,
+                    struct token_list *out, struct err *err)
 {
     int rc = 0;
 
     for (int i = 0; i < n && rc == 0; i++)
-        rc = token_list_push(out, symbols[i].id, err);
+        rc = token_list_push(out, symbols[i].id, origin + symbols[i].begin, err);
     return rc;
 }
 
-int bpe_encode_bytes(const struct vocab *v, struct merge_scratch *s, const char *piece, size_t len,
-                     struct token_list *out, struct err *err)
+static int merge_bytes(const struct vocab *v, struct merge_scratch *s, const char *piece,
+                       size_t len, struct token_list *out, struct err *err)
 {
     int n = 0, rc = merge_reserve(s, len, err);
 
@@ -38,7 +40,20 @@ int bpe_encode_bytes(const struct vocab *v, struct merge_scratch *s, const char 
             s->symbols[n++] = (struct merge_symbol){.id = id, .begin = (uint32_t)i};
     }
     n = merge_all(s, n, len, find_pair, v);
-    return push_all(s->symbols, n, out, err);
+    return push_all(s->symbols, n, 0, out, err);
+}
+
+int bpe_encode_bytes(const struct vocab *v, struct merge_scratch *s, const char *piece, size_t len,
+                     struct token_list *out, struct err *err)
+{
+    int first = out->n, rc = piece_cache_find(s->cache, piece, len, 0, out, err);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = merge_bytes(v, s, piece, len, out, err);
+    if (rc == 0)
+        piece_cache_put(s->cache, piece, len, 0, out, first);
+    return rc;
 }
 
 struct parts { /* one call of bpe_encode_characters() */
@@ -89,7 +104,8 @@ static size_t next_character(const char *text, size_t at, size_t len)
     return at;
 }
 
-static int encode_part(struct parts *p, const char *text, size_t len, struct err *err)
+static int merge_part(struct parts *p, const char *text, size_t len, uint32_t origin,
+                      struct err *err)
 {
     int n = 0, rc = merge_reserve(p->s, len, err);
 
@@ -100,7 +116,22 @@ static int encode_part(struct parts *p, const char *text, size_t len, struct err
         add_character(p, &n, text, at, next - at);
     }
     n = merge_all(p->s, n, len, find_pair, p->v);
-    return push_all(p->s->symbols, n, p->out, err);
+    return push_all(p->s->symbols, n, origin, p->out, err);
+}
+
+/* What an unknown character becomes depends on what is in front: such parts are not kept. */
+static int encode_part(struct parts *p, const char *text, size_t len, uint32_t origin,
+                       struct err *err)
+{
+    struct piece_cache *cache = p->after_unknown ? NULL : p->s->cache;
+    int first = p->out->n, rc = piece_cache_find(cache, text, len, origin, p->out, err);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = merge_part(p, text, len, origin, err);
+    if (rc == 0 && !p->after_unknown)
+        piece_cache_put(cache, text, len, origin, p->out, first);
+    return rc;
 }
 
 int bpe_encode_characters(const struct vocab *v, const struct bpe_fallback *fallback,
@@ -116,7 +147,7 @@ int bpe_encode_characters(const struct vocab *v, const struct bpe_fallback *fall
         at = next_character(piece, at, len);
         if (at < len && !breaks_allow(breaks, piece, before, at, len))
             continue;
-        rc = encode_part(&p, piece + done, at - done, err);
+        rc = encode_part(&p, piece + done, at - done, (uint32_t)done, err);
         done = at;
     }
     return rc;

@@ -5,12 +5,16 @@
 #define XXH_STATIC_LINKING_ONLY /* the state on the stack */
 #include "core/text/dataset.h"
 #include "core/text/dataset_impl.h"
+#include "core/text/data_files.h"
 #include "core/text/rows.h"
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+
+enum { PROGRESS_ROWS = 4096 };
 
 static int grow(struct loader *l)
 {
@@ -29,33 +33,87 @@ static int grow(struct loader *l)
     return 0;
 }
 
-/* Cuts the row in the scratch to max_tokens and applies train_on_prompt; the counts that stand in
- * the data set follow. */
-static int keep_row(struct loader *l, int line)
+/* How often the next row of a weight is in a pass: after n rows it is n times the weight, without
+ * its fraction. */
+static long times_in_a_pass(struct loader *l)
 {
-    int max = l->data->max_tokens < 2 ? 2 : l->data->max_tokens;
-    int n = l->row.ids.n < max ? l->row.ids.n : max, n_trained = 0;
-    bool all = l->data->train_on_prompt && l->d->format != FORMAT_IDS;
-    struct dataset *d = l->d;
-    int32_t *ids = pool_alloc(l->pool, 2 * (size_t)n * sizeof(*ids)), *labels;
-    int rc = ids ? grow(l) : err_nomem(l->err, 2 * (size_t)n * sizeof(*ids));
+    double before = floor((double)l->n_rows * l->weight), now;
 
-    if (rc < 0)
-        return rc;
-    labels = ids + n;
-    memcpy(ids, l->row.ids.ids, (size_t)n * sizeof(*ids));
-    for (int i = 0; i < n; i++) {
-        labels[i] = i == 0 ? LABEL_NONE : all ? ids[i] : l->row.labels.ids[i];
-        n_trained += labels[i] != LABEL_NONE;
+    l->n_rows++;
+    now = floor((double)l->n_rows * l->weight);
+    return (long)(now - before);
+}
+
+/* Keeps n ids of the row in the scratch, from `begin` on. n_whole: of the row. */
+static int keep_ids(struct loader *l, int begin, int n, int n_whole, int line)
+{
+    const int32_t *labels = l->row.labels.ids + begin;
+    long times = times_in_a_pass(l);
+    struct dataset *d = l->d;
+    struct example e = {.n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
+    int rc = 0;
+
+    l->row.labels.ids[begin] = LABEL_NONE; /* nothing stands in front of it */
+    for (int i = 0; i < n; i++)
+        e.n_trained += labels[i] != LABEL_NONE;
+    if (!l->in->count_only && times > 0)
+        rc = id_store_add(&d->ids, l->row.ids.ids + begin, labels, n, &e.at, l->err);
+    for (long i = 0; i < times && rc == 0; i++) {
+        rc = grow(l);
+        if (rc == 0)
+            d->examples[d->n++] = e;
+        if (e.n_trained == 0)
+            dataset_note_line(l, &d->untrained, line);
     }
-    d->examples[d->n++] = (struct example){ids, labels, n, n_trained, line};
-    if (l->row.ids.n > n && d->n_truncated++ == 0)
-        d->first_truncated = line;
-    if (n_trained == 0 && d->n_untrained++ == 0)
-        d->first_untrained = line;
     if (n > d->longest)
         d->longest = n;
-    return 0;
+    return rc;
+}
+
+/* The same for ids that may be too many: data.overflow says what becomes of them. */
+static int keep_part(struct loader *l, int begin, int n, int line)
+{
+    int max = l->data->max_tokens < 2 ? 2 : l->data->max_tokens, rc = 0;
+
+    if (n <= max)
+        return keep_ids(l, begin, n, n, line);
+    if (l->data->overflow == OVERFLOW_DROP) {
+        dataset_note_line(l, &l->d->dropped, line);
+        return 0;
+    }
+    dataset_note_line(l, &l->d->cut, line);
+    if (l->data->overflow == OVERFLOW_CUT)
+        return keep_ids(l, begin, max, n, line);
+    for (int at = 0; at + 1 < n && rc == 0; at += max)
+        rc = keep_ids(l, begin + at, n - at < max ? n - at : max, n, line);
+    return rc;
+}
+
+static int keep_row(struct loader *l, int line)
+{
+    int rc = 0;
+
+    if (l->n_parts == 0)
+        return keep_part(l, 0, l->row.ids.n, line);
+    for (int i = 0; i < l->n_parts && rc == 0; i++) {
+        int begin = l->parts[i], end = i + 1 < l->n_parts ? l->parts[i + 1] : l->row.ids.n;
+        if (end - begin >= 2)
+            rc = keep_part(l, begin, end - begin, line);
+    }
+    return rc;
+}
+
+/* The names of fields that are not used, for people. */
+static void name_unused(struct loader *l)
+{
+    struct buf b = {0};
+
+    for (int i = 0; i < l->n_unused; i++)
+        buf_printf(&b, "%s%s (%ld row%s)", i ? ", " : "", l->unused[i].name, l->unused[i].rows,
+                   l->unused[i].rows == 1 ? "" : "s");
+    if (b.len && !b.failed)
+        l->d->unused = pool_text(l->pool, b.data, b.len);
+    buf_free(&b);
 }
 
 static int no_memory(struct loader *l)
@@ -75,7 +133,7 @@ static int add_row(struct loader *l, const struct rows *rows, const struct row *
                       row->fault);
     else
         dataset_fault(l, FAULT_NOT_JSON, row->line, "is not a JSON object: %s",
-                      dataset_type_name(row->value));
+                      json_type_words(row->value));
     json_decref(row->value);
     if (rc <= 0)
         return rc;
@@ -110,6 +168,8 @@ static int load_rows(struct loader *l, struct rows *rows)
             give_up(l, rows_failed_line(rows), failed.text);
         else if ((rc = add_row(l, rows, &row)) < 0)
             return rc;
+        if (l->in->progress && ++l->n_read % PROGRESS_ROWS == 0)
+            l->in->progress(l->in->arg, l->n_read);
     }
     return 0;
 }
@@ -139,27 +199,97 @@ static void check_whole(struct loader *l)
         faulty += l->faults[i];
     if (l->hopeless || faulty > 0)
         return;
-    if (l->d->n == 0)
-        problems_add(l->problems, l->path, 0, "the data set has no rows");
-    else if (l->d->n_untrained == l->d->n)
+    if (l->d->n == 0 && l->d->dropped.n > 0)
         problems_add(
-            l->problems, l->path, l->d->first_untrained,
+            l->problems, l->d->files[l->d->dropped.first[0].file], l->d->dropped.first[0].line,
+            "every row is longer than data.max_tokens (%d) and is left out", l->data->max_tokens);
+    else if (l->d->n == 0)
+        problems_add(l->problems, l->path, 0, "the data set has no rows");
+    else if (l->d->untrained.n == l->d->n)
+        problems_add(
+            l->problems, l->d->files[l->d->untrained.first[0].file], l->d->untrained.first[0].line,
             "no token of any row is trained: every completion is empty, masked, or cut off "
             "by max_tokens %d",
             l->data->max_tokens);
 }
 
-int dataset_load(const char *path, const struct data_options *data,
-                 const struct tokenizer *tokenizer, const struct err *refusal, int vocab,
-                 struct dataset *ret_dataset, struct problems *problems, struct err *err)
+static int add_file(struct loader *l, const char *path)
 {
-    struct dataset d = {0};
+    char **files = realloc(l->d->files, ((size_t)l->d->n_files + 1) * sizeof(*files));
+    char *copy = pool_text(l->pool, path, strlen(path));
+
+    if (files)
+        l->d->files = files;
+    if (!files || !copy)
+        return err_nomem(l->err, strlen(path));
+    files[l->d->n_files++] = copy;
+    l->path = copy;
+    return load_file(l);
+}
+
+/* The files of one name. */
+static int load_name(struct loader *l, const struct data_name *name)
+{
+    const char *const path = name->path;
+    struct data_files files = {0};
+    int rc = data_files_find(&path, 1, &files, l->problems, l->err);
+
+    l->weight = name->weight;
+    l->n_rows = 0;
+    for (int i = 0; i < files.n && rc == 0 && !l->hopeless; i++)
+        rc = add_file(l, files.paths[i]);
+    data_files_free(&files);
+    return rc;
+}
+
+/* A file that two names lead to is a problem. */
+static int check_names_once(struct loader *l, const struct data_names *names)
+{
+    const char **paths = calloc((size_t)names->n + 1, sizeof(*paths));
+    struct data_files files = {0};
+    int rc;
+
+    if (!paths)
+        return err_nomem(l->err, (size_t)names->n * sizeof(*paths));
+    for (int i = 0; i < names->n; i++)
+        paths[i] = names->of[i].path;
+    rc = data_files_find(paths, names->n, &files, l->problems, l->err);
+    data_files_free(&files);
+    free(paths);
+    return rc;
+}
+
+static int load_names(struct loader *l, const struct data_names *names)
+{
+    int rc = names->n > 1 ? check_names_once(l, names) : 0;
+
+    for (int i = 0; i < names->n && rc == 0 && !l->hopeless; i++)
+        rc = load_name(l, &names->of[i]);
+    return rc;
+}
+
+/* Where the ids of each row are. */
+static int find_ids(struct loader *l)
+{
+    struct dataset *d = l->d;
+    const char *base;
+    int rc = l->in->count_only ? 0 : id_store_finish(&d->ids, &base, l->err);
+
+    for (long i = 0; rc == 0 && !l->in->count_only && i < d->n; i++) {
+        d->examples[i].ids = (const int32_t *)(base + d->examples[i].at);
+        d->examples[i].labels = d->examples[i].ids + d->examples[i].n;
+    }
+    return rc;
+}
+
+int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
+                 struct problems *problems, struct err *err)
+{
+    struct dataset d = {.ids = {.folder = in->folder}};
     struct loader l = {
-        .path = path,
-        .data = data,
-        .tokenizer = tokenizer,
-        .refusal = refusal,
-        .vocab = vocab,
+        .in = in,
+        .path = in->names->n ? in->names->of[0].path : "",
+        .data = in->data,
         .d = &d,
         .problems = problems,
         .err = err,
@@ -167,15 +297,19 @@ int dataset_load(const char *path, const struct data_options *data,
     int before = problems_count(problems), rc;
 
     d.arena = l.pool = calloc(1, sizeof(*l.pool));
-    rc = l.pool ? load_file(&l) : err_nomem(err, sizeof(*l.pool));
+    rc = l.pool ? load_names(&l, in->names) : err_nomem(err, sizeof(*l.pool));
     dataset_count_the_rest(&l);
     if (rc == 0)
         check_whole(&l);
-    free(l.row.ids.ids);
-    free(l.row.labels.ids);
-    free(l.messages);
+    if (rc == 0)
+        rc = find_ids(&l);
+    name_unused(&l);
+    token_list_free(&l.row.ids);
+    token_list_free(&l.row.labels);
+    row_encoder_free(l.encoder);
+    free(l.parts);
     if (rc == 0 && problems_count(problems) > before)
-        rc = err_set(err, ERR_INVALID, "%s: the data cannot be used", path);
+        rc = err_set(err, ERR_INVALID, "%s: the data cannot be used", l.path);
     if (rc < 0) {
         dataset_free(&d);
         return rc;
@@ -189,6 +323,8 @@ void dataset_free(struct dataset *d)
     if (d->arena)
         pool_free(d->arena);
     free(d->arena);
+    id_store_close(&d->ids);
+    free(d->files);
     free(d->examples);
     *d = (struct dataset){0};
 }

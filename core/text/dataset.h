@@ -12,44 +12,76 @@
  *   trained and reads as -100.
  */
 #pragma once
+#include "core/buf.h"
 #include "core/err.h"
 #include "core/text/data_options.h"
+#include "core/text/id_store.h"
 #include "core/problems.h"
 #include "core/text/tokenizer.h"
 #include <stdint.h>
 
+enum { ROW_LINES_MAX = 20 };
+
 struct example {
-    const int32_t *ids;    /* (n), in the data set's arena */
+    const int32_t *ids;    /* (n); NULL where a data set was only counted */
     const int32_t *labels; /* (n) */
+    size_t at;             /* of ids in the store; labels follow */
     int n;                 /* >= 2 */
+    int n_whole;           /* tokens before the row was cut to max_tokens */
     int n_trained; /* labels that are not -100; may be 0: the row is kept, but see dataset_load() */
+    int file;      /* in the data set's files */
     int line;      /* of the file, from 1; for a JSON array the row's number, from 1 */
+};
+
+struct row_lines { /* rows of one kind, and where the first are */
+    long n;
+    struct {
+        int file, line;
+    } first[ROW_LINES_MAX];
 };
 
 struct dataset {
     struct example *examples;
     long n;
-    long n_truncated;    /* rows cut to max_tokens */
-    long n_untrained;    /* rows in which no label is trained */
-    int first_truncated; /* line of the first such row, 0: none */
-    int first_untrained;
-    int longest; /* tokens of the longest row, after the cut */
+    struct row_lines cut;          /* rows cut to max_tokens, or into several of that many */
+    struct row_lines dropped;      /* rows left out because they are longer */
+    struct row_lines untrained;    /* rows in which no label is trained */
+    struct row_lines without_stop; /* whose last trained token is none at which the model stops */
+    int longest;                   /* tokens of the longest row, after the cut */
+    char **files;                  /* (n_files) their paths */
+    int n_files;
     enum data_format format;
     enum data_template template_kind; /* the one used */
-    void *arena;
+    const char *template_source;      /* in words; NULL for rows of ids */
+    const char *unused; /* fields that are not used, with the rows that have them; NULL: none */
+    void *arena;        /* of texts */
+    struct id_store ids;
 };
 
-/* Reads path (data->train or data->eval). tokenizer may be NULL: only rows of ids are possible
- * then, anything else is a problem that says so, and why if `refusal` (may be NULL) has it. vocab
- * bounds the ids. Problems name file and line; at most 20 of a kind are listed. Refused as
- * problems: no file, one that is not regular or cannot be read to its end, a row of more than 64
- * MiB, no format of rows.h, a row without its fields or with a field of the
- * wrong type, an id outside the vocabulary, ids and labels of unequal length, an empty data set, no
- * trained label in the whole set. ERR_INVALID then. */
-int dataset_load(const char *path, const struct data_options *data,
-                 const struct tokenizer *tokenizer, const struct err *refusal, int vocab,
-                 struct dataset *ret_dataset, struct problems *problems, struct err *err);
+struct dataset_input {
+    const struct data_names *names; /* data->train or data->eval */
+    const struct data_options *data;
+    const struct tokenizer *tokenizer; /* NULL: only rows of ids are possible */
+    const struct err *refusal;         /* why there is none, or NULL */
+    int vocab;                         /* bounds the ids */
+    bool count_only;                   /* ids and labels are not kept */
+    const char *folder;                /* for ids that are too many for memory; NULL: none are */
+    void (*progress)(void *arg, long rows); /* now and then; may be NULL */
+    void *arg;
+};
+
+/* Reads the files of in->names, in order. Where rows are texts and there is no tokenizer, that is a
+ * problem. Problems name file and line; at most 20 of a kind are listed. Refused as problems: no
+ * file, one that is not regular or cannot be read to its end, a row of more than 64 MiB, not JSON,
+ * a row without its fields or with a field of the wrong type, an id outside the vocabulary, ids and
+ * labels of unequal length, an empty data set, no trained label in the whole set. ERR_INVALID then.
+ */
+int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
+                 struct problems *problems, struct err *err);
 void dataset_free(struct dataset *d);
+
+/* Appends what a user should know of it, a sentence a line. */
+void dataset_notes(const struct dataset *d, const struct data_options *data, struct buf *out);
 
 /* XXH3-128 of all ids and labels in order, as 32 hex digits. */
 void dataset_hash(const struct dataset *d, char ret_hex[33]);

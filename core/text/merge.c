@@ -29,7 +29,7 @@ void merge_scratch_free(struct merge_scratch *s)
 {
     free(s->symbols);
     free(s->heap);
-    *s = (struct merge_scratch){0};
+    *s = (struct merge_scratch){.cache = s->cache};
 }
 
 /* A text of n symbols has at most n - 1 pairs at first, and each of its n - 1 merges makes at most

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct piece_cache;
+
 struct merge_symbol {
     int32_t id;     /* the caller's; MERGE_GONE: merged into its left neighbour */
     int32_t prev;   /* -1: none */
@@ -33,7 +35,8 @@ typedef bool (*merge_find_fn)(const void *context, const struct merge_symbol *le
 struct merge_scratch {
     struct merge_symbol *symbols;
     uint64_t *heap;
-    int cap; /* symbols; the heap has three times as many */
+    int cap;                   /* symbols; the heap has three times as many */
+    struct piece_cache *cache; /* the caller's; NULL: none */
 };
 
 void merge_scratch_free(struct merge_scratch *s);

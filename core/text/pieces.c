@@ -1,6 +1,7 @@
 /* core/text/pieces.c - see pieces.h. A symbol's id is looked up only when its text is known to be
  * final: a character need not be a piece to become part of one. */
 #include "core/text/pieces.h"
+#include "core/text/piece_cache.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ struct writer {
     const struct vocab *v;
     struct merge_scratch *s;
     struct token_list *out;
+    const char *text;   /* the whole one */
     bool after_unknown; /* unknown characters in a row are one token */
     struct err *err;
 };
@@ -86,11 +88,14 @@ static int push_unknown(struct writer *w, const char *text, size_t len)
 
     if (w->p->has_bytes) {
         for (size_t i = 0; i < len && rc == 0; i++)
-            rc = token_list_push(w->out, w->p->byte_ids[(uint8_t)text[i]], w->err);
+            rc = token_list_push(w->out, w->p->byte_ids[(uint8_t)text[i]],
+                                 (uint32_t)(text + i - w->text), w->err);
         return rc;
     }
     w->after_unknown = true;
-    return again || w->p->unknown < 0 ? 0 : token_list_push(w->out, w->p->unknown, w->err);
+    return again || w->p->unknown < 0
+               ? 0
+               : token_list_push(w->out, w->p->unknown, (uint32_t)(text - w->text), w->err);
 }
 
 static int push(struct writer *w, const char *text, size_t len, int32_t id)
@@ -100,7 +105,7 @@ static int push(struct writer *w, const char *text, size_t len, int32_t id)
     if (id < 0 || id == w->p->unknown)
         return push_unknown(w, text, len);
     w->after_unknown = false;
-    return token_list_push(w->out, id, w->err);
+    return token_list_push(w->out, id, (uint32_t)(text - w->text), w->err);
 }
 
 static size_t next_character(const char *text, size_t at, size_t len)
@@ -110,7 +115,7 @@ static size_t next_character(const char *text, size_t at, size_t len)
     return at;
 }
 
-static int encode_run(struct writer *w, const char *text, size_t len)
+static int merge_run(struct writer *w, const char *text, size_t len)
 {
     const struct run run = {w->p, w->v, text};
     const struct merge_symbol *symbols;
@@ -129,11 +134,26 @@ static int encode_run(struct writer *w, const char *text, size_t len)
     return rc;
 }
 
+/* What an unknown character becomes depends on what is in front: such runs are not kept. */
+static int encode_run(struct writer *w, const char *text, size_t len)
+{
+    struct piece_cache *cache = w->after_unknown ? NULL : w->s->cache;
+    uint32_t origin = (uint32_t)(text - w->text);
+    int first = w->out->n, rc = piece_cache_find(cache, text, len, origin, w->out, w->err);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = merge_run(w, text, len);
+    if (rc == 0 && !w->after_unknown)
+        piece_cache_put(cache, text, len, origin, w->out, first);
+    return rc;
+}
+
 int pieces_encode(const struct pieces *p, const struct vocab *v, struct merge_scratch *s,
                   const char *text, size_t len, struct token_list *out, struct watch *watch,
                   struct err *err)
 {
-    struct writer w = {p, v, s, out, false, err};
+    struct writer w = {p, v, s, out, text, false, err};
     size_t done = 0, at = 0, before = 0, work = 0;
     int rc = 0;
 
@@ -150,7 +170,7 @@ int pieces_encode(const struct pieces *p, const struct vocab *v, struct merge_sc
         }
         before = at;
         if (user && rc == 0) {
-            rc = push(&w, user->text, user->len, user->id);
+            rc = push(&w, text + at, user->len, user->id);
             done = at += user->len;
         } else {
             at = next_character(text, at, len);

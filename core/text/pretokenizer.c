@@ -29,6 +29,7 @@ struct split { /* one call, down the steps */
     const struct pretokenizer *p;
     struct pretokenizer_scratch *s;
     bool at_start; /* the next piece is the beginning of the whole text */
+    struct piece_map *map;
     piece_fn fn;
     void *context;
     struct err *err;
@@ -123,6 +124,33 @@ void pretokenizer_scratch_free(struct pretokenizer_scratch *s)
 
 static int run_step(struct split *x, int i, const char *text, size_t len);
 
+size_t piece_map_find(struct piece_map *map, const char *place)
+{
+    size_t to = (size_t)(place - map->buffer);
+
+    if (!map->raw)
+        return map->at + to;
+    if (map->to == 0)
+        map->to = map->in_front;
+    while (map->to < to)
+        map->to += map->raw[map->from++] == ' ' ? map->blank : 1;
+    return map->at + map->from;
+}
+
+/* The next step for a buffer that was made from text: its pieces are those of the buffer. */
+static int run_made(struct split *x, int i, struct piece_map made, const char *text, size_t len)
+{
+    struct piece_map *outer = x->map;
+    int rc;
+
+    made.at = piece_map_find(outer, text);
+    made.raw = text;
+    x->map = &made;
+    rc = run_step(x, i + 1, made.buffer, len);
+    x->map = outer;
+    return rc;
+}
+
 static int blank_step(struct split *x, int i, const char *text, size_t len)
 {
     char *longer;
@@ -135,7 +163,8 @@ static int blank_step(struct split *x, int i, const char *text, size_t len)
         return err_nomem(x->err, len + 1);
     longer[0] = ' ';
     memcpy(longer + 1, text, len);
-    rc = run_step(x, i + 1, longer, len + 1);
+    rc = run_made(x, i, (struct piece_map){.buffer = longer, .in_front = 1, .blank = 1}, text,
+                  len + 1);
     free(longer);
     return rc;
 }
@@ -146,11 +175,13 @@ static int meta_step(struct split *x, int i, const char *text, size_t len)
     size_t by_len = strlen(step->by), done = 0;
     bool has = text[0] == ' ' || (len >= by_len && memcmp(text, step->by, by_len) == 0);
     bool wants = step->prefix == META_ALWAYS || (step->prefix == META_FIRST && x->at_start);
+    size_t front = wants && !has ? by_len : 0;
+    struct piece_map made;
     struct buf b = {0};
     int rc;
 
     x->at_start = false;
-    if (wants && !has)
+    if (front)
         buf_append(&b, step->by, by_len);
     for (size_t at = 0; at < len; at++) {
         if (text[at] != ' ')
@@ -160,7 +191,8 @@ static int meta_step(struct split *x, int i, const char *text, size_t len)
         done = at + 1;
     }
     buf_append(&b, text + done, len - done);
-    rc = b.failed ? err_nomem(x->err, len) : run_step(x, i + 1, b.data, b.len);
+    made = (struct piece_map){.buffer = b.data, .in_front = front, .blank = by_len};
+    rc = b.failed ? err_nomem(x->err, len) : run_made(x, i, made, text, b.len);
     buf_free(&b);
     return rc;
 }
@@ -245,7 +277,7 @@ static int split_step(struct split *x, int i, const char *text, size_t len)
 static int run_step(struct split *x, int i, const char *text, size_t len)
 {
     if (i == x->p->n)
-        return x->fn(x->context, text, len, x->err);
+        return x->fn(x->context, text, len, x->map, x->err);
     if (x->p->steps[i].kind == STEP_BLANK)
         return blank_step(x, i, text, len);
     if (x->p->steps[i].kind == STEP_META)
@@ -257,7 +289,8 @@ int pretokenizer_split(const struct pretokenizer *p, struct pretokenizer_scratch
                        const char *text, size_t len, bool at_start, piece_fn fn, void *context,
                        struct err *err)
 {
-    struct split x = {p, s, at_start, fn, context, err};
+    struct piece_map map = {.buffer = text};
+    struct split x = {p, s, at_start, &map, fn, context, err};
 
     return len ? run_step(&x, 0, text, len) : 0;
 }

@@ -44,10 +44,24 @@ int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len, stru
                              struct pretokenizer_scratch **ret, struct err *err);
 void pretokenizer_scratch_free(struct pretokenizer_scratch *s);
 
+/* Where the pieces of a buffer are in the text: a step may have put blanks in front of what it
+ * cuts, and other characters in place of its blanks. */
+struct piece_map {
+    const char *buffer; /* pieces point into it */
+    size_t at;          /* of the text: what the buffer was made from */
+    const char *raw;    /* those bytes; NULL: the buffer is a part of the text itself */
+    size_t in_front;    /* bytes that were put in front */
+    size_t blank;       /* bytes that each blank became */
+    size_t from, to;    /* where the last question ended, of raw and of the buffer */
+};
+/* The byte of the text that a byte of the buffer comes from. Questions come in rising order. */
+size_t piece_map_find(struct piece_map *map, const char *place);
+
 /* Calls fn for each piece of text (valid UTF-8), in order, none of them empty; stops where it
  * fails. at_start: the text's first byte is that of the whole text. ERR_UNSUPPORTED, naming the
  * pattern, where it takes longer than the watch allows, whatever the pattern. */
-typedef int (*piece_fn)(void *context, const char *piece, size_t len, struct err *err);
+typedef int (*piece_fn)(void *context, const char *piece, size_t len, struct piece_map *map,
+                        struct err *err);
 int pretokenizer_split(const struct pretokenizer *p, struct pretokenizer_scratch *s,
                        const char *text, size_t len, bool at_start, piece_fn fn, void *context,
                        struct err *err);

@@ -1,7 +1,8 @@
-/* core/text/tokenizer.c - see tokenizer.h. Nothing of a tokenizer changes after it was loaded: what
- * a call needs beside is its own. */
+/* core/text/tokenizer.c - see tokenizer.h. Nothing of a tokenizer but its cache changes after it
+ * was loaded: what a call needs beside is its own. */
 #include "core/text/tokenizer.h"
 #include "core/text/tokenizer_impl.h"
+#include "core/text/piece_cache.h"
 #include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ int tokenizer_new(enum tokenizer_kind kind, int n_ids, size_t n_merges, struct t
     if (!t)
         return err_nomem(err, sizeof(*t));
     t->kind = kind;
+    t->cache = piece_cache_new();
     t->bos = t->eos = t->behind = t->fallback.unknown = -1;
     t->flags = calloc((size_t)n_ids + 1, sizeof(*t->flags));
     rc = t->flags ? vocab_init(&t->vocab, n_ids, n_merges, err) : err_nomem(err, (size_t)n_ids);
@@ -42,8 +44,9 @@ void tokenizer_free(struct tokenizer *t)
     breaks_free(&t->breaks);
     vocab_free(&t->vocab);
     pool_free(&t->texts);
-    free(t->ends.ids);
-    free(t->chat_template);
+    token_list_free(&t->ends);
+    chat_source_free(&t->chat);
+    piece_cache_free(t->cache);
     free(t->flags);
     free(t);
 }
@@ -146,7 +149,12 @@ struct encoding { /* one call of tokenizer_encode() */
     const struct tokenizer *t;
     struct token_list *out;
     bool raw;
-    const char *text; /* the whole one */
+    const char *text;                /* the whole one */
+    const struct token_marks *marks; /* NULL: none; else out->places is set */
+    int mark;                        /* the first that has no token yet */
+    size_t segment;                  /* of the whole text: what is normalised as one */
+    const char *normalised;          /* what it became */
+    size_t cut;                      /* of that: what the pre-tokenizer cuts now */
     struct watch watch;
     struct normalizer_scratch normal;
     struct pretokenizer_scratch *pre;
@@ -172,22 +180,86 @@ static int whole_piece(struct encoding *e, const char *piece, size_t len)
     return vocab_find(&e->t->vocab, e->spelled.data, (size_t)(at - e->spelled.data));
 }
 
-static int encode_piece(void *context, const char *piece, size_t len, struct err *err)
+static int encode_bytes_of_piece(struct encoding *e, const char *piece, size_t len, struct err *err)
 {
-    struct encoding *e = context;
     const struct tokenizer *t = e->t;
     int id = t->ignore_merges ? whole_piece(e, piece, len) : -1;
 
     if (e->spelled.failed)
         return err_nomem(err, 2 * len);
     if (id >= 0)
-        return token_list_push(e->out, id, err);
+        return token_list_push(e->out, id, 0, err);
     if (t->kind == TOKENIZER_PIECES)
         return pieces_encode(&t->pieces, &t->vocab, &e->merge, piece, len, e->out, &e->watch, err);
     if (t->kind == TOKENIZER_CHARACTERS)
         return bpe_encode_characters(&t->vocab, &t->fallback, &t->breaks, &e->merge, piece, len,
                                      e->out, err);
     return bpe_encode_bytes(&t->vocab, &e->merge, piece, len, e->out, err);
+}
+
+/* map: of what the second pass cut out. */
+static int encode_piece(void *context, const char *piece, size_t len, struct piece_map *map,
+                        struct err *err)
+{
+    struct encoding *e = context;
+    int first = e->out->n, rc = encode_bytes_of_piece(e, piece, len, err);
+
+    for (int i = first; rc == 0 && e->marks && i < e->out->n; i++)
+        e->out->begins[i] = (uint32_t)(e->cut + piece_map_find(map, piece + e->out->begins[i]));
+    return rc;
+}
+
+/* ---- marks ---- */
+
+/* The byte of the normalised segment that a byte of the segment became: what the text in front of
+ * it becomes is as long. */
+static int normalised_place(struct encoding *e, const char *raw, size_t place, size_t *ret,
+                            struct err *err)
+{
+    struct normalizer_scratch s = {.watch = &e->watch};
+    const char *text;
+    int rc;
+
+    *ret = place;
+    if (e->normalised == raw || place == 0)
+        return 0;
+    rc = normalizer_run(&e->t->normalizer, &s, raw, place, &text, ret, err);
+    buf_free(&s.bufs[0]);
+    buf_free(&s.bufs[1]);
+    return rc;
+}
+
+/* Of the tokens from `first` on, which are those of the segment, the one that holds the byte. Where
+ * several begin there, one is what the tokenizer put in front: the first belongs to a part that
+ * begins with the byte. */
+static int token_at(const struct encoding *e, int first, size_t place, bool begins_there)
+{
+    const uint32_t *begins = e->out->begins;
+    int i = first;
+
+    while (i + 1 < e->out->n && begins[i + 1] <= place)
+        i++;
+    while (begins_there && i > first && begins[i - 1] == begins[i])
+        i--;
+    return i;
+}
+
+/* Finds the marks in a segment that ends at byte `end` of the text and begins at token `first`. */
+static int find_marks(struct encoding *e, int first, size_t end, struct err *err)
+{
+    size_t place;
+    int rc = 0;
+
+    for (; rc == 0 && e->marks && e->mark < e->marks->n; e->mark++) {
+        bool is_end = e->mark % 2;
+        size_t at = e->marks->at[e->mark];
+        if (at - is_end >= end)
+            break;
+        rc = normalised_place(e, e->text + e->segment, at - e->segment, &place, err);
+        place -= is_end && place > 0;
+        e->marks->tokens[e->mark] = token_at(e, first, place, !is_end);
+    }
+    return rc;
 }
 
 static int encode_pass(struct encoding *e, enum added_pass pass, const char *text, size_t len,
@@ -197,15 +269,39 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
 static int encode_between(struct encoding *e, enum added_pass pass, const char *text, size_t len,
                           bool at_start, struct err *err)
 {
-    int rc = 0;
+    int rc = 0, first = e->out->n;
+    size_t end;
 
+    if (pass == ADDED_SECOND)
+        e->cut = (size_t)(text - e->normalised);
     if (pass == ADDED_SECOND)
         return pretokenizer_split(&e->t->pre, e->pre, text, len, at_start, encode_piece, e, err);
     if (len == 0)
         return 0;
+    e->segment = (size_t)(text - e->text);
+    end = e->segment + len;
     if (e->t->normalizer.n > 0)
         rc = normalizer_run(&e->t->normalizer, &e->normal, text, len, &text, &len, err);
-    return rc < 0 ? rc : encode_pass(e, ADDED_SECOND, text, len, at_start, err);
+    e->normalised = text;
+    if (rc == 0)
+        rc = encode_pass(e, ADDED_SECOND, text, len, at_start, err);
+    return rc < 0 ? rc : find_marks(e, first, end, err);
+}
+
+/* An added token in the text of a pass. */
+static int push_added(struct encoding *e, enum added_pass pass, const struct added_match *m,
+                      const char *text, struct err *err)
+{
+    const char *begin = text + m->begin;
+    int first = e->out->n;
+    int rc = token_list_push(e->out, m->token->id,
+                             pass == ADDED_SECOND ? (uint32_t)(begin - e->normalised) : 0, err);
+
+    if (rc < 0 || pass == ADDED_SECOND)
+        return rc;
+    e->segment = (size_t)(begin - e->text);
+    e->normalised = begin;
+    return find_marks(e, first, (size_t)(text - e->text) + m->end, err);
 }
 
 /* Cuts at the added tokens of a pass; what lies between them goes to the next pass, and at last to
@@ -222,7 +318,7 @@ static int encode_pass(struct encoding *e, enum added_pass pass, const char *tex
         if (m.begin > done)
             rc = encode_between(e, pass, text + done, m.begin - done, at_start && done == 0, err);
         if (rc >= 0)
-            rc = token_list_push(e->out, m.token->id, err);
+            rc = push_added(e, pass, &m, text, err);
         if (rc < 0)
             return rc;
         done = m.end;
@@ -243,22 +339,26 @@ static int check_utf8(const char *text, size_t len, struct err *err)
 }
 
 static int encode(const struct tokenizer *t, const char *text, size_t len, bool raw,
-                  struct token_list *out, struct err *err)
+                  const struct token_marks *marks, struct token_list *out, struct err *err)
 {
-    struct encoding e = {.t = t, .out = out, .raw = raw, .text = text};
+    struct encoding e = {.t = t, .out = out, .raw = raw, .text = text, .marks = marks};
     int rc = check_utf8(text, len, err), before = out->n;
 
     watch_start(&e.watch, len);
     e.normal.watch = &e.watch;
+    e.merge.cache = piece_cache_enter(t->cache);
     if (rc == 0)
         rc = pretokenizer_scratch_new(&t->pre, len, &e.watch, &e.pre, err);
     if (rc == 0)
         rc = encode_pass(&e, ADDED_FIRST, text, len, true, err);
     pretokenizer_scratch_free(e.pre);
+    piece_cache_leave(e.merge.cache);
     merge_scratch_free(&e.merge);
     buf_free(&e.normal.bufs[0]);
     buf_free(&e.normal.bufs[1]);
     buf_free(&e.spelled);
+    for (; rc >= 0 && marks && e.mark < marks->n; e.mark++)
+        marks->tokens[e.mark] = out->n;
     if (rc < 0)
         out->n = before;
     return rc < 0 ? rc : 0;
@@ -267,13 +367,28 @@ static int encode(const struct tokenizer *t, const char *text, size_t len, bool 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
                      struct token_list *out, struct err *err)
 {
-    return encode(t, text, len, false, out, err);
+    return encode(t, text, len, false, NULL, out, err);
 }
 
 int tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
                          struct token_list *out, struct err *err)
 {
-    return encode(t, text, len, true, out, err);
+    return encode(t, text, len, true, NULL, out, err);
+}
+
+int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                            const struct token_marks *marks, struct token_list *out,
+                            struct err *err)
+{
+    struct token_list list = {.places = true};
+    int rc = encode(t, text, len, false, marks, &list, err), before = out->n;
+
+    for (int i = 0; i < list.n && rc == 0; i++)
+        rc = token_list_push(out, list.ids[i], 0, err);
+    token_list_free(&list);
+    for (int i = 0; i < marks->n; i++)
+        marks->tokens[i] += before;
+    return rc;
 }
 
 int tokenizer_id(const struct tokenizer *t, const char *token)
@@ -314,7 +429,12 @@ int tokenizer_vocab(const struct tokenizer *t)
     return t->vocab.n;
 }
 
-const char *tokenizer_chat_template(const struct tokenizer *t)
+const struct chat_source *tokenizer_chat(const struct tokenizer *t)
 {
-    return t->chat_template;
+    return &t->chat;
+}
+
+bool tokenizer_is_added(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && id < t->vocab.n && (t->flags[id] & TOKEN_ADDED);
 }

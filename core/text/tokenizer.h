@@ -16,6 +16,7 @@
 
 struct tokenizer;
 struct tensorfile;
+struct chat_source;
 
 /* From what a model's folder has: tokenizer.json; else tokenizer.model; else vocab.json with
  * merges.txt. tokenizer_config.json, special_tokens_map.json, added_tokens.json and
@@ -52,6 +53,17 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
 /* The same, but special tokens in the text are text like any other. */
 int tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
                          struct token_list *out, struct err *err);
+/* Parts of a text that are not empty and do not overlap, in order: part i is bytes [at[2 i],
+ * at[2 i + 1]). Its tokens are tokens[2 i] to tokens[2 i + 1], all that share a character with it.
+ */
+struct token_marks {
+    const size_t *at; /* (n) */
+    int *tokens;      /* (n), set; both of them the number of tokens where the part has none */
+    int n;            /* even */
+};
+int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                            const struct token_marks *marks, struct token_list *out,
+                            struct err *err);
 /* Appends the bytes of the ids; special tokens appear as their text unless skip_special. An id that
  * no token has is refused. */
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, bool skip_special,
@@ -70,6 +82,7 @@ bool tokenizer_adds_bos(const struct tokenizer *t);
 /* The token that the model expects behind every text, or -1. Training does not put it. */
 int tokenizer_behind(const struct tokenizer *t);
 int tokenizer_vocab(const struct tokenizer *t); /* the largest id + 1 */
-/* The chat template's text that came with the model, or NULL: only looked at to choose a template,
- * never run. */
-const char *tokenizer_chat_template(const struct tokenizer *t);
+/* Whether the token is one of those that are looked for in a text before it is cut. */
+bool tokenizer_is_added(const struct tokenizer *t, int32_t id);
+/* The chat templates and the special tokens that came with the model. */
+const struct chat_source *tokenizer_chat(const struct tokenizer *t);

@@ -13,20 +13,10 @@ enum { BYTES_MAX = 16 << 20 };
 static const char *const lists[] = {"additional_special_tokens", "extra_special_tokens"};
 enum { N_LISTS = sizeof(lists) / sizeof(lists[0]) };
 
-char *tokenizer_files_beside(const char *path, const char *name)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup("."), *joined;
-
-    joined = folder ? file_join(*folder ? folder : "/", name) : NULL;
-    free(folder);
-    return joined;
-}
-
 /* *ret is NULL where there is no such file. */
 static int read_object(const char *path, const char *name, json_t **ret, struct err *err)
 {
-    char *beside = tokenizer_files_beside(path, name);
+    char *beside = file_beside(path, name);
     int rc = 0, line = 0;
 
     if (!beside)
@@ -39,34 +29,20 @@ static int read_object(const char *path, const char *name, json_t **ret, struct 
     return rc;
 }
 
-static int read_jinja(const char *path, char **ret, struct err *err)
-{
-    char *beside = tokenizer_files_beside(path, "chat_template.jinja");
-    size_t len;
-    int rc = 0;
-
-    if (!beside)
-        return err_nomem(err, strlen(path));
-    if (access(beside, F_OK) == 0)
-        rc = file_read(beside, BYTES_MAX, ret, &len, err);
-    free(beside);
-    return rc;
-}
-
 int tokenizer_files_read(const char *path, struct tokenizer_files *ret, struct err *err)
 {
     bool decoder;
     int rc;
 
-    *ret = (struct tokenizer_files){0};
+    *ret = (struct tokenizer_files){.path = strdup(path)};
+    if (!ret->path)
+        return err_nomem(err, strlen(path));
     rc = read_object(path, "tokenizer_config.json", &ret->config, err);
     decoder = json_is_object(json_object_get(ret->config, "added_tokens_decoder"));
     if (rc == 0 && !decoder)
         rc = read_object(path, "special_tokens_map.json", &ret->map, err);
     if (rc == 0 && !decoder)
         rc = read_object(path, "added_tokens.json", &ret->added, err);
-    if (rc == 0)
-        rc = read_jinja(path, &ret->jinja, err);
     if (rc == 0)
         rc = read_object(path, "generation_config.json", &ret->generation, err);
     if (rc == 0 && !ret->generation)
@@ -80,7 +56,7 @@ void tokenizer_files_free(struct tokenizer_files *f)
     json_decref(f->map);
     json_decref(f->added);
     json_decref(f->generation);
-    free(f->jinja);
+    free(f->path);
     *f = (struct tokenizer_files){0};
 }
 
@@ -123,6 +99,11 @@ static unsigned flags_of(const json_t *token, bool special)
         flags |= ADDED_SINGLE_WORD;
     return flags;
 }
+
+/* The names by which a chat template reads special tokens. */
+static const char *const named[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                    "pad_token", "cls_token", "mask_token"};
+enum { N_NAMED = sizeof(named) / sizeof(named[0]) };
 
 struct adding {
     struct tokenizer *t;
@@ -183,14 +164,12 @@ static int add_decoder(struct adding *a, const json_t *decoder)
 
 static bool is_named(const struct tokenizer_files *f, const char *text)
 {
-    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                       "pad_token", "cls_token", "mask_token"};
     const json_t *each;
     const char *content;
     size_t i;
 
-    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if ((content = content_of(setting(f, keys[i]))) && strcmp(content, text) == 0)
+    for (i = 0; i < N_NAMED; i++)
+        if ((content = content_of(setting(f, named[i]))) && strcmp(content, text) == 0)
             return true;
     for (int k = 0; k < N_LISTS; k++)
         json_array_foreach(setting(f, lists[k]), i,
@@ -275,7 +254,7 @@ static int add_end(struct tokenizer *t, const json_t *id, struct err *err)
 
     if (value < 0 || value > INT32_MAX)
         return 0;
-    return token_list_push(&t->ends, (int32_t)value, err);
+    return token_list_push(&t->ends, (int32_t)value, 0, err);
 }
 
 static int read_ends(const struct tokenizer_files *f, struct tokenizer *t, struct err *err)
@@ -296,27 +275,19 @@ static int configured_id(const struct tokenizer *t, const json_t *token, int fal
     return id < 0 ? fallback : id;
 }
 
-/* One text, or a list of {"name", "template"} of which we take "default". */
-static const char *configured_template(const json_t *config)
+static int read_chat(const struct tokenizer_files *f, struct tokenizer *t, struct err *err)
 {
-    const json_t *value = json_object_get(config, "chat_template");
-    json_t *each;
-    size_t i;
+    int rc = chat_source_read_folder(&t->chat, f->path, f->config, err);
 
-    json_array_foreach(value, i, each)
-    {
-        const char *name = json_string_value(json_object_get(each, "name"));
-        if (name && strcmp(name, "default") == 0)
-            return json_string_value(json_object_get(each, "template"));
-    }
-    return json_string_value(value);
+    for (int i = 0; i < N_NAMED && rc == 0; i++)
+        rc = chat_source_add_special(&t->chat, named[i], content_of(setting(f, named[i])), err);
+    return rc;
 }
 
 int tokenizer_files_apply(const struct tokenizer_files *f, struct tokenizer *t, int n_ids,
                           struct err *err)
 {
     struct adding a = {t, n_ids, err};
-    const char *template = f->jinja ? f->jinja : configured_template(f->config);
     int rc = add_decoder(&a, json_object_get(f->config, "added_tokens_decoder"));
 
     if (rc == 0)
@@ -333,7 +304,5 @@ int tokenizer_files_apply(const struct tokenizer_files *f, struct tokenizer *t, 
     t->eos = configured_id(t, setting(f, "eos_token"), t->eos);
     if (!t->adds_bos)
         t->bos = configured_id(t, setting(f, "bos_token"), t->bos);
-    if (template && !(t->chat_template = strdup(template)))
-        return err_nomem(err, strlen(template));
-    return 0;
+    return read_chat(f, t, err);
 }

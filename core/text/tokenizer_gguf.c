@@ -152,29 +152,51 @@ static int read_ends(struct tokenizer *t, const struct tensorfile *file, struct 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {
         int id = tokenizer_id(t, names[i]);
         if (id >= 0 && (t->flags[id] & TOKEN_ADDED))
-            rc = token_list_push(&t->ends, id, err);
+            rc = token_list_push(&t->ends, id, 0, err);
     }
     for (int i = 0; i < 2 && rc == 0; i++) {
         int id = id_of_key(file, keys[i], -1);
         if (id >= 0)
-            rc = token_list_push(&t->ends, id, err);
+            rc = token_list_push(&t->ends, id, 0, err);
     }
+    return rc;
+}
+
+/* Special tokens by the names of transformers. */
+static int read_chat(struct tokenizer *t, const struct tensorfile *file, struct err *err)
+{
+    const struct {
+        const char *name;
+        int id;
+    } specials[] = {
+        {"bos_token", t->bos},
+        {"eos_token", t->eos},
+        {"unk_token", id_of_key(file, "tokenizer.ggml.unknown_token_id", -1)},
+        {"sep_token", id_of_key(file, "tokenizer.ggml.seperator_token_id", -1)},
+        {"pad_token", id_of_key(file, "tokenizer.ggml.padding_token_id", -1)},
+        {"mask_token", id_of_key(file, "tokenizer.ggml.mask_token_id", -1)},
+    };
+    int rc = chat_source_read_gguf(&t->chat, file, err);
+
+    for (size_t i = 0; i < sizeof(specials) / sizeof(specials[0]) && rc == 0; i++)
+        if (specials[i].id >= 0 && specials[i].id < t->vocab.n)
+            rc = chat_source_add_special(&t->chat, specials[i].name,
+                                         t->vocab.tokens[specials[i].id].text, err);
     return rc;
 }
 
 static int read_special(struct tokenizer *t, const struct tensorfile *file, struct err *err)
 {
-    const char *template = tensorfile_kv_string(file, "tokenizer.chat_template");
     bool pieces = t->kind == TOKENIZER_PIECES, adds_eos = false;
+    int rc;
 
     tensorfile_kv_bool(file, "tokenizer.ggml.add_bos_token", &t->adds_bos);
     tensorfile_kv_bool(file, "tokenizer.ggml.add_eos_token", &adds_eos);
     t->bos = id_of_key(file, "tokenizer.ggml.bos_token_id", pieces ? 1 : -1);
     t->eos = id_of_key(file, "tokenizer.ggml.eos_token_id", pieces ? 2 : -1);
     t->behind = adds_eos ? t->eos : -1;
-    if (template && !(t->chat_template = strdup(template)))
-        return err_nomem(err, strlen(template));
-    return read_ends(t, file, err);
+    rc = read_ends(t, file, err);
+    return rc < 0 ? rc : read_chat(t, file, err);
 }
 
 static int fill(struct tokenizer *t, const struct tensorfile *file, const struct arrays *a,

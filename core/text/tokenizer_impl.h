@@ -6,6 +6,7 @@
 #pragma once
 #include "core/text/added_tokens.h"
 #include "core/text/bpe.h"
+#include "core/text/chat_source.h"
 #include "core/text/normalizer.h"
 #include "core/text/pieces.h"
 #include "core/text/pretokenizer.h"
@@ -45,7 +46,8 @@ struct tokenizer {
     int bos, eos;
     int behind;             /* token that a text ends with as the model expects it; -1: none */
     struct token_list ends; /* what ends a generated text beside eos */
-    char *chat_template;    /* owned, or NULL */
+    struct chat_source chat;
+    struct piece_cache *cache;
 };
 
 int tokenizer_new(enum tokenizer_kind kind, int n_ids, size_t n_merges, struct tokenizer **ret,

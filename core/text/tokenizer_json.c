@@ -145,6 +145,53 @@ static int check_unknown(const struct tokenizer *t, const json_t *model, struct 
     return 0;
 }
 
+static bool is_step(const json_t *step, const char *type, const char *key, const char *text)
+{
+    const char *is = json_string_value(json_object_get(step, "type"));
+    const char *value = json_string_value(json_object_get(step, key));
+
+    return is && strcmp(is, type) == 0 && value && strcmp(value, text) == 0;
+}
+
+/* The steps that a converted model of SentencePiece has: a blank in front, and every blank becomes
+ * U+2581. */
+static bool is_converted(const json_t *root)
+{
+    const json_t *steps = json_object_get(json_object_get(root, "normalizer"), "normalizers");
+    const json_t *replace = json_array_get(steps, 1);
+    const char *blank =
+        json_string_value(json_object_get(json_object_get(replace, "pattern"), "String"));
+
+    return json_array_size(steps) == 2 && !json_is_set(json_object_get(root, "pre_tokenizer")) &&
+           is_step(json_array_get(steps, 0), "Prepend", "prepend", "\xe2\x96\x81") &&
+           is_step(replace, "Replace", "content", "\xe2\x96\x81") && blank &&
+           strcmp(blank, " ") == 0;
+}
+
+/* transformers 5 has steps of its own for the class LlamaTokenizer in place of those of the file:
+ * unless `legacy` is set, only the beginning of a text gets a blank, not what follows a special
+ * token. */
+static int add_steps(struct tokenizer *t, const json_t *root, const struct tokenizer_files *files,
+                     struct err *err)
+{
+    const char *class = json_string_value(json_object_get(files->config, "tokenizer_class"));
+    const json_t *prefix = json_object_get(files->config, "add_prefix_space");
+    bool llama =
+        class && (strcmp(class, "LlamaTokenizer") == 0 || strcmp(class, "LlamaTokenizerFast") == 0);
+    int rc;
+
+    if (llama && is_converted(root))
+        return pretokenizer_add_meta(&t->pre, "\xe2\x96\x81",
+                                     json_is_false(prefix) ? META_NEVER
+                                     : json_is_true(json_object_get(files->config, "legacy"))
+                                         ? META_ALWAYS
+                                         : META_FIRST,
+                                     err);
+    rc = json_steps_add_normalizer(t, json_object_get(root, "normalizer"), err);
+    return rc < 0 ? rc
+                  : json_steps_add_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
+}
+
 static int fill(struct tokenizer *t, const struct json_model *m, const json_t *root,
                 const struct tokenizer_files *files, int n_ids, struct err *err)
 {
@@ -158,9 +205,7 @@ static int fill(struct tokenizer *t, const struct json_model *m, const json_t *r
     if (rc == 0)
         rc = read_fallback(t, model, err);
     if (rc == 0)
-        rc = json_steps_add_normalizer(t, json_object_get(root, "normalizer"), err);
-    if (rc == 0)
-        rc = json_steps_add_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
+        rc = add_steps(t, root, files, err);
     if (rc < 0)
         return rc;
     t->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));

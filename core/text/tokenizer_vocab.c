@@ -147,7 +147,7 @@ static int from_files(const char *merges, const json_t *vocab, const struct toke
 int tokenizer_from_vocab(const char *path, int bos_id, int eos_id, struct tokenizer **ret_tokenizer,
                          struct err *err)
 {
-    char *merges_path = tokenizer_files_beside(path, "merges.txt"), *merges = NULL;
+    char *merges_path = file_beside(path, "merges.txt"), *merges = NULL;
     struct tokenizer_files files = {0};
     json_t *vocab = NULL;
     size_t len;

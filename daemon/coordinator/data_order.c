@@ -153,19 +153,11 @@ static int pack(const struct data_order *o, const int32_t *rows, int n_rows,
 
 int data_order_pack_step(struct data_order *o, int step, struct packed_step *ret, struct err *err)
 {
-    int32_t *rows = malloc((size_t)o->batch_size * sizeof(*rows));
-    long at = (long)(step - 1) * o->batch_size;
-    int i, rc;
+    long per_pass = job_steps_of_pass(o->batch_size, o->n);
+    long first = (step - 1) % per_pass * o->batch_size, n = o->n - first;
 
-    if (!rows)
-        return err_nomem(err, (size_t)o->batch_size * sizeof(*rows));
-    for (i = 0; i < o->batch_size; i++, at++) {
-        permute(o, at / o->n);
-        rows[i] = o->permuted[at % o->n];
-    }
-    rc = pack(o, rows, o->batch_size, ret, err);
-    free(rows);
-    return rc;
+    permute(o, (step - 1) / per_pass);
+    return pack(o, o->permuted + first, (int)(n < o->batch_size ? n : o->batch_size), ret, err);
 }
 
 int data_order_pack_rows(struct data_order *o, long first, struct packed_step *ret, struct err *err)

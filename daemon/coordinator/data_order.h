@@ -2,9 +2,10 @@
  *
  * Both follow from the job alone, never from the number of workers, so that every sharding does the
  * same sums. Rows: with shuffle, pass e over the data is permutation e of the seed; without, file
- * order, wrapping round. Rows in which nothing is trained are left out. Packing: an example is cut
- * behind its last trained token and loses that token (which nothing follows). The step's rows, in
- * order, are cut into n runs of about equal length (parallel_shape_micro_batches()).
+ * order. The last step of a pass has what is left, and the next pass begins with the next step.
+ * Rows in which nothing is trained are left out. Packing: an example is cut behind its last trained
+ * token and loses that token (which nothing follows). The step's rows, in order, are cut into n
+ * runs of about equal length (parallel_shape_micro_batches()).
  */
 #pragma once
 #include "core/buf.h"

@@ -1,6 +1,8 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now
  * has changed since. */
 #include "daemon/coordinator/load.h"
+#include "core/clock.h"
+#include "core/log.h"
 #include "core/slurm/environment.h"
 #include "core/job/job_read.h"
 #include "core/file.h"
@@ -11,6 +13,8 @@
 #include <unistd.h>
 
 /* Makes one error of all problems. */
+enum { PROGRESS_S = 5 };
+
 static int refuse(int rc, struct problems *problems, struct err *err)
 {
     char *text = problems->n ? problems_text(problems) : NULL;
@@ -50,29 +54,56 @@ static int read_job(const char *output, struct job **ret, struct err *err)
     return rc;
 }
 
-static int read_data(const char *path, const struct loaded *l, const struct tokenizer *tokenizer,
-                     const struct err *refusal, struct dataset *ret, struct err *err)
-{
-    struct problems problems = {0};
-    int rc = dataset_load(path, &l->job->data, tokenizer, refusal->code ? refusal : NULL,
-                          model_config(l->model)->vocab, ret, &problems, err);
+/* A line of the log now and then. */
+struct reading {
+    double started, told;
+};
 
-    return refuse(rc, &problems, err);
+static void log_progress(void *arg, long rows)
+{
+    struct reading *r = arg;
+    double now = clock_s();
+
+    if (now - r->told < PROGRESS_S)
+        return;
+    r->told = now;
+    log_info("reading the data: %ld rows in %.0f s", rows, now - r->started);
 }
 
-static void note_rows(const struct dataset *d, const char *path, int max_tokens,
+static int read_data(const struct data_names *names, const struct loaded *l,
+                     const struct tokenizer *tokenizer, const struct err *refusal,
+                     struct dataset *ret, struct err *err)
+{
+    struct reading reading = {clock_s(), clock_s()};
+    const struct dataset_input in = {.names = names,
+                                     .data = &l->job->data,
+                                     .tokenizer = tokenizer,
+                                     .refusal = refusal->code ? refusal : NULL,
+                                     .vocab = model_config(l->model)->vocab,
+                                     .folder = l->job->output,
+                                     .progress = log_progress,
+                                     .arg = &reading};
+    struct problems problems = {0};
+
+    return refuse(dataset_load(&in, ret, &problems, err), &problems, err);
+}
+
+static void note_rows(const struct dataset *d, const char *key, const struct data_options *data,
                       struct buf *notices)
 {
-    if (d->n_truncated)
-        buf_printf(notices,
-                   "%s: %ld of %ld rows are longer than data.max_tokens (%d) and were cut; the "
-                   "first is row %d\n",
-                   path, d->n_truncated, d->n, max_tokens, d->first_truncated);
-    if (d->n_untrained)
-        buf_printf(notices,
-                   "%s: %ld of %ld rows have no trained token and are left out; the first is row "
-                   "%d\n",
-                   path, d->n_untrained, d->n, d->first_untrained);
+    struct buf lines = {0};
+    char *at, *end;
+
+    dataset_notes(d, data, &lines);
+    for (at = lines.data; at && (end = strchr(at, '\n')); at = end + 1)
+        buf_printf(notices, "%s: %.*s\n", key, (int)(end - at), at);
+    buf_free(&lines);
+}
+
+static void note_template(const struct dataset *d, struct buf *notices)
+{
+    if (d->template_source)
+        buf_printf(notices, "the rows are rendered by the template %s\n", d->template_source);
 }
 
 int load_job(const char *output, struct loaded *ret, struct buf *notices, struct err *err)
@@ -88,16 +119,19 @@ int load_job(const char *output, struct loaded *ret, struct buf *notices, struct
     if (rc == 0)
         rc = model_open_tokenizer_if_usable(l.model, &tokenizer, &refusal, err);
     if (rc == 0)
-        rc = read_data(l.job->data.train, &l, tokenizer, &refusal, &l.train, err);
+        rc = read_data(&l.job->data.train, &l, tokenizer, &refusal, &l.train, err);
     if (rc == 0)
-        note_rows(&l.train, l.job->data.train, l.job->data.max_tokens, notices);
-    if (rc == 0 && l.job->data.eval)
-        rc = read_data(l.job->data.eval, &l, tokenizer, &refusal, &l.eval, err);
-    if (rc == 0 && l.job->data.eval)
-        note_rows(&l.eval, l.job->data.eval, l.job->data.max_tokens, notices);
+        note_template(&l.train, notices);
+    if (rc == 0)
+        note_rows(&l.train, "data.train", &l.job->data, notices);
+    if (rc == 0 && l.job->data.eval.n)
+        rc = read_data(&l.job->data.eval, &l, tokenizer, &refusal, &l.eval, err);
+    if (rc == 0 && l.job->data.eval.n)
+        note_rows(&l.eval, "data.eval", &l.job->data, notices);
     tokenizer_free(tokenizer);
     if (rc == 0) {
-        job_resolve_steps(l.job, l.train.n - l.train.n_untrained);
+        job_resolve_steps(l.job, l.train.n - l.train.untrained.n);
+        job_notes(l.job, l.train.n - l.train.untrained.n, notices);
         rc = trainable_of_job(l.job, model_config(l.model), &l.layout, err);
     }
     if (rc < 0)

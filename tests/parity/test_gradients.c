@@ -101,8 +101,11 @@ static void open_world(struct world *w, const struct golden *golden)
     free(job);
     free(model);
     assert_int_equal(trainable_of_job(w->job, model_config(w->model), &w->layout, &err), 0);
-    assert_int_equal(dataset_load(w->job->data.train, &w->job->data, NULL, NULL,
-                                  model_config(w->model)->vocab, &w->data, &problems, &err),
+    assert_int_equal(dataset_load(&(struct dataset_input){.names = &w->job->data.train,
+                                                          .data = &w->job->data,
+                                                          .tokenizer = NULL,
+                                                          .vocab = model_config(w->model)->vocab},
+                                  &w->data, &problems, &err),
                      0);
     assert_int_equal(team_open(2, &w->team, &err), 0);
     load_params(w);

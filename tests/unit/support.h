@@ -117,3 +117,10 @@ static inline char *damaged_copy(const char *bytes, size_t len, size_t within, u
 
 /* How often a damaged input is tried; under a sanitizer the same. */
 enum { DAMAGES = 3000 };
+
+/* A struct data_names of one file. */
+#define ONE_FILE(path)                                                                             \
+    (struct data_names)                                                                            \
+    {                                                                                              \
+        &(struct data_name){(char *)(path), 1}, 1                                                  \
+    }

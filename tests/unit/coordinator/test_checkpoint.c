@@ -633,7 +633,11 @@ static void fill_data(struct dataset *d, struct example *examples, int32_t *aren
     *d = (struct dataset){.examples = examples, .n = DATA};
     for (i = 0; i < DATA; i++) {
         int32_t *ids = arena + i * 2 * LONGEST, *labels = ids + LONGEST;
-        examples[i] = (struct example){ids, labels, 3 + i % 7, i == 4 ? 0 : 1, i + 1};
+        examples[i] = (struct example){.ids = ids,
+                                       .labels = labels,
+                                       .n = 3 + i % 7,
+                                       .n_trained = i == 4 ? 0 : 1,
+                                       .line = i + 1};
         for (j = 0; j < examples[i].n; j++) {
             ids[j] = 100 * i + j;
             labels[j] = -100;

@@ -34,7 +34,12 @@ static void data_refused(const char *path, const char *words)
     struct err err;
     char *text;
 
-    assert_int_equal(dataset_load(path, &data, NULL, NULL, 256, &d, &problems, &err), ERR_INVALID);
+    assert_int_equal(dataset_load(&(struct dataset_input){.names = &ONE_FILE(path),
+                                                          .data = &data,
+                                                          .tokenizer = NULL,
+                                                          .vocab = 256},
+                                  &d, &problems, &err),
+                     ERR_INVALID);
     text = problems_text(&problems);
     assert_contains(text, words);
     assert_contains(text, path);
@@ -123,7 +128,10 @@ static void lines_of_any_length_are_whole(void **state)
         buf_puts(&b, i % 3 == 0 ? "\r\n\n" : i < ROWS - 1 ? "\n" : "");
     }
     write_file(folder, "data", b.data, b.len);
-    if (dataset_load(path, &data, NULL, NULL, 256, &d, &problems, &err) < 0)
+    if (dataset_load(
+            &(struct dataset_input){
+                .names = &ONE_FILE(path), .data = &data, .tokenizer = NULL, .vocab = 256},
+            &d, &problems, &err) < 0)
         fail_msg("%s", problems_text(&problems));
     assert_int_equal(d.n, ROWS);
     for (int i = 0; i < ROWS; i++)
@@ -181,6 +189,7 @@ static void files_of_models_have_a_largest_size(void **state)
     assert_int_equal(tokenizer_from_json(tokenizer, -1, -1, &t, &err), ERR_INVALID);
     assert_contains(err.text, "tokenizer_config.json: the file is too large: 16384 KiB");
     write_text(folder, "tokenizer_config.json", "{}");
+    write_text(folder, "generation_config.json", "{}"); /* config.json is not read then */
     make_pipe(folder, "chat_template.jinja");
     assert_int_equal(tokenizer_from_json(tokenizer, -1, -1, &t, &err), ERR_INVALID);
     assert_contains(err.text, "chat_template.jinja: is a pipe");

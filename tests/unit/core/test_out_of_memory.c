@@ -158,7 +158,10 @@ static int load_data(const char *folder, struct result *r, struct err *err)
     int rc;
 
     snprintf(path, sizeof(path), "%s/data.jsonl", folder);
-    rc = dataset_load(path, &data, shared, NULL, SMALL_VOCAB, &d, &problems, err);
+    rc = dataset_load(
+        &(struct dataset_input){
+            .names = &ONE_FILE(path), .data = &data, .tokenizer = shared, .vocab = SMALL_VOCAB},
+        &d, &problems, err);
     if (rc == 0) {
         dataset_hash(&d, hex);
         keep(r, hex, 32);
@@ -202,7 +205,9 @@ static void bears_every_refusal(work_fn work)
     long n, refusals = 0;
 
     small_write(folder, small_json());
-    write_text(folder, "tokenizer_config.json", "{\"chat_template\": \"x\"}");
+    write_text(folder, "tokenizer_config.json",
+               "{\"chat_template\": \"{% for m in messages %}{{ m['content'] }}<|im_end|>\\n{% "
+               "endfor %}\"}");
     write_text(
         folder, "data.jsonl",
         "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", "

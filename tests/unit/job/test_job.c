@@ -40,7 +40,7 @@ static void short_job_gets_the_documented_defaults(void **state)
 
     (void)state;
     assert_string_equal(job->model, "/home/u/m");
-    assert_string_equal(job->data.train, "/home/u/t.jsonl");
+    assert_string_equal(job->data.train.of[0].path, "/home/u/t.jsonl");
     assert_string_equal(job->output, "/home/u/runs/x");
     assert_string_equal(job->name, "x");
     assert_true(job->method == METHOD_LORA_DASH && job->lora.rank == 16 && job->lora.alpha == 32);
@@ -49,7 +49,7 @@ static void short_job_gets_the_documented_defaults(void **state)
     assert_string_equal(job->lora.target_modules[0], "q_proj");
     assert_string_equal(job->lora.target_modules[4], "down_proj");
     assert_null(job->lora.target_modules[5]);
-    assert_true(job->data.max_tokens == 256 && job->data.shuffle && !job->data.eval);
+    assert_true(job->data.max_tokens == 256 && job->data.shuffle && !job->data.eval.n);
     assert_int_equal(job->parallel.threads, 0);
     job_free(job);
 }
@@ -69,7 +69,7 @@ static void overrides_win_and_take_any_yaml(void **state)
     assert_null(job->lora.target_modules[2]);
     assert_int_equal(job->dash.directions, 3);
     job_resolve_steps(job, 100);
-    assert_int_equal(job->training.steps, 16); /* ceil(2.5 * 100 / 16) */
+    assert_int_equal(job->training.steps, 18); /* ceil(2.5 * ceil(100 / 16)) */
     job_free(job);
 }
 
@@ -86,7 +86,7 @@ static void canonical_text_reads_back_as_the_same_job(void **state)
     again = parse(text, NULL, 0);
     twice = job_to_yaml(again);
     assert_string_equal(text, twice);
-    assert_string_equal(again->data.eval, "/q\"uote\\ and \ttab");
+    assert_string_equal(again->data.eval.of[0].path, "/q\"uote\\ and \ttab");
     assert_true(again->training.seed == UINT64_MAX && again->optimizer.learning_rate == 3.3e-5);
     job_identity(job, first);
     job_identity(again, second);
@@ -331,7 +331,7 @@ static void targets_are_those_that_the_model_has(void **state)
                   "lora: {target_modules: [v_proj, model.layers.3.self_attn.q_proj, k_proj, "
                   "v_proj], rank_pattern: {'layers.2.*': 3, v_proj: 5}}\n",
                   "[k_proj, v_proj, model.layers.3.self_attn.q_proj]\n"
-                  "  rank_pattern: {\"layers.2.*\": 3, \"v_proj\": 5}");
+                  "  layers: null\n  rank_pattern: {\"layers.2.*\": 3, \"v_proj\": 5}");
     all = check_tiny(&set, 1);
     assert_contains(all, "a LlamaForCausalLM has no qkv_proj; it has q_proj, k_proj, v_proj");
     free(all);

@@ -2,7 +2,7 @@
  * wrong with a file is reported by line. */
 #include "tests/unit/small_tokenizer.h"
 #include "core/text/dataset.h"
-#include "core/text/template.h"
+#include "core/text/row_encoder.h"
 
 static const struct data_options defaults = {.max_tokens = 256};
 
@@ -21,7 +21,10 @@ static struct loaded load_with(const char *text, size_t len, const struct data_o
     int rc;
 
     write_file(folder, "data.jsonl", text, len);
-    rc = dataset_load(path, data, t, NULL, vocab, &l.d, &problems, &err);
+    rc = dataset_load(
+        &(struct dataset_input){
+            .names = &ONE_FILE(path), .data = data, .tokenizer = t, .vocab = vocab},
+        &l.d, &problems, &err);
     assert_int_equal(rc, problems.n ? ERR_INVALID : 0);
     if (problems.n)
         l.problems = problems_text(&problems);
@@ -166,7 +169,7 @@ static void train_on_prompt_trains_all_but_the_first_token(void **state)
     first_row_is("{\"prompt\": \"hello the\", \"completion\": \" the\"}", &data, FORMAT_PROMPT,
                  TEMPLATE_PLAIN, "hello[ the the<|im_end|>]");
     first_row_is("{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}", &data,
-                 FORMAT_MESSAGES, TEMPLATE_CHATML, "<|im_start|>[user\nhi<|im_end|>]");
+                 FORMAT_MESSAGES, TEMPLATE_CHATML, "<|im_start|>[user\nhi<|im_end|>\n]");
 }
 
 static void ids_are_taken_as_they_are(void **state)
@@ -186,8 +189,8 @@ static void ids_are_taken_as_they_are(void **state)
     assert_int_equal(d.examples[0].n_trained, 1);
     assert_int_equal(d.examples[1].n_trained, 0);
     assert_int_equal(d.examples[1].line, 3);
-    assert_int_equal(d.n_untrained, 1);
-    assert_int_equal(d.first_untrained, 3);
+    assert_int_equal(d.untrained.n, 1);
+    assert_int_equal(d.untrained.first[0].line, 3);
     dataset_free(&d);
 }
 
@@ -198,9 +201,12 @@ static void golden_rows_are_loaded(void **state)
     struct err err;
 
     (void)state;
-    assert_ok(
-        dataset_load(GOLDEN("tiny/train.jsonl"), &defaults, NULL, NULL, 256, &d, &problems, &err),
-        err);
+    assert_ok(dataset_load(&(struct dataset_input){.names = &ONE_FILE(GOLDEN("tiny/train.jsonl")),
+                                                   .data = &defaults,
+                                                   .tokenizer = NULL,
+                                                   .vocab = 256},
+                           &d, &problems, &err),
+              err);
     assert_true(d.n > 8);
     assert_int_equal(d.examples[0].n, 19);
     assert_int_equal(d.examples[0].n_trained, 12);
@@ -218,9 +224,9 @@ static void long_rows_are_cut_and_counted(void **state)
                   "{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, -100, -100, 4]}\n"
                   "{\"input_ids\": [1, 2, 3, 4, 5], \"labels\": [1, 2, 3, 4, 5]}\n",
                   &data, NULL);
-    assert_int_equal(d.n_truncated, 2);
-    assert_int_equal(d.first_truncated, 2);
-    assert_int_equal(d.n_untrained, 1);
+    assert_int_equal(d.cut.n, 2);
+    assert_int_equal(d.cut.first[0].line, 2);
+    assert_int_equal(d.untrained.n, 1);
     assert_int_equal(d.longest, 3);
     assert_int_equal(d.examples[2].n_trained, 2);
     dataset_free(&d);
@@ -321,7 +327,7 @@ static void every_faulty_row_is_told_with_its_line(void **state)
     refused("{\"messages\": [7]}", &defaults, t, "one is a number");
     refused("{\"messages\": [{\"role\": \"gpt\", \"content\": \"b\"}]}", &defaults, t,
             "the role \"gpt\" is not known");
-    refused("{\"messages\": [{\"role\": \"user\"}]}", &defaults, t, "the row has no \"content\"");
+    refused("{\"messages\": [{\"role\": \"user\"}]}", &defaults, t, "a message has no \"content\"");
     refused("{\"text\": \"\"}", &defaults, t, "fewer than two tokens");
     refused("{\"input_ids\": [1, 2], \"labels\": [1]}", &defaults, NULL,
             "the row has 2 input_ids but 1 labels");
@@ -350,9 +356,18 @@ static void empty_absent_and_broken_files_are_told(void **state)
     refused("[]", &defaults, NULL, "the data set has no rows");
     refused("[{\"input_ids\": [1, 2], \"labels\": [1, 2]},\n", &defaults, NULL, "is not JSON");
     refused("PAR1\x15", &defaults, NULL, "data.jsonl: is a Parquet file. Convert it: python3");
-    assert_int_equal(dataset_load("/nowhere/at all", &defaults, NULL, NULL, 5, &d, &problems, &err),
+    assert_int_equal(dataset_load(&(struct dataset_input){.names = &ONE_FILE("/nowhere/at all"),
+                                                          .data = &defaults,
+                                                          .tokenizer = NULL,
+                                                          .vocab = 5},
+                                  &d, &problems, &err),
                      ERR_INVALID);
-    assert_int_equal(dataset_load("/", &defaults, NULL, NULL, 5, &d, &problems, &err), ERR_INVALID);
+    assert_int_equal(dataset_load(&(struct dataset_input){.names = &ONE_FILE("/"),
+                                                          .data = &defaults,
+                                                          .tokenizer = NULL,
+                                                          .vocab = 5},
+                                  &d, &problems, &err),
+                     ERR_INVALID);
     text = problems_text(&problems);
     assert_contains(text, "/nowhere/at all: cannot be opened: No such file");
     assert_contains(text, "/: is a folder, not a regular file");
@@ -392,10 +407,10 @@ static void texts_need_a_tokenizer_and_its_tokens(void **state)
     refused("{\"text\": \"a\"}", &defaults, NULL, "the model has no tokenizer");
     refused("{\"text\": \"abc\"}", &defaults, bare, "names no end token");
     refused("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", &defaults, bare,
-            "needs the tokens <|im_start|> and <|im_end|>");
+            "its tokenizer lacks <|im_start|> and <|im_end|>");
     data.template_kind = TEMPLATE_ALPACA;
     refused("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", &data, t,
-            "which only the template chatml can render");
+            "which only the model's chat template");
     l = load_with("{\"text\": \"abc\"}", 15, &defaults, t, 256);
     assert_contains(l.problems,
                     "a token of id 275, which is outside the model's vocabulary of 256");
@@ -434,13 +449,27 @@ static struct tokenizer *tokenizer_with_bos(void)
     return t;
 }
 
+/* What a model is given to answer a user's words. */
+static void prompt_of(const struct tokenizer *t, const struct data_options *data, const char *text,
+                      struct token_list *out)
+{
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", text);
+    enum data_format format = tokenizer_adds_bos(t) ? FORMAT_PROMPT : FORMAT_INSTRUCTION;
+    struct row_encoder *e;
+    struct err err;
+
+    assert_ok(row_encoder_open(t, data, format, false, &e, &err), err);
+    assert_ok(row_encoder_prompt(e, messages, NULL, out, &err), err);
+    row_encoder_free(e);
+    json_decref(messages);
+}
+
 static void begin_token_comes_first_where_the_model_wants_it(void **state)
 {
     struct tokenizer *t = tokenizer_with_bos();
     struct dataset d =
         load_good("{\"text\": \"hello\"}\n{\"text\": \"<|im_end|>xhello\"}\n", &defaults, t);
     struct token_list list = {0};
-    struct err err;
 
     (void)state;
     for (int i = 0; i < 2; i++) { /* never twice */
@@ -448,7 +477,7 @@ static void begin_token_comes_first_where_the_model_wants_it(void **state)
         assert_string_equal(text, "<|im_end|>x[hello<|im_end|>]");
         free(text);
     }
-    assert_ok(template_prompt(t, TEMPLATE_PLAIN, "hello", &list, NULL, &err), err);
+    prompt_of(t, &defaults, "hello", &list);
     assert_true(list.n == 2 && list.ids[0] == SMALL_END_X && list.ids[1] == 259);
     free(list.ids);
     dataset_free(&d);
@@ -457,28 +486,24 @@ static void begin_token_comes_first_where_the_model_wants_it(void **state)
 
 static void lone_prompt_is_what_a_row_begins_with(void **state)
 {
-    static const enum data_template kinds[] = {TEMPLATE_PLAIN, TEMPLATE_ALPACA, TEMPLATE_CHATML};
+    static const enum data_template kinds[] = {TEMPLATE_PLAIN, TEMPLATE_ALPACA, TEMPLATE_CHATML,
+                                               TEMPLATE_AUTO};
     struct tokenizer *t = small_tokenizer();
     struct data_options data = {.max_tokens = 1000};
-    enum data_template used = TEMPLATE_AUTO;
     struct token_list list = {0};
-    struct err err;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         struct dataset d;
         data.template_kind = kinds[i];
         d = load_good("{\"instruction\": \"say the\", \"output\": \"the\"}", &data, t);
         list.n = 0;
-        assert_ok(template_prompt(t, kinds[i], "say the", &list, &used, &err), err);
-        assert_int_equal(used, kinds[i]);
+        prompt_of(t, &data, "say the", &list);
         assert_int_equal(list.n, d.examples[0].n - 2);
         assert_memory_equal(list.ids, d.examples[0].ids, (size_t)list.n * sizeof(*list.ids));
         dataset_free(&d);
     }
-    assert_ok(template_prompt(t, TEMPLATE_AUTO, "x", &list, &used, &err), err);
-    assert_int_equal(used, TEMPLATE_CHATML);
-    free(list.ids);
+    token_list_free(&list);
     tokenizer_free(t);
 }
 

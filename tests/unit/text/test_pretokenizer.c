@@ -5,8 +5,10 @@
 #include "core/text/known_patterns.h"
 #include "core/text/pretokenizer.h"
 
-static int collect(void *context, const char *piece, size_t len, struct err *err)
+static int collect(void *context, const char *piece, size_t len, struct piece_map *map,
+                   struct err *err)
 {
+    (void)map;
     struct buf *b = context;
 
     (void)err;
@@ -376,8 +378,10 @@ static void patterns_steps_and_groups_have_a_limit(void **state)
     pretokenizer_free(&p);
 }
 
-static int ignore(void *context, const char *piece, size_t len, struct err *err)
+static int ignore(void *context, const char *piece, size_t len, struct piece_map *map,
+                  struct err *err)
 {
+    (void)map;
     (void)context;
     (void)piece;
     (void)len;
@@ -435,8 +439,10 @@ static void every_pattern_stops_in_time(void **state)
     }
 }
 
-static int refuse_second(void *context, const char *piece, size_t len, struct err *err)
+static int refuse_second(void *context, const char *piece, size_t len, struct piece_map *map,
+                         struct err *err)
 {
+    (void)map;
     int *n = context;
 
     (void)piece;

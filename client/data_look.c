@@ -1,0 +1,78 @@
+/* client/data_look.c - see data_look.h. */
+#include "client/data_look.h"
+#include "core/job/job_check.h"
+#include "core/job/job_read.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int data_look_paths(const char *model, const char *data, char *const *sets, int n_sets,
+                    struct job **ret, struct problems *problems, struct err *err)
+{
+    int n = n_sets + 2, rc;
+    char **all = calloc((size_t)n, sizeof(*all)), *here = getcwd(NULL, 0);
+    bool made = all && here && asprintf(&all[0], "model=%s", model) > 0 &&
+                asprintf(&all[1], "data.train=%s", data) > 0;
+
+    for (int i = 0; made && i < n_sets; i++)
+        all[2 + i] = sets[i];
+    rc = made
+             ? job_read("output: none", NULL, here, (const char *const *)all, n, ret, problems, err)
+             : err_nomem(err, (size_t)n * sizeof(*all));
+    if (all) {
+        free(all[0]);
+        free(all[1]);
+    }
+    free(all);
+    free(here);
+    return rc;
+}
+
+static void show_progress(void *arg, long rows)
+{
+    (void)arg;
+    fprintf(stderr, "\rreading the data: %ld rows", rows);
+}
+
+int data_look_open(struct data_look *l, struct job *job, bool eval, bool with_ids,
+                   struct problems *problems, struct err *err)
+{
+    const struct data_names *names = eval ? &job->data.eval : &job->data.train;
+    struct err refusal = {0};
+    int rc;
+
+    *l = (struct data_look){.job = job};
+    if (!job->model || !names->n)
+        return err_set(err, ERR_INVALID, "the job has no %s",
+                       !job->model ? "model"
+                       : eval      ? "data.eval"
+                                   : "data.train");
+    rc = model_open(job->model, &l->model, problems, err);
+    if (rc == 0)
+        rc = model_open_tokenizer_if_usable(l->model, &l->tokenizer, &refusal, err);
+    if (rc == 0)
+        rc = job_set_date(job, l->tokenizer, err);
+    if (rc == 0) {
+        const struct dataset_input in = {.names = names,
+                                         .data = &job->data,
+                                         .tokenizer = l->tokenizer,
+                                         .refusal = refusal.code ? &refusal : NULL,
+                                         .vocab = model_config(l->model)->vocab,
+                                         .count_only = !with_ids,
+                                         .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
+        rc = dataset_load(&in, &l->data, problems, err);
+        if (in.progress)
+            fputs("\r\033[K", stderr);
+    }
+    return rc;
+}
+
+void data_look_close(struct data_look *l)
+{
+    dataset_free(&l->data);
+    tokenizer_free(l->tokenizer);
+    model_close(l->model);
+    job_free(l->job);
+    *l = (struct data_look){0};
+}

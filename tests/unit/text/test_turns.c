@@ -1,0 +1,178 @@
+/* tests/unit/text/test_turns.c - which bytes of a rendered conversation are trained, for the ways
+ * in which real templates print turns. */
+#include "tests/unit/small_tokenizer.h"
+#include "core/text/turns.h"
+
+static const char chatml[] =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+/* Thoughts of the last turn alone, an empty one where it has none. */
+static const char thinking[] =
+    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' and loop.last %}<think>\n"
+    "{{ m.reasoning_content or '' }}\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>"
+    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+static const char *const two = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+                               "\"content\":\"b\"},{\"role\":\"user\",\"content\":\"c\"},{\"role\":"
+                               "\"assistant\",\"content\":\"d\"}]";
+
+static struct turns turns;
+static struct err err;
+
+static int find(const char *template, const char *messages, enum train_on train_on, bool empty)
+{
+    json_t *row = json_pack("{s:o}", "messages", json_loads(messages, 0, NULL));
+    char *folder = new_folder(), *path = file_join(folder, "template.jinja");
+    struct chat_template_options options = {.file = path};
+    struct tokenizer *t = small_tokenizer();
+    struct conversation c = {0};
+    struct chat_template *chat;
+    enum row_fault fault;
+    int rc;
+
+    write_text(folder, "template.jinja", template);
+    assert_ok(chat_template_open(t, &options, &chat, &err), err);
+    assert_ok(conversation_read(&c, row, FORMAT_MESSAGES, train_on, &fault, &err), err);
+    rc = turns_find(&turns, chat, &c, empty, &err);
+    conversation_free(&c);
+    chat_template_free(chat);
+    tokenizer_free(t);
+    json_decref(row);
+    remove_folder(folder);
+    free(path);
+    return rc;
+}
+
+/* The text with its turns in double brackets. */
+static void finds(const char *template, const char *messages, enum train_on train_on, bool empty,
+                  const char *expected)
+{
+    struct buf b = {0};
+    const char *text;
+    size_t at = 0;
+
+    assert_ok(find(template, messages, train_on, empty), err);
+    text = turns.whole.text.data;
+    for (int i = 0; i < turns.n; i++) {
+        buf_append(&b, text + at, turns.of[i].begin - at);
+        buf_puts(&b, "[[");
+        buf_append(&b, text + turns.of[i].begin, turns.of[i].end - turns.of[i].begin);
+        buf_puts(&b, "]]");
+        at = turns.of[i].end;
+    }
+    buf_append(&b, text + at, turns.whole.text.len - at);
+    assert_string_equal(b.data, expected);
+    buf_free(&b);
+}
+
+static void turns_are_what_follows_the_generation_prompt(void **state)
+{
+    (void)state;
+    finds(
+        chatml, two, TRAIN_ON_ASSISTANT, false,
+        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n[[b<|im_end|>\n]]<|im_start|>user\n"
+        "c<|im_end|>\n<|im_start|>assistant\n[[d<|im_end|>\n]]");
+    finds(chatml, two, TRAIN_ON_LAST, false,
+          "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\n"
+          "c<|im_end|>\n<|im_start|>assistant\n[[d<|im_end|>\n]]");
+    finds(chatml, "[{\"role\":\"assistant\",\"content\":\"b\"}]", TRAIN_ON_ASSISTANT, false,
+          "<|im_start|>assistant\n[[b<|im_end|>\n]]");
+}
+
+static void without_a_prompt_a_turn_begins_with_its_words(void **state)
+{
+    (void)state;
+    finds("{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</s>{% endfor %}",
+          "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\" b \"}]",
+          TRAIN_ON_ASSISTANT, false, "<user>a</s><assistant>[[b</s>]]");
+}
+
+static void blocks_of_generation_are_taken_as_they_are(void **state)
+{
+    static const char marked[] =
+        "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}."
+        "{% endgeneration %}{% else %}U:{{ m.content }}{% endif %}{% endfor %}";
+
+    (void)state;
+    finds(marked, two, TRAIN_ON_ASSISTANT, false, "U:aA:[[b.]]U:cA:[[d.]]");
+    finds(marked, two, TRAIN_ON_LAST, false, "U:aA:b.U:cA:[[d.]]");
+}
+
+static void empty_thoughts_are_left_out(void **state)
+{
+    (void)state;
+    finds(thinking, two, TRAIN_ON_ASSISTANT, false,
+          "<user>a<|im_end|><assistant>[[b<|im_end|>]]<user>c<|im_end|><assistant><think>\n\n"
+          "</think>\n\n[[d<|im_end|>]]");
+    finds(thinking, two, TRAIN_ON_ASSISTANT, true,
+          "<user>a<|im_end|><assistant>[[b<|im_end|>]]<user>c<|im_end|><assistant>[[<think>\n\n"
+          "</think>\n\nd<|im_end|>]]");
+    finds("{% for m in messages %}<{{ m.role }}>{{ m.content }}<|im_end|>{% endfor %}"
+          "{% if add_generation_prompt %}<assistant><think>\n{% endif %}",
+          two, TRAIN_ON_ASSISTANT, false,
+          "<user>a<|im_end|><assistant>[[b<|im_end|>]]<user>c<|im_end|><assistant>[[d<|im_end|>]]");
+}
+
+static void thoughts_that_a_template_drops_are_refused(void **state)
+{
+    static const char messages[] =
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\","
+        "\"reasoning_content\":\"r\"},{\"role\":\"user\",\"content\":\"c\"},{\"role\":"
+        "\"assistant\",\"content\":\"d\",\"reasoning_content\":\"q\"}]";
+
+    (void)state;
+    assert_int_equal(find(thinking, messages, TRAIN_ON_ASSISTANT, false), ERR_INVALID);
+    assert_contains(err.text, "message 2 otherwise once others follow: it drops the thoughts");
+    finds(thinking, messages, TRAIN_ON_LAST, false,
+          "<user>a<|im_end|><assistant>b<|im_end|><user>c<|im_end|><assistant>[[<think>\nq\n"
+          "</think>\n\nd<|im_end|>]]");
+}
+
+static void last_turns_may_end_otherwise(void **state)
+{
+    (void)state;
+    finds("{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{% endfor %}"
+          "{% if add_generation_prompt %}<assistant>{% else %}<eos>{% endif %}",
+          two, TRAIN_ON_ASSISTANT, false,
+          "<user>a<|end|><assistant>[[b<|end|>]]<user>c<|end|><assistant>[[d<|end|><eos>]]");
+    finds("{% for m in messages %}<{{ m.role }}>{{ m.content }}"
+          "{% if loop.last and m.role == 'assistant' %}<|return|>{% else %}<|end|>{% endif %}"
+          "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+          two, TRAIN_ON_ASSISTANT, false,
+          "<user>a<|end|><assistant>[[b<|end|>]]<user>c<|end|><assistant>[[d<|return|>]]");
+}
+
+static void what_is_not_a_beginning_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        find("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
+             "{% if add_generation_prompt %}>{% endif %}",
+             two, TRAIN_ON_ASSISTANT, false),
+        ERR_INVALID);
+    assert_contains(err.text, "prints the messages before number 2 otherwise");
+    assert_int_equal(
+        find("{{ raise_exception('no ' + messages[0].content) }}", two, TRAIN_ON_ASSISTANT, false),
+        ERR_INVALID);
+    assert_contains(err.text, "the chat template refuses the conversation: no a");
+}
+
+static int close_turns(void **state)
+{
+    (void)state;
+    turns_free(&turns);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turns_are_what_follows_the_generation_prompt),
+        cmocka_unit_test(without_a_prompt_a_turn_begins_with_its_words),
+        cmocka_unit_test(blocks_of_generation_are_taken_as_they_are),
+        cmocka_unit_test(empty_thoughts_are_left_out),
+        cmocka_unit_test(thoughts_that_a_template_drops_are_refused),
+        cmocka_unit_test(last_turns_may_end_otherwise),
+        cmocka_unit_test(what_is_not_a_beginning_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, close_turns);
+}
