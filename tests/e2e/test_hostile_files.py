@@ -85,8 +85,7 @@ class Checks(World):
         daemon = self.dashd("--check-memory", "64", state="other")
         rows = self.path("rows.jsonl")
         with open(rows, "w") as f:
-            row = json.dumps({"input_ids": [1] * 40, "labels": [1] * 40}, separators=(",", ":")) + "\n"
-            f.write(row * 300000)
+            f.write(json.dumps({"input_ids": [1] * 2000000, "labels": [1] * 2000000}, separators=(",", ":")) + "\n")
         self.assertIn("--check-memory", self.refusal("data.train=" + rows, daemon=daemon,
                                                     code=grpc.StatusCode.RESOURCE_EXHAUSTED))
         self.assertLess(memory_mb(daemon.process.pid), 120)

@@ -1,0 +1,207 @@
+"""Small inputs on which trainers go wrong, each with the right value: tests/golden/cases, after what users of other trainers
+report. Losses are those of step 1, where B is 0: the base model's own, from PyTorch in double."""
+from harness import *
+
+CASES = os.path.join(SOURCE, "tests/golden/cases")
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+SMOLLM2 = os.path.join(CACHE, "dash/models/SmolLM2-135M-Instruct.Q4_1.gguf")
+has_smollm2 = unittest.skipUnless(os.path.exists(SMOLLM2), "SmolLM2 is not in the cache: deploy/get-model smollm2")
+
+
+class Cases(World):
+    def run_case(self, folder, *sets, job="job.yaml"):
+        sets = [f"output={self.path('out')}", *sets]
+        shutil.rmtree(self.path("out"), ignore_errors=True)
+        return self.dashctl("run", os.path.join(CASES, folder, job), *(w for s in sets for w in ("--set", s)))
+
+    def loss(self, folder, *sets, **more):
+        done = self.run_case(folder, *sets, **more)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(self.read("out/metrics.jsonl").splitlines()[0])["loss"]
+
+    def assert_loss(self, want, folder, *sets, **more):
+        self.assertAlmostEqual(self.loss(folder, *sets, **more), want, delta=1e-6 * want + 6e-5)  # four digits are given
+
+    def refused(self, words, folder, *sets, **more):
+        done = self.run_case(folder, *sets, **more)
+        self.assertNotEqual(done.returncode, 0)
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, done.stdout + done.stderr)
+
+    def row(self, model, data, line=1, *sets):
+        done = self.dashctl("data", "check", model, os.path.join(CASES, data), "--row", str(line), "--output", "json",
+                            *(w for s in sets for w in ("--set", s)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def row_refused(self, words, model, data, *sets):
+        done = self.dashctl("data", "check", model, os.path.join(CASES, data), *(w for s in sets for w in ("--set", s)))
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, done.stderr)
+
+    def trained(self, row):
+        return [i for i in row["labels"] if i >= 0]
+
+
+class Models(Cases):
+    def test_settings_of_llama(self):
+        for name, loss in (("base", 6.051473), ("shards", 6.051473), ("headdim", 6.152351), ("linear", 6.204084),
+                           ("llama3old", 6.402646), ("bias", 6.224982)):
+            with self.subTest(name):
+                self.assert_loss(loss, "model", f"model={name}")
+
+    def test_what_is_wrong_is_named(self):
+        self.refused(["tie_word_embeddings", "lm_head"], "model", "model=untied_nohead")
+        self.refused(["model.safetensors", "not finite"], "model", "model=nan")
+
+    def test_gguf(self):
+        for name, loss in (("part-00001-of-00002.gguf", None), ("llama3.gguf", 6.4026), ("headdim.gguf", 6.15235)):
+            with self.subTest(name):
+                if loss:
+                    self.assert_loss(loss, "gguf", f"model={name}", "data.train=../model/rows.jsonl")
+                else:
+                    self.loss("gguf", f"model={name}", "data.train=../model/rows.jsonl")
+
+
+class Adapters(Cases):
+    def test_an_adapter_means_what_peft_means(self):
+        self.assert_loss(6.2370, "adapter", "lora.init_adapter=rslora")
+        self.assert_loss(6.2295, "adapter", "lora.init_adapter=plain")
+        self.assert_loss(6.2295, "adapter", "lora.init_adapter=regex")
+        self.loss("adapter", "lora.init_adapter=rankpat")
+        self.loss("adapter", "lora.init_adapter=alllinear", "lora.target_modules=all-linear")
+        self.refused(["lora.alpha is 32", "has alpha 4"], "adapter", "lora.alpha=32")
+        self.refused("use_dora", "adapter", "lora.init_adapter=dora")
+        self.refused("lm_head", "adapter", "lora.init_adapter=lmhead")
+
+
+class Tokenizers(Cases):
+    def model(self, name):
+        return os.path.join(CASES, "tokenizer", name)
+
+    def test_the_models_own_template(self):
+        row = self.row(self.model("otherchat"), "tokenizer/chat.jsonl")
+        self.assertEqual(row["text"], "<|begin|>[INST] Hi [/INST]Yes.<|end|>")
+        self.assertEqual(row["labels"][-1], row["input_ids"][-1])
+        self.assertEqual(row["input_ids"][-1], 1)
+        row = self.row(self.model("l3chat"), "tokenizer/chat.jsonl")
+        head = "<|head|>{}<|head|>\n\n{}<|eot|>"
+        self.assertEqual(row["text"], "<|begin|>" + head.format("user", "Hi") + head.format("assistant", "Yes."))
+        row = self.row(self.model("l3chat"), "tokenizer/inst.jsonl")
+        self.assertEqual(row["text"], "<|begin|>" + head.format("user", "Say hi") + head.format("assistant", "hi"))
+
+    def test_texts(self):
+        for name in ("spm", "nfc", "lstrip", "maxlen1e30"):
+            with self.subTest(name):
+                self.loss("tokenizer", f"model={name}", "data.train=texts.jsonl")
+        self.assert_loss(self.loss("model", "model=base"), "model", "model=base")
+        self.loss("tokenizer", "model=spm", "data.train=../model/rows.jsonl")
+
+
+class Data(Cases):
+    def test_rows_of_ids(self):
+        self.assert_loss(5.6520, "data", job="job_ids.yaml")
+
+    @has_smollm2
+    def test_the_default_system_turn_is_there(self):
+        self.assertEqual(len(self.row(SMOLLM2, "data/one.jsonl")["input_ids"]), 35)
+        self.assert_loss(6.3474, "data", f"model={SMOLLM2}", "data.train=one.jsonl")
+
+    @has_smollm2
+    def test_what_a_row_says_is_used_or_refused(self):
+        self.assertEqual(len(self.trained(self.row(SMOLLM2, "data/weight0.jsonl"))), 5)
+        for name in ("toolcall", "toolcall_null"):
+            self.row_refused("tool_calls", SMOLLM2, f"data/{name}.jsonl")
+        text = self.row(SMOLLM2, "data/alpaca_system.jsonl")["text"]
+        for words in ("You only speak of stone fruit.", "Name a tree.", "An oak.", "Name a fruit.", "A plum."):
+            self.assertIn(words, text)
+        self.row_refused("\"system\"", SMOLLM2, "data/alpaca_system.jsonl", "data.template=alpaca")
+        self.assertEqual(self.row(SMOLLM2, "data/bigid.jsonl")["input_ids"], self.row(SMOLLM2, "data/bigid.jsonl", 2)["input_ids"])
+
+    @has_smollm2
+    def test_conversations_of_other_forms(self):
+        plum = "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\nA plum.<|im_end|>"
+        for name, tail in (("sharegpt", plum), ("trlconv", plum), ("parts", "<|im_start|>assistant\nYes.<|im_end|>"),
+                           ("developer", "<|im_start|>assistant\nYes.<|im_end|>"),
+                           ("lastuser", "<|im_start|>user\nTwo?<|im_end|>\n")):
+            with self.subTest(name):
+                row = self.row(SMOLLM2, f"data/{name}.jsonl")
+                self.assertTrue(row["text"].endswith(tail), row["text"])
+                self.assertGreater(row["trained_tokens"], 1)
+
+    @has_smollm2
+    def test_files_as_they_are_found(self):
+        for name in ("x.csv", "x.jsonl.gz", "ls.jsonl", "bom_crlf.jsonl"):
+            with self.subTest(name):
+                self.row(SMOLLM2, f"data/{name}", 2 if name.endswith("csv") else 1)
+        self.row_refused("Parquet", SMOLLM2, "data/x.parquet")
+        self.row_refused("UTF-16", SMOLLM2, "data/utf16.jsonl")
+        self.row_refused("jq", SMOLLM2, "data/prettyobj.json")
+        self.row_refused("2: ", SMOLLM2, "data/mixed.jsonl")
+        self.row_refused("1: ", SMOLLM2, "data/emptymsg.jsonl")
+
+
+class Commands(Cases):
+    def test_init_writes_a_job_that_can_run(self):
+        model, rows = os.path.join(CASES, "tokenizer/otherchat"), os.path.join(CASES, "tokenizer/chat.jsonl")
+        done = self.dashctl("init", model, rows)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        plan = self.dashctl("plan", self.write("job.yaml", done.stdout))
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        self.assertIn(f"template: chat_template of {model}/tokenizer_config.json", plan.stdout)
+        self.assertEqual(self.dashctl("init", model, "/nowhere").returncode, 1)
+
+    def test_tokenize_renders_conversations(self):
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        with open(os.path.join(CASES, "tokenizer/chat.jsonl")) as f:
+            row = f.read()
+        done = self.dashctl("tokenize", "--model", model, "--chat", stdin=row)
+        self.assertEqual(done.stdout, "<|begin|>[INST] Hi [/INST]Yes.<|end|>\n")
+        ids, mask = self.dashctl("tokenize", "--model", model, "--chat", "--ids", "--mask", stdin=row).stdout.splitlines()
+        self.assertEqual((ids.split()[-1], mask.split()[-1], mask.split()[0]), ("1", "1", "0"))
+        self.assertEqual(len(ids.split()), len(mask.split()))
+        template = self.write("t.jinja", "{{ x | tojson }}{{ tools | length }}{{ strftime_now('%Y') }}"
+                                         "{% if add_generation_prompt %}?{% endif %}")
+        done = self.dashctl("tokenize", "--model", model, "--chat", "--chat-template", template, "--generation-prompt", "--set",
+                            "x=[1, 2.0]", "--tools", self.write("tools.json", "[{}, {}]"), "--date", "2001-02-03", stdin=row)
+        self.assertEqual(done.stdout, "[1, 2.0]22001?\n", done.stderr)
+        done = self.dashctl("tokenize", "--model", model, "--chat", stdin=row + "{}\n")
+        self.assertIn("standard input:2: the row has no \"messages\"", done.stderr)
+
+    def test_files_fields_weights_and_overflow(self):
+        model = os.path.join(CASES, "model/base")
+        for name, first in (("a1", 5), ("a2", 6), ("b", 7)):
+            self.write(f"{name}.jsonl", "".join(json.dumps({"ids": [first, i + 1, 9], "labels": [-100, i + 1, 9], "id": i}) + "\n"
+                                                for i in range(4)))
+        fields = ["--set", "data.fields={input_ids: ids}"]
+        job = self.write("job.yaml", "model: %s\ndata: {train: ['a*.jsonl', {file: b.jsonl, weight: 0.5}]}\noutput: o\n" % model)
+        done = self.dashctl("data", "check", job, *fields, "--output", "json")
+        seen = json.loads(done.stdout)
+        self.assertEqual((seen["rows"], [os.path.basename(f) for f in seen["files"]]), (10, ["a1.jsonl", "a2.jsonl", "b.jsonl"]))
+        self.assertEqual(seen["unused_fields"], "id (12 rows)")
+        self.assertIn("data.fields", self.dashctl("data", "check", job).stderr)
+        for overflow, rows in (("drop", 0), ("cut", 10), ("split", 10)):
+            done = self.dashctl("data", "check", job, *fields, "--output", "json", "--set", f"data.overflow={overflow}", "--set",
+                                "data.max_tokens=2")
+            self.assertEqual(json.loads(done.stdout)["rows"] if rows else done.returncode, rows or 1)
+
+
+class Runs(Cases):
+    def test_an_epoch_sees_each_row_once(self):
+        self.assert_loss(6.4495, "run", "training.steps=null", "training.epochs=1", "training.batch_size=16")
+        row = json.loads(self.read("out/metrics.jsonl").splitlines()[0])
+        self.assertEqual(row["trained_tokens"], 127)
+
+    def test_a_warm_up_longer_than_the_run_is_said(self):
+        self.assertIn("the learning rate never reaches", self.run_case("run", job="job_w.yaml").stdout)
+
+    def test_a_resume_names_what_differs(self):
+        self.loss("run")
+        done = self.dashctl("run", os.path.join(CASES, "run/job.yaml"), "--resume", "--set", f"output={self.path('out')}",
+                            "--set", "training.batch_size=2")
+        self.assertIn("training.batch_size was 4 and is 2", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
