@@ -47,11 +47,13 @@ static int fit_marks(struct chat_scratch *s, struct err *err)
     if (n <= s->cap)
         return 0;
     at = realloc(s->at, 2 * (size_t)n * sizeof(*at));
-    s->at = at ? at : s->at;
-    tokens = realloc(s->tokens, 2 * (size_t)n * sizeof(*tokens));
-    s->tokens = tokens ? tokens : s->tokens;
-    if (!at || !tokens)
+    if (!at)
         return err_nomem(err, 2 * (size_t)n * sizeof(*at));
+    s->at = at;
+    tokens = realloc(s->tokens, 2 * (size_t)n * sizeof(*tokens));
+    if (!tokens)
+        return err_nomem(err, 2 * (size_t)n * sizeof(*tokens));
+    s->tokens = tokens;
     s->cap = 2 * n;
     return 0;
 }

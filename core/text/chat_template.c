@@ -139,10 +139,10 @@ int chat_template_open(const struct tokenizer *t, const struct chat_template_opt
 {
     const struct chat_source *s = tokenizer_chat(t);
     struct chat_template *c = calloc(1, sizeof(*c));
-    int rc = c ? 0 : err_nomem(err, sizeof(*c));
+    int rc;
 
-    if (rc < 0)
-        return rc;
+    if (!c)
+        return err_nomem(err, sizeof(*c));
     c->variables = options->variables;
     c->options = jinja_defaults;
     rc = read_date(options->date, &c->options.now, err);
