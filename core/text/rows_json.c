@@ -56,10 +56,10 @@ static bool is_blank(const char *text, size_t len)
 static int next_of_lines(struct rows *r, struct row *ret, struct err *err)
 {
     int line = r->line, rc;
-    const char *text;
+    const char *text = NULL;
     json_error_t why;
     json_t *value;
-    size_t len;
+    size_t len = 0;
 
     while ((rc = next_line(r, &text, &len, err)) > 0 && is_blank(text, len))
         line = r->line;
