@@ -22,10 +22,14 @@ static void print_time(const char *title, int64_t ms)
 
 static void print_progress(const Dash__V1__Job *job)
 {
-    char time[32];
+    char time[32], text[100];
 
     printf("%-10s %u of %u%s%s\n", "steps", job->steps_done, job->steps_total,
            phase_name((int)job->phase)[0] ? ", phase " : "", phase_name((int)job->phase));
+    if (job->decomposition) {
+        words_decomposition(job->decomposition, text, sizeof(text));
+        printf("%-10s %s\n", "directions", text);
+    }
     if (job->last_step)
         printf("%-10s %.6g (grad_norm %.4g, learning_rate %.4g)\n", "loss", job->last_step->loss,
                job->last_step->grad_norm, job->last_step->learning_rate);

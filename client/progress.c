@@ -59,6 +59,18 @@ static void draw_bar(double share, int columns, bool utf8, char *out, size_t siz
         snprintf(out + used, size - used, "]");
 }
 
+static void fill_phase(const Dash__V1__Job *job, struct part *part)
+{
+    const Dash__V1__Decomposition *d = job->decomposition;
+    char text[100];
+
+    if (d && d->done < d->matrices && job->phase == DASH__V1__PHASE__IDENTIFICATION)
+        words_decomposition(d, text, sizeof(text));
+    else
+        snprintf(text, sizeof(text), "%s", phase_name((int)job->phase));
+    fill(part, 3, text);
+}
+
 static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct part *parts)
 {
     double eta = job->eta_seconds - seconds_since;
@@ -76,7 +88,7 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
         fill(&parts[1], 9, words_state(job->state));
     }
     if (job->state == DASH__V1__JOB_STATE__RUNNING) {
-        fill(&parts[2], 3, phase_name((int)job->phase));
+        fill_phase(job, &parts[2]);
     } else {
         snprintf(text, sizeof(text), "%.*s", (int)words_cut(job->reason, REASON_COLUMNS),
                  job->reason);

@@ -21,6 +21,17 @@ void words_duration(double seconds, char *out, size_t size)
         snprintf(out, size, "%ldd%02ldh", s / 86400, s % 86400 / 3600);
 }
 
+void words_decomposition(const Dash__V1__Decomposition *d, char *out, size_t size)
+{
+    char time[32];
+
+    words_duration(d->seconds_left, time, sizeof(time));
+    if (d->seconds_left > 0)
+        snprintf(out, size, "%u of %u matrices decomposed, %s left", d->done, d->matrices, time);
+    else
+        snprintf(out, size, "%u of %u matrices decomposed", d->done, d->matrices);
+}
+
 const char *words_state(Dash__V1__JobState state)
 {
     const ProtobufCEnumValue *v =

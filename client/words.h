@@ -9,6 +9,9 @@ void words_duration(double seconds, char *out, size_t size);
 const char *words_state(Dash__V1__JobState state); /* "RUNNING" */
 bool words_is_final(Dash__V1__JobState state);
 
+/* "37 of 224 matrices decomposed, 40s left" */
+void words_decomposition(const Dash__V1__Decomposition *d, char *out, size_t size);
+
 /* Whether the terminal shows UTF-8, as the locale says. */
 bool words_utf8(void);
 /* Columns that UTF-8 text takes (combining and wide characters counted as the locale does), and its

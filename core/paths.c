@@ -40,6 +40,18 @@ int paths_state(char **ret_path, struct err *err)
     return 0;
 }
 
+char *paths_cache(void)
+{
+    const char *set = getenv("DASH_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = home_folder();
+
+    if (set && *set)
+        return strdup(set);
+    if (xdg && *xdg)
+        return file_join(xdg, "dash/spectra");
+    return home ? file_join(home, ".cache/dash/spectra") : NULL;
+}
+
 int paths_address(const char *state, char **ret_address, struct err *err)
 {
     static const char scheme[] = "unix:";

@@ -6,6 +6,11 @@
 /* The state folder: $XDG_STATE_HOME/dash, else ~/.local/state/dash. Caller frees *ret_path. */
 int paths_state(char **ret_path, struct err *err);
 
+/* The folder of decompositions (worker/spectrum_cache.h): $DASH_CACHE, else
+ * $XDG_CACHE_HOME/dash/spectra, else ~/.cache/dash/spectra. NULL where none is known; the caller
+ * frees it. */
+char *paths_cache(void);
+
 /* "unix:<state>/dashd.sock", the address that dashd listens on for this state folder (NULL: the
  * default one). A path too long for a unix socket is refused. Caller frees *ret_address. */
 int paths_address(const char *state, char **ret_address, struct err *err);

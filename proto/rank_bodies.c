@@ -69,6 +69,8 @@ static int check_share(const struct rank_setup *s, struct err *err)
                        s->last_layer, n, s->stage, s->stages);
     if (s->threads < 0 || s->threads > THREADS_MAX)
         return err_set(err, ERR_PEER, "%d threads", s->threads);
+    if (!(s->cache_max_bytes >= 0))
+        return err_set(err, ERR_PEER, "a cache of %g bytes", s->cache_max_bytes);
     return 0;
 }
 
@@ -304,6 +306,23 @@ int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *re
     if (rc == 0)
         *ret = v;
     return rc;
+}
+
+int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct err *err)
+{
+    struct rank_cursor c = rank_cursor(body);
+    const void *at = rank_next(&c, sizeof(*ret));
+    struct rank_progress p;
+
+    if (!at || rank_end(&c, err) < 0)
+        return err_set(err, ERR_PEER, "%zu bytes where progress has %zu", body->len, sizeof(*ret));
+    memcpy(&p, at, sizeof(p));
+    if (p.n < 0 || p.done < 0 || p.done > p.n || !(p.seconds_left >= 0) ||
+        !isfinite(p.seconds_left))
+        return err_set(err, ERR_PEER, "%d of %d matrices are decomposed, %g s left", p.done, p.n,
+                       p.seconds_left);
+    *ret = p;
+    return 0;
 }
 
 int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n_params,

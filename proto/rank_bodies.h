@@ -34,6 +34,7 @@ struct rank_setup {
     int stage, stages, replica, replicas;
     int first_layer, last_layer; /* [first, last) */
     int threads;                 /* 0: share this host's cores among its workers */
+    double cache_max_bytes;
     uint32_t n_maps, path_len, cache_len;
 };
 
@@ -97,6 +98,15 @@ struct rank_micro_view {
 
 /* vocab: ids and targets are below it. */
 int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *ret, struct err *err);
+
+/* How far a worker's decompositions are; may come at any time after the first RANK_STEP or
+ * RANK_IDENTIFY, and until RANK_IDENTIFIED. */
+struct rank_progress {
+    int done, n; /* matrices */
+    double seconds_left;
+};
+
+int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct err *err);
 
 struct rank_gradients { /* followed by n_losses doubles (last stage only), then n_params f32 */
     int step;

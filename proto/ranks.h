@@ -9,6 +9,8 @@
  *     RANK_DIRECTIONS  U_k, V_k of the share
  *     RANK_STEP        params, micro-batches       RANK_GRADIENTS   losses, summed gradient
  *     RANK_IDENTIFY    params after step t         RANK_IDENTIFIED  indices, delta, sigma, U_k, V_k
+ *                                                  RANK_PROGRESS    decompositions made, now and
+ *                                                                   then before these two
  *     RANK_STOP                                    RANK_ERROR       a code and a sentence, instead
  *                                                                   of any of these
  *   stage s -> s + 1: RANK_ACTIVATION (T, C)       stage s + 1 -> s: RANK_BACKWARD (T, C)
@@ -46,6 +48,7 @@ enum rank_tag {
     RANK_BACKWARD,
     RANK_PROBED,
     RANK_ECHO,
+    RANK_PROGRESS,
 };
 
 enum { RANK_ANY = -1 };

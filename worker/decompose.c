@@ -1,69 +1,91 @@
-/* worker/decompose.c - see decompose.h. `state` of each item is the only thing both threads write;
- * it is guarded by the lock. */
+/* worker/decompose.c - see decompose.h. What threads share is guarded by the lock: which matrices
+ * are taken, and what became of each. */
 #include "worker/decompose.h"
+#include "core/clock.h"
 #include "core/file.h"
+#include "core/job/decomposition.h"
+#include "core/memory.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <xxhash.h>
 
-enum item_state { ITEM_PENDING, ITEM_CACHED, ITEM_KEPT, ITEM_FAILED };
+enum item_state {
+    ITEM_OPEN,
+    ITEM_TAKEN, /* a thread of low priority is at it */
+    ITEM_CACHED,
+    ITEM_KEPT, /* in memory */
+    ITEM_LATE, /* is made when it is used */
+    ITEM_USED,
+};
 
 struct item {
     struct decompose_matrix matrix;
     char *path; /* in the cache, or NULL */
     enum item_state state;
     struct spectrum kept;
+    int rc; /* of its use */
     struct err err;
 };
 
 struct decompose {
     struct item *items;
     int n;
-    pthread_t thread;
-    bool running, quit;
+    struct spectrum_cache cache;
+    char *folder; /* the cache's */
+    pthread_t *threads;
+    int n_threads;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    bool quit;
+    int done; /* items that cost nothing any more */
+    double started;
+    double work, computed; /* of all items, and of those done; in no particular unit */
+    double found;          /* of those done, what was in the cache */
 };
 
-static char *path_of(const struct decompose_matrix *m, const char *cache)
+static double work_of(const struct decompose_matrix *m)
 {
-    size_t bytes = (size_t)m->rows * (size_t)m->columns * sizeof(float);
-    XXH128_hash_t h = XXH3_128bits_withSeed(m->W, bytes, (uint64_t)m->columns);
-    char *path = NULL;
-
-    if (asprintf(&path, "%s/%016llx%016llx.spectrum", cache, (unsigned long long)h.high64,
-                 (unsigned long long)h.low64) < 0)
-        return NULL;
-    return path;
+    return decomposition_work(m->rows, m->columns);
 }
 
-/* The decomposition from the cache if it is there and whole. */
-static bool from_cache(const struct item *item, struct spectrum *ret)
+static void count_as_done(struct decompose *d, const struct item *item, bool found)
 {
-    struct err ignored;
-
-    return item->path && access(item->path, R_OK) == 0 &&
-           spectrum_read(item->path, item->matrix.rows, item->matrix.columns, ret, &ignored) == 0;
+    d->done++;
+    d->computed += work_of(&item->matrix);
+    if (found)
+        d->found += work_of(&item->matrix);
 }
 
-static enum item_state work_on(struct item *item, struct spectrum *kept)
+/* There is room in memory for a decomposition to be made and to wait until it is used, with as much
+ * again for what else there is. */
+static bool fits_in_memory(const struct decompose_matrix *m)
 {
+    return memory_available() / 2 >
+           decomposition_kept_bytes(m->rows, m->columns) + decomposition_bytes(m->rows, m->columns);
+}
+
+/* Outside the lock: the item is this thread's. *kept is empty unless the state is ITEM_KEPT. A
+ * matrix that cannot be decomposed fails when it is used. */
+static enum item_state prepare(const struct decompose *d, const struct item *item,
+                               struct spectrum *kept, bool *found)
+{
+    const struct decompose_matrix *m = &item->matrix;
     struct spectrum s;
     struct err ignored;
 
-    if (from_cache(item, &s)) {
-        spectrum_free(&s);
+    *found = spectrum_cache_has(item->path, m->rows, m->columns);
+    if (*found)
         return ITEM_CACHED;
-    }
-    if (spectrum_compute(item->matrix.W, item->matrix.rows, item->matrix.columns, &s, &item->err) <
-        0)
-        return ITEM_FAILED;
-    if (item->path && spectrum_write(&s, item->path, &ignored) == 0) {
+    if (!item->path && !fits_in_memory(m))
+        return ITEM_LATE;
+    if (spectrum_compute(m->W, m->rows, m->columns, &s, &ignored) < 0)
+        return ITEM_LATE;
+    if (spectrum_cache_put(&d->cache, item->path, &s)) {
         spectrum_free(&s);
         return ITEM_CACHED;
     }
@@ -71,103 +93,247 @@ static enum item_state work_on(struct item *item, struct spectrum *kept)
     return ITEM_KEPT;
 }
 
-static void *thread_main(void *arg)
+static struct item *take_open(struct decompose *d)
 {
-    struct decompose *d = arg;
-    int i;
-
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
-    for (i = 0; i < d->n; i++) {
-        struct spectrum kept = {0};
-        enum item_state state;
-        bool quit;
-        pthread_mutex_lock(&d->lock);
-        quit = d->quit;
-        pthread_mutex_unlock(&d->lock);
-        if (quit)
-            break;
-        state = work_on(&d->items[i], &kept);
-        pthread_mutex_lock(&d->lock);
-        d->items[i].kept = kept;
-        d->items[i].state = state;
-        pthread_cond_broadcast(&d->changed);
-        pthread_mutex_unlock(&d->lock);
+    for (int i = 0; i < d->n && !d->quit; i++) {
+        if (d->items[i].state != ITEM_OPEN)
+            continue;
+        d->items[i].state = ITEM_TAKEN;
+        return &d->items[i];
     }
     return NULL;
 }
 
-int decompose_start(const struct decompose_matrix *matrices, int n, const char *cache,
-                    struct decompose **ret, struct err *err)
+static void *prepare_all(void *arg)
+{
+    struct decompose *d = arg;
+    struct item *item;
+
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+    pthread_mutex_lock(&d->lock);
+    while ((item = take_open(d))) {
+        struct spectrum kept = {0};
+        enum item_state state;
+        bool found;
+        pthread_mutex_unlock(&d->lock);
+        state = prepare(d, item, &kept, &found);
+        pthread_mutex_lock(&d->lock);
+        item->kept = kept;
+        item->state = state;
+        if (state != ITEM_LATE)
+            count_as_done(d, item, found);
+        pthread_cond_broadcast(&d->changed);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+static int list_items(struct decompose *d, const struct decompose_matrix *matrices, int n,
+                      struct err *err)
+{
+    double bytes = 0;
+
+    d->items = calloc((size_t)n + 1, sizeof(*d->items));
+    if (!d->items)
+        return err_nomem(err, (size_t)n * sizeof(*d->items));
+    d->n = n;
+    for (int i = 0; i < n; i++) {
+        const struct decompose_matrix *m = &matrices[i];
+        d->items[i].matrix = *m;
+        d->work += work_of(m);
+        bytes += decomposition_kept_bytes(m->rows, m->columns);
+        if (bytes <= d->cache.max_bytes) /* the others would push these out */
+            d->items[i].path = spectrum_cache_path(&d->cache, m->W, m->rows, m->columns);
+    }
+    return 0;
+}
+
+static int start_threads(struct decompose *d, int threads, struct err *err)
+{
+    d->threads = calloc((size_t)threads, sizeof(*d->threads));
+    if (!d->threads)
+        return err_nomem(err, (size_t)threads * sizeof(*d->threads));
+    for (int i = 0; i < threads; i++) {
+        if (pthread_create(&d->threads[i], NULL, prepare_all, d) != 0)
+            return err_set(err, ERR_IO, "the thread that decomposes matrices cannot be started");
+        d->n_threads++;
+    }
+    return 0;
+}
+
+int decompose_start(const struct decompose_matrix *matrices, int n,
+                    const struct spectrum_cache *cache, int threads, struct decompose **ret,
+                    struct err *err)
 {
     struct decompose *d = calloc(1, sizeof(*d));
     struct err ignored;
-    int i;
+    int rc = 0;
 
     if (!d)
         return err_nomem(err, sizeof(*d));
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->changed, NULL);
-    d->n = n;
-    d->items = calloc((size_t)n + 1, sizeof(*d->items));
-    if (!d->items) {
+    d->started = clock_s();
+    d->cache.max_bytes = cache->max_bytes;
+    if (cache->folder) {
+        d->cache.folder = d->folder = strdup(cache->folder);
+        file_make_folders(cache->folder, &ignored);
+        rc = d->folder ? 0 : err_nomem(err, strlen(cache->folder));
+    }
+    if (rc == 0)
+        rc = list_items(d, matrices, n, err);
+    if (rc == 0)
+        rc = start_threads(d, threads, err);
+    if (rc < 0) {
         decompose_stop(d);
-        return err_nomem(err, (size_t)n * sizeof(*d->items));
+        return rc;
     }
-    if (cache)
-        file_make_folders(cache, &ignored);
-    for (i = 0; i < n; i++) {
-        d->items[i].matrix = matrices[i];
-        d->items[i].path = cache ? path_of(&matrices[i], cache) : NULL;
-    }
-    if (pthread_create(&d->thread, NULL, thread_main, d) != 0) {
-        decompose_stop(d);
-        return err_set(err, ERR_IO, "the thread that decomposes matrices cannot be started");
-    }
-    d->running = true;
     *ret = d;
     return 0;
 }
 
-int decompose_result(struct decompose *d, int i, struct spectrum *ret, struct err *err)
+struct decompose_progress decompose_progress(struct decompose *d)
 {
-    struct item *item = &d->items[i];
-    int rc = 0;
+    struct decompose_progress p;
+    double pace;
 
     pthread_mutex_lock(&d->lock);
-    while (item->state == ITEM_PENDING)
-        pthread_cond_wait(&d->changed, &d->lock);
+    p = (struct decompose_progress){.done = d->done, .n = d->n};
+    pace = (d->computed - d->found) / (clock_s() - d->started + 1e-9);
+    if (pace > 0 && d->done < d->n)
+        p.seconds_left = (d->work - d->computed) / pace;
     pthread_mutex_unlock(&d->lock);
-    if (item->state == ITEM_FAILED)
-        return err_set(err, item->err.code, "%s", item->err.text);
-    if (item->state == ITEM_KEPT) {
+    return p;
+}
+
+/* ---- step t ---- */
+
+struct using
+{
+    struct decompose *d;
+    const struct decompose_user *user;
+};
+
+/* The next that no thread is at; waits for those of low priority to leave theirs. NULL: none is
+ * left. Under the lock. */
+static struct item *take_unused(struct decompose *d, enum item_state *before)
+{
+    for (;;) {
+        bool busy = false;
+        for (int i = 0; i < d->n; i++) {
+            struct item *item = &d->items[i];
+            busy = busy || item->state == ITEM_TAKEN;
+            if (item->state == ITEM_TAKEN || item->state == ITEM_USED)
+                continue;
+            *before = item->state;
+            item->state = ITEM_USED;
+            return item;
+        }
+        if (!busy)
+            return NULL;
+        pthread_cond_wait(&d->changed, &d->lock);
+    }
+}
+
+static int spectrum_of(const struct decompose *d, struct item *item, enum item_state before,
+                       struct spectrum *ret, struct err *err)
+{
+    const struct decompose_matrix *m = &item->matrix;
+    int rc;
+
+    if (before == ITEM_KEPT) {
         *ret = item->kept;
         item->kept = (struct spectrum){0};
-        item->state = ITEM_CACHED;
         return 0;
     }
-    /* The file may have been removed since, or have been taken once before from memory. */
-    if (!from_cache(item, ret))
-        rc = spectrum_compute(item->matrix.W, item->matrix.rows, item->matrix.columns, ret, err);
+    if (spectrum_cache_find(item->path, m->rows, m->columns, ret))
+        return 0;
+    rc = spectrum_compute(m->W, m->rows, m->columns, ret, err);
+    if (rc == 0)
+        spectrum_cache_put(&d->cache, item->path, ret);
     return rc;
+}
+
+static void use_item(struct using *u, struct item *item, enum item_state before)
+{
+    struct spectrum s;
+
+    item->rc = spectrum_of(u->d, item, before, &s, &item->err);
+    if (item->rc < 0)
+        return;
+    item->rc = u->user->use(u->user->context, (int)(item - u->d->items), &s, &item->err);
+    spectrum_free(&s);
+}
+
+static void use_items(void *arg, int lane, int thread)
+{
+    struct using *u = arg;
+    struct decompose *d = u->d;
+    enum item_state before;
+    struct item *item;
+
+    (void)lane;
+    pthread_mutex_lock(&d->lock);
+    while ((item = take_unused(d, &before))) {
+        pthread_mutex_unlock(&d->lock);
+        use_item(u, item, before);
+        pthread_mutex_lock(&d->lock);
+        if (before == ITEM_OPEN || before == ITEM_LATE)
+            count_as_done(d, item, false);
+        if (thread > 0)
+            continue;
+        pthread_mutex_unlock(&d->lock);
+        u->user->progress(u->user->context);
+        pthread_mutex_lock(&d->lock);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* As many as memory has room for. */
+static int lanes(const struct decompose *d, const struct team *team)
+{
+    double most = 1, room;
+
+    for (int i = 0; i < d->n; i++)
+        most = fmax(most, decomposition_bytes(d->items[i].matrix.rows, d->items[i].matrix.columns));
+    room = memory_available() / 2 / most;
+    if (room < 1)
+        return 1;
+    return room < team_threads(team) ? (int)room : team_threads(team);
+}
+
+int decompose_use(struct decompose *d, struct team *team, const struct decompose_user *user,
+                  struct err *err)
+{
+    struct using u = {d, user};
+
+    pthread_mutex_lock(&d->lock);
+    d->quit = true;
+    pthread_mutex_unlock(&d->lock);
+    team_run(team, use_items, &u, lanes(d, team));
+    for (int i = 0; i < d->n; i++)
+        if (d->items[i].rc < 0)
+            return err_set(err, d->items[i].rc, "%s", d->items[i].err.text);
+    return 0;
 }
 
 void decompose_stop(struct decompose *d)
 {
-    int i;
-
     if (!d)
         return;
     pthread_mutex_lock(&d->lock);
     d->quit = true;
     pthread_mutex_unlock(&d->lock);
-    if (d->running)
-        pthread_join(d->thread, NULL);
-    for (i = 0; d->items && i < d->n; i++) {
+    for (int i = 0; i < d->n_threads; i++)
+        pthread_join(d->threads[i], NULL);
+    for (int i = 0; i < d->n; i++) {
         free(d->items[i].path);
         spectrum_free(&d->items[i].kept);
     }
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
+    free(d->threads);
     free(d->items);
+    free(d->folder);
     free(d);
 }

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/memory.h"
 #include "worker/team.h"
 #include <sched.h>
 #include <stdatomic.h>
@@ -151,9 +152,7 @@ static void look_at_cores(json_t *found, bool measures)
 
 static long memory_mb(void)
 {
-    double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-
-    return (long)(bytes / (1 << 20));
+    return (long)(memory_total() / (1 << 20));
 }
 
 /* Slurm gives a node's memory, or a CPU's. */

@@ -214,39 +214,69 @@ int spectrum_write(const struct spectrum *s, const char *path, struct err *err)
     return rc;
 }
 
-/* Copies a tensor that must be f64 of n numbers. */
-static int read_tensor(const struct tensorfile *file, const char *name, double *out, size_t n,
-                       struct err *err)
+/* A tensor that must be f64 of n numbers; NULL after filling in err. */
+static const void *tensor_of(const struct tensorfile *file, const char *name, size_t n,
+                             struct err *err)
 {
     const struct tensor *t = tensorfile_find(file, name);
 
-    if (!t || t->type != TENSOR_F64 || t->bytes != n * sizeof(double))
-        return err_set(err, ERR_INVALID, "%s is not a decomposition of this matrix",
-                       tensorfile_path(file));
-    memcpy(out, t->data, t->bytes);
-    return 0;
+    if (t && t->type == TENSOR_F64 && t->bytes == n * sizeof(double))
+        return t->data;
+    err_set(err, ERR_INVALID, "%s is not a decomposition of this matrix", tensorfile_path(file));
+    return NULL;
+}
+
+/* The file's tensors; *ret_f is NULL where only the shorter side is kept. */
+static int find_tensors(const struct tensorfile *file, int rows, int columns,
+                        const void **ret_sigma, const void **ret_e, const void **ret_f,
+                        struct err *err)
+{
+    size_t p = (size_t)(rows < columns ? rows : columns);
+    size_t q = (size_t)(rows < columns ? columns : rows);
+
+    *ret_f = NULL;
+    *ret_sigma = tensor_of(file, "sigma", p, err);
+    *ret_e = *ret_sigma ? tensor_of(file, "e", p * p, err) : NULL;
+    if (*ret_e && tensorfile_find(file, "f") && !(*ret_f = tensor_of(file, "f", p * q, err)))
+        return ERR_INVALID;
+    return *ret_e ? 0 : ERR_INVALID;
+}
+
+int spectrum_check(const char *path, int rows, int columns, struct err *err)
+{
+    const void *sigma, *e, *f;
+    struct tensorfile *file = NULL;
+    int rc = tensorfile_open(path, &file, err);
+
+    if (rc == 0)
+        rc = find_tensors(file, rows, columns, &sigma, &e, &f, err);
+    tensorfile_close(file);
+    return rc;
 }
 
 int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret, struct err *err)
 {
+    const void *sigma, *e, *f;
     struct tensorfile *file = NULL;
     struct spectrum s = {0};
     size_t p, q;
     int rc = tensorfile_open(path, &file, err);
 
     if (rc == 0)
+        rc = find_tensors(file, rows, columns, &sigma, &e, &f, err);
+    if (rc == 0)
         rc = allocate(&s, rows, columns, err);
     if (rc != 0)
         goto out;
     p = (size_t)s.p;
     q = (size_t)longer(&s);
-    rc = read_tensor(file, "sigma", s.sigma, p, err);
-    if (rc == 0)
-        rc = read_tensor(file, "e", s.e, p * p, err);
-    if (rc == 0 && tensorfile_find(file, "f")) {
-        s.f = malloc(p * q * sizeof(double));
-        rc = s.f ? read_tensor(file, "f", s.f, p * q, err) : err_nomem(err, p * q * 8);
-    }
+    memcpy(s.sigma, sigma, p * sizeof(double));
+    memcpy(s.e, e, p * p * sizeof(double));
+    s.f = f ? malloc(p * q * sizeof(double)) : NULL;
+    if (s.f)
+        memcpy(s.f, f, p * q * sizeof(double));
+    else if (f)
+        rc = err_nomem(err, p * q * sizeof(double));
     if (rc == 0)
         *ret = s;
     else

@@ -26,9 +26,11 @@ struct spectrum {
 int spectrum_compute(const float *W, int rows, int columns, struct spectrum *ret, struct err *err);
 void spectrum_free(struct spectrum *s);
 
-/* In the cache: a safetensors file named by the hash of W. */
+/* A safetensors file. */
 int spectrum_write(const struct spectrum *s, const char *path, struct err *err);
 int spectrum_read(const char *path, int rows, int columns, struct spectrum *ret, struct err *err);
+/* Whether spectrum_read() would read it, memory aside. */
+int spectrum_check(const char *path, int rows, int columns, struct err *err);
 
 /* n numbers as doubles; the caller frees them. NULL for lack of memory. */
 double *spectrum_widen(const float *x, size_t n);

@@ -2,6 +2,7 @@
  * as a sentence (RANK_ERROR), which ends the job; the worker then waits to be ended with it. */
 #include "worker/worker.h"
 #include "core/slurm/environment.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/model/model.h"
 #include "core/model/model_identity.h"
@@ -25,6 +26,8 @@ struct worker {
     struct decompose *decompose; /* NULL once the directions are known, and for plain LoRA */
     int *mine;                   /* maps that this replica decomposes */
     int n_mine;
+    int said_done; /* matrices decomposed, as the coordinator knows */
+    double said_at;
 };
 
 enum {
@@ -185,14 +188,16 @@ static struct decompose_matrix matrix_of(const struct worker *w, int map)
     const struct trainable_map *t = &w->trainable.maps[map];
     const struct layer *l = &w->stage->layers[t->layer - w->stage->first];
 
-    return (struct decompose_matrix){map, layer_matrix(&w->stage->shape, l, t->kind), t->rows,
+    return (struct decompose_matrix){layer_matrix(&w->stage->shape, l, t->kind), t->rows,
                                      t->columns};
 }
 
 /* The stage's matrices are shared out among the replicas: each is decomposed once. */
 static int start_decomposing(struct worker *w, struct err *err)
 {
+    const struct spectrum_cache cache = {w->parts.cache, w->setup.cache_max_bytes};
     int n = w->stage->map_last - w->stage->map_first, i, rc;
+    int idle = usable_cores(w) / ranks_neighbours(w->ranks) - team_threads(w->team);
     struct decompose_matrix *matrices = calloc((size_t)n + 1, sizeof(*matrices));
 
     w->mine = calloc((size_t)n + 1, sizeof(*w->mine));
@@ -206,38 +211,81 @@ static int start_decomposing(struct worker *w, struct err *err)
         matrices[w->n_mine] = matrix_of(w, i);
         w->mine[w->n_mine++] = i;
     }
-    rc = decompose_start(matrices, w->n_mine, w->parts.cache, &w->decompose, err);
+    rc = decompose_start(matrices, w->n_mine, &cache, idle > 1 ? idle : 1, &w->decompose, err);
     free(matrices);
     return rc;
 }
 
-static int identify_map(struct worker *w, int i, const float *params, struct buf *out,
-                        struct err *err)
+enum { PROGRESS_SECONDS = 2 }; /* between two words about it */
+
+/* Reports to the coordinator how many are decomposed, where that has changed. */
+static int say_progress(struct worker *w, struct err *err)
 {
+    struct decompose_progress p = decompose_progress(w->decompose);
+    const struct rank_progress body = {p.done, p.n, p.seconds_left};
+    double now = clock_s();
+
+    if (p.done == w->said_done || (p.done < p.n && now < w->said_at + PROGRESS_SECONDS))
+        return 0;
+    w->said_done = p.done;
+    w->said_at = now;
+    return ranks_send(w->ranks, 0, RANK_PROGRESS, &body, sizeof(body), err);
+}
+
+struct identifying {
+    struct worker *w;
+    const float *params;       /* of the stage */
+    struct direction_set *set; /* (n_mine), of one map each */
+    struct err err;            /* of progress that could not be sent */
+};
+
+static int identify_map(void *context, int i, const struct spectrum *s, struct err *err)
+{
+    struct identifying *c = context;
+    const struct worker *w = c->w;
     const struct trainable_map *t = &w->trainable.maps[w->mine[i]];
-    struct decompose_matrix m = matrix_of(w, w->mine[i]);
-    struct spectrum s;
-    struct direction_set d;
-    int rc = decompose_result(w->decompose, i, &s, err);
+    const float *A = c->params + (t->a - w->stage->begin),
+                *B = c->params + (t->b - w->stage->begin);
+    int rc = direction_set_open(&c->set[i], t, 1, w->setup.directions, err);
 
     if (rc < 0)
         return rc;
-    rc = direction_set_open(&d, t, 1, w->setup.directions, err);
-    if (rc == 0)
-        rc = spectrum_identify(&s, m.W, params + (t->a - w->stage->begin),
-                               params + (t->b - w->stage->begin), t->rank, t->scale, &d.of[0], err);
-    spectrum_free(&s);
-    if (rc == 0)
-        rank_directions_append(out, w->mine[i], &d.of[0]);
-    direction_set_close(&d);
-    return rc;
+    return spectrum_identify(s, matrix_of(w, w->mine[i]).W, A, B, t->rank, t->scale,
+                             &c->set[i].of[0], err);
+}
+
+/* A coordinator that cannot be reached is met again by the answer. */
+static void say_progress_of(void *context)
+{
+    struct identifying *c = context;
+
+    say_progress(c->w, &c->err);
+}
+
+/* Directions of all maps of this worker, one behind the other. */
+static int identify_maps(struct worker *w, const float *params, struct buf *out, struct err *err)
+{
+    struct identifying c = {.w = w, .params = params};
+    const struct decompose_user user = {identify_map, say_progress_of, &c};
+    int rc;
+
+    c.set = calloc((size_t)w->n_mine + 1, sizeof(*c.set));
+    if (!c.set)
+        return err_nomem(err, (size_t)w->n_mine * sizeof(*c.set));
+    rc = decompose_use(w->decompose, w->team, &user, err);
+    for (int i = 0; i < w->n_mine && rc == 0; i++)
+        rank_directions_append(out, w->mine[i], &c.set[i].of[0]);
+    for (int i = 0; i < w->n_mine; i++)
+        direction_set_close(&c.set[i]);
+    free(c.set);
+    return rc == 0 && out->failed ? err_nomem(err, out->cap) : rc;
 }
 
 static int identify(struct worker *w, const struct buf *body, struct err *err)
 {
     struct buf out = {0};
     const float *params;
-    int i, rc = rank_params_read(body, w->pipeline.tree.n, &params, err);
+    int rc = rank_params_read(body, w->pipeline.tree.n, &params, err);
 
     if (rc == 0 && (w->setup.directions == 0 || w->pipeline.directed))
         rc = err_set(err, ERR_PEER, "directions are not to be chosen now");
@@ -245,10 +293,10 @@ static int identify(struct worker *w, const struct buf *body, struct err *err)
         return ranks_accuse(w->ranks, 0, err);
     if (!w->decompose)
         rc = start_decomposing(w, err);
-    for (i = 0; i < w->n_mine && rc == 0; i++)
-        rc = identify_map(w, i, params, &out, err);
-    if (rc == 0 && out.failed)
-        rc = err_nomem(err, out.cap);
+    if (rc == 0)
+        rc = identify_maps(w, params, &out, err);
+    if (rc == 0)
+        rc = say_progress(w, err);
     if (rc == 0)
         rc = ranks_send(w->ranks, 0, RANK_IDENTIFIED, out.data ? out.data : "", out.len, err);
     buf_free(&out);
@@ -286,6 +334,8 @@ static int do_command(struct worker *w, const struct rank_message *m, struct err
     case RANK_STEP:
         if (w->setup.directions > 0 && !w->decompose && !w->pipeline.directed)
             rc = start_decomposing(w, err);
+        if (rc == 0 && w->decompose)
+            rc = say_progress(w, err);
         return rc < 0 ? rc : pipeline_step(&w->pipeline, &m->body, err);
     case RANK_IDENTIFY:
         return identify(w, &m->body, err);

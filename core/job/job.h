@@ -87,6 +87,10 @@ struct job_optimizer { /* AdamW; its keys are in the section training */
     double weight_decay, beta1, beta2, epsilon, clip_norm; /* clip_norm 0: no clipping */
 };
 
+struct job_cache { /* of decompositions: its folder is of the user, not of the job */
+    double max_bytes;
+};
+
 struct job_parallel { /* 0: auto; stages and replicas by parallel_shape.h, threads by each worker */
     int stages, replicas;
     int threads; /* a worker */
@@ -103,6 +107,7 @@ struct job {
     struct job_training training;
     struct job_optimizer optimizer;
     struct job_parallel parallel;
+    struct job_cache cache;
     enum job_launcher launcher;
     struct job_slurm slurm;
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after

@@ -12,6 +12,7 @@ enum key_kind {
     KEY_INT,
     KEY_SEED, /* uint64 */
     KEY_DOUBLE,
+    KEY_BYTES,    /* a double: 20GiB, 512MB, or a number of bytes */
     KEY_ENUM,     /* an int holding an enum, by `names` */
     KEY_TARGETS,  /* of struct job_lora: target_modules, target_pattern, all_linear */
     KEY_STRINGS,  /* a list: char **, NULL-terminated */

@@ -1,5 +1,7 @@
 /* core/job/job_plan.c - what a job would run as, in words. See job_check.h. */
+#include "core/paths.h"
 #include "core/text/dataset.h"
+#include "core/job/decomposition.h"
 #include "core/job/job_check.h"
 #include "core/job/job_slurm.h"
 #include "core/job/lora_source.h"
@@ -77,6 +79,36 @@ static void plan_stages(const struct job_parallel *parallel, const struct model_
                  i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
     }
     plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
+}
+
+/* What the identification of directions needs beside training. */
+static void plan_decompositions(const struct job *job, const struct trainable *t,
+                                struct job_plan *plan)
+{
+    double bytes = 0, work = 0, kept = 0;
+    char *folder;
+    int late = 0;
+
+    for (int i = 0; i < t->n; i++) {
+        work += decomposition_work(t->maps[i].rows, t->maps[i].columns);
+        bytes += decomposition_kept_bytes(t->maps[i].rows, t->maps[i].columns);
+        if (bytes <= job->cache.max_bytes)
+            kept = bytes;
+        else
+            late++;
+    }
+    plan_add(plan, "directions: %d matrices are decomposed by step %d, about %.0f s of one core",
+             t->n, job->dash.prelaunch_steps, work / DECOMPOSITION_PACE);
+    folder = paths_cache();
+    if (folder)
+        plan_add(plan, "cache: %.0f MB of decompositions in %s, which all jobs share, of %.0f MB",
+                 kept / 1e6, folder, job->cache.max_bytes / 1e6);
+    free(folder);
+    if (late > 0)
+        plan_add(plan,
+                 "note: %d of %d decompositions are beyond cache.max_bytes; those for which there "
+                 "is no memory either are made at step %d, by all cores",
+                 late, t->n, job->dash.prelaunch_steps);
 }
 
 static void plan_nodes(const struct job *job, const struct job_parallel *shaped,
@@ -211,6 +243,8 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
     plan_steps(job, d->n - d->untrained.n, plan);
     rc = plan_start(job, plan, err);
+    if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
+        plan_decompositions(job, &t, plan);
     if (rc == 0)
         rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
     trainable_free(&t);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 enum { NAME_BYTES_MAX = 128, PRELAUNCH_STEPS = 100 };
+static const double CACHE_BYTES = 16.0 * (1 << 30);
 
 static void read_key(struct job_reader *r, const yaml_node_t *value, const struct job_key *key)
 {
@@ -166,6 +167,7 @@ static int set_defaults(struct job *job, const char *file)
                       .epsilon = 1e-8,
                       .clip_norm = 1.0},
         .parallel = {.stages = 1, .replicas = 1},
+        .cache = {.max_bytes = CACHE_BYTES},
         .max_restarts = 3,
         .slurm = {.workers_per_node = 1, .grace_seconds = 120},
     };

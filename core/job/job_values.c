@@ -140,6 +140,37 @@ static void read_number(struct job_reader *r, const yaml_node_t *node, const str
         job_refuse_value(r, node, key, expected);
 }
 
+static const struct {
+    const char *name;
+    double bytes;
+} units[] = {{"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"KB", 1e3},
+             {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},    {"B", 1},        {"", 1}};
+
+/* The bytes of a unit; 0 where there is none of this name. */
+static double unit_bytes(const char *name)
+{
+    while (*name == ' ')
+        name++;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (strcmp(units[i].name, name) == 0)
+            return units[i].bytes;
+    return 0;
+}
+
+static void read_bytes(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
+{
+    const char *text = yaml_text(node);
+    char *end = NULL;
+    double x = text ? strtod(text, &end) : 0;
+
+    if (text && end > text)
+        x *= unit_bytes(end);
+    if (!text || end == text || unit_bytes(end) == 0 || !job_in_range(key, x))
+        job_refuse_value(r, node, key, "a size such as 20GiB, 500MB, or a number of bytes");
+    else
+        *(double *)job_field(r->job, key) = floor(x);
+}
+
 static void read_seed(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = yaml_text(node);
@@ -201,7 +232,7 @@ static void read_absent(struct job_reader *r, const struct job_key *key)
     } else if (key->kind == KEY_BOOL) {
         *(bool *)field = false;
         r->job->given[key - job_keys] = false; /* the choice is open */
-    } else if (key->kind == KEY_DOUBLE) {
+    } else if (key->kind == KEY_DOUBLE || key->kind == KEY_BYTES) {
         *(double *)field = 0;
     } else {
         *(int *)field = 0;
@@ -225,6 +256,9 @@ void job_value_read(struct job_reader *r, const yaml_node_t *node, const struct 
     case KEY_INT:
     case KEY_DOUBLE:
         read_number(r, node, key);
+        break;
+    case KEY_BYTES:
+        read_bytes(r, node, key);
         break;
     case KEY_SEED:
         read_seed(r, node, key);

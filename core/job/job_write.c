@@ -59,6 +59,16 @@ static bool is_plain(const char *text)
     return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_.0123456789")] == '\0';
 }
 
+static void put_bytes(struct buf *b, double bytes)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB"};
+    int i = 0;
+
+    for (; i < 3 && bytes > 0 && fmod(bytes, 1024) == 0; i++)
+        bytes /= 1024;
+    buf_printf(b, "%.0f%s", bytes, units[i]);
+}
+
 static void put_targets(struct buf *b, const struct job_lora *lora)
 {
     const char *comma = "";
@@ -186,6 +196,9 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
         break;
     case KEY_INT:
         put_number(b, key, *(const int *)field);
+        break;
+    case KEY_BYTES:
+        put_bytes(b, *(const double *)field);
         break;
     case KEY_DOUBLE:
         put_number(b, key, *(const double *)field);

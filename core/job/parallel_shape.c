@@ -2,7 +2,9 @@
  * choice is one of cost: the fewest stages that fit in memory, then as many replicas, a power of
  * two, as there are workers and micro-batches for. */
 #include "core/job/parallel_shape.h"
+#include "core/job/decomposition.h"
 #include "core/model/shard.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum { MICRO_MIN = 4 };
@@ -10,17 +12,15 @@ enum {
     FIT_PERCENT = 85
 }; /* of a worker's memory: the rest is for MPI, buffers and what is not counted here */
 
-/* A matrix is decomposed in double, one at a time: itself, the Gram matrix of its shorter side and
- * what LAPACK needs for its eigenvectors, three times as much (worker/spectrum.c). */
-static double decomposition_bytes(const struct trainable *t)
+/* One matrix is decomposed at a time during training; at step t, as many as there is memory
+ * for. */
+static double largest_decomposition(const struct trainable *t)
 {
     double most = 0;
 
-    for (int i = 0; i < t->n && t->directions > 0; i++) {
-        double n = t->maps[i].rows, m = t->maps[i].columns, p = n < m ? n : m;
-        most = n * m + 4 * p * p > most ? n * m + 4 * p * p : most;
-    }
-    return 8 * most;
+    for (int i = 0; i < t->n && t->directions > 0; i++)
+        most = fmax(most, decomposition_bytes(t->maps[i].rows, t->maps[i].columns));
+    return most;
 }
 
 void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
@@ -37,7 +37,7 @@ void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_confi
     *ret_weights =
         4.0 * shard_layer_elements(c) * layers + 4.0 * tables * (double)c->vocab * c->hidden;
     *ret_rest = token * micro_batch_tokens * in_flight +
-                16.0 * (double)t->count * layers / c->n_layers + decomposition_bytes(t);
+                16.0 * (double)t->count * layers / c->n_layers + largest_decomposition(t);
 }
 
 int parallel_shape_micro_batches(long tokens, int target, int n_rows)

@@ -1,6 +1,7 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now
  * has changed since. */
 #include "daemon/coordinator/load.h"
+#include "core/memory.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/slurm/environment.h"
@@ -10,7 +11,6 @@
 #include "core/text/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Makes one error of all problems. */
 enum { PROGRESS_S = 5 };
@@ -166,7 +166,7 @@ double loaded_trained_fraction(const struct loaded *l)
 /* What a worker may take: of this node, which the others are taken to be like. */
 static double worker_bytes(const struct job_slurm *slurm)
 {
-    double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double bytes = memory_total();
     double megabytes = (double)environment_number("SLURM_MEM_PER_NODE"); /* 0: all */
 
     if (megabytes > 0 && megabytes * (1 << 20) < bytes)

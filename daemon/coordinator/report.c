@@ -37,6 +37,10 @@ struct report {
     char **notices;
     int n_notices;
     int phase; /* 0: none said yet */
+    struct decomposed {
+        int done, n;
+        double seconds_left;
+    } decomposed; /* n 0: none said yet */
     bool stop_wanted;
     bool ended;
     enum report_how how;
@@ -48,6 +52,7 @@ struct report {
     struct contact contact;
     char *answered; /* the address that did last, or NULL */
     int row_next, notice_next, phase_sent;
+    int decomposed_sent; /* its done */
     bool ended_sent;
 };
 
@@ -103,6 +108,16 @@ static int send_phase(struct stream *s, int phase, struct err *err)
     return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_PHASE, &change, err);
 }
 
+static int send_decomposed(struct stream *s, const struct decomposed *d, struct err *err)
+{
+    Dash__V1__Decomposition m = DASH__V1__DECOMPOSITION__INIT;
+
+    m.done = (uint32_t)d->done;
+    m.matrices = (uint32_t)d->n;
+    m.seconds_left = d->seconds_left;
+    return write_report(s, DASH__V1__COORDINATOR_REPORT__REPORT_DECOMPOSITION, &m, err);
+}
+
 static int send_ended(struct stream *s, enum report_how how, char *reason, struct err *err)
 {
     Dash__V1__Ended ended = DASH__V1__ENDED__INIT;
@@ -113,10 +128,10 @@ static int send_ended(struct stream *s, enum report_how how, char *reason, struc
 }
 
 /* What is to be sent next. Called under the lock; what it points at lives as long as r. */
-enum next { NEXT_NOTHING, NEXT_NOTICE, NEXT_ROW, NEXT_PHASE, NEXT_ENDED };
+enum next { NEXT_NOTHING, NEXT_NOTICE, NEXT_ROW, NEXT_PHASE, NEXT_DECOMPOSED, NEXT_ENDED };
 
-static enum next choose(struct report *r, struct step_row *ret_row, char **ret_text,
-                        int *ret_number)
+static enum next choose(struct report *r, struct step_row *ret_row,
+                        struct decomposed *ret_decomposed, char **ret_text, int *ret_number)
 {
     if (r->notice_next < r->n_notices) {
         *ret_text = r->notices[r->notice_next++];
@@ -130,6 +145,11 @@ static enum next choose(struct report *r, struct step_row *ret_row, char **ret_t
         *ret_number = r->phase_sent = r->phase;
         return NEXT_PHASE;
     }
+    if (r->decomposed.n && r->decomposed_sent != r->decomposed.done) {
+        *ret_decomposed = r->decomposed;
+        r->decomposed_sent = r->decomposed.done;
+        return NEXT_DECOMPOSED;
+    }
     if (r->ended && !r->ended_sent) {
         r->ended_sent = true;
         *ret_text = r->reason;
@@ -142,13 +162,14 @@ static enum next choose(struct report *r, struct step_row *ret_row, char **ret_t
 static int send_all(struct report *r, struct stream *s, struct err *err)
 {
     struct step_row row = {0};
+    struct decomposed decomposed = {0};
     char *text = NULL;
     int number = 0, rc = 0;
     enum next next;
 
     do {
         pthread_mutex_lock(&r->lock);
-        next = r->quit ? NEXT_NOTHING : choose(r, &row, &text, &number);
+        next = r->quit ? NEXT_NOTHING : choose(r, &row, &decomposed, &text, &number);
         pthread_mutex_unlock(&r->lock);
         if (next == NEXT_NOTICE)
             rc = send_notice(s, text, err);
@@ -156,6 +177,8 @@ static int send_all(struct report *r, struct stream *s, struct err *err)
             rc = send_row(s, &row, err);
         else if (next == NEXT_PHASE)
             rc = send_phase(s, number, err);
+        else if (next == NEXT_DECOMPOSED)
+            rc = send_decomposed(s, &decomposed, err);
         else if (next == NEXT_ENDED)
             rc = send_ended(s, (enum report_how)number, text, err);
     } while (next != NEXT_NOTHING && rc == 0);
@@ -170,6 +193,7 @@ static void handle_command(struct report *r, const Dash__V1__CoordinatorCommand 
     case DASH__V1__COORDINATOR_COMMAND__COMMAND_WELCOME:
         *ret_welcomed = true;
         r->notice_next = r->row_next = r->phase_sent = 0;
+        r->decomposed_sent = -1;
         r->ended_sent = false;
         while (r->row_next < r->n_rows && r->rows[r->row_next].step <= (int)m->welcome->last_step)
             r->row_next++;
@@ -430,6 +454,16 @@ void report_phase(struct report *r, int phase)
         return;
     pthread_mutex_lock(&r->lock);
     r->phase = phase;
+    wake(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void report_decomposed(struct report *r, int done, int n, double seconds_left)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->decomposed = (struct decomposed){done, n, seconds_left};
     wake(r);
     pthread_mutex_unlock(&r->lock);
 }

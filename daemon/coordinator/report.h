@@ -33,6 +33,8 @@ int report_open(const char *contact, int resumed_from, int steps_total, struct r
 void report_history(struct report *r, const struct step_row *rows, int n);
 void report_step(struct report *r, const struct step_row *row);
 void report_phase(struct report *r, int phase);
+/* done of n matrices are decomposed; seconds_left at the pace so far, 0: unknown. */
+void report_decomposed(struct report *r, int done, int n, double seconds_left);
 /* What the user should know; UTF-8. */
 void report_notice(struct report *r, const char *text);
 

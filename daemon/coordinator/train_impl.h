@@ -25,6 +25,7 @@ struct train {
     int lock_fd;      /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;  /* (count) */
     struct buf bytes; /* of the checkpoint being built */
+    double decomposed_logged_at;
 };
 
 /* Locks the folder, loads, sets the workers up, continues from a checkpoint or initialises, opens

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/job/lora_source.h"
 #include "core/log.h"
+#include "core/paths.h"
 #include "daemon/coordinator/train_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,24 +22,27 @@ static void notice(struct train *t, const char *text)
     report_notice(t->report, text);
 }
 
-static char *cache_folder(void)
-{
-    const char *set = getenv("DASH_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    char *path = NULL;
+enum { DECOMPOSED_LOG_S = 15 }; /* between two lines of the log */
 
-    if (set && *set)
-        return strdup(set);
-    if (xdg && *xdg)
-        return file_join(xdg, "dash/spectra");
-    if (home && *home && asprintf(&path, "%s/.cache/dash/spectra", home) > 0)
-        return path;
-    return NULL;
+static void decomposed(void *context, const struct rank_progress *all)
+{
+    struct train *t = context;
+    double now = clock_s();
+
+    report_decomposed(t->report, all->done, all->n, all->seconds_left);
+    if (all->done < all->n && now < t->decomposed_logged_at + DECOMPOSED_LOG_S)
+        return;
+    t->decomposed_logged_at = now;
+    if (all->done == all->n)
+        log_info("all %d matrices are decomposed", all->n);
+    else
+        log_info("%d of %d matrices are decomposed, about %.0f s left", all->done, all->n,
+                 all->seconds_left);
 }
 
 static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
-    char *cache = cache_folder();
+    char *cache = paths_cache();
     double start = clock_s();
     int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
 
@@ -50,6 +54,8 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
         rc =
             workers_open(&t->workers, t->ranks, &job_of(t)->parallel, model_config(t->loaded.model),
                          &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+    t->workers.progressed = decomposed;
+    t->workers.context = t;
     if (rc == 0)
         rc = workers_set_up(&t->workers, job_of(t), t->loaded.model, cache, t->identity.weights,
                             err);

@@ -3,6 +3,7 @@
  * order of arrival does not count. */
 #include "daemon/coordinator/workers.h"
 #include "core/model/shard.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,8 @@ int workers_open(struct workers *w, struct ranks *ranks, const struct job_parall
     w->first_layer = calloc((size_t)w->stages + 1, sizeof(*w->first_layer));
     w->begin = calloc((size_t)w->stages + 1, sizeof(*w->begin));
     w->trees = calloc((size_t)w->stages, sizeof(*w->trees));
-    if (!w->first_layer || !w->begin || !w->trees)
+    w->decomposed = calloc((size_t)count(w) + 1, sizeof(*w->decomposed));
+    if (!w->first_layer || !w->begin || !w->trees || !w->decomposed)
         return err_nomem(err, (size_t)w->stages * sizeof(*w->trees));
     shard_split(config, trained_fraction, w->stages, w->first_layer);
     for (stage = 0; stage < w->stages; stage++) {
@@ -62,6 +64,7 @@ void workers_close(struct workers *w)
     free(w->trees);
     free(w->first_layer);
     free(w->begin);
+    free(w->decomposed);
     buf_free(&w->body);
     *w = (struct workers){0};
 }
@@ -82,6 +85,12 @@ static int rank_failed(const struct workers *w, const struct rank_message *m, st
                    ranks_node(w->ranks, m->source), stage_of(w, m->source), text);
 }
 
+/* Whether an answer with this tag may have words of progress in front of it. */
+static bool decomposes(const struct workers *w, enum rank_tag tag)
+{
+    return w->layout->directions > 0 && (tag == RANK_GRADIENTS || tag == RANK_IDENTIFIED);
+}
+
 static int check_answer(const struct workers *w, const struct rank_message *m, enum rank_tag tag,
                         const bool *answered, struct err *err)
 {
@@ -89,7 +98,7 @@ static int check_answer(const struct workers *w, const struct rank_message *m, e
         err_set(err, ERR_PEER, "it has no part in the job (tag %d)", m->tag);
     else if (m->tag == RANK_ERROR)
         return rank_failed(w, m, err);
-    else if (m->tag != (int)tag)
+    else if (m->tag != (int)tag && (m->tag != RANK_PROGRESS || !decomposes(w, tag)))
         err_set(err, ERR_PEER, "its tag is %d where %d is due", m->tag, tag);
     else if (answered[m->source])
         err_set(err, ERR_PEER, "it has answered before, and others have not");
@@ -98,24 +107,44 @@ static int check_answer(const struct workers *w, const struct rank_message *m, e
     return ranks_accuse(w->ranks, m->source, err);
 }
 
+static int note_progress(struct workers *w, const struct rank_message *m, struct err *err)
+{
+    struct rank_progress all = {.n = w->layout->n};
+    int rc = rank_progress_read(&m->body, &w->decomposed[m->source], err);
+
+    if (rc < 0)
+        return ranks_accuse(w->ranks, m->source, err);
+    for (int i = 1; i <= count(w); i++) {
+        all.done += w->decomposed[i].done;
+        all.seconds_left = fmax(all.seconds_left, w->decomposed[i].seconds_left);
+    }
+    if (w->progressed)
+        w->progressed(w->context, &all);
+    return 0;
+}
+
 /* The next answer with this tag, from any worker that is not among those that have answered;
  * *answered has a flag for each rank. */
 static int next_answer(struct workers *w, enum rank_tag tag, bool *answered,
                        struct rank_message *ret, struct err *err)
 {
-    struct rank_message m;
-    int rc = ranks_receive(w->ranks, RANK_ANY, RANK_ANY, &m, err);
-
-    if (rc < 0)
-        return rc;
-    rc = check_answer(w, &m, tag, answered, err);
-    if (rc < 0) {
+    for (;;) {
+        struct rank_message m;
+        int rc = ranks_receive(w->ranks, RANK_ANY, RANK_ANY, &m, err);
+        if (rc < 0)
+            return rc;
+        rc = check_answer(w, &m, tag, answered, err);
+        if (rc == 0 && m.tag == (int)tag) {
+            answered[m.source] = true;
+            *ret = m;
+            return 0;
+        }
+        if (rc == 0)
+            rc = note_progress(w, &m, err);
         buf_free(&m.body);
-        return rc;
+        if (rc < 0)
+            return rc;
     }
-    answered[m.source] = true;
-    *ret = m;
-    return 0;
 }
 
 /* A flag for each rank that may answer, by its number; the caller frees it. NULL for lack of
@@ -140,6 +169,7 @@ static int send_setup(struct workers *w, const struct job *job, const struct mod
         .first_layer = w->first_layer[stage],
         .last_layer = w->first_layer[stage + 1],
         .threads = job->parallel.threads,
+        .cache_max_bytes = job->cache.max_bytes,
     };
 
     w->body.len = 0;

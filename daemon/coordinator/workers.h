@@ -20,10 +20,14 @@ struct workers {
     int *first_layer;     /* (stages + 1), owned */
     size_t *begin;        /* (stages + 1): slices of the trained vector, owned */
     const struct trainable *layout;
-    struct grad_tree *trees;      /* (stages): sums over replicas, owned */
-    struct buf body;              /* of the message being built */
-    unsigned long resident_bytes; /* of all workers, as they said when ready */
-    int threads;                  /* of all workers */
+    struct grad_tree *trees;          /* (stages): sums over replicas, owned */
+    struct buf body;                  /* of the message being built */
+    unsigned long resident_bytes;     /* of all workers, as they said when ready */
+    int threads;                      /* of all workers */
+    struct rank_progress *decomposed; /* (ranks): as each has last said, owned */
+    /* Called when more matrices are decomposed; NULL: nobody asks. The caller sets them. */
+    void (*progressed)(void *context, const struct rank_progress *all);
+    void *context;
 };
 
 int workers_open(struct workers *w, struct ranks *ranks, const struct job_parallel *parallel,

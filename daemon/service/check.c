@@ -1,5 +1,6 @@
 /* daemon/service/check.c - see check.h: starts the processes and reads what they answer. */
 #include "daemon/service/check.h"
+#include "core/memory.h"
 #include "core/utf8.h"
 #include "daemon/service/command.h"
 #include <jansson.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct check {
     struct checker *checker;
@@ -30,9 +30,7 @@ static void start_next(struct checker *c);
 
 static int default_memory_mb(void)
 {
-    double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-
-    return (int)(bytes / 4 / (1 << 20));
+    return (int)(memory_total() / 4 / (1 << 20));
 }
 
 int checker_open(uv_loop_t *loop, const struct check_limits *limits, struct checker **ret_checker,

@@ -6,6 +6,8 @@
 #include "daemon/service/run_report.h"
 #include "core/utf8.h"
 #include "proto/dash.pb-c.h"
+#include <limits.h>
+#include <math.h>
 #include <string.h>
 
 enum { REASON_BYTES_MAX = 4096 };
@@ -110,6 +112,18 @@ static int handle_ended(struct rpc_call *call, struct run *run, const Dash__V1__
     return rc;
 }
 
+static int handle_decomposition(struct run *run, const Dash__V1__Decomposition *m, struct err *err)
+{
+    const struct run_decomposition d = {(int)m->done, (int)m->matrices, m->seconds_left};
+
+    if (m->matrices > INT_MAX || m->done > m->matrices || !isfinite(m->seconds_left) ||
+        m->seconds_left < 0)
+        return err_set(err, ERR_INVALID, "%u of %u matrices are decomposed, %g s left", m->done,
+                       m->matrices, m->seconds_left);
+    run_decomposed(run, &d);
+    return 0;
+}
+
 static int handle_report(struct rpc_call *call, struct run *run,
                          const Dash__V1__CoordinatorReport *m, struct err *err)
 {
@@ -123,6 +137,8 @@ static int handle_report(struct rpc_call *call, struct run *run,
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
         utf8_make_valid(m->notice->text, strlen(m->notice->text));
         return run_add_notice(run, m->notice->text, err);
+    case DASH__V1__COORDINATOR_REPORT__REPORT_DECOMPOSITION:
+        return handle_decomposition(run, m->decomposition, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:
         return handle_ended(call, run, m->ended, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_HELLO:

@@ -2,6 +2,7 @@
  * anything changes. */
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
+#include "proto/phase.h"
 #include <stdio.h>
 
 /* Speed and what is left, from the last steps. */
@@ -47,6 +48,14 @@ void message_job(const struct run *run, struct message_job *ret)
     if (run->steps.n_recent) {
         step_row_to_message(&run->steps.recent[run->steps.n_recent - 1], &ret->last_step);
         job->last_step = &ret->last_step;
+    }
+    if (run->decomposition.matrices > 0 && row->state == RUN_RUNNING &&
+        (row->phase == PHASE_PRELAUNCH || row->phase == PHASE_IDENTIFICATION)) {
+        dash__v1__decomposition__init(&ret->decomposition);
+        ret->decomposition.done = (uint32_t)run->decomposition.done;
+        ret->decomposition.matrices = (uint32_t)run->decomposition.matrices;
+        ret->decomposition.seconds_left = run->decomposition.seconds_left;
+        job->decomposition = &ret->decomposition;
     }
     estimate(run, job);
 }

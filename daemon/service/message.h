@@ -7,6 +7,7 @@
 struct message_job {
     Dash__V1__Job job;
     Dash__V1__Step last_step;
+    Dash__V1__Decomposition decomposition;
     char id[24];
 };
 

@@ -62,6 +62,7 @@ static int commit_starting(struct run *run, struct err *err)
     next.log_offset = outcome_log_size(next.output);
     next.not_before_ms = 0;
     next.phase = 0;
+    run->decomposition = (struct run_decomposition){0};
     run->pausing = false;
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
     rc = random_hex(next.token, sizeof(next.token) / 2, err);

@@ -159,6 +159,12 @@ int run_phase(struct run *run, int phase, struct err *err)
     return run_save(run, &next, err);
 }
 
+void run_decomposed(struct run *run, const struct run_decomposition *decomposition)
+{
+    run->decomposition = *decomposition;
+    run_changed(run);
+}
+
 void run_report_gone(struct run *run)
 {
     run->report = NULL;

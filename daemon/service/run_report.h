@@ -13,6 +13,8 @@
 int run_hello(struct runs *r, const char *id, const char *token, int resumed_from, int steps_total,
               struct rpc_call *report, struct run **ret_run, struct err *err);
 int run_step(struct run *run, const struct step_row *step, struct err *err);
+/* Not kept on disk: the next launch says it anew. */
+void run_decomposed(struct run *run, const struct run_decomposition *decomposition);
 int run_phase(struct run *run, int phase, struct err *err);
 void run_report_gone(struct run *run);
 /* Ends the stream, if there is one: the coordinator dials again. */

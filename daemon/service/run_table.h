@@ -50,6 +50,10 @@ struct run {
     char **notices;
     int n_notices;
     struct run_steps steps;
+    struct run_decomposition { /* as the coordinator of this launch has last said */
+        int done, matrices;    /* 0: nothing yet */
+        double seconds_left;
+    } decomposition;
 
     unsigned int version; /* counts the changes that watchers see */
     struct watcher *watchers;

@@ -75,6 +75,9 @@ static const struct field fields[] = {
     OF("gradients", rank_gradients, n_losses, I32),
     OF("gradients", rank_gradients, n_params, I32),
     OF("gradients", rank_gradients, busy_seconds, F64),
+    OF("progress", rank_progress, done, I32),
+    OF("progress", rank_progress, n, I32),
+    OF("progress", rank_progress, seconds_left, F64),
     OF("directions", rank_directions, map, I32),
     OF("directions", rank_directions, k, I32),
     OF("directions", rank_directions, rows, I32),
@@ -89,12 +92,19 @@ static const struct {
     const char *name;
     int tag;
 } tags[] = {
-    {"SETUP", RANK_SETUP},         {"DIRECTIONS", RANK_DIRECTIONS},
-    {"STEP", RANK_STEP},           {"IDENTIFY", RANK_IDENTIFY},
-    {"STOP", RANK_STOP},           {"READY", RANK_READY},
-    {"GRADIENTS", RANK_GRADIENTS}, {"IDENTIFIED", RANK_IDENTIFIED},
-    {"ERROR", RANK_ERROR},         {"ACTIVATION", RANK_ACTIVATION},
-    {"BACKWARD", RANK_BACKWARD},   {"UNKNOWN", 77},
+    {"SETUP", RANK_SETUP},
+    {"DIRECTIONS", RANK_DIRECTIONS},
+    {"STEP", RANK_STEP},
+    {"IDENTIFY", RANK_IDENTIFY},
+    {"STOP", RANK_STOP},
+    {"READY", RANK_READY},
+    {"GRADIENTS", RANK_GRADIENTS},
+    {"IDENTIFIED", RANK_IDENTIFIED},
+    {"ERROR", RANK_ERROR},
+    {"ACTIVATION", RANK_ACTIVATION},
+    {"BACKWARD", RANK_BACKWARD},
+    {"PROGRESS", RANK_PROGRESS},
+    {"UNKNOWN", 77},
 };
 
 struct message {

@@ -352,6 +352,35 @@ class Tokens(World):
         self.write("hold", "9")
         self.wait_state(client, job.id, pb.SUCCEEDED)
 
+    def test_decompositions_are_shown_and_checked(self):
+        hold = self.write("hold", "2")
+        daemon = self.dashd(env={"FAKE_HOLD": hold})
+        client = daemon.client()
+        job = self.create(client)
+        self.wait_step(client, job.id, 2)
+        self.assertFalse(self.get(client, job.id).HasField("decomposition"))
+        token = json.loads(self.read("out/logs/dashd.json"))["token"]
+        hello = pb.CoordinatorReport(hello=pb.Hello(job_id=job.id, token=token, steps_total=5))
+        report = client.channel.stream_stream("/dash.v1.Coordination/Report",
+                                              request_serializer=pb.CoordinatorReport.SerializeToString,
+                                              response_deserializer=pb.CoordinatorCommand.FromString)
+
+        def decomposed(**fields):
+            return pb.CoordinatorReport(decomposition=pb.Decomposition(**fields))
+        for bad in (dict(done=9, matrices=8), dict(done=1, matrices=2, seconds_left=-1), dict(matrices=1 << 31),
+                    dict(done=1, matrices=2, seconds_left=float("nan"))):
+            with self.assertRaises(grpc.RpcError) as caught:
+                list(report(iter([hello, decomposed(**bad)]), timeout=DEADLINE))
+            self.assertIn(caught.exception.code(), (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.ABORTED))
+        call = report(iter([hello, decomposed(done=3, matrices=8, seconds_left=40)]), timeout=DEADLINE)
+        wait_for(lambda: self.get(client, job.id).decomposition.done == 3, "dashd knows it")
+        call.cancel()
+        shown = self.dashctl("show", job.id, server=daemon.address)
+        self.assertIn("3 of 8 matrices decomposed, 40s left", shown.stdout)
+        self.write("hold", "9")
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertFalse(self.get(client, job.id).HasField("decomposition"))
+
 
 if __name__ == "__main__":
     unittest.main()

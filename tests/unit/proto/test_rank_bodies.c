@@ -294,6 +294,30 @@ static void micro_batch_is_checked(void **state)
     MICRO(m.rows[1] = -1, "row -1");
 }
 
+static void progress_is_checked(void **state)
+{
+    const struct rank_progress right = {3, 8, 2.5};
+    struct rank_progress wrong, found;
+    struct buf b = exactly(&right, sizeof(right));
+
+    (void)state;
+#define WRONG(change, words)                                                                       \
+    wrong = right, (change), b = exactly(&wrong, sizeof(wrong)),                                   \
+    assert_refused(rank_progress_read(&b, &found, &err), words), buf_free(&b)
+    assert_ok(rank_progress_read(&b, &found, &err), err);
+    assert_true(found.done == 3 && found.n == 8 && found.seconds_left == 2.5);
+    for (b.len = 0; b.len < sizeof(right); b.len++)
+        assert_int_equal(rank_progress_read(&b, &found, &err), ERR_PEER);
+    buf_free(&b);
+    WRONG(wrong.done = 9, "9 of 8 matrices");
+    WRONG(wrong.done = -1, "-1 of 8");
+    WRONG((wrong.done = -1, wrong.n = -1), "-1 of -1");
+    WRONG(wrong.seconds_left = NAN, "nan s left");
+    WRONG(wrong.seconds_left = -1, "-1 s left");
+    WRONG(wrong.seconds_left = INFINITY, "inf s left");
+#undef WRONG
+}
+
 static void gradients_are_checked(void **state)
 {
     struct {
@@ -479,6 +503,7 @@ int main(void)
         cmocka_unit_test(ready_is_checked),
         cmocka_unit_test(step_is_checked),
         cmocka_unit_test(micro_batch_is_checked),
+        cmocka_unit_test(progress_is_checked),
         cmocka_unit_test(gradients_are_checked),
         cmocka_unit_test(directions_are_checked),
         cmocka_unit_test(parameters_are_checked),

@@ -9,6 +9,7 @@
 #include "worker/ops/gemm.h"
 #include "worker/decompose.h"
 #include "worker/spectrum.h"
+#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 static struct err err;
+enum { MATRICES = 8, FAILS = 5 };
 
 static double draw(uint32_t i, uint32_t stream)
 {
@@ -174,35 +176,147 @@ static void cache_gives_back_the_same_bits(void **state)
     free_known(&k);
 }
 
-static void take_one(const char *cache, const struct known *k, struct spectrum *ret)
-{
-    struct decompose_matrix matrix = {0, k->W, k->n, k->m};
-    struct decompose *d;
+struct seen {
+    const struct spectrum *expected; /* (n) */
+    int n, used[MATRICES];
+};
 
-    assert_int_equal(decompose_start(&matrix, 1, cache, &d, &err), 0);
-    assert_int_equal(decompose_result(d, 0, ret, &err), 0);
-    decompose_stop(d);
+static int compare(void *context, int i, const struct spectrum *s, struct err *e)
+{
+    struct seen *seen = context;
+    size_t p = (size_t)s->p;
+
+    (void)e;
+    __atomic_fetch_add(&seen->used[i], 1, __ATOMIC_SEQ_CST);
+    if (memcmp(s->e, seen->expected[i].e, p * p * sizeof(double)) != 0)
+        return err_set(e, ERR_INTERNAL, "matrix %d has other directions", i);
+    return i == FAILS ? err_set(e, ERR_INTERNAL, "matrix %d fails", i) : 0;
 }
 
-/* With a cache, without one, and with one that cannot be written. */
-static void background_thread_gives_the_same_bits_with_and_without_a_cache(void **state)
+static void nobody_asks(void *context)
 {
-    char folder[] = "/tmp/spectra-test-XXXXXX", command[64];
-    struct known k = build(9, 14, 1.5);
-    struct spectrum direct, s;
-    const char *caches[3] = {NULL, "/proc/no/such/folder", mkdtemp(folder)};
-    int i, again;
+    (void)context;
+}
+
+/* Uses all matrices with a team, after giving the background thread `head_start_ms`. */
+static void use_all(const struct spectrum_cache *cache, const struct decompose_matrix *matrices,
+                    int n, int threads, int head_start_ms, struct seen *seen)
+{
+    const struct decompose_user user = {compare, nobody_asks, seen};
+    struct decompose_progress progress;
+    struct decompose *d;
+    struct team *team;
+    int rc;
+
+    memset(seen->used, 0, sizeof(seen->used));
+    assert_int_equal(team_open(threads, &team, &err), 0);
+    assert_int_equal(decompose_start(matrices, n, cache, threads, &d, &err), 0);
+    usleep((useconds_t)head_start_ms * 1000);
+    rc = decompose_use(d, team, &user, &err);
+    assert_int_equal(rc, n > FAILS ? ERR_INTERNAL : 0);
+    if (n > FAILS)
+        assert_string_equal(err.text, "matrix 5 fails");
+    progress = decompose_progress(d);
+    assert_int_equal(progress.done, n);
+    assert_int_equal(progress.n, n);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(seen->used[i], 1);
+    decompose_stop(d);
+    team_close(team);
+}
+
+static long bytes_in(const char *folder)
+{
+    char command[120], text[32] = "";
+    FILE *f;
+
+    snprintf(command, sizeof(command), "cat %s/*.spectrum 2>/dev/null | wc -c", folder);
+    f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof(text), f));
+    pclose(f);
+    return strtol(text, NULL, 10);
+}
+
+/* With a cache, without one, with one that cannot be written, and with one that is too small; by
+ * few threads and many, early and late. */
+static void each_matrix_is_used_once_with_the_same_bits(void **state)
+{
+    char folder[] = "/tmp/spectra-test-XXXXXX", small[] = "/tmp/spectra-test-XXXXXX", command[120];
+    struct spectrum_cache caches[] = {{NULL, 1e9},
+                                      {"/proc/no/such/folder", 1e9},
+                                      {mkdtemp(folder), 1e9},
+                                      {folder, 1e9},
+                                      {mkdtemp(small), 4000}};
+    struct known k[MATRICES];
+    struct decompose_matrix matrices[MATRICES];
+    struct spectrum expected[MATRICES];
+    struct seen seen = {.expected = expected};
 
     (void)state;
-    assert_int_equal(spectrum_compute(k.W, 9, 14, &direct, &err), 0);
-    for (i = 0; i < 3; i++)
-        for (again = 0; again < 2; again++) {
-            take_one(caches[i], &k, &s);
-            assert_memory_equal(s.e, direct.e, 81 * sizeof(double));
-            spectrum_free(&s);
-        }
-    spectrum_free(&direct);
-    free_known(&k);
+    for (int i = 0; i < MATRICES; i++) {
+        k[i] = build(9 + i, 14, 1.5);
+        matrices[i] = (struct decompose_matrix){k[i].W, k[i].n, k[i].m};
+        assert_int_equal(spectrum_compute(k[i].W, k[i].n, k[i].m, &expected[i], &err), 0);
+    }
+    for (size_t c = 0; c < sizeof(caches) / sizeof(caches[0]); c++)
+        for (int i = 0; i < 8; i++)
+            use_all(&caches[c], matrices, i % 4 ? FAILS : MATRICES, i % 2 ? 1 : 3, i < 4 ? 0 : 20,
+                    &seen);
+    assert_true(bytes_in(folder) > MATRICES * 8 * 81);
+    assert_in_range(bytes_in(small), 8 * 81, 4000);
+    for (int i = 0; i < MATRICES; i++) {
+        spectrum_free(&expected[i]);
+        free_known(&k[i]);
+    }
+    snprintf(command, sizeof(command), "rm -r %s %s", folder, small);
+    assert_int_equal(system(command), 0);
+}
+
+static void put_at(const struct spectrum_cache *cache, const struct known *k, time_t used)
+{
+    const struct timespec times[2] = {{.tv_sec = used}, {.tv_sec = used}};
+    char *path = spectrum_cache_path(cache, k->W, k->n, k->m);
+    struct spectrum s;
+
+    assert_non_null(path);
+    assert_int_equal(spectrum_compute(k->W, k->n, k->m, &s, &err), 0);
+    assert_true(spectrum_cache_put(cache, path, &s));
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    spectrum_free(&s);
+    free(path);
+}
+
+static bool has(const struct spectrum_cache *cache, const struct known *k)
+{
+    char *path = spectrum_cache_path(cache, k->W, k->n, k->m);
+    bool there = spectrum_cache_has(path, k->n, k->m);
+
+    free(path);
+    return there;
+}
+
+/* Three fit; finding one says that it was used. */
+static void full_cache_loses_what_was_not_used_longest(void **state)
+{
+    char folder[] = "/tmp/spectra-test-XXXXXX", command[64];
+    const struct spectrum_cache cache = {mkdtemp(folder), 3000};
+    struct known k[4];
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        k[i] = build(9, 14 + i, 1.5);
+    put_at(&cache, &k[0], 3000);
+    put_at(&cache, &k[1], 1000);
+    put_at(&cache, &k[2], 2000);
+    assert_true(has(&cache, &k[1])); /* now the newest */
+    put_at(&cache, &k[3], 4000);
+    assert_true(has(&cache, &k[0]));
+    assert_true(has(&cache, &k[1]));
+    assert_false(has(&cache, &k[2]));
+    assert_true(has(&cache, &k[3]));
+    for (int i = 0; i < 4; i++)
+        free_known(&k[i]);
     snprintf(command, sizeof(command), "rm -r %s", folder);
     assert_int_equal(system(command), 0);
 }
@@ -213,7 +327,8 @@ int main(void)
         cmocka_unit_test(known_directions_are_found_whichever_side_is_shorter),
         cmocka_unit_test(ill_conditioned_matrices_keep_both_sides),
         cmocka_unit_test(cache_gives_back_the_same_bits),
-        cmocka_unit_test(background_thread_gives_the_same_bits_with_and_without_a_cache),
+        cmocka_unit_test(each_matrix_is_used_once_with_the_same_bits),
+        cmocka_unit_test(full_cache_loses_what_was_not_used_longest),
     };
 
     gemm_init();

@@ -1,0 +1,102 @@
+/* core/memory.c - see memory.h. Every control group above this process may have a limit: the
+ * tightest counts (cgroups(7); of version 1, the hierarchy of the memory controller). */
+#include "core/memory.h"
+#include "core/file.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct group_files {
+    const char *root, *limit, *usage;
+};
+static const struct group_files V2 = {"/sys/fs/cgroup", "memory.max", "memory.current"};
+static const struct group_files V1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                      "memory.usage_in_bytes"};
+
+static char *read_text(const char *path)
+{
+    struct err ignored;
+    char *text = NULL;
+    size_t len;
+
+    return file_read(path, FILE_SMALL_MAX, &text, &len, &ignored) < 0 ? NULL : text;
+}
+
+/* The number in a file; INFINITY where there is none ("max"). */
+static double number_of(const char *root, const char *group, const char *name)
+{
+    char path[4096], *text, *end = NULL;
+    double x = INFINITY;
+
+    snprintf(path, sizeof(path), "%s%s/%s", root, group, name);
+    text = read_text(path);
+    if (text)
+        x = strtod(text, &end);
+    if (end == text)
+        x = INFINITY;
+    free(text);
+    return x;
+}
+
+/* Of a group and of all above it. */
+static void lower(const struct group_files *files, char *group, double *total, double *available)
+{
+    for (;;) {
+        double limit = number_of(files->root, group, files->limit);
+        double used = number_of(files->root, group, files->usage);
+        char *slash = strrchr(group, '/');
+        *total = fmin(*total, limit);
+        if (isfinite(limit) && isfinite(used))
+            *available = fmin(*available, fmax(limit - used, 0));
+        if (!slash)
+            return;
+        *slash = '\0';
+    }
+}
+
+static void lower_by_groups(double *total, double *available)
+{
+    char *text = read_text("/proc/self/cgroup"), *rest = NULL;
+    char *line = text ? strtok_r(text, "\n", &rest) : NULL;
+
+    for (; line; line = strtok_r(NULL, "\n", &rest)) {
+        char *controllers = strchr(line, ':'),
+             *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        *group++ = '\0';
+        if (!controllers[1])
+            lower(&V2, group, total, available);
+        else if (strstr(controllers, "memory"))
+            lower(&V1, group, total, available);
+    }
+    free(text);
+}
+
+static void measure(double *total, double *available)
+{
+    char *text = read_text("/proc/meminfo"), *at = text ? strstr(text, "MemAvailable:") : NULL;
+
+    *total = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    *available = at ? strtod(at + strlen("MemAvailable:"), NULL) * 1024 : 0;
+    free(text);
+    lower_by_groups(total, available);
+}
+
+double memory_total(void)
+{
+    double total, available;
+
+    measure(&total, &available);
+    return total;
+}
+
+double memory_available(void)
+{
+    double total, available;
+
+    measure(&total, &available);
+    return available;
+}
