@@ -1,45 +1,80 @@
-/* worker/batch.c - see batch.h. What each token needs to know of its row is written out once, so
- * that operations on rows need no segments. */
+/* worker/batch.c - see batch.h. What each row needs to know of its example is written out once, for
+ * all rows and again for the trained ones, so that operations on rows need no segments. */
 #include "worker/batch.h"
 #include <stdlib.h>
-#include <string.h>
 
-static void fill(struct batch *b, const int32_t *targets, const int32_t *rows, int unseen)
+enum { ARRAYS = 8 }; /* of up to T numbers, beside the trained rows' starts */
+
+/* The arrays of a batch while they are filled. */
+struct columns {
+    int32_t *positions, *lengths, *rows;
+};
+
+static void fill_all(struct batch *b, struct columns all, const int32_t *rows, int unseen)
 {
-    int i, t;
+    struct segments segments = b->all.segments;
 
-    for (i = 0; i < b->segments.n; i++) {
-        int first = b->segments.starts[i], last = b->segments.starts[i + 1];
+    for (int i = 0; i < segments.n; i++) {
+        int first = segments.starts[i], last = segments.starts[i + 1];
         if (last - first > b->longest)
             b->longest = last - first;
-        for (t = first; t < last; t++) {
-            b->positions[t] = t - first;
-            b->lengths[t] = last - first + unseen;
-            b->rows[t] = rows[i];
-            if (targets[t] == NO_TARGET)
-                continue;
-            b->trained[b->n_trained] = t;
-            b->targets[b->n_trained++] = targets[t];
+        for (int t = first; t < last; t++) {
+            all.positions[t] = t - first;
+            all.lengths[t] = last - first + unseen;
+            all.rows[t] = rows[i];
         }
     }
+}
+
+static int fill_trained(struct columns all, struct segments segments, const int32_t *wanted,
+                        struct columns trained, int32_t *starts, int32_t *at, int32_t *targets)
+{
+    int n = 0;
+
+    for (int i = 0; i < segments.n; i++) {
+        for (int t = segments.starts[i]; t < segments.starts[i + 1]; t++) {
+            if (wanted[t] == NO_TARGET)
+                continue;
+            trained.positions[n] = all.positions[t];
+            trained.lengths[n] = all.lengths[t];
+            trained.rows[n] = all.rows[t];
+            at[n] = t;
+            targets[n++] = wanted[t];
+        }
+        starts[i + 1] = n;
+    }
+    return n;
+}
+
+/* Consecutive arrays of T numbers. */
+static struct columns columns_at(int32_t *memory, size_t T)
+{
+    return (struct columns){memory, memory + T, memory + 2 * T};
 }
 
 int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segments segments,
                const int32_t *rows, int unseen, struct batch *ret, struct err *err)
 {
-    size_t size = (size_t)T * sizeof(int32_t);
-    struct batch b = {.T = T, .ids = ids, .segments = segments};
+    size_t n = (size_t)T, numbers = ARRAYS * n + (size_t)segments.n + 1;
+    int32_t *m = calloc(numbers, sizeof(*m)), *at, *wanted, *starts;
+    struct batch b = {.T = T, .ids = ids, .memory = m};
+    struct columns all, trained;
 
-    b.positions = malloc(size);
-    b.lengths = malloc(size);
-    b.rows = malloc(size);
-    b.trained = malloc(size);
-    b.targets = malloc(size);
-    if (!b.positions || !b.lengths || !b.rows || !b.trained || !b.targets) {
-        batch_free(&b);
-        return err_nomem(err, 5 * size);
-    }
-    fill(&b, targets, rows, unseen);
+    if (!m)
+        return err_nomem(err, numbers * sizeof(*m));
+    all = columns_at(m, n);
+    trained = columns_at(m + 3 * n, n);
+    at = m + 6 * n;
+    b.targets = wanted = m + 7 * n;
+    starts = m + ARRAYS * n;
+    b.all = (struct batch_rows){T, NULL, segments, all.positions, all.lengths, all.rows};
+    fill_all(&b, all, rows, unseen);
+    b.trained = (struct batch_rows){.at = at,
+                                    .segments = {segments.n, starts},
+                                    .positions = trained.positions,
+                                    .lengths = trained.lengths,
+                                    .rows = trained.rows};
+    b.trained.n = fill_trained(all, segments, targets, trained, starts, at, wanted);
     *ret = b;
     return 0;
 }
@@ -61,10 +96,6 @@ int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *
 
 void batch_free(struct batch *b)
 {
-    free(b->positions);
-    free(b->lengths);
-    free(b->rows);
-    free(b->trained);
-    free(b->targets);
+    free(b->memory);
     *b = (struct batch){0};
 }

@@ -164,7 +164,7 @@ static int begin_sequence(struct generator *g, struct sequence *s, const struct 
 /* Makes room for T rows in segments of at most `longest`. */
 static int fit(struct generator *g, int T, int longest, struct err *err)
 {
-    size_t acts = layer_acts_floats(&g->stage->shape, T);
+    size_t acts = layer_acts_floats(&g->stage->shape, T, T);
     size_t floats = acts + (size_t)T * (size_t)g->stage->shape.C;
     int rc;
 
@@ -176,7 +176,7 @@ static int fit(struct generator *g, int T, int longest, struct err *err)
             return err_nomem(err, floats * sizeof(float));
         g->floats = floats;
     }
-    layer_acts_place(&g->stage->shape, T, g->memory, &g->acts);
+    layer_acts_place(&g->stage->shape, T, T, g->memory, &g->acts);
     g->y = g->memory + acts;
     rc = rope_fit(&g->stage->shape.rope, longest, err);
     if (rc < 0)
@@ -188,8 +188,7 @@ static int fit(struct generator *g, int T, int longest, struct err *err)
 /* Copies the keys and values of row t into a sequence's cache at position `at`. */
 static void keep_row(struct generator *g, const struct sequence *s, int layer, int t, int at)
 {
-    const struct layer_shape *shape = &g->stage->shape;
-    const float *row = g->acts.qkv + (size_t)t * (size_t)shape->N + shape->Q;
+    const float *row = g->acts.qkv.kv + (size_t)t * (size_t)g->acts.qkv.ldkv;
     size_t n = cache_row(g);
 
     memcpy(cache_of(g, s, layer, 0) + (size_t)at * n, row, n * sizeof(float));
@@ -209,6 +208,8 @@ static size_t row_bytes(const struct generator *g, int T)
 static void prefill(struct generator *g, const struct batch *batch)
 {
     struct layer_run run = run_of(g);
+    struct layer_rows rows = {&batch->all, &batch->all};
+    struct segments segments = batch->all.segments;
     int layer, i, t;
 
     stage_embed(g->stage, batch->ids, batch->T, g->acts.x);
@@ -216,13 +217,12 @@ static void prefill(struct generator *g, const struct batch *batch)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, batch->T));
-        layer_project(&run, l, &g->acts, (struct token_positions){batch->positions, batch->lengths},
-                      batch->T);
-        for (i = 0; i < batch->segments.n; i++)
-            for (t = batch->segments.starts[i]; t < batch->segments.starts[i + 1]; t++)
-                keep_row(g, &g->sequences[i], layer, t, batch->positions[t]);
-        layer_attend(&run, l, &g->acts, batch->segments);
-        layer_finish(&run, l, &g->acts, g->y, batch->T);
+        layer_project(&run, l, &g->acts, rows);
+        for (i = 0; i < segments.n; i++)
+            for (t = segments.starts[i]; t < segments.starts[i + 1]; t++)
+                keep_row(g, &g->sequences[i], layer, t, batch->all.positions[t]);
+        layer_attend(&run, l, &g->acts, rows);
+        layer_finish(&run, l, &g->acts, g->y, rows);
     }
 }
 
@@ -234,6 +234,8 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
     int32_t lengths[GENERATE_GROUP];
     int layer, i;
     struct layer_run run = run_of(g);
+    struct batch_rows each = {.n = n, .positions = positions, .lengths = lengths};
+    struct layer_rows rows = {&each, &each};
 
     for (i = 0; i < n; i++) {
         ids[i] = live[i]->next;
@@ -245,15 +247,16 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
         const struct layer *l = &g->stage->layers[layer];
         if (layer)
             memcpy(g->acts.x, g->y, row_bytes(g, n));
-        layer_project(&run, l, &g->acts, (struct token_positions){positions, lengths}, n);
+        layer_project(&run, l, &g->acts, rows);
         for (i = 0; i < n; i++) {
             keep_row(g, live[i], layer, i, positions[i]);
             keys[i] = cache_of(g, live[i], layer, 0);
             values[i] = cache_of(g, live[i], layer, 1);
         }
-        attention_cached(g->team, &l->attention, g->acts.att, g->acts.qkv, n, keys, values, lengths,
-                         run.scratch->attention, run.scratch->attention_stride);
-        layer_finish(&run, l, &g->acts, g->y, n);
+        attention_cached(g->team, &l->attention, g->acts.att, g->acts.qkv.q, g->acts.qkv.ldq, n,
+                         keys, values, lengths, run.scratch->attention,
+                         run.scratch->attention_stride);
+        layer_finish(&run, l, &g->acts, g->y, rows);
     }
 }
 

@@ -45,40 +45,134 @@ static void bias_block(void *arg, int first, int last)
             r->y[(size_t)t * (size_t)r->C + (size_t)c] += r->x[c];
 }
 
+/* dst (n, C): those rows of src. */
+static void copy_rows(const struct layer_run *run, float *dst, const float *src,
+                      const struct batch_rows *rows)
+{
+    size_t C = (size_t)run->shape->C, size = C * sizeof(float);
+
+    if (!rows->at)
+        memcpy(dst, src, (size_t)rows->n * size);
+    for (int i = 0; rows->at && i < rows->n; i++)
+        memcpy(dst + (size_t)i * C, src + (size_t)rows->at[i] * C, size);
+}
+
+/* dst at those rows += src (n, C). */
+static void add_rows(const struct layer_run *run, float *dst, const float *src,
+                     const struct batch_rows *rows)
+{
+    size_t C = (size_t)run->shape->C;
+
+    for (int i = 0; i < rows->n; i++) {
+        float *row = dst + (size_t)rows->at[i] * C;
+        for (size_t c = 0; c < C; c++)
+            row[c] += src[(size_t)i * C + c];
+    }
+}
+
+/* d (n, C) of some rows becomes (T, C), 0 in the others. No row moves up, so the last is first. */
+static void spread_rows(const struct layer_run *run, float *d, struct layer_rows rows)
+{
+    size_t C = (size_t)run->shape->C, size = C * sizeof(float);
+    int i = rows.some->n - 1;
+
+    for (int t = rows.all->n - 1; rows.some->at && t >= 0; t--) {
+        if (i < 0 || rows.some->at[i] != t)
+            memset(d + (size_t)t * C, 0, size);
+        else if (i-- != t)
+            memcpy(d + (size_t)t * C, d + (size_t)(i + 1) * C, size);
+    }
+}
+
 /* ---- maps ---- */
 
 static struct adapted_scratch adapter_scratch(const struct layer_run *run)
 {
-    return (struct adapted_scratch){run->scratch->u, run->scratch->dropped};
+    return (struct adapted_scratch){run->scratch->u, run->scratch->some_u, run->scratch->dropped};
 }
 
-/* y (T, n) = beta y + x W^T + bias, and the adapters of the group. */
-static void map_forward(const struct layer_run *run, const struct layer *l, enum group_kind group,
-                        float *y, const float *x, float *u, float beta, int T)
+/* The dropout at the rows of a map's input, or NULL. */
+static const struct dropout *dropout_at(const struct layer_run *run, const struct batch_rows *rows,
+                                        struct dropout *memory)
 {
-    int m = group_columns(run->shape, group), n = group_rows(run->shape, group);
+    if (!run->drop)
+        return NULL;
+    *memory = *run->drop;
+    memory->rows = rows->rows;
+    memory->positions = rows->positions;
+    return memory;
+}
 
-    gemm(run->team, GEMM_NT, T, n, m, 1, (struct matrix){x, m}, (struct matrix){l->w[group], m},
-         beta, y, n);
-    if (l->bias[group]) {
-        struct rows r = {y, l->bias[group], 1, n};
-        rows_run(run->team, bias_block, &r, T);
+/* The whole output of a map at all rows of its input. */
+static struct adapted_part whole_part(const struct layer_run *run, enum group_kind group,
+                                      const float *y, int n)
+{
+    int columns = group_rows(run->shape, group);
+
+    return (struct adapted_part){0, columns, n, NULL, (float *)y, columns};
+}
+
+/* q, k and v, or their gradients, as parts: one, or k and v at all rows and q at some. */
+static int qkv_parts(const struct layer_run *run, struct attention_arrays qkv,
+                     struct layer_rows rows, struct adapted_part ret[2])
+{
+    int Q = run->shape->Q, N = run->shape->N;
+
+    if (!rows.some->at) {
+        ret[0] = whole_part(run, GROUP_QKV, qkv.q, rows.all->n);
+        return 1;
     }
-    group_forward(run->team, &l->group[group], y, n, u, x, T, run->drop, adapter_scratch(run));
+    ret[0] = (struct adapted_part){Q, N, rows.all->n, NULL, qkv.kv, qkv.ldkv};
+    ret[1] = (struct adapted_part){0, Q, rows.some->n, rows.some->at, qkv.q, qkv.ldq};
+    return 2;
+}
+
+/* y of each part = beta y + x W^T + bias, and the adapters of the group. x has the rows `in`. */
+static void map_forward(const struct layer_run *run, const struct layer *l, enum group_kind group,
+                        const struct adapted_part *parts, int n_parts, const float *x, float *u,
+                        float beta, const struct batch_rows *in)
+{
+    int m = group_columns(run->shape, group);
+    struct dropout memory;
+
+    for (int i = 0; i < n_parts; i++) {
+        const struct adapted_part *p = &parts[i];
+        struct matrix w = {l->w[group] + (size_t)p->first * (size_t)m, m};
+        const float *rows = x;
+        if (p->at) {
+            copy_rows(run, run->scratch->dbranch, x, &(struct batch_rows){.n = p->n, .at = p->at});
+            rows = run->scratch->dbranch;
+        }
+        gemm(run->team, GEMM_NT, p->n, p->last - p->first, m, 1, (struct matrix){rows, m}, w, beta,
+             p->y, p->ldy);
+        if (l->bias[group]) {
+            struct rows r = {p->y, l->bias[group] + p->first, 1, p->last - p->first};
+            rows_run(run->team, bias_block, &r, p->n);
+        }
+    }
+    group_forward(run->team, &l->group[group], parts, n_parts, u, x, in->n,
+                  dropout_at(run, in, &memory), adapter_scratch(run));
 }
 
 /* dx (T, m) = dy W, unless dx is NULL, and the adapters' gradients. */
 static void map_backward(const struct layer_run *run, const struct layer *l, enum group_kind group,
-                         const struct adapted_slice *grads, float *dx, const float *dy,
-                         const float *x, const float *u, int T)
+                         const struct adapted_slice *grads, float *dx,
+                         const struct adapted_part *parts, int n_parts, const float *x,
+                         const float *u, const struct batch_rows *in)
 {
-    int m = group_columns(run->shape, group), n = group_rows(run->shape, group);
+    int m = group_columns(run->shape, group);
+    struct dropout memory;
 
-    if (dx)
-        gemm(run->team, GEMM_NN, T, m, n, 1, (struct matrix){dy, n},
-             (struct matrix){l->w[group], m}, 0, dx, m);
-    group_backward(run->team, &l->group[group], grads, dx, dy, n, u, x, T, run->drop,
-                   adapter_scratch(run));
+    for (int i = 0; dx && i < n_parts; i++) {
+        const struct adapted_part *p = &parts[i];
+        struct matrix w = {l->w[group] + (size_t)p->first * (size_t)m, m};
+        gemm(run->team, GEMM_NN, p->n, m, p->last - p->first, 1, (struct matrix){p->y, p->ldy}, w,
+             0, p->at ? run->scratch->dbranch : dx, m);
+        if (p->at)
+            add_rows(run, dx, run->scratch->dbranch, &(struct batch_rows){.n = p->n, .at = p->at});
+    }
+    group_backward(run->team, &l->group[group], grads, dx, parts, n_parts, u, x, in->n,
+                   dropout_at(run, in, &memory), adapter_scratch(run));
 }
 
 /* ---- norms that may be missing ---- */
@@ -125,22 +219,20 @@ static bool is_plain(const struct layer_run *run, const struct branch *b)
     return !b->norm->w && run->shape->residual == 1;
 }
 
-/* y = x + residual * norm(map(in)) */
+/* y = y + residual * norm(map(in)) */
 static void branch_forward(const struct layer_run *run, const struct layer *l,
-                           const struct branch *b, float *y, const float *x, const float *in,
-                           float *u, int T)
+                           const struct branch *b, float *y, const float *in, float *u,
+                           const struct batch_rows *rows)
 {
     float *raw = b->norm->w ? b->raw : run->scratch->dbranch, *h = run->scratch->dbranch;
+    struct adapted_part part = whole_part(run, b->group, is_plain(run, b) ? y : raw, rows->n);
 
-    memcpy(y, x, (size_t)T * (size_t)run->shape->C * sizeof(float));
-    if (is_plain(run, b)) {
-        map_forward(run, l, b->group, y, in, u, 1, T);
+    map_forward(run, l, b->group, &part, 1, in, u, is_plain(run, b) ? 1 : 0, rows);
+    if (is_plain(run, b))
         return;
-    }
-    map_forward(run, l, b->group, raw, in, u, 0, T);
     if (b->norm->w)
-        rmsnorm_forward(run->team, b->norm, h, b->rstd, raw, T);
-    add_scaled(run, y, h, run->shape->residual, T);
+        rmsnorm_forward(run->team, b->norm, h, b->rstd, raw, rows->n);
+    add_scaled(run, y, h, run->shape->residual, rows->n);
 }
 
 /* The gradient to the map's output, given that to y. */
@@ -176,114 +268,172 @@ static struct branch mlp_branch(const struct layer *l, const struct layer_acts *
 
 /* ---- forward ---- */
 
+static struct token_positions token_positions(const struct batch_rows *rows)
+{
+    return (struct token_positions){rows->positions, rows->lengths};
+}
+
 void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                   struct token_positions at, int T)
+                   struct layer_rows rows)
 {
     const struct layer_shape *s = run->shape;
-    const float *h = before(run, &l->pre1, a->x, a->rstd1, T);
+    const struct batch_rows *all = rows.all, *some = rows.some;
+    const float *h = before(run, &l->pre1, a->x, a->rstd1, all->n);
+    struct adapted_part parts[2];
+    int n = qkv_parts(run, a->qkv, rows, parts);
 
-    map_forward(run, l, GROUP_QKV, a->qkv, h, a->u[GROUP_QKV], 0, T);
-    if (l->qk.q)
-        qk_norm_forward(run->team, &l->qk, a->qkv, s->N, a->raw, a->qk_rstd, T);
-    if (l->rotated)
-        rope_forward(run->team, &s->rope, l->local_rope, a->qkv, s->N, s->H + s->G, at, T);
+    map_forward(run, l, GROUP_QKV, parts, n, h, a->u[GROUP_QKV], 0, all);
+    if (l->q_norm.w)
+        qk_norm_forward(run->team, &l->q_norm, a->qkv.q, a->qkv.ldq, a->raw_q, a->q_rstd, some->n);
+    if (l->k_norm.w)
+        qk_norm_forward(run->team, &l->k_norm, a->qkv.kv, a->qkv.ldkv, a->raw_k, a->k_rstd, all->n);
+    if (!l->rotated)
+        return;
+    rope_forward(run->team, &s->rope, l->local_rope, a->qkv.q, a->qkv.ldq, s->H,
+                 token_positions(some), some->n);
+    rope_forward(run->team, &s->rope, l->local_rope, a->qkv.kv, a->qkv.ldkv, s->G,
+                 token_positions(all), all->n);
+}
+
+static struct attention_rows attention_rows(struct layer_rows rows)
+{
+    return (struct attention_rows){rows.all->segments, rows.some->segments, rows.some->positions};
 }
 
 void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                  struct segments segments)
+                  struct layer_rows rows)
 {
-    attention_forward(run->team, &l->attention, a->att, a->lse, a->qkv, segments,
+    attention_forward(run->team, &l->attention, a->att, a->lse, a->qkv, attention_rows(rows),
                       run->scratch->attention, run->scratch->attention_stride);
 }
 
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                  float *y, int T)
+                  float *y, struct layer_rows rows)
 {
     const struct layer_shape *s = run->shape;
+    const struct batch_rows *some = rows.some;
     struct branch attention = attention_branch(l, a), mlp = mlp_branch(l, a);
+    struct adapted_part gu = whole_part(run, GROUP_GU, a->gu, some->n);
     const float *h;
 
-    branch_forward(run, l, &attention, a->m, a->x, a->att, a->u[GROUP_O], T);
-    h = before(run, &l->pre2, a->m, a->rstd2, T);
-    map_forward(run, l, GROUP_GU, a->gu, h, a->u[GROUP_GU], 0, T);
-    gated_forward(run->team, s->config->activation, run->scratch->act, a->gu, T, s->F);
-    branch_forward(run, l, &mlp, y, a->m, run->scratch->act, a->u[GROUP_DOWN], T);
+    copy_rows(run, a->m, a->x, some);
+    branch_forward(run, l, &attention, a->m, a->att, a->u[GROUP_O], some);
+    h = before(run, &l->pre2, a->m, a->rstd2, some->n);
+    map_forward(run, l, GROUP_GU, &gu, 1, h, a->u[GROUP_GU], 0, some);
+    gated_forward(run->team, s->config->activation, run->scratch->act, a->gu, some->n, s->F);
+    memcpy(y, a->m, (size_t)some->n * (size_t)s->C * sizeof(float));
+    branch_forward(run, l, &mlp, y, run->scratch->act, a->u[GROUP_DOWN], some);
 }
 
 /* ---- backward ---- */
 
+/* A branch's input is made again for the gradients of its adapters alone. */
+static bool is_adapted(const struct layer *l, enum group_kind group)
+{
+    return l->group[group].n > 0;
+}
+
 /* d: gradient to y in, gradient to m out. `below`: something further down is adapted. */
 static void mlp_backward(const struct layer_run *run, const struct layer *l,
-                         const struct layer_acts *a, struct adapted_slice grads[][GROUP_MAX],
-                         bool below_gu, bool below_down, float *d, int T)
+                         const struct layer_acts *a, const struct batch_rows *rows,
+                         struct adapted_slice grads[][GROUP_MAX], bool below_gu, bool below_down,
+                         float *d)
 {
     const struct layer_shape *s = run->shape;
     struct layer_scratch *w = run->scratch;
     struct branch mlp = mlp_branch(l, a);
-    const float *dbranch = branch_backward(run, &mlp, d, T), *h;
+    int n = rows->n;
+    const float *dbranch = branch_backward(run, &mlp, d, n), *h = NULL;
+    struct adapted_part down = whole_part(run, GROUP_DOWN, dbranch, n);
+    struct adapted_part gu = whole_part(run, GROUP_GU, w->wide, n);
 
-    gated_forward(run->team, s->config->activation, w->act, a->gu, T, s->F);
-    map_backward(run, l, GROUP_DOWN, grads[GROUP_DOWN], below_down ? w->dact : NULL, dbranch,
-                 w->act, a->u[GROUP_DOWN], T);
+    if (is_adapted(l, GROUP_DOWN))
+        gated_forward(run->team, s->config->activation, w->act, a->gu, n, s->F);
+    map_backward(run, l, GROUP_DOWN, grads[GROUP_DOWN], below_down ? w->dact : NULL, &down, 1,
+                 w->act, a->u[GROUP_DOWN], rows);
     if (!below_down)
         return;
-    gated_backward(run->team, s->config->activation, w->wide, w->dact, a->gu, T, s->F);
-    h = before_again(run, &l->pre2, a->m, a->rstd2, T);
-    map_backward(run, l, GROUP_GU, grads[GROUP_GU], below_gu ? w->dh : NULL, w->wide, h,
-                 a->u[GROUP_GU], T);
+    gated_backward(run->team, s->config->activation, w->wide, w->dact, a->gu, n, s->F);
+    if (is_adapted(l, GROUP_GU))
+        h = before_again(run, &l->pre2, a->m, a->rstd2, n);
+    map_backward(run, l, GROUP_GU, grads[GROUP_GU], below_gu ? w->dh : NULL, &gu, 1, h,
+                 a->u[GROUP_GU], rows);
     if (below_gu)
-        before_backward(run, &l->pre2, d, w->dh, a->m, a->rstd2, T);
+        before_backward(run, &l->pre2, d, w->dh, a->m, a->rstd2, n);
 }
 
-/* The gradient to attention's output in w->dact becomes that to the projections in w->wide. */
+/* The gradient to attention's output in w->dact becomes that to the projections in d. */
 static void attention_core_backward(const struct layer_run *run, const struct layer *l,
-                                    const struct layer_acts *a, const struct batch *batch)
+                                    const struct layer_acts *a, struct layer_rows rows,
+                                    struct attention_arrays d)
 {
     const struct layer_shape *s = run->shape;
     struct layer_scratch *w = run->scratch;
-    struct token_positions at = {batch->positions, batch->lengths};
+    const struct batch_rows *all = rows.all, *some = rows.some;
 
-    attention_backward(run->team, &l->attention, w->wide, w->dact, a->qkv, a->att, a->lse,
-                       batch->segments, w->attention, w->attention_stride);
-    if (l->rotated)
-        rope_backward(run->team, &s->rope, l->local_rope, w->wide, s->N, s->H + s->G, at, batch->T);
-    if (l->qk.q)
-        qk_norm_backward(run->team, &l->qk, w->wide, s->N, a->raw, a->qk_rstd, batch->T);
+    attention_backward(run->team, &l->attention, d, w->dact, a->qkv, a->att, a->lse,
+                       attention_rows(rows), w->attention, w->attention_stride);
+    if (l->rotated) {
+        rope_backward(run->team, &s->rope, l->local_rope, d.q, d.ldq, s->H, token_positions(some),
+                      some->n);
+        rope_backward(run->team, &s->rope, l->local_rope, d.kv, d.ldkv, s->G, token_positions(all),
+                      all->n);
+    }
+    if (l->q_norm.w)
+        qk_norm_backward(run->team, &l->q_norm, d.q, d.ldq, a->raw_q, a->q_rstd, some->n);
+    if (l->k_norm.w)
+        qk_norm_backward(run->team, &l->k_norm, d.kv, d.ldkv, a->raw_k, a->k_rstd, all->n);
+}
+
+/* Where the gradients to q, k and v go, laid out as the forward pass has them. */
+static struct attention_arrays dqkv_place(const struct layer_run *run, const struct layer_acts *a,
+                                          struct layer_rows rows)
+{
+    const struct layer_shape *s = run->shape;
+    float *wide = run->scratch->wide;
+    size_t q = rows.some->at ? (size_t)rows.some->n * (size_t)s->Q : (size_t)s->Q;
+
+    return (struct attention_arrays){wide, wide + q, a->qkv.ldq, a->qkv.ldkv};
 }
 
 /* d: gradient to m in, gradient to x out. */
 static void attention_half_backward(const struct layer_run *run, const struct layer *l,
-                                    const struct layer_acts *a, const struct batch *batch,
+                                    const struct layer_acts *a, struct layer_rows rows,
                                     struct adapted_slice grads[][GROUP_MAX], bool below_qkv,
                                     bool below_o, float *d)
 {
     struct layer_scratch *w = run->scratch;
     struct branch attention = attention_branch(l, a);
-    int T = batch->T;
-    const float *dbranch = branch_backward(run, &attention, d, T), *h;
+    struct attention_arrays dqkv = dqkv_place(run, a, rows);
+    const float *dbranch = branch_backward(run, &attention, d, rows.some->n), *h = NULL;
+    struct adapted_part o = whole_part(run, GROUP_O, dbranch, rows.some->n), parts[2];
+    int n = qkv_parts(run, dqkv, rows, parts);
 
-    map_backward(run, l, GROUP_O, grads[GROUP_O], below_o ? w->dact : NULL, dbranch, a->att,
-                 a->u[GROUP_O], T);
+    map_backward(run, l, GROUP_O, grads[GROUP_O], below_o ? w->dact : NULL, &o, 1, a->att,
+                 a->u[GROUP_O], rows.some);
     if (!below_o)
         return;
-    attention_core_backward(run, l, a, batch);
-    h = before_again(run, &l->pre1, a->x, a->rstd1, T);
-    map_backward(run, l, GROUP_QKV, grads[GROUP_QKV], below_qkv ? w->dh : NULL, w->wide, h,
-                 a->u[GROUP_QKV], T);
-    if (below_qkv)
-        before_backward(run, &l->pre1, d, w->dh, a->x, a->rstd1, T);
+    attention_core_backward(run, l, a, rows, dqkv);
+    if (is_adapted(l, GROUP_QKV))
+        h = before_again(run, &l->pre1, a->x, a->rstd1, rows.all->n);
+    map_backward(run, l, GROUP_QKV, grads[GROUP_QKV], below_qkv ? w->dh : NULL, parts, n, h,
+                 a->u[GROUP_QKV], rows.all);
+    if (!below_qkv)
+        return;
+    spread_rows(run, d, rows);
+    before_backward(run, &l->pre1, d, w->dh, a->x, a->rstd1, rows.all->n);
 }
 
 void layer_backward(const struct layer_run *run, const struct layer *l, const struct layer_acts *a,
-                    const struct batch *batch, struct adapted_slice grads[GROUPS][GROUP_MAX],
+                    struct layer_rows rows, struct adapted_slice grads[GROUPS][GROUP_MAX],
                     bool want_dx, float *d)
 {
     bool below[GROUPS + 1] = {want_dx}; /* something before this group needs a gradient */
     int group;
 
     for (group = 0; group < GROUPS; group++)
-        below[group + 1] = below[group] || l->group[group].n > 0;
-    mlp_backward(run, l, a, grads, below[GROUP_GU], below[GROUP_DOWN], d, batch->T);
+        below[group + 1] = below[group] || is_adapted(l, group);
+    mlp_backward(run, l, a, rows.some, grads, below[GROUP_GU], below[GROUP_DOWN], d);
     if (below[GROUP_GU])
-        attention_half_backward(run, l, a, batch, grads, below[GROUP_QKV], below[GROUP_O], d);
+        attention_half_backward(run, l, a, rows, grads, below[GROUP_QKV], below[GROUP_O], d);
 }

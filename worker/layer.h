@@ -9,6 +9,9 @@
  * whether or not the model's file has them so. A norm, a bias or a scale that a model lacks costs
  * nothing. The forward pass keeps what the backward pass cannot cheaply make again: normalised
  * inputs and act(g) u are made again.
+ *
+ * The rows whose output is wanted may be fewer than those that come in: n of T. The others need
+ * their k and v alone, so that q, o, the MLP and the norms after attention run at n rows.
  */
 #pragma once
 #include "core/err.h"
@@ -31,7 +34,7 @@ struct layer {
     float *bias[GROUPS];                     /* (N), (C), (2F), (C), owned; NULL: none */
     float *norms;                            /* all weights of norms in order of norm_kind, owned */
     struct rmsnorm pre1, post1, pre2, post2; /* w NULL: none */
-    struct qk_norm_op qk;                    /* q NULL: none */
+    struct qk_norm_op q_norm, k_norm;        /* w NULL: none */
     struct attention attention;              /* with the layer's window */
     bool rotated, local_rope;
     struct adapted_group group[GROUPS];
@@ -69,24 +72,33 @@ enum group_kind group_of(enum module_kind kind);
 int group_columns(const struct layer_shape *s, enum group_kind group);
 int group_rows(const struct layer_shape *s, enum group_kind group);
 
-/* What a forward pass keeps of one layer and micro-batch. */
-struct layer_acts {
-    float *x;                 /* (T, C): the input, written by the caller */
-    float *rstd1, *rstd2;     /* (T), of the norms before */
-    float *raw, *qk_rstd;     /* (T, (H + G) D), (T, H + G): before q and k are normalised */
-    float *qkv;               /* (T, N), after rope */
-    float *lse;               /* (T, H) */
-    float *att;               /* (T, Q) */
-    float *m;                 /* (T, C) */
-    float *gu;                /* (T, 2F) */
-    float *branch1, *branch2; /* (T, C), before the norms behind, which some models have */
-    float *branch_rstd1, *branch_rstd2; /* (T) */
-    float *u[GROUPS];                   /* (T, width) */
+/* The rows of a pass through a layer. */
+struct layer_rows {
+    const struct batch_rows *all;  /* T */
+    const struct batch_rows *some; /* n, whose output is wanted; the same pointer: all */
 };
 
-/* Floats that layer_acts of T tokens take, and where they lie in memory of that size. */
-size_t layer_acts_floats(const struct layer_shape *s, int T);
-void layer_acts_place(const struct layer_shape *s, int T, float *memory, struct layer_acts *ret);
+/* What a forward pass keeps of one layer and micro-batch. */
+struct layer_acts {
+    float *x;                    /* (T, C): the input, written by the caller */
+    float *rstd1, *rstd2;        /* (T), (n), of the norms before */
+    float *raw_q, *raw_k;        /* (n, H D), (T, G D): before they are normalised */
+    float *q_rstd, *k_rstd;      /* (n, H), (T, G) */
+    struct attention_arrays qkv; /* after rope; where n is T, one array (T, N) */
+    float *lse;                  /* (n, H) */
+    float *att;                  /* (n, Q) */
+    float *m;                    /* (n, C) */
+    float *gu;                   /* (n, 2F) */
+    float *branch1, *branch2;    /* (n, C), before the norms behind, which some models have */
+    float *branch_rstd1, *branch_rstd2; /* (n) */
+    float *u[GROUPS];                   /* (T, width) of qkv, (n, width) */
+};
+
+/* Floats that layer_acts of T rows, n of them wanted, take, and where they lie in memory of that
+ * size. */
+size_t layer_acts_floats(const struct layer_shape *s, int T, int n);
+void layer_acts_place(const struct layer_shape *s, int T, int n, float *memory,
+                      struct layer_acts *ret);
 
 /* Scratch that all layers share, for up to T tokens. Contents mean nothing between calls. */
 struct layer_scratch {
@@ -97,6 +109,7 @@ struct layer_scratch {
     float *dbranch; /* (T, C) */
     float *wide;    /* (T, max(2F, N)) */
     float *u;       /* (T, widest group) */
+    float *some_u;  /* (2, T, width of qkv) */
     float *dropped; /* (T, max(C, F, Q)) */
     float *attention;
     long attention_stride;
@@ -111,21 +124,21 @@ struct layer_run {
     struct team *team;
     const struct layer_shape *shape;
     struct layer_scratch *scratch;
-    const struct dropout *drop; /* NULL: none */
+    const struct dropout *drop; /* NULL: none; rows and positions are set here */
 };
 
 /* The three parts of the forward pass; generation puts its cached attention in the middle. */
 void layer_project(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                   struct token_positions at, int T);
+                   struct layer_rows rows);
 void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                  struct segments segments);
-/* Writes y (T, C). */
+                  struct layer_rows rows);
+/* Writes y (n, C). It may be where x is, once the layer has no backward pass. */
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                  float *y, int T);
+                  float *y, struct layer_rows rows);
 
-/* Turns d (T, C), the gradient to y, into the gradient to x, and writes the gradients of the
+/* Turns d, the gradient to y (n, C), into the gradient to x (T, C), and writes the gradients of the
  * layer's adapters: grads[group][map]. Without want_dx nothing below the lowest adapted group is
  * computed and d is undefined afterwards. */
 void layer_backward(const struct layer_run *run, const struct layer *l, const struct layer_acts *a,
-                    const struct batch *batch, struct adapted_slice grads[GROUPS][GROUP_MAX],
+                    struct layer_rows rows, struct adapted_slice grads[GROUPS][GROUP_MAX],
                     bool want_dx, float *d);

@@ -139,6 +139,7 @@ static int read_norms(const struct layer_shape *s, const struct model *model, st
 {
     const struct model_config *c = s->config;
     const float *w[NORM_KINDS] = {NULL};
+    bool whole = c->qk_norm == QK_NORM_WHOLE;
     size_t at = 0;
     int rc = 0;
 
@@ -156,8 +157,8 @@ static int read_norms(const struct layer_shape *s, const struct model *model, st
     l->post1 = (struct rmsnorm){w[NORM_POST_ATTENTION], s->C, (float)c->rms_eps};
     l->pre2 = (struct rmsnorm){w[NORM_PRE_MLP], s->C, (float)c->rms_eps};
     l->post2 = (struct rmsnorm){w[NORM_POST_MLP], s->C, (float)c->rms_eps};
-    l->qk = (struct qk_norm_op){
-        w[NORM_Q], w[NORM_K], c->qk_norm == QK_NORM_WHOLE, s->H, s->G, s->D, (float)c->rms_eps};
+    l->q_norm = (struct qk_norm_op){w[NORM_Q], whole, s->H, s->D, (float)c->rms_eps};
+    l->k_norm = (struct qk_norm_op){w[NORM_K], whole, s->G, s->D, (float)c->rms_eps};
     return rc;
 }
 

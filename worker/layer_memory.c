@@ -18,43 +18,60 @@ static float *place(struct placer *p, size_t floats)
     return here;
 }
 
-static size_t place_acts(const struct layer_shape *s, size_t T, float *memory, struct layer_acts *a)
+/* With all rows wanted q, k and v are one array, so that they are one product. */
+static struct attention_arrays place_qkv(const struct layer_shape *s, struct placer *p, size_t T,
+                                         size_t n)
+{
+    int behind = s->N - s->Q;
+    float *both;
+
+    if (n < T)
+        return (struct attention_arrays){place(p, n * (size_t)s->Q), place(p, T * (size_t)behind),
+                                         s->Q, behind};
+    both = place(p, T * (size_t)s->N);
+    return (struct attention_arrays){both, both ? both + s->Q : NULL, s->N, s->N};
+}
+
+static size_t place_acts(const struct layer_shape *s, size_t T, size_t n, float *memory,
+                         struct layer_acts *a)
 {
     const struct model_config *c = s->config;
     struct placer p = {memory, 0};
-    size_t heads = c->qk_norm == QK_NORM_NONE ? 0 : (size_t)(s->H + s->G);
-    size_t behind = c->post_norm ? T : 0;
+    size_t normed = c->qk_norm == QK_NORM_NONE ? 0 : 1, behind = c->post_norm ? n : 0;
     int group;
 
     a->x = place(&p, T * (size_t)s->C);
     a->rstd1 = place(&p, T);
-    a->rstd2 = place(&p, T);
-    a->raw = place(&p, T * heads * (size_t)s->D);
-    a->qk_rstd = place(&p, T * heads);
-    a->qkv = place(&p, T * (size_t)s->N);
-    a->lse = place(&p, T * (size_t)s->H);
-    a->att = place(&p, T * (size_t)s->Q);
-    a->m = place(&p, T * (size_t)s->C);
-    a->gu = place(&p, T * 2 * (size_t)s->F);
+    a->rstd2 = place(&p, n);
+    a->raw_q = place(&p, normed * n * (size_t)s->Q);
+    a->raw_k = place(&p, normed * T * (size_t)(s->G * s->D));
+    a->q_rstd = place(&p, normed * n * (size_t)s->H);
+    a->k_rstd = place(&p, normed * T * (size_t)s->G);
+    a->qkv = place_qkv(s, &p, T, n);
+    a->lse = place(&p, n * (size_t)s->H);
+    a->att = place(&p, n * (size_t)s->Q);
+    a->m = place(&p, n * (size_t)s->C);
+    a->gu = place(&p, n * 2 * (size_t)s->F);
     a->branch1 = place(&p, behind * (size_t)s->C);
     a->branch2 = place(&p, behind * (size_t)s->C);
     a->branch_rstd1 = place(&p, behind);
     a->branch_rstd2 = place(&p, behind);
     for (group = 0; group < GROUPS; group++)
-        a->u[group] = place(&p, T * (size_t)s->width[group]);
+        a->u[group] = place(&p, (group == GROUP_QKV ? T : n) * (size_t)s->width[group]);
     return p.used;
 }
 
-size_t layer_acts_floats(const struct layer_shape *s, int T)
+size_t layer_acts_floats(const struct layer_shape *s, int T, int n)
 {
     struct layer_acts nowhere;
 
-    return place_acts(s, (size_t)T, NULL, &nowhere);
+    return place_acts(s, (size_t)T, (size_t)n, NULL, &nowhere);
 }
 
-void layer_acts_place(const struct layer_shape *s, int T, float *memory, struct layer_acts *ret)
+void layer_acts_place(const struct layer_shape *s, int T, int n, float *memory,
+                      struct layer_acts *ret)
 {
-    place_acts(s, (size_t)T, memory, ret);
+    place_acts(s, (size_t)T, (size_t)n, memory, ret);
 }
 
 static int larger(int a, int b)
@@ -77,6 +94,7 @@ static size_t place_scratch(const struct layer_shape *s, int threads, size_t T,
     scratch->dbranch = place(&p, T * (size_t)s->C);
     scratch->wide = place(&p, T * (size_t)larger(2 * s->F, s->N));
     scratch->u = place(&p, T * (size_t)width);
+    scratch->some_u = place(&p, 2 * T * (size_t)s->width[GROUP_QKV]);
     scratch->dropped = place(&p, T * (size_t)larger(larger(s->C, s->F), s->Q));
     scratch->attention = place(&p, (size_t)threads * (size_t)scratch->attention_stride);
     return p.used;

@@ -24,7 +24,7 @@ int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, 
                            .stages = stages,
                            .before = me - 1,
                            .after = me + 1,
-                           .n_slots = stages - index};
+                           .n_slots = stage_has_backward(stage) ? stages - index : 1};
     p->tree.n = stage->end - stage->begin;
     p->slots = calloc((size_t)p->n_slots, sizeof(*p->slots));
     return p->slots ? 0 : err_nomem(err, (size_t)p->n_slots * sizeof(*p->slots));
@@ -101,7 +101,7 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
         return rc;
     stage_backward(p->stage, slot, batch, &step->pass, d, leaf);
     tree_push(&p->tree);
-    if (!p->stage->is_first)
+    if (stage_passes_gradient(p->stage))
         rc = ranks_send(p->ranks, p->before, RANK_BACKWARD, d, activation_bytes(p, batch), err);
     buf_free(&in.body);
     return rc;
@@ -110,14 +110,13 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
 static int run_schedule(struct pipeline *p, struct step *step, struct err *err)
 {
     int n = step->header.n_micro, ahead = p->stages - p->index - 1, i, rc = 0;
+    bool has_backward = step->pass.train && stage_has_backward(p->stage);
 
-    if (!step->pass.train)
-        ahead = n;
-    if (ahead > n)
+    if (!has_backward || ahead > n)
         ahead = n;
     for (i = 0; i < ahead && rc == 0; i++)
         rc = forward(p, step, i, err);
-    if (!step->pass.train)
+    if (!has_backward)
         return rc;
     for (i = ahead; i < n && rc == 0; i++) {
         rc = forward(p, step, i, err);

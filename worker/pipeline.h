@@ -2,7 +2,8 @@
  *
  * 1F1B (Narayanan et al. 2021, "Memory-efficient pipeline-parallel DNN training"): stage s of S
  * runs min(S - s - 1, n) micro-batches forward, then one backward for one forward, then the rest
- * backward; so at most S - s are under way and need a slot.
+ * backward; so at most S - s are under way and need a slot. A stage below the lowest adapted layer
+ * has no backward pass.
  */
 #pragma once
 #include "core/err.h"
@@ -15,7 +16,7 @@ struct pipeline {
     struct stage *stage;
     int index, stages;        /* this stage of how many */
     int before, after;        /* ranks of the neighbours; unused at the ends */
-    struct stage_slot *slots; /* (stages - index), owned */
+    struct stage_slot *slots; /* (n_slots), owned */
     int n_slots;
     struct grad_tree tree;
     struct buf answer; /* the body of the last RANK_GRADIENTS */

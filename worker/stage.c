@@ -39,35 +39,63 @@ void stage_direct(struct stage *s, int index, const float *U, const float *V)
     group_direct(g, i, U, V);
 }
 
-static size_t place_slot(struct stage *s, int T, struct stage_slot *slot)
+bool stage_has_backward(const struct stage *s)
 {
-    size_t layer = layer_acts_floats(&s->shape, T), n = (size_t)(s->last - s->first), i;
+    return s->lowest < s->last;
+}
 
-    for (i = 0; slot->memory && i < n; i++)
-        layer_acts_place(&s->shape, T, slot->memory + i * layer, &slot->acts[i]);
-    if (slot->memory)
-        slot->y = slot->memory + n * layer;
-    return n * layer + (size_t)T * (size_t)s->shape.C;
+bool stage_passes_gradient(const struct stage *s)
+{
+    return s->lowest < s->first;
+}
+
+/* The rows of a pass through layer i of the stage: all are asked for, or in the model's last layer
+ * the trained ones. Where every row is trained the two are the same. */
+static struct layer_rows rows_of(const struct stage *s, int i, const struct batch *batch)
+{
+    bool some = s->is_last && s->first + i + 1 == s->last && batch->trained.n < batch->T;
+
+    return (struct layer_rows){&batch->all, some ? &batch->trained : &batch->all};
+}
+
+/* Layers without a backward pass use the same memory, one after the other: each one's output goes
+ * where its input is. */
+static size_t place_slot(const struct stage *s, const struct batch *batch, struct stage_slot *slot)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < s->last - s->first; i++) {
+        int n = rows_of(s, i, batch).some->n;
+        bool shared = i > 0 && s->first + i < s->lowest && n == batch->T;
+        if (shared)
+            slot->acts[i] = slot->acts[i - 1];
+        else
+            layer_acts_place(&s->shape, batch->T, n, slot->memory ? slot->memory + used : NULL,
+                             &slot->acts[i]);
+        used += shared ? 0 : layer_acts_floats(&s->shape, batch->T, n);
+    }
+    slot->y = slot->memory ? slot->memory + used : NULL;
+    return used + (size_t)batch->T * (size_t)s->shape.C;
 }
 
 int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch, struct err *err)
 {
-    struct stage_slot nowhere = {0};
-    size_t floats = place_slot(s, batch->T, &nowhere);
+    size_t floats;
 
     if (!slot->acts)
         slot->acts = calloc((size_t)(s->last - s->first), sizeof(*slot->acts));
     if (!slot->acts)
         return err_nomem(err, (size_t)(s->last - s->first) * sizeof(*slot->acts));
-    if (floats > slot->floats) {
-        free(slot->memory);
-        slot->floats = 0;
-        slot->memory = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
-        if (!slot->memory)
-            return err_nomem(err, floats * sizeof(float));
-        slot->floats = floats;
-    }
-    place_slot(s, batch->T, slot);
+    floats = place_slot(s, batch, slot);
+    if (floats <= slot->floats)
+        return 0;
+    free(slot->memory);
+    slot->floats = 0;
+    slot->memory = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
+    if (!slot->memory)
+        return err_nomem(err, floats * sizeof(float));
+    slot->floats = floats;
+    place_slot(s, batch, slot);
     return 0;
 }
 
@@ -116,8 +144,8 @@ struct rmsnorm stage_final_norm(const struct stage *s)
 }
 
 /* The dropout of a pass, or NULL where there is none. */
-static const struct dropout *dropout_of(const struct stage *s, const struct batch *batch,
-                                        const struct stage_pass *pass, struct dropout *memory)
+static const struct dropout *dropout_of(const struct stage *s, const struct stage_pass *pass,
+                                        struct dropout *memory)
 {
     if (!pass->train || s->dropout <= 0)
         return NULL;
@@ -125,8 +153,6 @@ static const struct dropout *dropout_of(const struct stage *s, const struct batc
         .p = (float)s->dropout,
         .key = rng_key(s->seed, RNG_DROPOUT),
         .step = (uint32_t)pass->step,
-        .rows = batch->rows,
-        .positions = batch->positions,
     };
     return memory;
 }
@@ -135,7 +161,7 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
                    const struct stage_pass *pass, const float *x)
 {
     struct dropout memory;
-    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, batch, pass, &memory)};
+    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory)};
     int i, n = s->last - s->first, T = batch->T;
 
     if (s->is_first)
@@ -143,58 +169,51 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
     else
         memcpy(slot->acts[0].x, x, (size_t)T * (size_t)s->shape.C * sizeof(float));
     for (i = 0; i < n; i++) {
-        layer_project(&run, &s->layers[i], &slot->acts[i],
-                      (struct token_positions){batch->positions, batch->lengths}, T);
-        layer_attend(&run, &s->layers[i], &slot->acts[i], batch->segments);
+        struct layer_rows rows = rows_of(s, i, batch);
+        layer_project(&run, &s->layers[i], &slot->acts[i], rows);
+        layer_attend(&run, &s->layers[i], &slot->acts[i], rows);
         layer_finish(&run, &s->layers[i], &slot->acts[i], i + 1 < n ? slot->acts[i + 1].x : slot->y,
-                     T);
+                     rows);
     }
 }
 
-static int fit_gathered(struct stage *s, int n, struct err *err)
+static int fit_normed(struct stage *s, int n, struct err *err)
 {
-    size_t floats = 3 * (size_t)(n + 1) * (size_t)s->shape.C + (size_t)n;
+    size_t floats = 2 * (size_t)(n + 1) * (size_t)s->shape.C + (size_t)n;
 
-    if (floats <= s->gathered_floats)
+    if (floats <= s->normed_floats)
         return 0;
-    free(s->gathered);
-    s->gathered_floats = 0;
-    s->gathered = malloc(floats * sizeof(float));
-    if (!s->gathered)
+    free(s->normed);
+    s->normed_floats = 0;
+    s->normed = malloc(floats * sizeof(float));
+    if (!s->normed)
         return err_nomem(err, floats * sizeof(float));
-    s->gathered_floats = floats;
+    s->normed_floats = floats;
     return 0;
 }
 
-/* Only rows with a target go through the final norm, the head and back; the others' gradient is 0.
- */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err)
 {
     struct rmsnorm norm = stage_final_norm(s);
     struct head head = stage_head(s);
-    size_t C = (size_t)s->shape.C, size = C * sizeof(float);
-    int n = batch->n_trained, i, rc = fit_gathered(s, n, err);
-    float *x, *h, *dh, *rstd;
+    int n = batch->trained.n, rc = fit_normed(s, n, err);
+    size_t floats = (size_t)n * (size_t)s->shape.C;
+    float *h, *dh, *rstd;
 
     if (rc < 0)
         return rc;
-    x = s->gathered;
-    h = x + (size_t)n * C;
-    dh = h + (size_t)n * C;
-    rstd = dh + (size_t)n * C;
-    for (i = 0; i < n; i++)
-        memcpy(x + (size_t)i * C, slot->y + (size_t)batch->trained[i] * C, size);
-    rmsnorm_forward(s->team, &norm, h, rstd, x, n);
+    h = s->normed;
+    dh = h + floats;
+    rstd = dh + floats;
+    rmsnorm_forward(s->team, &norm, h, rstd, slot->y, n);
     *ret_loss = loss_forward_backward(s->team, &head, weight != 0 ? dh : NULL, h, batch->targets, n,
                                       weight, s->logits);
     if (weight == 0)
         return 0;
-    memset(h, 0, (size_t)n * size);
-    rmsnorm_backward(s->team, &norm, h, dh, x, rstd, n);
-    memset(slot->y, 0, (size_t)batch->T * size);
-    for (i = 0; i < n; i++)
-        memcpy(slot->y + (size_t)batch->trained[i] * C, h + (size_t)i * C, size);
+    memset(h, 0, floats * sizeof(float));
+    rmsnorm_backward(s->team, &norm, h, dh, slot->y, rstd, n);
+    memcpy(slot->y, h, floats * sizeof(float));
     return 0;
 }
 
@@ -218,12 +237,13 @@ void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch
                     const struct stage_pass *pass, float *d, float *grads)
 {
     struct dropout memory;
-    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, batch, pass, &memory)};
+    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory)};
     struct adapted_slice slices[GROUPS][GROUP_MAX];
     int i;
 
-    for (i = s->last - s->first - 1; i >= 0; i--) {
+    for (i = s->last - s->first - 1; i >= 0 && s->first + i >= s->lowest; i--) {
         point_grads(s, &s->layers[i], grads, slices);
-        layer_backward(&run, &s->layers[i], &slot->acts[i], batch, slices, s->first + i > 0, d);
+        layer_backward(&run, &s->layers[i], &slot->acts[i], rows_of(s, i, batch), slices,
+                       s->first + i > s->lowest, d);
     }
 }

@@ -1,6 +1,9 @@
 /* worker/stage.h - a pipeline stage: consecutive layers, with the embedding if it is the first and
  * the head if it is the last. Memory of a micro-batch under way is a slot; 1F1B keeps as many as
  * there are stages after this one, plus one.
+ *
+ * What nobody asks for is not computed: the last layer gives the trained rows alone, and no
+ * gradient goes below the lowest adapted layer of the model, where nothing is kept either.
  */
 #pragma once
 #include "core/err.h"
@@ -16,7 +19,8 @@ struct stage_slot {
     float *memory;
     size_t floats;
     struct layer_acts *acts; /* a layer each */
-    float *y;                /* (T, C): the stage's output; later the gradient to it */
+    float *y;                /* (T, C): the stage's output, the last's of its rows only; later the
+                                gradient to it */
 };
 
 struct stage {
@@ -26,6 +30,7 @@ struct stage {
     const struct trainable *trainable;
     struct model_config config;
     int first, last; /* layers [first, last) */
+    int lowest;      /* layer of the model that has an adapter; n_layers where none has */
     bool is_first, is_last;
     size_t begin, end; /* the stage's slice of the trained vector */
     int map_first, map_last;
@@ -35,9 +40,9 @@ struct stage {
     float *head_w;       /* (V, C): the embedding where tied */
     float *final_norm_w; /* (C), owned; last stage */
     struct layer_scratch scratch;
-    float *logits;   /* scratch of head_scratch() floats, owned; last stage */
-    float *gathered; /* (2, n, C): trained rows and their gradients, owned */
-    size_t gathered_floats;
+    float *logits; /* scratch of head_scratch() floats, owned; last stage */
+    float *normed; /* of the trained rows: normalised, their gradients, rstd; owned */
+    size_t normed_floats;
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
@@ -64,14 +69,18 @@ int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *e
 int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch, struct err *err);
 void slot_free(struct stage_slot *slot);
 
+/* Whether the stage has a backward pass, and whether the stage before it has one, too. */
+bool stage_has_backward(const struct stage *s);
+bool stage_passes_gradient(const struct stage *s);
+
 /* x (T, C) is the output of the stage before; ignored by the first. Result in slot->y. */
 void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                    const struct stage_pass *pass, const float *x);
 /* Last stage: *ret_loss is the summed loss. Where weight is not 0 slot->y becomes the gradient of
- * weight * loss. */
+ * weight * loss, of the rows that it has. */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err);
-/* d (T, C): gradient to slot->y in; to the stage's input out, where there is an earlier stage.
+/* d (T, C): gradient to slot->y in; to the stage's input out, where stage_passes_gradient().
  * Writes every number of grads, laid out as the slice. */
 void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                     const struct stage_pass *pass, float *d, float *grads);

@@ -125,6 +125,7 @@ int stage_open(double dropout, uint64_t seed, const struct model *model,
     s->config = *model_config(model);
     s->first = first;
     s->last = last;
+    s->lowest = trainable->n ? trainable->maps[0].layer : layers;
     s->is_first = first == 0;
     s->is_last = last == s->config.n_layers;
     trainable_slice(trainable, first, last, &s->map_first, &s->map_last, &s->begin, &s->end);
@@ -154,7 +155,7 @@ void stage_close(struct stage *s)
     free(s->embedding);
     free(s->final_norm_w);
     free(s->logits);
-    free(s->gathered);
+    free(s->normed);
     free(s->scratch.memory);
     layer_shape_close(&s->shape);
     free(s);

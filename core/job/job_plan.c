@@ -70,9 +70,7 @@ static void plan_stages(const struct job_parallel *parallel, const struct model_
 
     shard_split(c, limits->trained, stages, first);
     for (i = 0; i < stages; i++) {
-        int layers = first[i + 1] - first[i];
-        parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i, layers, &weights,
-                                   &rest);
+        parallel_shape_stage_bytes(limits, c, t, stages, i, first, &weights, &rest);
         plan_add(plan,
                  "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations, "
                  "gradients and decompositions",

@@ -14,30 +14,56 @@ enum {
 
 /* One matrix is decomposed at a time during training; at step t, as many as there is memory
  * for. */
-static double largest_decomposition(const struct trainable *t)
+static double largest_decomposition(const struct trainable *t, int first_map, int last_map)
 {
     double most = 0;
 
-    for (int i = 0; i < t->n && t->directions > 0; i++)
+    for (int i = first_map; i < last_map && t->directions > 0; i++)
         most = fmax(most, decomposition_bytes(t->maps[i].rows, t->maps[i].columns));
     return most;
 }
 
-void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
-                                const struct trainable *t, int stages, int stage, int layers,
-                                double *ret_weights, double *ret_rest)
+/* Floats that the forward pass keeps of a token in a layer (worker/layer.h): of any token, and more
+ * of one whose output is wanted. */
+static double token_floats(const struct model_config *c, double *ret_wanted)
 {
-    int in_flight = stages - stage, first = stage == 0, last = stage == stages - 1;
-    int tables = first + last - (first && last && c->tied); /* the embedding, the head */
-    double heads = (c->n_heads + c->n_kv_heads) * (double)c->head_dim;
-    double token = 4.0 * layers *
-                   ((c->post_norm ? 5.0 : 3.0) * c->hidden +
-                    (c->qk_norm == QK_NORM_NONE ? 2.0 : 3.0) * heads + 2.0 * c->intermediate);
+    double q = c->n_heads * (double)c->head_dim, kv = c->n_kv_heads * (double)c->head_dim;
+    double norms = c->qk_norm == QK_NORM_NONE ? 0 : 1;
 
+    *ret_wanted = (c->post_norm ? 4.0 : 2.0) * c->hidden + (2 + norms) * q + 2.0 * c->intermediate;
+    return c->hidden + (2 + norms) * kv;
+}
+
+/* What the micro-batches under way take in layers [first, last). Those below the lowest adapted
+ * one keep nothing: they take turns in the memory of one. The last has the trained rows only. */
+static double activation_floats(const struct parallel_shape_limits *limits,
+                                const struct model_config *c, const struct trainable *t,
+                                int in_flight, int first, int last)
+{
+    int lowest = t->n ? t->maps[0].layer : c->n_layers, from = lowest > first ? lowest : first;
+    int layers = from < last ? last - from + (from > first) : 1;
+    double wanted, any = token_floats(c, &wanted);
+    double rows = last == c->n_layers ? layers - 1 + limits->trained : layers;
+
+    return limits->micro_batch_tokens * (layers * any + rows * wanted) *
+           (from < last ? in_flight : 1);
+}
+
+void parallel_shape_stage_bytes(const struct parallel_shape_limits *limits,
+                                const struct model_config *c, const struct trainable *t, int stages,
+                                int stage, const int *first, double *ret_weights, double *ret_rest)
+{
+    bool is_first = stage == 0, is_last = stage == stages - 1;
+    int tables = is_first + is_last - (is_first && is_last && c->tied); /* embedding, head */
+    int layers = first[stage + 1] - first[stage], first_map, last_map;
+    size_t begin, end;
+
+    trainable_slice(t, first[stage], first[stage + 1], &first_map, &last_map, &begin, &end);
     *ret_weights =
         4.0 * shard_layer_elements(c) * layers + 4.0 * tables * (double)c->vocab * c->hidden;
-    *ret_rest = token * micro_batch_tokens * in_flight +
-                16.0 * (double)t->count * layers / c->n_layers + largest_decomposition(t);
+    *ret_rest =
+        4.0 * activation_floats(limits, c, t, stages - stage, first[stage], first[stage + 1]) +
+        16.0 * (double)(end - begin) + largest_decomposition(t, first_map, last_map);
 }
 
 int parallel_shape_micro_batches(long tokens, int target, int n_rows)
@@ -71,8 +97,7 @@ static double dearest_stage(const struct model_config *c, const struct trainable
 
     shard_split(c, limits->trained, stages, first);
     for (i = 0; i < stages; i++) {
-        parallel_shape_stage_bytes(limits->micro_batch_tokens, c, t, stages, i,
-                                   first[i + 1] - first[i], &weights, &rest);
+        parallel_shape_stage_bytes(limits, c, t, stages, i, first, &weights, &rest);
         if (weights + rest > dearest)
             dearest = weights + rest;
     }

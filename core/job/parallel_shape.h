@@ -27,11 +27,11 @@ struct parallel_shape_limits parallel_shape_limits(const struct job_training *tr
                                                    double tokens_per_row, double trained,
                                                    double worker_bytes);
 
-/* What a stage that holds `layers` layers takes: weights; activations, gradients and the
- * decomposition of a matrix. */
-void parallel_shape_stage_bytes(int micro_batch_tokens, const struct model_config *c,
-                                const struct trainable *t, int stages, int stage, int layers,
-                                double *ret_weights, double *ret_rest);
+/* What a stage takes that holds layers [first[stage], first[stage + 1]): weights; activations,
+ * gradients and the decomposition of a matrix. */
+void parallel_shape_stage_bytes(const struct parallel_shape_limits *limits,
+                                const struct model_config *c, const struct trainable *t, int stages,
+                                int stage, const int *first, double *ret_weights, double *ret_rest);
 
 /* Sets stages and replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be
  * shared out so. */

@@ -5,6 +5,7 @@
 #include "worker/ops/attention.h"
 #include "worker/ops/gemm.h"
 #include "worker/ops/loss.h"
+#include <stdbool.h>
 
 static double element(enum gemm_form form, const float *A, const float *B, int M, int N, int K,
                       int m, int n)
@@ -100,45 +101,108 @@ static double attention_reference(const void *arg, const double *qkv)
     return sum;
 }
 
-/* The last segment is longer than a block of queries. */
-static void check_attention(float scale, float cap, int window)
+/* Attention's input as one array of all rows, and with the queries of some rows in an array of
+ * their own. */
+enum { A_ROWS = 1 + 6 + 5 + 150, A_H = 6, A_G = 2, A_D = 5 };
+enum { A_Q = A_H * A_D, A_LD = A_Q + 2 * A_G * A_D };
+
+static const int32_t a_starts[] = {0, 1, 7, 12, A_ROWS};
+
+struct queries {
+    int n;
+    int32_t at[A_ROWS], positions[A_ROWS], starts[5];
+};
+
+/* Every row, or where some: none of the third segment, and no neighbours in the last. */
+static void choose_queries(bool some, struct queries *q)
 {
-    enum { ROWS = 1 + 6 + 150, H = 6, G = 2, D = 5, LD = (H + 2 * G) * D };
-    static const int32_t starts[] = {0, 1, 7, ROWS};
+    q->n = 0;
+    for (int i = 0; i < 4; i++) {
+        q->starts[i] = q->n;
+        for (int t = a_starts[i]; t < a_starts[i + 1]; t++) {
+            if (some && (i == 2 || (i == 3 && t % 3)))
+                continue;
+            q->at[q->n] = t;
+            q->positions[q->n++] = t - a_starts[i];
+        }
+    }
+    q->starts[4] = q->n;
+}
+
+/* Rows of `columns` numbers: out (n, columns) = those of in (A_ROWS, ld), or back with the others
+ * 0. */
+static void gather(const struct queries *q, float *out, const float *in, int ld, int columns)
+{
+    for (int i = 0; i < q->n; i++)
+        memcpy(out + i * columns, in + q->at[i] * ld, (size_t)columns * sizeof(float));
+}
+
+static void scatter(const struct queries *q, float *out, int ld, const float *in, int columns)
+{
+    for (int t = 0; t < A_ROWS; t++)
+        memset(out + t * ld, 0, (size_t)columns * sizeof(float));
+    for (int i = 0; i < q->n; i++)
+        memcpy(out + q->at[i] * ld, in + i * columns, (size_t)columns * sizeof(float));
+}
+
+/* The last segment is longer than a block of queries. */
+static void check_attention(float scale, float cap, int window, bool some)
+{
     struct team *team = new_team(2);
-    float *qkv = random_floats(ROWS * LD, 1), *d_o = random_floats(ROWS * H * D, 2);
-    float *o = random_floats(ROWS * H * D, 0), *lse = random_floats(ROWS * H, 0);
-    float *dqkv = random_floats(ROWS * LD, 3); /* what was there before must not matter */
-    struct attention_context c = {{H, G, D, scale, cap, window}, {3, starts}, d_o};
+    float *qkv = random_floats(A_ROWS * A_LD, 1), *d_o = random_floats(A_ROWS * A_Q, 2);
+    float *o = random_floats(A_ROWS * A_Q, 0), *lse = random_floats(A_ROWS * A_H, 0);
+    float *q = random_floats(A_ROWS * A_Q, 0), *dq = random_floats(A_ROWS * A_Q, 4);
+    float *dqkv = random_floats(A_ROWS * A_LD, 3); /* what was there before must not matter */
+    struct queries asked;
+    struct attention_context c = {{A_H, A_G, A_D, scale, cap, window}, {4, a_starts}, d_o};
+    struct attention_rows rows = {c.segments, {4, asked.starts}, asked.positions};
+    struct attention_arrays in = {qkv, qkv + A_Q, A_LD, A_LD};
+    struct attention_arrays d = {dqkv, dqkv + A_Q, A_LD, A_LD};
     long stride = attention_scratch(150);
-    float *scratch = malloc(2 * (size_t)stride * sizeof(float));
-    double *x = to_double(qkv, ROWS * LD), sum = 0;
+    float *scratch = malloc(2 * (size_t)stride * sizeof(float)), *some_d_o = d_o;
+    double *x = to_double(qkv, A_ROWS * A_LD), sum = 0;
     int i;
 
-    attention_forward(team, &c.a, o, lse, qkv, c.segments, scratch, stride);
-    for (i = 0; i < ROWS * H * D; i++)
-        sum += (double)d_o[i] * (double)o[i];
+    choose_queries(some, &asked);
+    if (some) {
+        some_d_o = random_floats(A_ROWS * A_Q, 2);
+        gather(&asked, some_d_o, d_o, A_Q, A_Q);
+        scatter(&asked, d_o, A_Q, some_d_o, A_Q);
+        gather(&asked, q, qkv, A_LD, A_Q);
+        in = (struct attention_arrays){q, qkv + A_Q, A_Q, A_LD};
+        d = (struct attention_arrays){dq, dqkv + A_Q, A_Q, A_LD};
+    }
+    attention_forward(team, &c.a, o, lse, in, rows, scratch, stride);
+    for (i = 0; i < asked.n * A_Q; i++)
+        sum += (double)some_d_o[i] * (double)o[i];
     assert_close("sum", 0, sum, attention_reference(&c, x));
-    attention_backward(team, &c.a, dqkv, d_o, qkv, o, lse, c.segments, scratch, stride);
-    check_gradient("dqkv", attention_reference, &c, qkv, dqkv, ROWS * LD, 300);
+    attention_backward(team, &c.a, d, some_d_o, in, o, lse, rows, scratch, stride);
+    if (some)
+        scatter(&asked, dqkv, A_LD, dq, A_Q);
+    check_gradient("dqkv", attention_reference, &c, qkv, dqkv, A_ROWS * A_LD, 300);
     team_close(team);
-    free(qkv), free(d_o), free(o), free(lse), free(dqkv), free(scratch), free(x);
+    if (some)
+        free(some_d_o);
+    free(qkv), free(d_o), free(o), free(lse), free(dqkv), free(scratch), free(x), free(q), free(dq);
 }
 
 static void attention_agrees_with_central_differences(void **state)
 {
     (void)state;
-    check_attention(0.447f, 0, 0);
-    check_attention(0.447f, 0, 4);   /* shorter than most segments */
-    check_attention(0.447f, 0, 140); /* longer than a block */
-    check_attention(1.5f, 0.8f, 0);
-    check_attention(1.5f, 0.8f, 7);
+    for (int some = 0; some < 2; some++) {
+        check_attention(0.447f, 0, 0, some);
+        check_attention(0.447f, 0, 4, some);   /* shorter than most segments */
+        check_attention(0.447f, 0, 140, some); /* longer than a block */
+        check_attention(1.5f, 0.8f, 0, some);
+        check_attention(1.5f, 0.8f, 7, some);
+    }
 }
 
 static void check_cached(float cap, int window)
 {
     enum { ROWS = 23, H = 4, G = 2, D = 6, LD = (H + 2 * G) * D };
     static const int32_t starts[] = {0, ROWS};
+    int32_t positions[ROWS];
     struct team *team = new_team(2);
     struct attention a = {H, G, D, 0.4f, cap, window};
     float *qkv = random_floats(ROWS * LD, 1), *o = random_floats(ROWS * H * D, 0), last[H * D];
@@ -146,15 +210,18 @@ static void check_cached(float cap, int window)
     const float *key_list[] = {keys}, *value_list[] = {values};
     long stride = attention_scratch(ROWS);
     float *scratch = malloc(2 * (size_t)stride * sizeof(float));
+    struct attention_rows rows = {{1, starts}, {1, starts}, positions};
+    struct attention_arrays in = {qkv, qkv + H * D, LD, LD};
     int len = ROWS, t, i;
 
     for (t = 0; t < ROWS; t++) {
+        positions[t] = t;
         memcpy(keys + t * G * D, qkv + t * LD + H * D, G * D * sizeof(float));
         memcpy(values + t * G * D, qkv + t * LD + (H + G) * D, G * D * sizeof(float));
     }
-    attention_forward(team, &a, o, NULL, qkv, (struct segments){1, starts}, scratch, stride);
-    attention_cached(team, &a, last, qkv + (ROWS - 1) * LD, 1, key_list, value_list, &len, scratch,
-                     stride);
+    attention_forward(team, &a, o, NULL, in, rows, scratch, stride);
+    attention_cached(team, &a, last, qkv + (ROWS - 1) * LD, LD, 1, key_list, value_list, &len,
+                     scratch, stride);
     for (i = 0; i < H * D; i++)
         assert_close("o", (size_t)i, (double)last[i], (double)o[(ROWS - 1) * H * D + i]);
     team_close(team);
@@ -227,6 +294,21 @@ static void check_loss(float scale, float cap)
     assert_true(loss == loss_forward_backward(team, &head, NULL, h, targets, ROWS, 0, logits));
     team_close(team);
     free(w), free(h), free(dh), free(logits), free(hd);
+}
+
+static void logits_of_a_large_vocabulary_are_bounded(void **state)
+{
+    struct head head = {NULL, 49152, 576, 1, 0};
+
+    (void)state;
+    assert_int_equal(head_rows(&head), LOSS_CHUNK);
+    head.V = 262144;
+    assert_int_equal(head_rows(&head), 64);
+    assert_int_equal(head_scratch(&head), LOSS_CHUNK_FLOATS);
+    head.cap = 30;
+    assert_int_equal(head_scratch(&head), 2 * LOSS_CHUNK_FLOATS);
+    head.V = 1 << 22;
+    assert_int_equal(head_rows(&head), LOSS_CHUNK_MIN);
 }
 
 static void loss_agrees_with_central_differences(void **state)
@@ -363,7 +445,27 @@ static void find_masks(struct team *team, struct map_values *v, const struct dro
     }
 }
 
-static void check_adapted(const struct dropout *drop)
+/* The first `cut` columns of the output are wanted at every other row only, so that there is no
+ * gradient to them at the others. 0: all are wanted. */
+static int cut_output(struct map_values *v, int cut, float *y, float *some, int32_t *at,
+                      struct adapted_part parts[2])
+{
+    int n = 0, t;
+
+    parts[0] = (struct adapted_part){cut, LDY, TOKENS, NULL, y + cut, LDY};
+    if (!cut)
+        return 1;
+    for (t = 0; t < TOKENS; t++) {
+        if (t % 2)
+            at[n++] = t;
+        else
+            memset(v->dy + t * LDY, 0, (size_t)cut * sizeof(float));
+    }
+    parts[1] = (struct adapted_part){0, cut, n, at, some, cut};
+    return 2;
+}
+
+static void check_adapted(const struct dropout *drop, int cut)
 {
     struct team *team = new_team(2);
     struct map_values v = make_values();
@@ -372,18 +474,27 @@ static void check_adapted(const struct dropout *drop)
     float *u = random_floats(TOKENS * 2 * (R + K), 0), *s = random_floats(TOKENS * 2 * (R + K), 0);
     float dA[2][R * M], dB[2][R * N0], dc[2][K], *dropped = random_floats(TOKENS * M, 0);
     struct adapted_slice grads[2] = {{dA[0], dB[0], dc[0]}, {dA[1], dB[1], dc[1]}};
-    struct adapted_scratch scratch = {s, dropped};
+    float *some = calloc(TOKENS * LDY, sizeof(float)), some_u[2 * TOKENS * 2 * (R + K)];
+    struct adapted_scratch scratch = {s, some_u, dropped};
     double sum = 0, *x = to_double(v.x, TOKENS * M);
-    int i;
+    struct adapted_part parts[2];
+    int32_t at[TOKENS];
+    int i, j, n_parts = cut_output(&v, cut, y, some, at, parts);
 
     if (drop)
         find_masks(team, &v, drop);
     open_group(&g, &v);
-    group_forward(team, &g, y, LDY, u, v.x, TOKENS, drop, scratch);
+    group_forward(team, &g, parts, n_parts, u, v.x, TOKENS, drop, scratch);
+    for (i = 0; n_parts > 1 && i < parts[1].n; i++)
+        memcpy(y + at[i] * LDY, some + i * cut, (size_t)cut * sizeof(float));
     for (i = 0; i < TOKENS * LDY; i++)
         sum += (double)y[i] * (double)v.dy[i];
     assert_close("sum", 0, sum, adapted_reference(&(struct adapted_context){&v, OF_X, 0}, x));
-    group_backward(team, &g, grads, dx, v.dy, LDY, u, v.x, TOKENS, drop, scratch);
+    parts[0].y = v.dy + cut;
+    for (i = 0; n_parts > 1 && i < parts[1].n; i++)
+        for (j = 0; j < cut; j++)
+            some[i * cut + j] = v.dy[at[i] * LDY + j];
+    group_backward(team, &g, grads, dx, parts, n_parts, u, v.x, TOKENS, drop, scratch);
     check_gradient("dx", adapted_reference, &(struct adapted_context){&v, OF_X, 0}, v.x, dx,
                    TOKENS * M, 60);
     for (i = 0; i < 2; i++) {
@@ -398,13 +509,23 @@ static void check_adapted(const struct dropout *drop)
     group_close(&g);
     free_values(&v);
     team_close(team);
-    free(y), free(dx), free(u), free(s), free(dropped), free(x);
+    free(y), free(dx), free(u), free(s), free(dropped), free(x), free(some);
+}
+
+/* In one piece; cut between the maps; through the first; through the second, so that the first has
+ * no rows that are wanted everywhere. */
+static void check_adapted_parts(const struct dropout *drop)
+{
+    check_adapted(drop, 0);
+    check_adapted(drop, map_at[1]);
+    check_adapted(drop, map_at[0] + 3);
+    check_adapted(drop, map_at[1] + 2);
 }
 
 static void adapted_maps_agree_with_central_differences(void **state)
 {
     (void)state;
-    check_adapted(NULL);
+    check_adapted_parts(NULL);
 }
 
 static void adapted_maps_with_dropout_agree_with_central_differences(void **state)
@@ -418,7 +539,7 @@ static void adapted_maps_with_dropout_agree_with_central_differences(void **stat
         rows[t] = 4;
         positions[t] = t;
     }
-    check_adapted(&drop);
+    check_adapted_parts(&drop);
 }
 
 int main(void)
@@ -427,6 +548,7 @@ int main(void)
         cmocka_unit_test(products_are_right_and_equal_for_every_thread_count),
         cmocka_unit_test(attention_agrees_with_central_differences),
         cmocka_unit_test(cached_attention_gives_the_last_row_of_the_whole),
+        cmocka_unit_test(logits_of_a_large_vocabulary_are_bounded),
         cmocka_unit_test(loss_agrees_with_central_differences),
         cmocka_unit_test(adapted_maps_agree_with_central_differences),
         cmocka_unit_test(adapted_maps_with_dropout_agree_with_central_differences),

@@ -17,7 +17,7 @@ struct context {
     const struct model_config *config;
     enum rope_kind kinds[T];
     enum activation act;
-    const struct qk_norm_op *qk;
+    const struct qk_norm_op *q_norm, *k_norm;
 };
 
 static double rmsnorm_reference(const void *arg, const double *x)
@@ -212,19 +212,19 @@ enum { NORM_H = 3, NORM_G = 2, NORM_D = 5, NORM_LD = (NORM_H + 2 * NORM_G) * NOR
 static double qk_norm_reference(const void *arg, const double *x)
 {
     const struct context *c = arg;
-    const struct qk_norm_op *n = c->qk;
     double sum = 0;
 
     for (int t = 0; t < T; t++)
         for (int i = 0; i < (NORM_H + NORM_G) * NORM_D; i++) {
             bool is_q = i < NORM_H * NORM_D;
+            const struct qk_norm_op *n = is_q ? c->q_norm : c->k_norm;
             int size = !n->whole ? NORM_D : (is_q ? NORM_H : NORM_G) * NORM_D;
             int at = is_q ? i : i - NORM_H * NORM_D, first = i - at % size;
             double square = 0;
             for (int k = 0; k < size; k++)
                 square += x[t * NORM_LD + first + k] * x[t * NORM_LD + first + k];
             sum += (double)c->weights[t * NORM_LD + i] * x[t * NORM_LD + i] /
-                   sqrt(square / size + (double)n->eps) * (double)(is_q ? n->q : n->k)[at % size];
+                   sqrt(square / size + (double)n->eps) * (double)n->w[at % size];
         }
     return sum;
 }
@@ -236,21 +236,26 @@ static void check_qk_norm(bool whole)
     float *dy = random_floats(T * NORM_LD, 2), *y = random_floats(T * NORM_LD, 1);
     float *raw = random_floats(T * NORM_LD, 3), *rstd = random_floats(T * NORM_LD, 4);
     float *q = random_floats(NORM_H * NORM_D, 5), *k = random_floats(NORM_G * NORM_D, 6);
-    struct qk_norm_op n = {q, k, whole, NORM_H, NORM_G, NORM_D, 1e-3f};
-    struct context c = {.weights = dy, .qk = &n};
+    float *raw_k = random_floats(T * NORM_LD, 3), *rstd_k = random_floats(T * NORM_LD, 4);
+    struct qk_norm_op q_norm = {q, whole, NORM_H, NORM_D, 1e-3f};
+    struct qk_norm_op k_norm = {k, whole, NORM_G, NORM_D, 1e-3f};
+    struct context c = {.weights = dy, .q_norm = &q_norm, .k_norm = &k_norm};
     double *xd = to_double(x, T * NORM_LD), sum = 0;
 
-    qk_norm_forward(team, &n, y, NORM_LD, raw, rstd, T);
+    qk_norm_forward(team, &q_norm, y, NORM_LD, raw, rstd, T);
+    qk_norm_forward(team, &k_norm, y + NORM_H * NORM_D, NORM_LD, raw_k, rstd_k, T);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < (NORM_H + NORM_G) * NORM_D; i++)
             sum += (double)dy[t * NORM_LD + i] * (double)y[t * NORM_LD + i];
     assert_close("sum", 0, sum, qk_norm_reference(&c, xd));
-    qk_norm_backward(team, &n, d, NORM_LD, raw, rstd, T);
+    qk_norm_backward(team, &q_norm, d, NORM_LD, raw, rstd, T);
+    qk_norm_backward(team, &k_norm, d + NORM_H * NORM_D, NORM_LD, raw_k, rstd_k, T);
     for (int t = 0; t < T; t++) /* v is not its */
         memset(d + t * NORM_LD + (NORM_H + NORM_G) * NORM_D, 0, NORM_G * NORM_D * sizeof(float));
     check_gradient("dx", qk_norm_reference, &c, x, d, T * NORM_LD, T * NORM_LD);
     team_close(team);
     free(x), free(d), free(dy), free(y), free(raw), free(rstd), free(q), free(k), free(xd);
+    free(raw_k), free(rstd_k);
 }
 
 static void qk_norms_agree_with_central_differences(void **state)

@@ -2,7 +2,8 @@
 
 usage: shards.py PROGRAMS GOLDEN
 
-Stages 1, 2, 3 x replicas 1, 2, 4, with 1 or 2 threads; and a plain job with dropout and shuffling by two shapes.
+Stages 1, 2, 3 x replicas 1, 2, 4, with 1 or 2 threads; and a plain job with dropout and shuffling by three shapes, also
+with only a middle layer adapted, so that some stages have nothing to train and the first ones no backward pass.
 """
 import hashlib
 import os
@@ -45,6 +46,7 @@ def main():
     shapes = [(s, r, 1 + (s + r) % 2) for s in (1, 2, 3) for r in (1, 2, 4)]
     check(programs, model, data, golden.job_lines(folder), shapes)
     check(programs, model, data, DROPOUT, [(1, 1, 1), (4, 1, 2), (2, 8, 1)])
+    check(programs, model, data, DROPOUT.replace("rank: 4", "rank: 4, layers: [2]"), [(1, 1, 2), (4, 1, 1), (2, 8, 1), (3, 2, 2)])
 
 
 if __name__ == "__main__":

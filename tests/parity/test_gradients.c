@@ -153,7 +153,7 @@ static double run_step(struct world *w, int cut)
     }
     stage_forward(last, &high, &w->batch, &pass, low.y);
     assert_int_equal(
-        stage_loss(last, &high, &w->batch, 1.0f / (float)w->batch.n_trained, &loss, &err), 0);
+        stage_loss(last, &high, &w->batch, 1.0f / (float)w->batch.trained.n, &loss, &err), 0);
     stage_backward(last, &high, &w->batch, &pass, high.y, w->gradient + last->begin);
     if (first)
         stage_backward(first, &low, &w->batch, &pass, high.y, w->gradient + first->begin);
@@ -161,7 +161,7 @@ static double run_step(struct world *w, int cut)
     slot_free(&high);
     stage_close(first);
     stage_close(last);
-    return loss / w->batch.n_trained;
+    return loss / w->batch.trained.n;
 }
 
 /* By norm; where the job starts at B = 0 the gradient of A is exactly 0. */

@@ -1,5 +1,7 @@
 /* worker/ops/adapted.c - see adapted.h. Adapters of a group are one thin product down and one up
- * for each map; what dropout makes different for each map is done map by map. */
+ * for each map; what dropout makes different for each map is done map by map. A map whose output is
+ * in two parts is cut in two pieces by its rows: each has its rows of G and of B, and both add to
+ * the map's du. */
 #include "worker/ops/adapted.h"
 #include "worker/ops/gemm.h"
 #include <stdlib.h>
@@ -108,11 +110,48 @@ static void down_dropped(struct team *team, const struct adapted_group *g,
          g->width);
 }
 
-void group_forward(struct team *team, const struct adapted_group *g, float *y, int ldy, float *u,
-                   const float *x, int T, const struct dropout *drop,
-                   struct adapted_scratch scratch)
+/* What a map and a part have in common. */
+struct piece {
+    const struct adapted_part *part;
+    int rows;     /* of G and of B; 0: nothing */
+    int from;     /* its first row there */
+    float *y;     /* its first column in the part */
+    int width;    /* columns of G */
+    int u_at, ld; /* where the map's columns of u are; ld: of u */
+};
+
+static struct piece piece_of(const struct adapted_group *g, const struct adapted_map *map,
+                             const struct adapted_part *part)
 {
-    int i, m = g->columns;
+    int first = map->y_at > part->first ? map->y_at : part->first;
+    int end = map->y_at + map->rows, last = end < part->last ? end : part->last;
+
+    return (struct piece){part,
+                          last > first ? last - first : 0,
+                          first - map->y_at,
+                          part->y + first - part->first,
+                          width_of(g, map),
+                          map->u_at,
+                          g->width};
+}
+
+/* The piece's columns of u at its part's rows: in u itself, or copied to `some`. */
+static struct matrix u_of(const struct piece *p, const float *u, float *some)
+{
+    if (!p->part->at)
+        return (struct matrix){u + p->u_at, p->ld};
+    for (int i = 0; i < p->part->n; i++)
+        memcpy(some + (size_t)i * (size_t)p->width,
+               u + (size_t)p->part->at[i] * (size_t)p->ld + p->u_at,
+               (size_t)p->width * sizeof(float));
+    return (struct matrix){some, p->width};
+}
+
+void group_forward(struct team *team, const struct adapted_group *g,
+                   const struct adapted_part *parts, int n_parts, float *u, const float *x, int T,
+                   const struct dropout *drop, struct adapted_scratch scratch)
+{
+    int i, j, m = g->columns;
 
     if (g->n == 0)
         return;
@@ -124,9 +163,14 @@ void group_forward(struct team *team, const struct adapted_group *g, float *y, i
     apply_c(g, scratch.u, u, T);
     for (i = 0; i < g->n; i++) {
         const struct adapted_map *map = &g->maps[i];
-        gemm(team, GEMM_NT, T, map->rows, map->r + g->k, 1,
-             (struct matrix){scratch.u + map->u_at, g->width},
-             (struct matrix){map->G, width_of(g, map)}, 1, y + map->y_at, ldy);
+        for (j = 0; j < n_parts; j++) {
+            struct piece p = piece_of(g, map, &parts[j]);
+            if (p.rows)
+                gemm(team, GEMM_NT, p.part->n, p.rows, map->r + g->k, 1,
+                     u_of(&p, scratch.u, scratch.some),
+                     (struct matrix){map->G + (size_t)p.from * (size_t)p.width, p.width}, 1, p.y,
+                     p.part->ldy);
+        }
     }
 }
 
@@ -166,24 +210,64 @@ static void up_dropped(struct team *team, const struct adapted_group *g,
          (struct matrix){g->A + (size_t)(map->u_at + map->r) * m, m}, 1, dx, m);
 }
 
+/* Adds rows du (n, width) of a piece at some rows to the group's du. */
+static void spread(const struct piece *p, float *du, const float *some)
+{
+    for (int i = 0; i < p->part->n; i++) {
+        float *row = du + (size_t)p->part->at[i] * (size_t)p->ld + p->u_at;
+        for (int j = 0; j < p->width; j++)
+            row[j] += some[(size_t)i * (size_t)p->width + (size_t)j];
+    }
+}
+
+/* Takes a piece's dy to du, all of it or added to what is there, and to its rows of dB. */
+static void piece_backward(struct team *team, const struct adapted_map *map, const struct piece *p,
+                           float *dB, float *du, const float *u, int T, float *some)
+{
+    struct matrix dy = {p->y, p->part->ldy};
+    struct matrix G = {map->G + (size_t)p->from * (size_t)p->width, p->width};
+    float *copied = some + (size_t)T * (size_t)p->ld;
+    int n = p->part->n;
+
+    if (p->part->at) {
+        gemm(team, GEMM_NN, n, p->width, p->rows, 1, dy, G, 0, some, p->width);
+        spread(p, du, some);
+    } else {
+        gemm(team, GEMM_NN, n, p->width, p->rows, 1, dy, G, 0, du + p->u_at, p->ld);
+    }
+    gemm(team, GEMM_TN, p->rows, map->r, n, map->scale, dy, u_of(p, u, copied), 0,
+         dB + (size_t)p->from * (size_t)map->r, map->r);
+}
+
+static void map_backward(struct team *team, const struct adapted_group *g,
+                         const struct adapted_map *map, const struct adapted_slice *grads,
+                         const struct adapted_part *parts, int n_parts, float *du, const float *u,
+                         int T, float *some)
+{
+    int i, t, width = width_of(g, map);
+
+    for (i = 0; i < n_parts; i++) {
+        struct piece p = piece_of(g, map, &parts[i]);
+        if (i == 0 && !p.rows)
+            for (t = 0; t < T; t++)
+                memset(du + (size_t)t * (size_t)g->width + map->u_at, 0,
+                       (size_t)width * sizeof(float));
+        if (p.rows)
+            piece_backward(team, map, &p, grads->B, du, u, T, some);
+    }
+    gradient_of_c(g, map, grads->c, du, u, T);
+}
+
 void group_backward(struct team *team, const struct adapted_group *g,
-                    const struct adapted_slice *grads, float *dx, const float *dy, int ldy,
-                    const float *u, const float *x, int T, const struct dropout *drop,
+                    const struct adapted_slice *grads, float *dx, const struct adapted_part *parts,
+                    int n_parts, const float *u, const float *x, int T, const struct dropout *drop,
                     struct adapted_scratch scratch)
 {
     int i, m = g->columns;
     float *du = scratch.u;
 
-    for (i = 0; i < g->n; i++) {
-        const struct adapted_map *map = &g->maps[i];
-        struct matrix dyi = {dy + map->y_at, ldy};
-        int width = width_of(g, map);
-        gemm(team, GEMM_NN, T, width, map->rows, 1, dyi, (struct matrix){map->G, width}, 0,
-             du + map->u_at, g->width);
-        gemm(team, GEMM_TN, map->rows, map->r, T, map->scale, dyi,
-             (struct matrix){u + map->u_at, g->width}, 0, grads[i].B, map->r);
-        gradient_of_c(g, map, grads[i].c, du, u, T);
-    }
+    for (i = 0; i < g->n; i++)
+        map_backward(team, g, &g->maps[i], &grads[i], parts, n_parts, du, u, T, scratch.some);
     if (g->n)
         apply_c(g, du, du, T);
     for (i = 0; i < g->n; i++) {

@@ -11,6 +11,9 @@
  *   g_i = dy_i G_i;  dB = s dy_i^T u_lora;  dc_j = sum_t g_tj u_tj (both before D);  du = g D;
  *   dA = du_lora^T x;  dx += du A
  *
+ * Where part of the output is wanted at some rows only (the last layer's q), the products with G
+ * run at those rows; u, which costs little, is made at all of them.
+ *
  * With dropout each LoRA branch sees its own dropped x, the dash branch sees x.
  */
 #pragma once
@@ -55,18 +58,31 @@ void group_load(struct adapted_group *g, int i, const float *A, const float *B, 
 /* Takes map i's directions: U (n_i, k_max), V (m, k_max). */
 void group_direct(struct adapted_group *g, int i, const float *U, const float *V);
 
+/* Columns [first, last) of the group's output, at all rows of its input or at some. */
+struct adapted_part {
+    int first, last;
+    int n;             /* rows */
+    const int32_t *at; /* (n): which of the input's rows; NULL: all of them, in order */
+    float *y;          /* (n, ldy), or the gradient to it */
+    int ldy;
+};
+
 struct adapted_scratch {
     float *u;       /* (T, width) */
+    float *some;    /* (2, T, width), only with parts at some rows */
     float *dropped; /* (T, m), only with dropout */
 };
 
-/* Writes u (T, width) and adds to y (T, ldy). drop is NULL or has p > 0; its module is set here. */
-void group_forward(struct team *team, const struct adapted_group *g, float *y, int ldy, float *u,
-                   const float *x, int T, const struct dropout *drop,
-                   struct adapted_scratch scratch);
+/* Writes u (T, width) and adds to the parts' y, which together are the group's output: one part at
+ * all rows, or one at all rows followed by one at some. drop is NULL or has p > 0; its module is
+ * set here. */
+void group_forward(struct team *team, const struct adapted_group *g,
+                   const struct adapted_part *parts, int n_parts, float *u, const float *x, int T,
+                   const struct dropout *drop, struct adapted_scratch scratch);
 
-/* Writes the maps' gradients to grads (one a map) and adds to dx (T, m) where it is not NULL. */
+/* Given the parts' dy, writes the maps' gradients to grads (one a map) and adds to dx (T, m) where
+ * it is not NULL. */
 void group_backward(struct team *team, const struct adapted_group *g,
-                    const struct adapted_slice *grads, float *dx, const float *dy, int ldy,
-                    const float *u, const float *x, int T, const struct dropout *drop,
+                    const struct adapted_slice *grads, float *dx, const struct adapted_part *parts,
+                    int n_parts, const float *u, const float *x, int T, const struct dropout *drop,
                     struct adapted_scratch scratch);

@@ -3,9 +3,10 @@
  *   o_t = sum_{s <= t, same segment} p_ts v_s,   p_ts = softmax_s(cap(scale q_t . k_s))
  *   with a window only s > t - window;  cap(z) is soft_cap.h's, where there is a cap
  *
- * Rows of qkv (T, (H + 2G) D) hold H query heads, then G key heads, then G value heads; query head
- * h uses key and value head h / (H / G). Segments do not see each other: the block diagonal is all
- * that is computed. Probabilities are not kept: the backward pass makes them again from the
+ * A row of queries is H heads of D numbers; a row of keys and values is G key heads, then G value
+ * heads; query head h uses key and value head h / (H / G). Every row of a segment has a key and a
+ * value, and some or all of them have a query. Segments do not see each other: the block diagonal
+ * is all that is computed. Probabilities are not kept: the backward pass makes them again from the
  * log-sum-exp (Dao et al. 2022, section 3.1), a block of queries at a time.
  */
 #pragma once
@@ -25,21 +26,37 @@ struct segments {
     const int32_t *starts; /* (n + 1): segment i is rows [starts[i], starts[i + 1]) */
 };
 
+/* The rows of a pass: T with keys and values, n with queries. */
+struct attention_rows {
+    struct segments keys;     /* of the T rows */
+    struct segments queries;  /* of the n rows: as many segments, some may be empty */
+    const int32_t *positions; /* (n): each query's row in its segment, rising */
+};
+
+/* Queries, keys and values, or the gradients to them. Where every row has all three they may lie
+ * in one array (T, (H + 2G) D): kv = q + H D. */
+struct attention_arrays {
+    float *q;  /* (n, ldq) */
+    float *kv; /* (T, ldkv) */
+    int ldq, ldkv;
+};
+
 /* Floats of scratch a thread needs for segments of at most `longest` rows. */
 long attention_scratch(int longest);
 
-/* Writes o (T, H D) and, where lse is not NULL, lse (T, H). scratch: attention_scratch() floats for
+/* Writes o (n, H D) and, where lse is not NULL, lse (n, H). scratch: attention_scratch() floats for
  * each thread of the team, one after the other. */
 void attention_forward(struct team *team, const struct attention *a, float *o, float *lse,
-                       const float *qkv, struct segments segments, float *scratch, long stride);
+                       struct attention_arrays in, struct attention_rows rows, float *scratch,
+                       long stride);
 
-/* Writes dqkv (T, (H + 2G) D), given do (T, H D) and the forward's qkv, o and lse. */
-void attention_backward(struct team *team, const struct attention *a, float *dqkv, const float *d_o,
-                        const float *qkv, const float *o, const float *lse,
-                        struct segments segments, float *scratch, long stride);
+/* Writes d, given do (n, H D) and the forward's in, o and lse. */
+void attention_backward(struct team *team, const struct attention *a, struct attention_arrays d,
+                        const float *d_o, struct attention_arrays in, const float *o,
+                        const float *lse, struct attention_rows rows, float *scratch, long stride);
 
 /* One query row a sequence against its cache, for generation: sequence i has len[i] keys, keys[i]
- * and values[i] (len, G D). qkv (n, (H + 2G) D) gives the queries. */
-void attention_cached(struct team *team, const struct attention *a, float *o, const float *qkv,
-                      int n, const float *const *keys, const float *const *values, const int *len,
-                      float *scratch, long stride);
+ * and values[i] (len, G D). q: (n, ldq). */
+void attention_cached(struct team *team, const struct attention *a, float *o, const float *q,
+                      int ldq, int n, const float *const *keys, const float *const *values,
+                      const int *len, float *scratch, long stride);

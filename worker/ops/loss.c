@@ -1,4 +1,5 @@
-/* worker/ops/loss.c - see loss.h. Row losses are summed in double in order of rows. */
+/* worker/ops/loss.c - see loss.h. Row losses are summed in double in order of rows. A product of
+ * few rows spends its time on copying the weights, so a chunk is as large as memory allows. */
 #include "worker/ops/loss.h"
 #include "worker/ops/exp.h"
 #include "worker/ops/gemm.h"
@@ -16,9 +17,18 @@ struct pass {
     double losses[LOSS_CHUNK];
 };
 
+int head_rows(const struct head *head)
+{
+    int rows = LOSS_CHUNK_FLOATS / head->V / LOSS_CHUNK_MIN * LOSS_CHUNK_MIN;
+
+    if (rows < LOSS_CHUNK_MIN)
+        return LOSS_CHUNK_MIN;
+    return rows < LOSS_CHUNK ? rows : LOSS_CHUNK;
+}
+
 size_t head_scratch(const struct head *head)
 {
-    return (size_t)LOSS_CHUNK * (size_t)head->V * (head->cap > 0 ? 2 : 1);
+    return (size_t)head_rows(head) * (size_t)head->V * (head->cap > 0 ? 2 : 1);
 }
 
 /* Products become logits. */
@@ -102,12 +112,12 @@ double loss_forward_backward(struct team *team, const struct head *head, float *
     struct pass p = {.head = head, .logits = logits, .weight = weight, .backward = dh != NULL};
     struct matrix w = {head->w, head->C};
     double sum = 0;
-    int at, i;
+    int at, i, chunk = head_rows(head);
 
     if (p.backward && head->cap > 0)
-        p.slopes = logits + (size_t)LOSS_CHUNK * (size_t)head->V;
-    for (at = 0; at < n; at += LOSS_CHUNK) {
-        int rows = n - at < LOSS_CHUNK ? n - at : LOSS_CHUNK;
+        p.slopes = logits + (size_t)chunk * (size_t)head->V;
+    for (at = 0; at < n; at += chunk) {
+        int rows = n - at < chunk ? n - at : chunk;
         multiply(team, head, logits, h + (size_t)at * head->C, rows);
         p.targets = targets + at;
         team_run(team, row_task, &p, rows);

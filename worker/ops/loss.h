@@ -16,10 +16,13 @@ struct head {
     float cap; /* soft_cap.h; 0: none */
 };
 
+/* Rows of logits at a time: at most LOSS_CHUNK, fewer where the vocabulary is large, so that they
+ * take no more than LOSS_CHUNK_FLOATS, but no fewer than LOSS_CHUNK_MIN. */
+enum { LOSS_CHUNK = 256, LOSS_CHUNK_MIN = 16, LOSS_CHUNK_FLOATS = 1 << 24 };
+int head_rows(const struct head *head);
+
 /* Floats of scratch for the logits of a chunk. */
 size_t head_scratch(const struct head *head);
-
-enum { LOSS_CHUNK = 64 }; /* rows of logits at a time */
 
 /* Returns the sum of the losses of n rows h (n, C) with their targets (n). Where dh is not NULL,
  * writes dh (n, C) = gradient of weight * sum. logits: scratch of head_scratch()
@@ -27,5 +30,5 @@ enum { LOSS_CHUNK = 64 }; /* rows of logits at a time */
 double loss_forward_backward(struct team *team, const struct head *head, float *dh, const float *h,
                              const int32_t *targets, int n, float weight, float *logits);
 
-/* logits (n, V) alone, for generation. */
+/* logits (n, V) alone, for generation, of at most LOSS_CHUNK_MIN rows. */
 void head_forward(struct team *team, const struct head *head, float *logits, const float *h, int n);

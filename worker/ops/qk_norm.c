@@ -9,55 +9,39 @@
 
 struct pass {
     const struct qk_norm_op *n;
-    float *qkv; /* or dqkv */
+    float *x; /* or the gradient */
     int ld;
     float *raw, *rstd;
 };
 
-struct run {
-    size_t at; /* in the row */
-    int size;
-    const float *w;
-};
-
 static int runs_of(const struct qk_norm_op *n)
 {
-    return n->whole ? 2 : n->H + n->G;
-}
-
-static struct run run_of(const struct qk_norm_op *n, int i)
-{
-    if (!n->whole)
-        return (struct run){(size_t)i * (size_t)n->D, n->D, i < n->H ? n->q : n->k};
-    if (i == 0)
-        return (struct run){0, n->H * n->D, n->q};
-    return (struct run){(size_t)n->H * (size_t)n->D, n->G * n->D, n->k};
+    return n->whole ? 1 : n->heads;
 }
 
 static void forward_block(void *arg, int first, int last)
 {
     const struct pass *p = arg;
     const struct qk_norm_op *n = p->n;
-    size_t width = (size_t)(n->H + n->G) * (size_t)n->D;
+    int width = n->heads * n->D, runs = runs_of(n), size = width / runs;
 
     for (int t = first; t < last; t++) {
-        float *row = p->qkv + (size_t)t * (size_t)p->ld, *raw = p->raw + (size_t)t * width;
-        memcpy(raw, row, width * sizeof(float));
-        for (int i = 0; i < runs_of(n); i++) {
-            struct run r = run_of(n, i);
-            const float *x = raw + r.at;
-            float rstd = (float)(1 / sqrt(dot_double(x, x, r.size) / r.size + n->eps));
-            p->rstd[t * (n->H + n->G) + i] = rstd;
-            for (int c = 0; c < r.size; c++)
-                row[r.at + (size_t)c] = x[c] * rstd * r.w[c];
+        float *row = p->x + (size_t)t * (size_t)p->ld, *raw = p->raw + (size_t)t * (size_t)width;
+        memcpy(raw, row, (size_t)width * sizeof(float));
+        for (int i = 0; i < runs; i++) {
+            const float *x = raw + (size_t)i * (size_t)size;
+            float rstd = (float)(1 / sqrt(dot_double(x, x, size) / size + n->eps));
+            p->rstd[t * n->heads + i] = rstd;
+            for (int c = 0; c < size; c++)
+                row[i * size + c] = x[c] * rstd * n->w[c];
         }
     }
 }
 
-void qk_norm_forward(struct team *team, const struct qk_norm_op *n, float *qkv, int ld, float *raw,
+void qk_norm_forward(struct team *team, const struct qk_norm_op *n, float *x, int ld, float *raw,
                      float *rstd, int T)
 {
-    struct pass p = {n, qkv, ld, raw, rstd};
+    struct pass p = {n, x, ld, raw, rstd};
 
     rows_run(team, forward_block, &p, T);
 }
@@ -81,20 +65,19 @@ static void backward_block(void *arg, int first, int last)
 {
     const struct pass *p = arg;
     const struct qk_norm_op *n = p->n;
-    size_t width = (size_t)(n->H + n->G) * (size_t)n->D;
+    int width = n->heads * n->D, runs = runs_of(n), size = width / runs;
 
     for (int t = first; t < last; t++)
-        for (int i = 0; i < runs_of(n); i++) {
-            struct run r = run_of(n, i);
-            run_back(p->qkv + (size_t)t * (size_t)p->ld + r.at, p->raw + (size_t)t * width + r.at,
-                     r.w, p->rstd[t * (n->H + n->G) + i], r.size);
-        }
+        for (int i = 0; i < runs; i++)
+            run_back(p->x + (size_t)t * (size_t)p->ld + (size_t)i * (size_t)size,
+                     p->raw + (size_t)t * (size_t)width + (size_t)i * (size_t)size, n->w,
+                     p->rstd[t * n->heads + i], size);
 }
 
-void qk_norm_backward(struct team *team, const struct qk_norm_op *n, float *dqkv, int ld,
+void qk_norm_backward(struct team *team, const struct qk_norm_op *n, float *d, int ld,
                       const float *raw, const float *rstd, int T)
 {
-    struct pass p = {n, dqkv, ld, (float *)raw, (float *)rstd};
+    struct pass p = {n, d, ld, (float *)raw, (float *)rstd};
 
     rows_run(team, backward_block, &p, T);
 }

@@ -4,6 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
 #include "core/job/parallel_shape.h"
+#include <math.h>
 #include "core/slurm/state.h"
 #include "tests/unit/support.h"
 #include <stdio.h>
@@ -332,6 +333,43 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
     return rc;
 }
 
+/* Of stage `stage` of three, beside its weights, when `layer` alone is adapted (-1: all are). */
+static double rest_bytes(int layer, double trained, int stage)
+{
+    static const int first[] = {0, 2, 4, 6};
+    struct parallel_shape_limits limits = {.micro_batch_tokens = 1000, .trained = trained};
+    char lines[80] = "";
+    double weights, rest;
+    struct trainable t;
+    struct job *job;
+
+    if (layer >= 0)
+        snprintf(lines, sizeof(lines), "method: lora\nlora: {layers: [%d]}\n", layer);
+    job = parse(lines);
+    assert_int_equal(trainable_of_job(job, &small, &t, &err), 0);
+    parallel_shape_stage_bytes(&limits, &small, &t, 3, stage, first, &weights, &rest);
+    trainable_free(&t);
+    job_free(job);
+    return rest;
+}
+
+static void memory_is_that_of_the_rows_and_layers_that_are_kept(void **state)
+{
+    /* What a token leaves in a layer: x, k, v; where its output is wanted m, q, attention, MLP. */
+    const double any = 4.0 * 1000 * (64 + 2 * 32),
+                 wanted = 4.0 * 1000 * (2 * 64 + 2 * 64 + 2 * 128);
+    double layer = any + wanted;
+
+    (void)state;
+    assert_true(fabs(rest_bytes(4, 1, 0) - layer) < 1); /* one for its two layers */
+    assert_true(fabs(rest_bytes(3, 1, 0) - layer) < 1);
+    assert_true(rest_bytes(3, 1, 1) >
+                4 * layer); /* the lower one's is kept while two are under way */
+    assert_true(rest_bytes(0, 1, 0) > 6 * layer);
+    assert_true(fabs(rest_bytes(0, 1, 2) - 2 * layer) < 1);
+    assert_true(fabs(rest_bytes(0, 0.25, 2) - 2 * layer + 0.75 * wanted) < 1);
+}
+
 static void the_fewest_stages_that_serve_are_chosen(void **state)
 {
     static const struct {
@@ -386,6 +424,7 @@ int main(void)
         cmocka_unit_test(the_living_job_of_a_mark_is_found_before_a_dead_one),
         cmocka_unit_test(a_state_of_a_later_slurm_is_an_end_like_others),
         cmocka_unit_test(what_passes_is_told_from_what_does_not),
+        cmocka_unit_test(memory_is_that_of_the_rows_and_layers_that_are_kept),
         cmocka_unit_test(the_fewest_stages_that_serve_are_chosen),
         cmocka_unit_test(what_the_job_fixes_is_kept_or_refused_in_words),
     };
