@@ -59,7 +59,7 @@ int data_look_open(struct data_look *l, struct job *job, bool eval, bool with_id
                                          .tokenizer = l->tokenizer,
                                          .refusal = refusal.code ? &refusal : NULL,
                                          .vocab = model_config(l->model)->vocab,
-                                         .count_only = !with_ids,
+                                         .sample_only = !with_ids,
                                          .progress = isatty(STDERR_FILENO) ? show_progress : NULL};
         rc = dataset_load(&in, &l->data, problems, err);
         if (in.progress)

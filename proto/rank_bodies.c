@@ -281,6 +281,20 @@ static int check_tokens(const struct rank_micro_view *v, int vocab, struct err *
     return 0;
 }
 
+/* Preorder: a segment's parent is the one in front of it or one of that one's ancestors. */
+static int check_tree(const struct rank_micro_view *v, struct err *err)
+{
+    for (int i = 0; v->parents && i < v->header.n_segments; i++) {
+        int above = i - 1;
+        while (above >= 0 && above != v->parents[i])
+            above = v->parents[above];
+        if (above != v->parents[i])
+            return err_set(err, ERR_PEER, "segment %d of a micro-batch continues segment %d", i,
+                           v->parents[i]);
+    }
+    return 0;
+}
+
 int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *ret, struct err *err)
 {
     const void *at = rank_next(c, sizeof(struct rank_micro));
@@ -294,13 +308,19 @@ int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *re
         v.header.n_segments > v.header.T)
         return err_set(err, ERR_PEER, "micro-batch %d of %d tokens in %d segments", v.header.index,
                        v.header.T, v.header.n_segments);
+    if (v.header.is_tree != 0 && v.header.is_tree != 1)
+        return err_set(err, ERR_PEER, "a micro-batch whose flag of a tree is %d", v.header.is_tree);
     v.ids = rank_next(c, (size_t)v.header.T * sizeof(int32_t));
     v.targets = rank_next(c, (size_t)v.header.T * sizeof(int32_t));
     v.starts = rank_next(c, ((size_t)v.header.n_segments + 1) * sizeof(int32_t));
     v.rows = rank_next(c, (size_t)v.header.n_segments * sizeof(int32_t));
-    if (!v.ids || !v.targets || !v.starts || !v.rows)
+    v.parents =
+        v.header.is_tree ? rank_next(c, (size_t)v.header.n_segments * sizeof(int32_t)) : NULL;
+    if (!v.ids || !v.targets || !v.starts || !v.rows || !v.parents != !v.header.is_tree)
         return wrong(err, "a step that ends within a micro-batch");
     rc = check_segments(&v, err);
+    if (rc == 0)
+        rc = check_tree(&v, err);
     if (rc == 0)
         rc = check_tokens(&v, vocab, err);
     if (rc == 0)

@@ -81,12 +81,14 @@ int rank_step_read(struct rank_cursor *c, size_t n_params, struct rank_step *ret
 
 /* One micro-batch: packed segments, one an example, without padding. Followed by int32 ids (T),
  * int32 targets (T; -100: none), int32 starts (n_segments + 1), int32 rows (n_segments: keys of the
- * dropout masks). */
+ * dropout masks), and, where it is a prefix tree, int32 parents (n_segments: the earlier segment
+ * that it continues, -1: none; preorder). */
 struct rank_micro {
     int index; /* in the whole step */
     int T;
     int n_segments;
     int n_trained;
+    int is_tree; /* 0 or 1 */
 };
 
 enum { RANK_NO_TARGET = -100 };
@@ -94,6 +96,7 @@ enum { RANK_NO_TARGET = -100 };
 struct rank_micro_view {
     struct rank_micro header;
     const int32_t *ids, *targets, *starts, *rows;
+    const int32_t *parents; /* NULL: no segment continues another */
 };
 
 /* vocab: ids and targets are below it. */

@@ -12,10 +12,12 @@ void step_row_print(const struct step_row *row, struct buf *out)
 {
     buf_printf(out,
                "{\"step\": %d, \"loss\": %.10g, \"grad_norm\": %.10g, \"learning_rate\": %.10g, "
-               "\"tokens\": %" PRId64 ", \"trained_tokens\": %" PRId64
-               ", \"seconds\": %.4f, \"phase\": \"%s\"",
+               "\"tokens\": %" PRId64 ", \"trained_tokens\": %" PRId64,
                row->step, row->loss, row->grad_norm, row->learning_rate, row->tokens,
-               row->trained_tokens, row->seconds, phase_name(row->phase));
+               row->trained_tokens);
+    if (row->computed_tokens > 0)
+        buf_printf(out, ", \"computed_tokens\": %" PRId64, row->computed_tokens);
+    buf_printf(out, ", \"seconds\": %.4f, \"phase\": \"%s\"", row->seconds, phase_name(row->phase));
     if (row->eval_loss > 0 && isfinite(row->eval_loss))
         buf_printf(out, ", \"eval_loss\": %.10g", row->eval_loss);
     buf_puts(out, "}\n");
@@ -61,6 +63,8 @@ bool step_row_parse(const char *line, size_t len, struct step_row *ret)
         .seconds = number_of(o, "seconds", 0, &wrong),
         .phase = phase_by_name(json_string_value(json_object_get(o, "phase"))),
     };
+    if (json_object_get(o, "computed_tokens"))
+        ret->computed_tokens = integer_of(o, "computed_tokens", INT64_MAX, &wrong);
     if (json_object_get(o, "eval_loss"))
         ret->eval_loss = number_of(o, "eval_loss", -DBL_MAX, &wrong);
     json_decref(o);

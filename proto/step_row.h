@@ -2,7 +2,8 @@
  * dash.proto, a row of dashd's store.
  *
  *   {"step": 1, "loss": ..., "grad_norm": ..., "learning_rate": ..., "tokens": ...,
- *    "trained_tokens": ..., "seconds": ..., "phase": "dash", "eval_loss": ...}
+ *    "trained_tokens": ..., "computed_tokens": ..., "seconds": ..., "phase": "dash",
+ *    "eval_loss": ...}
  *
  * metrics.jsonl has a line a step; its numbers have ten digits, those of a message all.
  */
@@ -18,6 +19,7 @@ struct step_row {
     double loss; /* mean cross entropy of the trained tokens of the step */
     double grad_norm, learning_rate;
     int64_t tokens, trained_tokens;
+    int64_t computed_tokens; /* once where rows begin alike; in metrics.jsonl alone; 0: not known */
     double seconds;
     int phase;        /* enum phase */
     double eval_loss; /* 0: none was measured after this step */

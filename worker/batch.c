@@ -14,13 +14,15 @@ static void fill_all(struct batch *b, struct columns all, const int32_t *rows, i
 {
     struct segments segments = b->all.segments;
 
+    b->inherited = segments_inherited(&segments);
     for (int i = 0; i < segments.n; i++) {
         int first = segments.starts[i], last = segments.starts[i + 1];
-        if (last - first > b->longest)
-            b->longest = last - first;
+        int depth = segment_depth(&segments, i);
+        if (depth + last - first > b->longest)
+            b->longest = depth + last - first;
         for (int t = first; t < last; t++) {
-            all.positions[t] = t - first;
-            all.lengths[t] = last - first + unseen;
+            all.positions[t] = depth + t - first;
+            all.lengths[t] = depth + last - first + unseen;
             all.rows[t] = rows[i];
         }
     }
@@ -70,7 +72,7 @@ int batch_make(const int32_t *ids, const int32_t *targets, int T, struct segment
     b.all = (struct batch_rows){T, NULL, segments, all.positions, all.lengths, all.rows};
     fill_all(&b, all, rows, unseen);
     b.trained = (struct batch_rows){.at = at,
-                                    .segments = {segments.n, starts},
+                                    .segments = {segments.n, starts, NULL},
                                     .positions = trained.positions,
                                     .lengths = trained.lengths,
                                     .rows = trained.rows};
@@ -87,7 +89,7 @@ int batch_read(struct rank_cursor *c, int vocab, struct batch *ret, struct err *
 
     if (rc < 0)
         return rc;
-    segments = (struct segments){v.header.n_segments, v.starts};
+    segments = (struct segments){v.header.n_segments, v.starts, v.parents};
     rc = batch_make(v.ids, v.targets, v.header.T, segments, v.rows, 1, ret, err);
     if (rc == 0)
         ret->index = v.header.index;

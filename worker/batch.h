@@ -3,6 +3,8 @@
  *
  * A segment is an example without its last token (whose prediction nobody asks for): row p holds
  * token p and is trained to predict targets[p], token p + 1 of the example, or nothing (-100).
+ * Where examples begin alike, a segment may be their beginning, and others continue it; nothing in
+ * such a beginning is trained.
  */
 #pragma once
 #include "core/err.h"
@@ -26,7 +28,8 @@ struct batch {
     int index; /* in the step */
     int T;
     const int32_t *ids;        /* (T), in the message */
-    int longest;               /* rows of the longest segment */
+    int longest;               /* one more than the last position */
+    long inherited;            /* segments_inherited() */
     struct batch_rows all;     /* the T rows */
     struct batch_rows trained; /* those with a target */
     const int32_t *targets;    /* of the trained rows */

@@ -182,7 +182,7 @@ static int fit(struct generator *g, int T, int longest, struct err *err)
     if (rc < 0)
         return rc;
     return layer_scratch_fit(&g->stage->scratch, &g->stage->shape, team_threads(g->team), T,
-                             longest, err);
+                             longest, 0, err);
 }
 
 /* Copies the keys and values of row t into a sequence's cache at position `at`. */

@@ -372,7 +372,7 @@ static void attention_core_backward(const struct layer_run *run, const struct la
     const struct batch_rows *all = rows.all, *some = rows.some;
 
     attention_backward(run->team, &l->attention, d, w->dact, a->qkv, a->att, a->lse,
-                       attention_rows(rows), w->attention, w->attention_stride);
+                       attention_rows(rows), w->attention, w->attention_stride, w->inherited);
     if (l->rotated) {
         rope_backward(run->team, &s->rope, l->local_rope, d.q, d.ldq, s->H, token_positions(some),
                       some->n);

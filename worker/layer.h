@@ -113,12 +113,14 @@ struct layer_scratch {
     float *dropped; /* (T, max(C, F, Q)) */
     float *attention;
     long attention_stride;
-    float *memory; /* all of the above */
-    size_t floats; /* its size */
+    float *inherited; /* attention_inherited() */
+    float *memory;    /* all of the above */
+    size_t floats;    /* its size */
 };
-/* Grows the scratch to T tokens in segments of at most `longest`. */
+/* Grows the scratch to T tokens at positions below `longest`, in segments that inherit as many
+ * rows. */
 int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
-                      int T, int longest, struct err *err);
+                      int T, int longest, long inherited, struct err *err);
 
 struct layer_run {
     struct team *team;

@@ -79,9 +79,10 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
-static size_t place_scratch(const struct layer_shape *s, int threads, size_t T,
+static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, long inherited,
                             struct layer_scratch *scratch)
 {
+    const struct attention heads = {.G = s->G, .D = s->D};
     struct placer p = {scratch->memory, 0};
     int group, width = 0;
 
@@ -97,14 +98,15 @@ static size_t place_scratch(const struct layer_shape *s, int threads, size_t T,
     scratch->some_u = place(&p, 2 * T * (size_t)s->width[GROUP_QKV]);
     scratch->dropped = place(&p, T * (size_t)larger(larger(s->C, s->F), s->Q));
     scratch->attention = place(&p, (size_t)threads * (size_t)scratch->attention_stride);
+    scratch->inherited = place(&p, attention_inherited(&heads, inherited));
     return p.used;
 }
 
 int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
-                      int T, int longest, struct err *err)
+                      int T, int longest, long inherited, struct err *err)
 {
     struct layer_scratch new = {.attention_stride = attention_scratch(longest)};
-    size_t floats = place_scratch(s, threads, (size_t)T, &new);
+    size_t floats = place_scratch(s, threads, (size_t)T, inherited, &new);
 
     new.memory = scratch->memory;
     new.floats = scratch->floats;
@@ -115,7 +117,7 @@ int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s
             return err_nomem(err, floats * sizeof(float));
         free(scratch->memory);
     }
-    place_scratch(s, threads, (size_t)T, &new);
+    place_scratch(s, threads, (size_t)T, inherited, &new);
     *scratch = new;
     return 0;
 }

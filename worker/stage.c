@@ -102,15 +102,18 @@ int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch
 int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *err)
 {
     int i, T = 0, longest = 0, rc;
+    long inherited = 0;
 
     for (i = 0; i < n; i++) {
         T = batches[i].T > T ? batches[i].T : T;
         longest = batches[i].longest > longest ? batches[i].longest : longest;
+        inherited = batches[i].inherited > inherited ? batches[i].inherited : inherited;
     }
     rc = rope_fit(&s->shape.rope, longest, err);
     if (rc < 0)
         return rc;
-    return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), T, longest, err);
+    return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), T, longest, inherited,
+                             err);
 }
 
 void slot_free(struct stage_slot *slot)

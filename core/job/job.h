@@ -26,6 +26,7 @@ enum job_schedule {
     SCHEDULE_INVERSE_SQRT,
 };
 enum job_precision { PRECISION_F32 };
+enum job_share { SHARE_AUTO, SHARE_OFF };
 enum job_launcher { LAUNCHER_LOCAL, LAUNCHER_SLURM };
 /* What a Slurm job asks for; NULL or 0: the site's default. */
 struct job_slurm {
@@ -75,6 +76,7 @@ struct job_training {
     int steps;      /* 0 while epochs decides: job_resolve_steps() */
     double epochs;  /* 0: not given */
     int micro_batch_tokens;
+    enum job_share share_prefixes;
     int eval_every; /* steps between evaluations; 0: only after the last */
     uint64_t seed;
     enum job_precision precision;

@@ -92,7 +92,7 @@ static int load_data(const struct job *job, const char *key, const struct data_n
                                      .tokenizer = tokenizer,
                                      .refusal = refusal->code ? refusal : NULL,
                                      .vocab = c->vocab,
-                                     .count_only = true};
+                                     .sample_only = true};
     int rc;
 
     if (!are_there(job, key, names, problems))

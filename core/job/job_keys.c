@@ -14,6 +14,7 @@ static const char *const precision_names[] = {"f32", NULL};
 static const char *const format_names[] = {"auto", "prompt", "instruction", "messages",
                                            "text", "ids",    NULL};
 static const char *const template_names[] = {"auto", "plain", "alpaca", "chatml", "model", NULL};
+static const char *const share_names[] = {"auto", "off", NULL};
 static const char *const overflow_names[] = {"cut", "drop", "split", NULL};
 static const char *const train_on_names[] = {"assistant", "last", "all", NULL};
 static const char *const schedule_names[] = {
@@ -59,6 +60,7 @@ const struct job_key job_keys[] = {
     {"training.steps", KEY_INT, AT(training.steps), KEY_NULLABLE, 1, MAX_INT, NULL},
     {"training.epochs", KEY_DOUBLE, AT(training.epochs), KEY_NULLABLE | KEY_OPEN, 0, 1e6, NULL},
     {"training.micro_batch_tokens", KEY_INT, AT(training.micro_batch_tokens), 0, 1, 1 << 20, NULL},
+    {"training.share_prefixes", KEY_ENUM, AT(training.share_prefixes), 0, 0, 0, share_names},
     {"training.eval_every", KEY_INT, AT(training.eval_every), KEY_NULLABLE | KEY_NEUTRAL, 1,
      MAX_INT, NULL},
     {"training.learning_rate", KEY_DOUBLE, AT(optimizer.learning_rate), KEY_OPEN, 0, HUGE_D, NULL},

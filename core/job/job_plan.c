@@ -1,6 +1,7 @@
 /* core/job/job_plan.c - what a job would run as, in words. See job_check.h. */
 #include "core/paths.h"
 #include "core/text/dataset.h"
+#include "core/job/data_order.h"
 #include "core/job/decomposition.h"
 #include "core/job/job_check.h"
 #include "core/job/job_slurm.h"
@@ -58,6 +59,40 @@ static void plan_data(const struct job *job, const struct dataset *d, double tok
     dataset_notes(d, &job->data, &notes);
     plan_notes(notes.data, plan);
     buf_free(&notes);
+}
+
+/* How much rows of a step have in common, and why it is computed for each of them if it is. */
+static int plan_shared(const struct job *job, const struct model_config *c, const struct dataset *d,
+                       struct job_plan *plan, struct err *err)
+{
+    const char *hindrance = prefix_hindrance(job, c);
+    struct dataset kept = *d;
+    struct data_order order;
+    struct err none;
+    double share;
+    int rc;
+
+    for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
+        kept.n++;
+    if (data_order_open(&job->training, job->data.shuffle, &kept, &order, &none) == ERR_INVALID)
+        return 0; /* the first rows train nothing */
+    rc = data_order_shared(&order, job->training.steps, &share, err);
+    data_order_close(&order);
+    if (rc < 0 || share < 0.005)
+        return rc;
+    if (!hindrance)
+        plan_add(
+            plan,
+            "shared: up to %.0f%% of what is computed are beginnings that rows of a step have in "
+            "common; each is computed once",
+            share * 100);
+    else
+        plan_add(
+            plan,
+            "note: up to %.0f%% of what is computed are beginnings that rows of a step have in "
+            "common; they are computed for each row, since %s",
+            share * 100, hindrance);
+    return 0;
 }
 
 static void plan_stages(const struct job_parallel *parallel, const struct model_config *c,
@@ -240,7 +275,9 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan_data(job, d, tokens, trained, plan);
     plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
     plan_steps(job, d->n - d->untrained.n, plan);
-    rc = plan_start(job, plan, err);
+    rc = plan_shared(job, c, d, plan, err);
+    if (rc == 0)
+        rc = plan_start(job, plan, err);
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
         plan_decompositions(job, &t, plan);
     if (rc == 0)

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+static const size_t SAMPLE_BYTES = 16 << 20, NOT_KEPT = (size_t)-1;
+
 enum { PROGRESS_ROWS = 4096 };
 
 static int grow(struct loader *l)
@@ -50,13 +52,14 @@ static int keep_ids(struct loader *l, int begin, int n, int n_whole, int line)
     const int32_t *labels = l->row.labels.ids + begin;
     long times = times_in_a_pass(l);
     struct dataset *d = l->d;
-    struct example e = {.n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
+    struct example e = {
+        .at = NOT_KEPT, .n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
     int rc = 0;
 
     l->row.labels.ids[begin] = LABEL_NONE; /* nothing stands in front of it */
     for (int i = 0; i < n; i++)
         e.n_trained += labels[i] != LABEL_NONE;
-    if (!l->in->count_only && times > 0)
+    if (times > 0 && (!l->in->sample_only || d->ids.waiting.len < SAMPLE_BYTES))
         rc = id_store_add(&d->ids, l->row.ids.ids + begin, labels, n, &e.at, l->err);
     for (long i = 0; i < times && rc == 0; i++) {
         rc = grow(l);
@@ -273,9 +276,9 @@ static int find_ids(struct loader *l)
 {
     struct dataset *d = l->d;
     const char *base;
-    int rc = l->in->count_only ? 0 : id_store_finish(&d->ids, &base, l->err);
+    int rc = id_store_finish(&d->ids, &base, l->err);
 
-    for (long i = 0; rc == 0 && !l->in->count_only && i < d->n; i++) {
+    for (long i = 0; rc == 0 && i < d->n && d->examples[i].at != NOT_KEPT; i++) {
         d->examples[i].ids = (const int32_t *)(base + d->examples[i].at);
         d->examples[i].labels = d->examples[i].ids + d->examples[i].n;
     }

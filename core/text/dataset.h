@@ -23,7 +23,7 @@
 enum { ROW_LINES_MAX = 20 };
 
 struct example {
-    const int32_t *ids;    /* (n); NULL where a data set was only counted */
+    const int32_t *ids;    /* (n); NULL where they are not kept (sample_only) */
     const int32_t *labels; /* (n) */
     size_t at;             /* of ids in the store; labels follow */
     int n;                 /* >= 2 */
@@ -64,8 +64,8 @@ struct dataset_input {
     const struct tokenizer *tokenizer; /* NULL: only rows of ids are possible */
     const struct err *refusal;         /* why there is none, or NULL */
     int vocab;                         /* bounds the ids */
-    bool count_only;                   /* ids and labels are not kept */
-    const char *folder;                /* for ids that are too many for memory; NULL: none are */
+    bool sample_only;   /* all rows are counted, ids and labels of the first few MB are kept */
+    const char *folder; /* for ids that are too many for memory; NULL: none are */
     void (*progress)(void *arg, long rows); /* now and then; may be NULL */
     void *arg;
 };

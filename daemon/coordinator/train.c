@@ -87,12 +87,12 @@ static void apply_gradient(struct train *t, int step, double rate, double factor
 static int evaluate(struct train *t, double *ret_loss, struct err *err)
 {
     struct packed_step packed;
+    long n = job_steps_of_pass(t->eval_order.batch_size, t->eval_order.n), trained = 0;
     double sum = 0, loss;
-    long first, trained = 0;
     int rc;
 
-    for (first = 0; first < t->eval_order.n; first += t->eval_order.batch_size) {
-        rc = data_order_pack_rows(&t->eval_order, first, &packed, err);
+    for (int i = 1; i <= n; i++) {
+        rc = pack_step(&t->eval_order, &t->packing, i, &packed, err);
         if (rc < 0)
             return rc;
         rc = workers_step(&t->workers, &t->state, &packed, t->state.step, NULL, &loss, err);
@@ -139,7 +139,7 @@ static int identify(struct train *t, struct err *err)
 static int compute_step(struct train *t, struct step_row *row, struct err *err)
 {
     struct packed_step packed;
-    int step = t->state.step + 1, rc = data_order_pack_step(&t->order, step, &packed, err);
+    int step = t->state.step + 1, rc = pack_step(&t->order, &t->packing, step, &packed, err);
     double loss;
 
     if (rc < 0)
@@ -148,6 +148,7 @@ static int compute_step(struct train *t, struct step_row *row, struct err *err)
         .step = step,
         .tokens = packed.tokens,
         .trained_tokens = packed.trained,
+        .computed_tokens = packed.computed,
         .phase = phase_of(t),
         .learning_rate = learning_rate_at(&job_of(t)->optimizer, job_of(t)->training.steps, step)};
     rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);

@@ -4,7 +4,7 @@
 #include "core/buf.h"
 #include "daemon/coordinator/checkpoint.h"
 #include "daemon/coordinator/load.h"
-#include "daemon/coordinator/data_order.h"
+#include "daemon/coordinator/packing.h"
 #include "daemon/coordinator/outputs.h"
 #include "daemon/coordinator/report.h"
 #include "daemon/coordinator/state.h"
@@ -16,7 +16,8 @@ struct train {
     struct ranks *ranks;
     struct loaded loaded;
     struct workers workers;
-    struct data_order order, eval_order;
+    struct data_order order, eval_order; /* eval_order: n 0 without data.eval */
+    struct packing_rules packing;
     struct state state;
     struct state_identity identity;
     struct checkpoint *checkpoint;

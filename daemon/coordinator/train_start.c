@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/job/lora_source.h"
+#include "core/job/prefix_tree.h"
 #include "core/log.h"
 #include "core/paths.h"
 #include "daemon/coordinator/train_impl.h"
@@ -188,6 +189,20 @@ static int lock_output(struct train *t, struct err *err)
     return rc;
 }
 
+static int open_orders(struct train *t, struct err *err)
+{
+    const struct job *job = job_of(t);
+    int rc = data_order_open(&job->training, job->data.shuffle, &t->loaded.train, &t->order, err);
+
+    if (rc == 0 && t->loaded.eval.n > 0)
+        rc = data_order_open(&job->training, false, &t->loaded.eval, &t->eval_order, err);
+    t->packing = (struct packing_rules){
+        .micro_batch_tokens = job->training.micro_batch_tokens,
+        .share = !prefix_hindrance(job, model_config(t->loaded.model)),
+    };
+    return rc;
+}
+
 int train_start(struct train *t, struct err *err)
 {
     struct buf notices = {0};
@@ -196,11 +211,7 @@ int train_start(struct train *t, struct err *err)
     if (rc == 0)
         rc = load_job(t->options->output, &t->loaded, &notices, err);
     if (rc == 0)
-        rc = data_order_open(&job_of(t)->training, job_of(t)->data.shuffle, &t->loaded.train,
-                             &t->order, err);
-    if (rc == 0 && t->loaded.eval.n > 0)
-        rc = data_order_open(&job_of(t)->training, job_of(t)->data.shuffle, &t->loaded.eval,
-                             &t->eval_order, err);
+        rc = open_orders(t, err);
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
         dataset_hash(&t->loaded.train, t->identity.data);

@@ -257,7 +257,7 @@ static int micro_batches_of(const struct workers *w, int n_micro, int replica)
     int i, n = 0;
 
     for (i = 0; i < n_micro; i++)
-        n += data_order_replica(i, n_micro, w->replicas) == replica;
+        n += packing_replica(i, n_micro, w->replicas) == replica;
     return n;
 }
 
@@ -278,7 +278,7 @@ static int send_step(struct workers *w, const struct state *s, const struct pack
     buf_append(&w->body, &header, sizeof(header));
     buf_append(&w->body, s->params + w->begin[stage], slice_size(w, stage) * sizeof(float));
     for (i = 0; i < packed->n_micro; i++)
-        if (data_order_replica(i, packed->n_micro, w->replicas) == replica)
+        if (packing_replica(i, packed->n_micro, w->replicas) == replica)
             buf_append(&w->body, packed->micro[i].data, packed->micro[i].len);
     return send_body(w, rank_of(w, replica, stage), RANK_STEP, err);
 }

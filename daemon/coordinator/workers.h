@@ -10,7 +10,7 @@
 #include "core/job/job.h"
 #include "core/job/trainable.h"
 #include "core/tree.h"
-#include "daemon/coordinator/data_order.h"
+#include "daemon/coordinator/packing.h"
 #include "daemon/coordinator/state.h"
 #include "proto/ranks.h"
 

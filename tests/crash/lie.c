@@ -69,6 +69,7 @@ static const struct field fields[] = {
     {"micro.T", MICRO, offsetof(struct rank_micro, T), I32},
     {"micro.n_segments", MICRO, offsetof(struct rank_micro, n_segments), I32},
     {"micro.n_trained", MICRO, offsetof(struct rank_micro, n_trained), I32},
+    {"micro.is_tree", MICRO, offsetof(struct rank_micro, is_tree), I32},
     {"micro.ids", MICRO, sizeof(struct rank_micro), I32},
     {"micro.targets", AFTER_IDS, 0, I32},
     OF("gradients", rank_gradients, step, I32),

@@ -78,6 +78,7 @@ MESSAGES = [
     (COORDINATOR, "STEP:1:micro.n_segments=0", "in 0 segments"),
     (COORDINATOR, "STEP:1:micro.n_segments=-1", "in -1 segments"),
     (COORDINATOR, "STEP:1:micro.n_trained=0", "announces 0"),
+    (COORDINATOR, "STEP:1:micro.is_tree=2", "flag of a tree is 2"),
     (COORDINATOR, "STEP:1:micro.ids=-1", "token -1"),
     (COORDINATOR, "STEP:1:micro.ids=1000000", "token 1000000"),
     (COORDINATOR, "STEP:1:micro.targets=-1", "target -1"),

@@ -176,7 +176,7 @@ static void check_attention(float scale, float cap, int window, bool some)
     for (i = 0; i < asked.n * A_Q; i++)
         sum += (double)some_d_o[i] * (double)o[i];
     assert_close("sum", 0, sum, attention_reference(&c, x));
-    attention_backward(team, &c.a, d, some_d_o, in, o, lse, rows, scratch, stride);
+    attention_backward(team, &c.a, d, some_d_o, in, o, lse, rows, scratch, stride, NULL);
     if (some)
         scatter(&asked, dqkv, A_LD, dq, A_Q);
     check_gradient("dqkv", attention_reference, &c, qkv, dqkv, A_ROWS * A_LD, 300);

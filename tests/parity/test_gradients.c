@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "core/model/adapter.h"
 #include "core/job/job_read.h"
+#include "core/job/prefix_tree.h"
 #include "core/text/dataset.h"
 #include "core/file.h"
 #include "core/json_file.h"
@@ -59,8 +60,8 @@ static void pack(struct world *w)
         }
         w->starts[i + 1] = T;
     }
-    assert_int_equal(batch_make(w->ids, w->targets, T, (struct segments){n, w->starts}, w->rows, 1,
-                                &w->batch, &err),
+    assert_int_equal(batch_make(w->ids, w->targets, T, (struct segments){n, w->starts, NULL},
+                                w->rows, 1, &w->batch, &err),
                      0);
 }
 
@@ -236,6 +237,100 @@ static void two_stages_give_the_golden_gradients(void **state)
     close_world(&w);
 }
 
+/* ---- rows that begin alike ---- */
+
+enum { ALIKE = 7, COMMON = 11, MORE = 9, LONGEST = 60 };
+
+struct alike {
+    int32_t ids[ALIKE][LONGEST], targets[ALIKE][LONGEST];
+    struct prefix_row rows[ALIKE];
+    int shared[ALIKE];
+};
+
+/* Row i begins with the ids of all, every other with more that those have in common, and continues
+ * by itself. */
+static void make_alike(struct alike *a, int vocab)
+{
+    for (int i = 0; i < ALIKE; i++) {
+        int n = 30 + 4 * i, first = COMMON + MORE + i % 3;
+        for (int j = 0; j < n; j++) {
+            int kind = j < COMMON ? 0 : j < COMMON + MORE && i % 2 ? 1 : i + 2;
+            a->ids[i][j] = (7 * kind + 13 * j * j + 5) % vocab;
+        }
+        for (int j = 0; j < n; j++)
+            a->targets[i][j] = j >= first && j % 2 ? a->ids[i][j + 1 < n ? j + 1 : 0] : NO_TARGET;
+        a->rows[i] = (struct prefix_row){a->ids[i], n, first - 1, i};
+    }
+    prefix_sort(a->rows, ALIKE, a->shared);
+}
+
+/* The rows as a tree, or each whole. */
+static void pack_alike(struct world *w, struct alike *a, bool tree)
+{
+    struct prefix_node nodes[2 * ALIKE];
+    static int32_t starts[2 * ALIKE + 1], parents[2 * ALIKE], rows[2 * ALIKE];
+    int nothing[ALIKE] = {0}, T = 0;
+    int n = prefix_tree(a->rows, tree ? a->shared : nothing, 0, ALIKE, nodes);
+
+    for (int i = 0; i < n; i++) {
+        int row = a->rows[nodes[i].of].row;
+        for (int j = nodes[i].begin; j < nodes[i].end; j++, T++) {
+            w->ids[T] = a->ids[row][j];
+            w->targets[T] = a->targets[row][j];
+        }
+        starts[i + 1] = T;
+        parents[i] = nodes[i].parent;
+        rows[i] = row;
+    }
+    assert_int_equal(n, tree ? ALIKE + 2 : ALIKE);
+    batch_free(&w->batch);
+    assert_int_equal(batch_make(w->ids, w->targets, T,
+                                (struct segments){n, starts, tree ? parents : NULL}, rows, 1,
+                                &w->batch, &err),
+                     0);
+}
+
+static void compare_vectors(const float *got, const float *want, size_t n)
+{
+    double square = 0, difference = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        square += (double)want[i] * (double)want[i];
+        difference += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+    }
+    assert_true(square > 0);
+    assert_true(sqrt(difference) <= limit * sqrt(square));
+}
+
+static void shared_beginnings_give_the_gradients_of_whole_rows(void **state)
+{
+    struct world w;
+    struct alike a;
+    float *whole;
+    double loss;
+    int layers;
+
+    open_world(&w, *state);
+    layers = model_config(w.model)->n_layers;
+    if (prefix_hindrance(w.job, model_config(w.model))) {
+        close_world(&w);
+        return;
+    }
+    make_alike(&a, model_config(w.model)->vocab);
+    pack_alike(&w, &a, false);
+    loss = run_step(&w, 0);
+    whole = malloc(w.layout.count * sizeof(float));
+    memcpy(whole, w.gradient, w.layout.count * sizeof(float));
+    for (int cut = 0; cut < layers; cut += layers - 1) {
+        memset(w.gradient, 0, w.layout.count * sizeof(float));
+        pack_alike(&w, &a, true);
+        assert_true(fabs(run_step(&w, cut) / loss - 1) < loss_limit);
+        compare_vectors(w.gradient, whole, w.layout.count);
+    }
+    free(whole);
+    close_world(&w);
+}
+
 /* Of a model in one form. */
 static int test_form(const char *folder, const char *model)
 {
@@ -244,6 +339,7 @@ static int test_form(const char *folder, const char *model)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(one_stage_gives_the_golden_gradients, &golden),
         cmocka_unit_test_prestate(two_stages_give_the_golden_gradients, &golden),
+        cmocka_unit_test_prestate(shared_beginnings_give_the_gradients_of_whole_rows, &golden),
     };
     bool is_there = access(path, F_OK) == 0;
 

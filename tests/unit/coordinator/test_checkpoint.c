@@ -7,7 +7,6 @@
 #include "core/file.h"
 #include "core/tensor/tensorfile.h"
 #include "daemon/coordinator/checkpoint.h"
-#include "daemon/coordinator/data_order.h"
 #include "daemon/coordinator/outputs.h"
 #include <math.h>
 #include <signal.h>
@@ -622,77 +621,6 @@ static void row_that_is_written_in_part_is_an_error(void **state)
     close_world(&w);
 }
 
-/* ---- data order ---- */
-
-enum { DATA = 10, LONGEST = 12 };
-
-static void fill_data(struct dataset *d, struct example *examples, int32_t *arena)
-{
-    int i, j;
-
-    *d = (struct dataset){.examples = examples, .n = DATA};
-    for (i = 0; i < DATA; i++) {
-        int32_t *ids = arena + i * 2 * LONGEST, *labels = ids + LONGEST;
-        examples[i] = (struct example){.ids = ids,
-                                       .labels = labels,
-                                       .n = 3 + i % 7,
-                                       .n_trained = i == 4 ? 0 : 1,
-                                       .line = i + 1};
-        for (j = 0; j < examples[i].n; j++) {
-            ids[j] = 100 * i + j;
-            labels[j] = -100;
-        }
-        if (i != 4)
-            labels[examples[i].n - 2] = 5; /* the last token is not trained: two are cut */
-    }
-}
-
-static void every_pass_takes_every_row_that_trains_once(void **state)
-{
-    struct example examples[DATA];
-    int32_t arena[DATA * 2 * LONGEST];
-    struct job_training training = {.batch_size = 3, .micro_batch_tokens = 512, .seed = 1};
-    struct dataset data;
-    struct data_order order;
-    int seen[DATA] = {0}, step, i, moved = 0;
-
-    (void)state;
-    fill_data(&data, examples, arena);
-    assert_int_equal(data_order_open(&training, true, &data, &order, &err), 0);
-    for (step = 1; step <= 6; step++) { /* two passes over nine rows */
-        struct packed_step p;
-        assert_int_equal(data_order_pack_step(&order, step, &p, &err), 0);
-        assert_int_equal(p.n_micro, 2); /* a power of two, at most one a row */
-        for (i = 0; i < p.n_micro; i++) {
-            const struct rank_micro *m = (const struct rank_micro *)p.micro[i].data;
-            const int32_t *ids = (const int32_t *)(m + 1), *starts = ids + 2 * m->T;
-            const int32_t *rows = starts + m->n_segments + 1;
-            int s;
-            for (s = 0; s < m->n_segments; s++) {
-                assert_int_equal(ids[starts[s]], 100 * rows[s]);
-                assert_int_equal(starts[s + 1] - starts[s], examples[rows[s]].n - 2);
-                assert_int_equal(ids[m->T + starts[s + 1] - 1], 5);
-                moved += rows[s] != (step - 1) % 3 * 3;
-                seen[rows[s]]++;
-            }
-        }
-        packed_free(&p);
-    }
-    for (i = 0; i < DATA; i++)
-        assert_int_equal(seen[i], i == 4 ? 0 : 2);
-    assert_true(moved > 0);
-    data_order_close(&order);
-}
-
-static void micro_batches_fall_to_replicas_in_aligned_runs(void **state)
-{
-    (void)state;
-    assert_int_equal(data_order_replica(0, 8, 2), 0);
-    assert_int_equal(data_order_replica(3, 8, 2), 0);
-    assert_int_equal(data_order_replica(4, 8, 2), 1);
-    assert_int_equal(data_order_replica(1, 2, 4), 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,8 +640,6 @@ int main(void)
         cmocka_unit_test(folder_is_for_its_owner_and_its_errors_are_reported),
         cmocka_unit_test(rows_with_wrong_numbers_end_the_history),
         cmocka_unit_test(row_that_is_written_in_part_is_an_error),
-        cmocka_unit_test(every_pass_takes_every_row_that_trains_once),
-        cmocka_unit_test(micro_batches_fall_to_replicas_in_aligned_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

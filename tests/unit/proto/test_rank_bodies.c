@@ -277,6 +277,8 @@ static void micro_batch_is_checked(void **state)
     MICRO(m.header.n_segments = -1, "in -1 segments");
     MICRO(m.header.n_segments = INT_MAX, "segments");
     MICRO(m.header.n_segments = 1, "begin and end");
+    MICRO(m.header.is_tree = 2, "flag of a tree is 2");
+    MICRO(m.header.is_tree = 1, "ends within");
     MICRO(m.header.n_trained = 0, "announces 0");
     MICRO(m.header.n_trained = 3, "announces 3");
     MICRO(m.ids[0] = -1, "token -1");
@@ -292,6 +294,34 @@ static void micro_batch_is_checked(void **state)
     MICRO(m.starts[1] = -1, "do not rise");
     MICRO(m.starts[2] = 6, "begin and end");
     MICRO(m.rows[1] = -1, "row -1");
+}
+
+static void trees_of_segments_are_checked(void **state)
+{
+    static const int32_t wrong[][3] = {{0, -1, -1}, {-1, 1, -1}, {-1, 2, 0}, {-1, -2, 0},
+                                       {-1, -1, 0}, {1, -1, -1}, {-1, 0, 2}};
+    static const int32_t right[][3] = {{-1, -1, -1}, {-1, 0, 0}, {-1, 0, 1}, {-1, -1, 1}};
+    struct tree {
+        struct rank_micro header;
+        int32_t ids[3], targets[3], starts[4], rows[3], parents[3];
+    } m = {{0, 3, 3, 1, 1}, {1, 2, 3}, {-100, -100, 4}, {0, 1, 2, 3}, {0, 1, 2}, {0}};
+    struct rank_micro_view v;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]) + sizeof(wrong) / sizeof(wrong[0]);
+         i++) {
+        size_t n = sizeof(right) / sizeof(right[0]);
+        struct buf b;
+        struct rank_cursor c;
+        memcpy(m.parents, i < n ? right[i] : wrong[i - n], sizeof(m.parents));
+        b = exactly(&m, sizeof(m));
+        c = rank_cursor(&b);
+        if (i < n)
+            assert_ok(rank_micro_read(&c, VOCAB, &v, &err), err);
+        else
+            assert_refused(rank_micro_read(&c, VOCAB, &v, &err), "of a micro-batch continues");
+        buf_free(&b);
+    }
 }
 
 static void progress_is_checked(void **state)
@@ -503,6 +533,7 @@ int main(void)
         cmocka_unit_test(ready_is_checked),
         cmocka_unit_test(step_is_checked),
         cmocka_unit_test(micro_batch_is_checked),
+        cmocka_unit_test(trees_of_segments_are_checked),
         cmocka_unit_test(progress_is_checked),
         cmocka_unit_test(gradients_are_checked),
         cmocka_unit_test(directions_are_checked),
