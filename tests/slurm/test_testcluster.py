@@ -192,6 +192,15 @@ class Ends(unittest.TestCase):
         self.assertEqual(processes_of(folder), {})
 
 
+def is_free(port):
+    with contextlib.closing(socket.socket()) as s:
+        try:
+            s.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
 class Refusals(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="dash-slurm-", dir="/tmp")
@@ -218,11 +227,11 @@ class Refusals(unittest.TestCase):
         self.assertEqual(os.listdir(self.folder), ["file"])
 
     def test_of_ports_that_are_taken(self):
+        # below the ports that clients and other test clusters are given, so that only the one that is meant is taken
+        first = next(port for port in range(10000, 17000, 5) if all(map(is_free, range(port, port + 5))))
         with contextlib.closing(socket.socket()) as taken:
-            taken.bind(("", 0))
-            taken.listen()
-            port = taken.getsockname()[1]
-            self.refused(f"port {port} is taken", "start", self.folder, str(port - 2))
+            taken.bind(("", first + 2))
+            self.refused(f"port {first + 2} is taken", "start", self.folder, str(first))
         self.assertEqual(processes_of(self.folder), {})
 
 
