@@ -7,7 +7,7 @@
 #include "core/log.h"
 #include "proto/ranks.h"
 #include "worker/generate.h"
-#include "worker/ops/gemm.h"
+#include "worker/spectrum.h"
 #include "worker/probe.h"
 #include "worker/worker.h"
 #include <argp.h>
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 {
     if (!cpu_is_right())
         return EXIT_FAILURE;
-    gemm_init();
+    spectrum_init();
     if (argc > 1 && strcmp(argv[1], "generate") == 0)
         return generate_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "probe") == 0)

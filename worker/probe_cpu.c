@@ -5,8 +5,7 @@
  *   AVX      8 lanes multiply while 8 add = 16
  *
  * Some CPUs have one unit, or units of half the width. Which ones is not asked: the reader of these
- * numbers takes them for a ceiling. They hold for the BLAS, which chooses its kernels on the CPU,
- * whatever the rest is compiled for.
+ * numbers takes them for a ceiling. What counts is what the products are compiled for.
  */
 #include "core/cpu.h"
 #include "worker/probe.h"
@@ -20,11 +19,11 @@ struct instructions {
 
 static struct instructions best_instructions(void)
 {
-    if (cpu_has(CPU_AVX512F))
+    if (cpu_build_needs[CPU_AVX512F])
         return (struct instructions){"AVX-512", 64};
-    if (cpu_has(CPU_AVX2) && cpu_has(CPU_FMA))
+    if (cpu_build_needs[CPU_AVX2] && cpu_build_needs[CPU_FMA])
         return (struct instructions){"AVX2", 32};
-    if (cpu_has(CPU_AVX))
+    if (cpu_build_needs[CPU_AVX])
         return (struct instructions){"AVX", 16};
     return (struct instructions){NULL, 0};
 }

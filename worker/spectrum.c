@@ -168,6 +168,11 @@ static int allocate(struct spectrum *s, int rows, int columns, struct err *err)
     return err_nomem(err, p * p * sizeof(double));
 }
 
+void spectrum_init(void)
+{
+    openblas_set_num_threads(1);
+}
+
 int spectrum_compute(const float *W, int rows, int columns, struct spectrum *ret, struct err *err)
 {
     struct spectrum s;

@@ -23,6 +23,8 @@ struct spectrum {
     double *f;            /* (p, max(n, m)): the longer side's, or NULL */
 };
 
+/* Makes the BLAS single-threaded: call once before anything else of this file. */
+void spectrum_init(void);
 int spectrum_compute(const float *W, int rows, int columns, struct spectrum *ret, struct err *err);
 void spectrum_free(struct spectrum *s);
 

@@ -131,7 +131,6 @@ int main(int argc, char **argv)
         err_set(&err, ERR_INVALID, "usage: bench_checkpoint FOLDER [SECONDS_A_STEP [PAIRS]]");
         fail(&err);
     }
-    gemm_init();
     sched_getaffinity(0, sizeof(set), &set);
     if (team_open(CPU_COUNT(&set), &team, &err) < 0 ||
         trainable_of_job(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)

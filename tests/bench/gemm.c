@@ -73,7 +73,6 @@ int main(void)
     cpu_set_t set;
     int all = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 
-    gemm_init();
     if (measure(1) != 0)
         return 1;
     return all > 1 ? measure(all) : 0;

@@ -21,18 +21,20 @@ static double element(enum gemm_form form, const float *A, const float *B, int M
     return sum;
 }
 
-static void check_product(enum gemm_form form, int M, int N, int K)
+static void check_product(enum gemm_form form, int M, int N, int K, float beta)
 {
     float *A = random_floats((size_t)M * (size_t)K, 1),
           *B = random_floats((size_t)N * (size_t)K, 2);
     float *C = random_floats((size_t)M * (size_t)N, 3), *first = NULL;
+    float *before = random_floats((size_t)M * (size_t)N, 3);
     struct matrix a = {A, form == GEMM_TN ? M : K}, b = {B, form == GEMM_NT ? K : N};
     size_t bytes = (size_t)M * (size_t)N * sizeof(float);
     int threads, m, n;
 
     for (threads = 1; threads <= 3; threads++) {
         struct team *team = new_team(threads);
-        gemm(team, form, M, N, K, 0.5f, a, b, 0, C, N);
+        memcpy(C, before, bytes);
+        gemm(team, form, M, N, K, 0.5f, a, b, beta, C, N);
         team_close(team);
         if (first)
             assert_memory_equal(C, first, bytes);
@@ -42,21 +44,46 @@ static void check_product(enum gemm_form form, int M, int N, int K)
     for (m = 0; m < M; m += 7)
         for (n = 0; n < N; n += 5)
             assert_close("C", (size_t)(m * N + n), (double)C[m * N + n],
-                         0.5 * element(form, A, B, M, N, K, m, n));
-    free(A), free(B), free(C), free(first);
+                         0.5 * element(form, A, B, M, N, K, m, n) +
+                             (double)beta * (double)before[m * N + n]);
+    free(A), free(B), free(C), free(first), free(before);
 }
 
 static void products_are_right_and_equal_for_every_thread_count(void **state)
 {
-    static const int shapes[][3] = {
-        {1, 1, 1}, {3, 5, 7}, {300, 801, 65}, {129, 40, 33}, {17, 1000, 9}};
+    static const int shapes[][3] = {{1, 1, 1},     {3, 5, 7},    {300, 801, 65}, {129, 40, 33},
+                                    {17, 1000, 9}, {2, 300, 70}, {40, 31, 1100}, {700, 16, 530}};
     size_t i;
     int form;
 
     (void)state;
     for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
         for (form = GEMM_NT; form <= GEMM_TN; form++)
-            check_product((enum gemm_form)form, shapes[i][0], shapes[i][1], shapes[i][2]);
+            for (int beta = 0; beta < 2; beta++)
+                check_product((enum gemm_form)form, shapes[i][0], shapes[i][1], shapes[i][2],
+                              (float)beta);
+}
+
+/* A part of a wider matrix, and fewer rows: the same bits of each row. */
+static void rows_of_a_product_do_not_depend_on_its_other_rows(void **state)
+{
+    enum { M = 90, N = 50, K = 600, LD = 640 };
+    float *A = random_floats((size_t)M * LD, 1), *B = random_floats((size_t)N * LD, 2);
+    float all[M][N + 3], few[M][N + 3];
+    struct team *team = new_team(2);
+
+    (void)state;
+    memset(all, 0, sizeof(all));
+    gemm(team, GEMM_NT, M, N, K, 1, (struct matrix){A, LD}, (struct matrix){B, LD}, 0, all[0],
+         N + 3);
+    for (int first = 0, n = 4; first + n <= M; first += n, n++) {
+        memset(few, 0, sizeof(few));
+        gemm(team, GEMM_NT, n, N, K, 1, (struct matrix){A + first * LD, LD}, (struct matrix){B, LD},
+             0, few[0], N + 3);
+        assert_memory_equal(few, all[first], (size_t)n * sizeof(all[0]));
+    }
+    team_close(team);
+    free(A), free(B);
 }
 
 struct attention_context {
@@ -546,6 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_right_and_equal_for_every_thread_count),
+        cmocka_unit_test(rows_of_a_product_do_not_depend_on_its_other_rows),
         cmocka_unit_test(attention_agrees_with_central_differences),
         cmocka_unit_test(cached_attention_gives_the_last_row_of_the_whole),
         cmocka_unit_test(logits_of_a_large_vocabulary_are_bounded),
@@ -554,6 +582,5 @@ int main(void)
         cmocka_unit_test(adapted_maps_with_dropout_agree_with_central_differences),
     };
 
-    gemm_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/tensor/tensorfile.h"
-#include "worker/ops/gemm.h"
+#include "worker/spectrum.h"
 #include "worker/stage.h"
 #include <math.h>
 #include <stdlib.h>
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
 {
     int failed = argc < 2;
 
-    gemm_init();
+    spectrum_init();
     for (int i = 1; i < argc; i++) {
         failed += test_form(argv[i], "model");
         if (!has_other_numbers(argv[i]))

@@ -1,7 +1,7 @@
-/* worker/ops/gemm.h - matrix products over the team: the one seam to the BLAS.
+/* worker/ops/gemm.h - matrix products over the team.
  *
- * Row-major f32. C is cut into tiles by its shape alone and each tile is one single-threaded call,
- * so a product's bits do not depend on the number of threads. `ld` are distances between rows.
+ * Row-major f32. Each number of C is one sum over K, whose order follows from K alone, so a
+ * product's bits do not depend on the number of threads. `ld` are distances between rows.
  */
 #pragma once
 #include "worker/team.h"
@@ -21,9 +21,6 @@ struct matrix {
 void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
           struct matrix B, float beta, float *C, int ldc);
 
-/* The same in the calling thread, without tiles. */
+/* The same in the calling thread. */
 void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
               struct matrix B, float beta, float *C, int ldc);
-
-/* Makes the BLAS single-threaded: call once before any product. */
-void gemm_init(void);

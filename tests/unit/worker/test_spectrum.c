@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "core/rng.h"
-#include "worker/ops/gemm.h"
 #include "worker/decompose.h"
 #include "worker/spectrum.h"
 #include <fcntl.h>
@@ -331,6 +330,6 @@ int main(void)
         cmocka_unit_test(full_cache_loses_what_was_not_used_longest),
     };
 
-    gemm_init();
+    spectrum_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

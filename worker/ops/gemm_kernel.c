@@ -1,0 +1,179 @@
+/* worker/ops/gemm_kernel.c - see gemm_kernel.h. In the vectors of the compiler, so that one text
+ * serves every CPU; the number of rows is a constant in each instance, so that the sums stay in
+ * registers. */
+#include "worker/ops/gemm_kernel.h"
+#include <string.h>
+
+enum { VECTORS_MAX = KERNEL_COLUMNS / KERNEL_LANES };
+
+typedef float vector __attribute__((vector_size(KERNEL_LANES * sizeof(float))));
+typedef int indices __attribute__((vector_size(KERNEL_LANES * sizeof(int))));
+typedef float loose /* of any alignment */
+    __attribute__((vector_size(KERNEL_LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+/* Whole vectors of C. */
+static inline __attribute__((always_inline)) void whole(const struct kernel_tile *t, int rows,
+                                                        int vectors)
+{
+    vector sum[KERNEL_ROWS][VECTORS_MAX];
+    const float *a = t->a, *b = t->b;
+    long a_row = t->a_row, a_column = t->a_column, b_row = t->b_row;
+
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = (vector){0};
+#pragma GCC unroll 4
+    for (int k = 0; k < t->K; k++, a += a_column, b += b_row) {
+        vector line[VECTORS_MAX];
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++)
+            line[j] = *(const loose *)(b + j * KERNEL_LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            float x = a[i * a_row];
+#pragma GCC unroll 2
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] += x * line[j];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) {
+            loose *c = (loose *)(t->c + i * t->c_row + j * KERNEL_LANES);
+            if (t->add)
+                *c += t->alpha * sum[i][j];
+            else
+                *c = t->alpha * sum[i][j];
+        }
+}
+
+#define ROWS(n)                                                                                    \
+    case n:                                                                                        \
+        if (vectors == 1)                                                                          \
+            whole(t, n, 1);                                                                        \
+        else                                                                                       \
+            whole(t, n, 2);                                                                        \
+        break;
+
+static void whole_of(const struct kernel_tile *t, int vectors)
+{
+    switch (t->rows) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+#if defined(__AVX512F__)
+        ROWS(7)
+        ROWS(8)
+#endif
+    }
+}
+
+void kernel_product(const struct kernel_tile *t)
+{
+    int vectors = (t->columns + KERNEL_LANES - 1) / KERNEL_LANES;
+    float some[KERNEL_ROWS * KERNEL_COLUMNS];
+    struct kernel_tile padded;
+
+    if (t->columns == vectors * KERNEL_LANES) {
+        whole_of(t, vectors);
+        return;
+    }
+    padded = *t;
+    padded.c = some;
+    padded.c_row = KERNEL_COLUMNS;
+    padded.add = false;
+    whole_of(&padded, vectors);
+    for (int i = 0; i < t->rows; i++)
+        for (int j = 0; j < t->columns; j++) {
+            float x = some[i * KERNEL_COLUMNS + j];
+            float *c = t->c + i * t->c_row + j;
+            *c = t->add ? *c + x : x;
+        }
+}
+
+static float sum_of(vector v)
+{
+    float sum = 0;
+
+    for (int i = 0; i < KERNEL_LANES; i++)
+        sum += v[i];
+    return sum;
+}
+
+/* Two columns. */
+static void dots(const struct kernel_tile *t, const float *b, const float *b2, float *c, float *c2)
+{
+    vector sum = {0}, sum2 = {0};
+    float x, x2;
+    int k = 0;
+
+    for (; k + KERNEL_LANES <= t->K; k += KERNEL_LANES) {
+        vector a = *(const loose *)(t->a + k);
+        sum += a * *(const loose *)(b + k);
+        sum2 += a * *(const loose *)(b2 + k);
+    }
+    x = sum_of(sum);
+    x2 = sum_of(sum2);
+    for (; k < t->K; k++) {
+        x += t->a[k] * b[k];
+        x2 += t->a[k] * b2[k];
+    }
+    *c = t->add ? *c + t->alpha * x : t->alpha * x;
+    if (c2 != c)
+        *c2 = t->add ? *c2 + t->alpha * x2 : t->alpha * x2;
+}
+
+void kernel_dots(const struct kernel_tile *t)
+{
+    for (int j = 0; j < t->columns; j += 2) {
+        int next = j + 1 < t->columns ? j + 1 : j;
+        dots(t, t->b + j * t->b_row, t->b + next * t->b_row, t->c + j * t->c_row,
+             t->c + next * t->c_row);
+    }
+}
+
+/* Exchanges the blocks of `step` lanes of x and y that lie off the diagonal. */
+static inline __attribute__((always_inline)) void exchange(vector *x, vector *y, int step)
+{
+    indices first, second;
+    vector a = *x, b = *y;
+
+    for (int l = 0; l < KERNEL_LANES; l++) {
+        first[l] = l & step ? KERNEL_LANES + l - step : l;
+        second[l] = l & step ? KERNEL_LANES + l : l + step;
+    }
+    *x = __builtin_shuffle(a, b, first);
+    *y = __builtin_shuffle(a, b, second);
+}
+
+/* A square, by halves of halves. */
+static inline __attribute__((always_inline)) void transpose_square(vector *v)
+{
+#pragma GCC unroll 4
+    for (int step = KERNEL_LANES / 2; step > 0; step /= 2)
+#pragma GCC unroll 16
+        for (int i = 0; i < KERNEL_LANES; i++)
+            if (!(i & step))
+                exchange(&v[i], &v[i + step], step);
+}
+
+void kernel_transpose(const float *const *from, int n, float *to, long to_row)
+{
+    int k = 0;
+
+    for (; k + KERNEL_LANES <= n; k += KERNEL_LANES) {
+        vector v[KERNEL_LANES];
+#pragma GCC unroll 16
+        for (int i = 0; i < KERNEL_LANES; i++)
+            v[i] = *(const loose *)(from[i] + k);
+        transpose_square(v);
+#pragma GCC unroll 16
+        for (int i = 0; i < KERNEL_LANES; i++)
+            *(loose *)(to + (k + i) * to_row) = v[i];
+    }
+    for (; k < n; k++)
+        for (int i = 0; i < KERNEL_LANES; i++)
+            to[k * to_row + i] = from[i][k];
+}
