@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10 };
+enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10, REASON_LOOKS = 5 };
 
 /* ---- while it is in Slurm's hands ---- */
 
@@ -45,14 +45,19 @@ static const char *why_requeued(const char *output, int64_t from)
     return words;
 }
 
+/* The reason may reach the log after Slurm has reported that the job waits: some looks are worth it. */
 static void note_requeued(struct run *run)
 {
     const char *why = why_requeued(run->row.output, run->slurm.log_seen);
     char text[200];
 
+    run->slurm.reason_looks--;
+    if (!why && run->slurm.reason_looks > 0)
+        return;
+    run->slurm.reason_looks = 0;
     run->slurm.log_seen = outcome_log_size(run->row.output);
-    snprintf(text, sizeof(text), "after step %d Slurm queued the job again: %s", run->steps.done,
-             why ? why : "the log gives no reason");
+    snprintf(text, sizeof(text), "after step %d Slurm queued the job again: %s",
+             run->slurm.requeued_after, why ? why : "the log gives no reason");
     run_add_notice(run, text, NULL);
 }
 
@@ -102,7 +107,11 @@ static void on_news(void *arg, const struct slurm_row *row)
         return;
     read_folder(run);
     slurm_describe(row, words, sizeof(words));
-    if (waits && run->slurm.ran)
+    if (waits && run->slurm.ran) {
+        run->slurm.reason_looks = REASON_LOOKS;
+        run->slurm.requeued_after = run->steps.done;
+    }
+    if (run->slurm.reason_looks > 0)
         note_requeued(run);
     update(run, row, waits && run->row.state == RUN_RUNNING, words);
     run->slurm.ran = row->state == SLURM_RUNNING || (run->slurm.ran && !waits);
@@ -241,6 +250,10 @@ static void on_end(void *arg, const struct slurm_end *end)
     enum run_event event;
     char *reason = NULL;
 
+    if (run->slurm.reason_looks > 0) {
+        run->slurm.reason_looks = 1;
+        note_requeued(run);
+    }
     if (is_late(run, end) || run_launch_is_over(run))
         return;
     if (end->row.state == SLURM_NEVER) {
@@ -304,6 +317,7 @@ int run_start_slurm(struct run *run, struct err *err)
 
     run->slurm.ran = false;
     run->slurm.late_looks = 0;
+    run->slurm.reason_looks = 0;
     run->slurm.log_seen = run->row.log_offset;
     if (!run->runs->slurm)
         return err_set(err, ERR_NOT_FOUND,

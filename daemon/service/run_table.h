@@ -39,9 +39,11 @@ struct run_ending {
 
 /* Of a run that Slurm launches: run_slurm.h. */
 struct run_slurm {
-    bool ran;         /* its Slurm job has been seen running since it last was queued */
-    int late_looks;   /* for an outcome after Slurm has said that it is complete */
-    int64_t log_seen; /* size of its log when Slurm last queued it again */
+    bool ran;           /* its Slurm job has been seen running since it last was queued */
+    int late_looks;     /* for an outcome after Slurm has said that it is complete */
+    int64_t log_seen;   /* size of its log when Slurm last queued it again */
+    int reason_looks;   /* left for the reason of that in its log; 0: none is looked for */
+    int requeued_after; /* step */
 };
 
 struct run {

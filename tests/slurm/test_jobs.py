@@ -1,9 +1,9 @@
 """Jobs on a four-node Slurm: however they are disturbed, their adapters are the bits of an undisturbed local run, and
 `show` is right.
 
-All jobs here do the same sums: the tiny golden model with so many rows in a step, each computed as if it were the only
-one of its kind, that a step lasts a quarter of a second. The one that meets its time limit twice has as many steps as
-this machine needs time for; it is looked at last.
+All jobs here do the same sums: the tiny golden model with the same rows many times in a step, each of them computed,
+which makes a step last a quarter of a second. The one that meets its time limit twice has as many steps as this machine
+needs time for; it is looked at last.
 """
 import contextlib
 import hashlib
