@@ -249,14 +249,19 @@ struct alike {
 
 /* Row i begins with the ids of all, every other with more that those have in common, and continues
  * by itself. */
+static int kind_of(int i, int j)
+{
+    if (j < COMMON)
+        return 0;
+    return j < COMMON + MORE && i % 2 ? 1 : i + 2;
+}
+
 static void make_alike(struct alike *a, int vocab)
 {
     for (int i = 0; i < ALIKE; i++) {
         int n = 30 + 4 * i, first = COMMON + MORE + i % 3;
-        for (int j = 0; j < n; j++) {
-            int kind = j < COMMON ? 0 : j < COMMON + MORE && i % 2 ? 1 : i + 2;
-            a->ids[i][j] = (7 * kind + 13 * j * j + 5) % vocab;
-        }
+        for (int j = 0; j < n; j++)
+            a->ids[i][j] = (7 * kind_of(i, j) + 13 * j * j + 5) % vocab;
         for (int j = 0; j < n; j++)
             a->targets[i][j] = j >= first && j % 2 ? a->ids[i][j + 1 < n ? j + 1 : 0] : NO_TARGET;
         a->rows[i] = (struct prefix_row){a->ids[i], n, first - 1, i};

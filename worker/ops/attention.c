@@ -16,6 +16,7 @@
 #include "worker/ops/exp.h"
 #include "worker/ops/gemm.h"
 #include "worker/ops/soft_cap.h"
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -417,8 +418,10 @@ static void inherit_task(void *arg, int i, int thread)
     (void)thread;
     for (int j = i + 1; j < keys->n && segment_depth(keys, j) > depth; j++) {
         struct segment s = segment_of(p, j);
-        const float *from = sums_of(p, &s, 0).inherited + (size_t)depth * wide;
+        const float *inherited = sums_of(p, &s, 0).inherited, *from;
         float *to = p->d.kv + (size_t)keys->starts[i] * p->d.ldkv;
+        assert(inherited);
+        from = inherited + (size_t)depth * wide;
         for (int t = 0; t < n; t++)
             for (size_t c = 0; c < wide; c++)
                 to[(size_t)t * p->d.ldkv + c] += from[(size_t)t * wide + c];

@@ -2,7 +2,6 @@
  * serves every CPU; the number of rows is a constant in each instance, so that the sums stay in
  * registers. */
 #include "worker/ops/gemm_kernel.h"
-#include <string.h>
 
 enum { VECTORS_MAX = KERNEL_COLUMNS / KERNEL_LANES };
 
@@ -27,7 +26,7 @@ static inline __attribute__((always_inline)) void whole(const struct kernel_tile
         vector line[VECTORS_MAX];
 #pragma GCC unroll 2
         for (int j = 0; j < vectors; j++)
-            line[j] = *(const loose *)(b + j * KERNEL_LANES);
+            line[j] = *(const loose *)(b + (long)j * KERNEL_LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             float x = a[i * a_row];
@@ -38,7 +37,7 @@ static inline __attribute__((always_inline)) void whole(const struct kernel_tile
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) {
-            loose *c = (loose *)(t->c + i * t->c_row + j * KERNEL_LANES);
+            loose *c = (loose *)(t->c + i * t->c_row + (long)j * KERNEL_LANES);
             if (t->add)
                 *c += t->alpha * sum[i][j];
             else
@@ -73,7 +72,7 @@ static void whole_of(const struct kernel_tile *t, int vectors)
 void kernel_product(const struct kernel_tile *t)
 {
     int vectors = (t->columns + KERNEL_LANES - 1) / KERNEL_LANES;
-    float some[KERNEL_ROWS * KERNEL_COLUMNS];
+    float some[KERNEL_ROWS * KERNEL_COLUMNS] = {0};
     struct kernel_tile padded;
 
     if (t->columns == vectors * KERNEL_LANES) {
@@ -93,59 +92,50 @@ void kernel_product(const struct kernel_tile *t)
         }
 }
 
-static float sum_of(vector v)
+float kernel_dot(const float *a, const float *b, int n)
 {
-    float sum = 0;
-
-    for (int i = 0; i < KERNEL_LANES; i++)
-        sum += v[i];
-    return sum;
-}
-
-/* Two columns. */
-static void dots(const struct kernel_tile *t, const float *b, const float *b2, float *c, float *c2)
-{
-    vector sum = {0}, sum2 = {0};
-    float x, x2;
+    vector sum[2] = {{0}, {0}};
+    float x = 0;
     int k = 0;
 
-    for (; k + KERNEL_LANES <= t->K; k += KERNEL_LANES) {
-        vector a = *(const loose *)(t->a + k);
-        sum += a * *(const loose *)(b + k);
-        sum2 += a * *(const loose *)(b2 + k);
-    }
-    x = sum_of(sum);
-    x2 = sum_of(sum2);
-    for (; k < t->K; k++) {
-        x += t->a[k] * b[k];
-        x2 += t->a[k] * b2[k];
-    }
-    *c = t->add ? *c + t->alpha * x : t->alpha * x;
-    if (c2 != c)
-        *c2 = t->add ? *c2 + t->alpha * x2 : t->alpha * x2;
+    for (; k + 2 * KERNEL_LANES <= n; k += 2 * KERNEL_LANES)
+        for (int j = 0; j < 2; j++)
+            sum[j] += *(const loose *)(a + k + (long)j * KERNEL_LANES) *
+                      *(const loose *)(b + k + (long)j * KERNEL_LANES);
+    sum[0] += sum[1];
+    for (int i = 0; i < KERNEL_LANES; i++)
+        x += sum[0][i];
+    for (; k < n; k++)
+        x += a[k] * b[k];
+    return x;
 }
 
-void kernel_dots(const struct kernel_tile *t)
+/* Lanes of a, and behind them those of b. */
+static inline __attribute__((always_inline)) vector choose(vector a, vector b, indices of)
 {
-    for (int j = 0; j < t->columns; j += 2) {
-        int next = j + 1 < t->columns ? j + 1 : j;
-        dots(t, t->b + j * t->b_row, t->b + next * t->b_row, t->c + j * t->c_row,
-             t->c + next * t->c_row);
-    }
+#ifdef __clang__
+    vector chosen = a;
+
+    for (int l = 0; l < KERNEL_LANES; l++)
+        chosen[l] = of[l] < KERNEL_LANES ? a[of[l]] : b[of[l] - KERNEL_LANES];
+    return chosen;
+#else
+    return __builtin_shuffle(a, b, of);
+#endif
 }
 
 /* Exchanges the blocks of `step` lanes of x and y that lie off the diagonal. */
 static inline __attribute__((always_inline)) void exchange(vector *x, vector *y, int step)
 {
-    indices first, second;
+    indices first = {0}, second = {0};
     vector a = *x, b = *y;
 
     for (int l = 0; l < KERNEL_LANES; l++) {
         first[l] = l & step ? KERNEL_LANES + l - step : l;
         second[l] = l & step ? KERNEL_LANES + l : l + step;
     }
-    *x = __builtin_shuffle(a, b, first);
-    *y = __builtin_shuffle(a, b, second);
+    *x = choose(a, b, first);
+    *y = choose(a, b, second);
 }
 
 /* A square, by halves of halves. */

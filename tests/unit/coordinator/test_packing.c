@@ -183,34 +183,42 @@ static long check_step(const struct packed_step *p, const struct rows *r, int *s
     return whole;
 }
 
+/* A pass over n rows. */
+static void check_pass(const struct rows *r, int n, int batch_size, uint64_t seed, long *whole,
+                       long *shared)
+{
+    const struct packing_rules rules = {512, true};
+    const struct job_training training = {.seed = seed, .batch_size = batch_size};
+    int seen[ROWS_MAX] = {0};
+    struct data_order order;
+
+    assert_ok(data_order_open(&training, true, &r->data, &order, &err), err);
+    for (int step = 1; step <= (n + batch_size - 1) / batch_size; step++) {
+        struct packed_step p;
+        long all;
+        assert_ok(pack_step(&order, &rules, step, &p, &err), err);
+        all = check_step(&p, r, seen);
+        assert_true(p.computed <= all);
+        *whole += all;
+        *shared += all - p.computed;
+        packed_free(&p);
+    }
+    for (int i = 0; i < n; i++)
+        assert_int_equal(seen[i], 1);
+    data_order_close(&order);
+}
+
 static void trees_hold_every_row_whole(void **state)
 {
     static struct rows r;
-    const struct packing_rules rules = {512, true};
     uint64_t random = 5;
     long whole = 0, shared = 0;
 
     (void)state;
     for (int round = 0; round < 400; round++) {
-        struct job_training training = {.seed = (uint64_t)round};
-        int n = 1 + draw(&random, ROWS_MAX), seen[ROWS_MAX] = {0};
-        struct data_order order;
-        training.batch_size = 1 + draw(&random, n);
+        int n = 1 + draw(&random, ROWS_MAX), batch_size = 1 + draw(&random, n);
         draw_rows(&r, n, &random);
-        assert_ok(data_order_open(&training, true, &r.data, &order, &err), err);
-        for (int step = 1; step <= (n + training.batch_size - 1) / training.batch_size; step++) {
-            struct packed_step p;
-            long all;
-            assert_ok(pack_step(&order, &rules, step, &p, &err), err);
-            all = check_step(&p, &r, seen);
-            assert_true(p.computed <= all);
-            whole += all;
-            shared += all - p.computed;
-            packed_free(&p);
-        }
-        for (int i = 0; i < n; i++)
-            assert_int_equal(seen[i], 1);
-        data_order_close(&order);
+        check_pass(&r, n, batch_size, (uint64_t)round, &whole, &shared);
     }
     assert_true(shared > whole / 20);
 }
