@@ -24,7 +24,7 @@ enum item_state {
 };
 
 struct item {
-    struct decompose_matrix matrix;
+    struct weight_rows matrix;
     char *path; /* in the cache, or NULL */
     enum item_state state;
     struct spectrum kept;
@@ -48,9 +48,9 @@ struct decompose {
     double found;          /* of those done, what was in the cache */
 };
 
-static double work_of(const struct decompose_matrix *m)
+static double work_of(const struct weight_rows *m)
 {
-    return decomposition_work(m->rows, m->columns);
+    return decomposition_work(m->n, m->w->columns);
 }
 
 static void count_as_done(struct decompose *d, const struct item *item, bool found)
@@ -63,10 +63,24 @@ static void count_as_done(struct decompose *d, const struct item *item, bool fou
 
 /* There is room in memory for a decomposition to be made and to wait until it is used, with as much
  * again for what else there is. */
-static bool fits_in_memory(const struct decompose_matrix *m)
+static bool fits_in_memory(const struct weight_rows *m)
 {
     return memory_available() / 2 >
-           decomposition_kept_bytes(m->rows, m->columns) + decomposition_bytes(m->rows, m->columns);
+           decomposition_kept_bytes(m->n, m->w->columns) + decomposition_bytes(m->n, m->w->columns);
+}
+
+static int compute(const struct weight_rows *m, struct spectrum *ret, struct err *err)
+{
+    size_t bytes = (size_t)m->n * (size_t)m->w->columns * sizeof(float);
+    float *expanded = malloc(bytes);
+    int rc;
+
+    if (!expanded)
+        return err_nomem(err, bytes);
+    weight_read_rows(m, expanded);
+    rc = spectrum_compute(expanded, m->n, m->w->columns, ret, err);
+    free(expanded);
+    return rc;
 }
 
 /* Outside the lock: the item is this thread's. *kept is empty unless the state is ITEM_KEPT. A
@@ -74,16 +88,16 @@ static bool fits_in_memory(const struct decompose_matrix *m)
 static enum item_state prepare(const struct decompose *d, const struct item *item,
                                struct spectrum *kept, bool *found)
 {
-    const struct decompose_matrix *m = &item->matrix;
+    const struct weight_rows *m = &item->matrix;
     struct spectrum s;
     struct err ignored;
 
-    *found = spectrum_cache_has(item->path, m->rows, m->columns);
+    *found = spectrum_cache_has(item->path, m->n, m->w->columns);
     if (*found)
         return ITEM_CACHED;
     if (!item->path && !fits_in_memory(m))
         return ITEM_LATE;
-    if (spectrum_compute(m->W, m->rows, m->columns, &s, &ignored) < 0)
+    if (compute(m, &s, &ignored) < 0)
         return ITEM_LATE;
     if (spectrum_cache_put(&d->cache, item->path, &s)) {
         spectrum_free(&s);
@@ -128,7 +142,7 @@ static void *prepare_all(void *arg)
     return NULL;
 }
 
-static int list_items(struct decompose *d, const struct decompose_matrix *matrices, int n,
+static int list_items(struct decompose *d, const struct weight_rows *matrices, int n,
                       struct err *err)
 {
     double bytes = 0;
@@ -138,12 +152,12 @@ static int list_items(struct decompose *d, const struct decompose_matrix *matric
         return err_nomem(err, (size_t)n * sizeof(*d->items));
     d->n = n;
     for (int i = 0; i < n; i++) {
-        const struct decompose_matrix *m = &matrices[i];
+        const struct weight_rows *m = &matrices[i];
         d->items[i].matrix = *m;
         d->work += work_of(m);
-        bytes += decomposition_kept_bytes(m->rows, m->columns);
+        bytes += decomposition_kept_bytes(m->n, m->w->columns);
         if (bytes <= d->cache.max_bytes) /* the others would push these out */
-            d->items[i].path = spectrum_cache_path(&d->cache, m->W, m->rows, m->columns);
+            d->items[i].path = spectrum_cache_path(&d->cache, m);
     }
     return 0;
 }
@@ -161,9 +175,8 @@ static int start_threads(struct decompose *d, int threads, struct err *err)
     return 0;
 }
 
-int decompose_start(const struct decompose_matrix *matrices, int n,
-                    const struct spectrum_cache *cache, int threads, struct decompose **ret,
-                    struct err *err)
+int decompose_start(const struct weight_rows *matrices, int n, const struct spectrum_cache *cache,
+                    int threads, struct decompose **ret, struct err *err)
 {
     struct decompose *d = calloc(1, sizeof(*d));
     struct err ignored;
@@ -238,7 +251,7 @@ static struct item *take_unused(struct decompose *d, enum item_state *before)
 static int spectrum_of(const struct decompose *d, struct item *item, enum item_state before,
                        struct spectrum *ret, struct err *err)
 {
-    const struct decompose_matrix *m = &item->matrix;
+    const struct weight_rows *m = &item->matrix;
     int rc;
 
     if (before == ITEM_KEPT) {
@@ -246,9 +259,9 @@ static int spectrum_of(const struct decompose *d, struct item *item, enum item_s
         item->kept = (struct spectrum){0};
         return 0;
     }
-    if (spectrum_cache_find(item->path, m->rows, m->columns, ret))
+    if (spectrum_cache_find(item->path, m->n, m->w->columns, ret))
         return 0;
-    rc = spectrum_compute(m->W, m->rows, m->columns, ret, err);
+    rc = compute(m, ret, err);
     if (rc == 0)
         spectrum_cache_put(&d->cache, item->path, ret);
     return rc;
@@ -295,7 +308,7 @@ static int lanes(const struct decompose *d, const struct team *team)
     double most = 1, room;
 
     for (int i = 0; i < d->n; i++)
-        most = fmax(most, decomposition_bytes(d->items[i].matrix.rows, d->items[i].matrix.columns));
+        most = fmax(most, decomposition_bytes(d->items[i].matrix.n, d->items[i].matrix.w->columns));
     room = memory_available() / 2 / most;
     if (room < 1)
         return 1;

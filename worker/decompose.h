@@ -12,25 +12,21 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/tensor/weight.h"
 #include "worker/spectrum_cache.h"
 #include "worker/team.h"
 
 struct decompose;
-
-struct decompose_matrix {
-    const float *W; /* must outlive decompose_stop() */
-    int rows, columns;
-};
 
 struct decompose_progress {
     int done, n;         /* matrices */
     double seconds_left; /* at the pace so far; 0: unknown, or nothing is left */
 };
 
-/* Copies the list. threads: of low priority, at least 1. */
-int decompose_start(const struct decompose_matrix *matrices, int n,
-                    const struct spectrum_cache *cache, int threads, struct decompose **ret,
-                    struct err *err);
+/* Copies the list, not the weights, which must outlive decompose_stop(). threads: of low priority,
+ * at least 1. */
+int decompose_start(const struct weight_rows *matrices, int n, const struct spectrum_cache *cache,
+                    int threads, struct decompose **ret, struct err *err);
 struct decompose_progress decompose_progress(struct decompose *d);
 
 struct decompose_user {

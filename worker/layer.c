@@ -137,14 +137,13 @@ static void map_forward(const struct layer_run *run, const struct layer *l, enum
 
     for (int i = 0; i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
-        struct matrix w = {l->w[group] + (size_t)p->first * (size_t)m, m};
         const float *rows = x;
         if (p->at) {
             copy_rows(run, run->scratch->dbranch, x, &(struct batch_rows){.n = p->n, .at = p->at});
             rows = run->scratch->dbranch;
         }
-        gemm(run->team, GEMM_NT, p->n, p->last - p->first, m, 1, (struct matrix){rows, m}, w, beta,
-             p->y, p->ldy);
+        gemm_weight(run->team, GEMM_NT, p->n, &l->w[group], p->first, p->last,
+                    (struct matrix){rows, m}, beta, p->y, p->ldy);
         if (l->bias[group]) {
             struct rows r = {p->y, l->bias[group] + p->first, 1, p->last - p->first};
             rows_run(run->team, bias_block, &r, p->n);
@@ -165,9 +164,8 @@ static void map_backward(const struct layer_run *run, const struct layer *l, enu
 
     for (int i = 0; dx && i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
-        struct matrix w = {l->w[group] + (size_t)p->first * (size_t)m, m};
-        gemm(run->team, GEMM_NN, p->n, m, p->last - p->first, 1, (struct matrix){p->y, p->ldy}, w,
-             0, p->at ? run->scratch->dbranch : dx, m);
+        gemm_weight(run->team, GEMM_NN, p->n, &l->w[group], p->first, p->last,
+                    (struct matrix){p->y, p->ldy}, 0, p->at ? run->scratch->dbranch : dx, m);
         if (p->at)
             add_rows(run, dx, run->scratch->dbranch, &(struct batch_rows){.n = p->n, .at = p->at});
     }

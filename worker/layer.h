@@ -30,7 +30,7 @@ enum group_kind { GROUP_QKV, GROUP_O, GROUP_GU, GROUP_DOWN, GROUPS };
 
 struct layer {
     int index;
-    float *w[GROUPS];                        /* (N, C), (C, H D), (2F, C), (C, F), owned */
+    struct weight w[GROUPS];                 /* (N, C), (C, H D), (2F, C), (C, F) */
     float *bias[GROUPS];                     /* (N), (C), (2F), (C), owned; NULL: none */
     float *norms;                            /* all weights of norms in order of norm_kind, owned */
     struct rmsnorm pre1, post1, pre2, post2; /* w NULL: none */
@@ -63,10 +63,9 @@ void layer_close(struct layer *l);
 /* Numbers of all weights of norms. */
 size_t layer_norm_numbers(const struct model_config *c);
 
-/* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says,
- * row-major. */
-const float *layer_matrix(const struct layer_shape *s, const struct layer *l,
-                          enum module_kind kind);
+/* The frozen matrix of a kind in its layer: (rows, columns) as model_module_shape() says. */
+struct weight_rows layer_matrix(const struct layer_shape *s, const struct layer *l,
+                                enum module_kind kind);
 enum group_kind group_of(enum module_kind kind);
 /* Columns of the group's input, and of its output. */
 int group_columns(const struct layer_shape *s, enum group_kind group);

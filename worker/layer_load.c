@@ -80,49 +80,49 @@ static int row_of(const struct layer_shape *s, enum module_kind kind)
     }
 }
 
-const float *layer_matrix(const struct layer_shape *s, const struct layer *l, enum module_kind kind)
+struct weight_rows layer_matrix(const struct layer_shape *s, const struct layer *l,
+                                enum module_kind kind)
 {
-    enum group_kind group = groups_of[kind];
+    int rows, columns;
 
-    return l->w[group] + (size_t)row_of(s, kind) * (size_t)group_columns(s, group);
+    model_module_shape(s->config, kind, &rows, &columns);
+    return (struct weight_rows){&l->w[groups_of[kind]], row_of(s, kind), rows};
 }
 
 /* ---- reading ---- */
 
-static int allocate(const struct layer_shape *s, struct layer *l, struct err *err)
+static int read_biases(const struct layer_shape *s, const struct model *model, struct layer *l,
+                       struct err *err)
 {
-    for (int group = 0; group < GROUPS; group++) {
-        size_t rows = (size_t)group_rows(s, group), columns = (size_t)group_columns(s, group);
-        size_t bytes = (rows * columns * sizeof(float) + 63) / 64 * 64;
-        l->w[group] = aligned_alloc(64, bytes);
-        if (!l->w[group])
-            return err_nomem(err, bytes);
-    }
-    for (int kind = 0; kind < MODULE_KINDS; kind++) {
+    int rc = 0;
+
+    for (int kind = 0; kind < MODULE_KINDS && rc == 0; kind++) {
         enum group_kind group = groups_of[kind];
-        if (!s->config->biases[kind] || l->bias[group])
+        if (!s->config->biases[kind])
             continue;
-        l->bias[group] = calloc((size_t)group_rows(s, group), sizeof(float));
+        if (!l->bias[group])
+            l->bias[group] = calloc((size_t)group_rows(s, group), sizeof(float));
         if (!l->bias[group])
             return err_nomem(err, (size_t)group_rows(s, group) * sizeof(float));
+        rc = model_read_bias(model, l->index, kind, l->bias[group] + row_of(s, kind), err);
     }
-    return 0;
+    return rc;
 }
 
 static int read_maps(const struct layer_shape *s, const struct model *model, struct layer *l,
                      struct err *err)
 {
-    int rc = allocate(s, l, err);
+    int rc = 0;
 
-    for (int kind = 0; kind < MODULE_KINDS && rc == 0; kind++) {
-        if (!model_has_module(s->config, kind))
-            continue;
-        rc = model_read_module(model, l->index, kind, (float *)layer_matrix(s, l, kind), err);
-        if (rc == 0 && s->config->biases[kind])
-            rc = model_read_bias(model, l->index, kind, l->bias[groups_of[kind]] + row_of(s, kind),
-                                 err);
+    for (int group = 0; group < GROUPS && rc == 0; group++) {
+        enum module_kind kinds[WEIGHT_PIECES_MAX];
+        int n = 0;
+        for (int kind = 0; kind < MODULE_KINDS; kind++)
+            if ((int)groups_of[kind] == group && model_has_module(s->config, kind))
+                kinds[n++] = kind;
+        rc = model_read_modules(model, l->index, kinds, n, &l->w[group], err);
     }
-    return rc;
+    return rc == 0 ? read_biases(s, model, l, err) : rc;
 }
 
 size_t layer_norm_numbers(const struct model_config *c)
@@ -221,7 +221,7 @@ void layer_close(struct layer *l)
     int group;
 
     for (group = 0; group < GROUPS; group++) {
-        free(l->w[group]);
+        weight_close(&l->w[group]);
         free(l->bias[group]);
         group_close(&l->group[group]);
     }

@@ -10,20 +10,19 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 static const char SUFFIX[] = ".spectrum";
 
-char *spectrum_cache_path(const struct spectrum_cache *c, const float *W, int rows, int columns)
+char *spectrum_cache_path(const struct spectrum_cache *c, const struct weight_rows *W)
 {
-    XXH128_hash_t h;
+    uint64_t h[2];
     char *path = NULL;
 
     if (!c->folder)
         return NULL;
-    h = XXH3_128bits_withSeed(W, (size_t)rows * (size_t)columns * sizeof(float), (uint64_t)columns);
-    if (asprintf(&path, "%s/%016llx%016llx%s", c->folder, (unsigned long long)h.high64,
-                 (unsigned long long)h.low64, SUFFIX) < 0)
+    weight_hash(W, (uint64_t)W->w->columns, h);
+    if (asprintf(&path, "%s/%016llx%016llx%s", c->folder, (unsigned long long)h[1],
+                 (unsigned long long)h[0], SUFFIX) < 0)
         return NULL;
     return path;
 }

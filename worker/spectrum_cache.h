@@ -6,6 +6,7 @@
  * is gone computes it again.
  */
 #pragma once
+#include "core/tensor/weight.h"
 #include "worker/spectrum.h"
 #include <stdbool.h>
 
@@ -15,7 +16,7 @@ struct spectrum_cache {
 };
 
 /* The path of the decomposition of W, or NULL without a folder or memory; the caller frees it. */
-char *spectrum_cache_path(const struct spectrum_cache *c, const float *W, int rows, int columns);
+char *spectrum_cache_path(const struct spectrum_cache *c, const struct weight_rows *W);
 /* Reads what is there and whole, and says that it was used. False otherwise, and for NULL. */
 bool spectrum_cache_find(const char *path, int rows, int columns, struct spectrum *ret);
 /* The same without reading all of it. */

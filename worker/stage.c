@@ -130,15 +130,15 @@ void stage_embed(const struct stage *s, const int32_t *ids, int T, float *x)
     int t;
 
     for (t = 0; t < T; t++)
-        memcpy(x + (size_t)t * C, s->embedding + (size_t)ids[t] * C, C * sizeof(float));
+        weight_read(&s->embedding, ids[t], 0, (int)C, x + (size_t)t * C);
     for (i = 0; scale != 1 && i < (size_t)T * C; i++)
         x[i] *= scale;
 }
 
 struct head stage_head(const struct stage *s)
 {
-    return (struct head){s->head_w, s->config.vocab, s->shape.C, (float)s->config.logit_scale,
-                         (float)s->config.logit_cap};
+    return (struct head){s->config.tied ? &s->embedding : &s->untied, s->config.vocab, s->shape.C,
+                         (float)s->config.logit_scale, (float)s->config.logit_cap};
 }
 
 struct rmsnorm stage_final_norm(const struct stage *s)

@@ -36,9 +36,9 @@ struct stage {
     int map_first, map_last;
     struct layer_shape shape;
     struct layer *layers;
-    float *embedding;    /* (V, C), owned; first stage, or tied last */
-    float *head_w;       /* (V, C): the embedding where tied */
-    float *final_norm_w; /* (C), owned; last stage */
+    struct weight embedding; /* (V, C); first stage, or tied last */
+    struct weight untied;    /* (V, C); last stage, where the head is not the embedding */
+    float *final_norm_w;     /* (C), owned; last stage */
     struct layer_scratch scratch;
     float *logits; /* scratch of head_scratch() floats, owned; last stage */
     float *normed; /* of the trained rows: normalised, their gradients, rstd; owned */

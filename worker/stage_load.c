@@ -13,6 +13,15 @@ static void add_hash(uint64_t sum[2], const float *values, size_t n, uint64_t pl
     sum[1] += h.high64;
 }
 
+static void add_weight_hash(uint64_t sum[2], const struct weight_rows *rows, uint64_t place)
+{
+    uint64_t h[2];
+
+    weight_hash(rows, place, h);
+    sum[0] += h[0];
+    sum[1] += h[1];
+}
+
 struct loading {
     struct stage *stage;
     const struct model *model;
@@ -23,14 +32,14 @@ struct loading {
 static void hash_layer(const struct stage *s, const struct layer *l, uint64_t hash[2])
 {
     uint64_t place = 16 * (uint64_t)(l->index + 1);
-    int kind, group, rows, columns;
+    int kind, group;
 
     for (kind = 0; kind < MODULE_KINDS; kind++) {
+        struct weight_rows rows;
         if (!model_has_module(&s->config, kind))
             continue;
-        model_module_shape(&s->config, kind, &rows, &columns);
-        add_hash(hash, layer_matrix(&s->shape, l, kind), (size_t)rows * (size_t)columns,
-                 place + (uint64_t)module_kind_slot(kind));
+        rows = layer_matrix(&s->shape, l, kind);
+        add_weight_hash(hash, &rows, place + (uint64_t)module_kind_slot(kind));
     }
     add_hash(hash, l->norms, layer_norm_numbers(&s->config), place + MODULE_SLOTS);
     for (group = 0; group < GROUPS; group++)
@@ -74,35 +83,41 @@ static int load_layers(struct stage *s, const struct model *model, struct err *e
     return rc;
 }
 
-static int load_ends(struct stage *s, const struct model *model, struct err *err)
+static int load_head(struct stage *s, const struct model *model, struct err *err)
 {
-    size_t C = (size_t)s->shape.C, n = (size_t)s->config.vocab * C;
-    struct head head = stage_head(s);
-    bool want_embedding = s->is_first || s->config.tied;
+    size_t C = (size_t)s->shape.C;
     int rc = 0;
 
-    if (want_embedding) {
-        s->embedding = malloc(n * sizeof(float));
-        rc = s->embedding ? model_read_embedding(model, s->embedding, err)
-                          : err_nomem(err, n * sizeof(float));
-    }
-    if (rc == 0 && s->is_first)
-        add_hash(s->hash, s->embedding, n, 1);
-    if (rc < 0 || !s->is_last)
+    if (!s->config.tied)
+        rc = model_read_head(model, &s->untied, err);
+    if (rc < 0)
         return rc;
-    s->head_w = s->config.tied ? s->embedding : malloc(n * sizeof(float));
+    if (!s->config.tied)
+        add_weight_hash(s->hash, &(struct weight_rows){&s->untied, 0, s->untied.rows}, 2);
     s->final_norm_w = malloc(C * sizeof(float));
-    s->logits = malloc(head_scratch(&head) * sizeof(float));
-    if (!s->head_w || !s->final_norm_w || !s->logits)
-        return err_nomem(err, n * sizeof(float));
+    if (!s->final_norm_w)
+        return err_nomem(err, C * sizeof(float));
     rc = model_read_final_norm(model, s->final_norm_w, err);
-    if (rc == 0 && !s->config.tied)
-        rc = model_read_head(model, s->head_w, err);
-    if (rc == 0 && !s->config.tied)
-        add_hash(s->hash, s->head_w, n, 2);
     if (rc == 0)
         add_hash(s->hash, s->final_norm_w, C, 3);
     return rc;
+}
+
+static int load_ends(struct stage *s, const struct model *model, struct err *err)
+{
+    struct head head = stage_head(s);
+    int rc = 0;
+
+    if (s->is_first || s->config.tied)
+        rc = model_read_embedding(model, &s->embedding, err);
+    if (rc == 0 && s->is_first)
+        add_weight_hash(s->hash, &(struct weight_rows){&s->embedding, 0, s->embedding.rows}, 1);
+    if (rc < 0 || !s->is_last)
+        return rc;
+    s->logits = malloc(head_scratch(&head) * sizeof(float));
+    if (!s->logits)
+        return err_nomem(err, head_scratch(&head) * sizeof(float));
+    return load_head(s, model, err);
 }
 
 int stage_open(double dropout, uint64_t seed, const struct model *model,
@@ -150,9 +165,8 @@ void stage_close(struct stage *s)
     for (i = 0; s->layers && i < s->last - s->first; i++)
         layer_close(&s->layers[i]);
     free(s->layers);
-    if (s->head_w != s->embedding)
-        free(s->head_w);
-    free(s->embedding);
+    weight_close(&s->untied);
+    weight_close(&s->embedding);
     free(s->final_norm_w);
     free(s->logits);
     free(s->normed);

@@ -183,13 +183,12 @@ static int set_up(struct worker *w, struct err *err)
     return ranks_send(w->ranks, 0, RANK_READY, &ready, sizeof(ready), err);
 }
 
-static struct decompose_matrix matrix_of(const struct worker *w, int map)
+static struct weight_rows matrix_of(const struct worker *w, int map)
 {
     const struct trainable_map *t = &w->trainable.maps[map];
     const struct layer *l = &w->stage->layers[t->layer - w->stage->first];
 
-    return (struct decompose_matrix){layer_matrix(&w->stage->shape, l, t->kind), t->rows,
-                                     t->columns};
+    return layer_matrix(&w->stage->shape, l, t->kind);
 }
 
 /* The stage's matrices are shared out among the replicas: each is decomposed once. */
@@ -198,7 +197,7 @@ static int start_decomposing(struct worker *w, struct err *err)
     const struct spectrum_cache cache = {w->parts.cache, w->setup.cache_max_bytes};
     int n = w->stage->map_last - w->stage->map_first, i, rc;
     int idle = usable_cores(w) / ranks_neighbours(w->ranks) - team_threads(w->team);
-    struct decompose_matrix *matrices = calloc((size_t)n + 1, sizeof(*matrices));
+    struct weight_rows *matrices = calloc((size_t)n + 1, sizeof(*matrices));
 
     w->mine = calloc((size_t)n + 1, sizeof(*w->mine));
     if (!matrices || !w->mine) {
@@ -246,12 +245,18 @@ static int identify_map(void *context, int i, const struct spectrum *s, struct e
     const struct trainable_map *t = &w->trainable.maps[w->mine[i]];
     const float *A = c->params + (t->a - w->stage->begin),
                 *B = c->params + (t->b - w->stage->begin);
-    int rc = direction_set_open(&c->set[i], t, 1, w->setup.directions, err);
+    const struct weight_rows m = matrix_of(w, w->mine[i]);
+    size_t bytes = (size_t)t->rows * (size_t)t->columns * sizeof(float);
+    float *W = malloc(bytes);
+    int rc =
+        W ? direction_set_open(&c->set[i], t, 1, w->setup.directions, err) : err_nomem(err, bytes);
 
-    if (rc < 0)
-        return rc;
-    return spectrum_identify(s, matrix_of(w, w->mine[i]).W, A, B, t->rank, t->scale,
-                             &c->set[i].of[0], err);
+    if (rc == 0) {
+        weight_read_rows(&m, W);
+        rc = spectrum_identify(s, W, A, B, t->rank, t->scale, &c->set[i].of[0], err);
+    }
+    free(W);
+    return rc;
 }
 
 /* A coordinator that cannot be reached is met again by the answer. */

@@ -231,12 +231,12 @@ static int choose_shape(struct job_parallel *parallel, const struct job_slurm *s
     return rc;
 }
 
-static int plan_shape(const struct job *job, const struct model_config *c,
-                      const struct trainable *t, double tokens_per_row, double trained,
-                      struct job_plan *plan, struct err *err)
+static int plan_shape(const struct job *job, const struct model *model, const struct trainable *t,
+                      double tokens_per_row, double trained, struct job_plan *plan, struct err *err)
 {
     struct parallel_shape_limits limits = parallel_shape_limits(
-        &job->training, tokens_per_row, trained, job_slurm_memory(&job->slurm));
+        &job->training, model, tokens_per_row, trained, job_slurm_memory(&job->slurm));
+    const struct model_config *c = model_config(model);
     struct job_parallel shaped = job->parallel;
     int *first, rc = choose_shape(&shaped, &job->slurm, c, t, &limits, err);
 
@@ -281,7 +281,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
         plan_decompositions(job, &t, plan);
     if (rc == 0)
-        rc = plan_shape(job, c, &t, tokens / (double)d->n, trained / tokens, plan, err);
+        rc = plan_shape(job, model, &t, tokens / (double)d->n, trained / tokens, plan, err);
     trainable_free(&t);
     return rc;
 }

@@ -54,13 +54,12 @@ void parallel_shape_stage_bytes(const struct parallel_shape_limits *limits,
                                 int stage, const int *first, double *ret_weights, double *ret_rest)
 {
     bool is_first = stage == 0, is_last = stage == stages - 1;
-    int tables = is_first + is_last - (is_first && is_last && c->tied); /* embedding, head */
     int layers = first[stage + 1] - first[stage], first_map, last_map;
     size_t begin, end;
 
     trainable_slice(t, first[stage], first[stage + 1], &first_map, &last_map, &begin, &end);
-    *ret_weights =
-        4.0 * shard_layer_elements(c) * layers + 4.0 * tables * (double)c->vocab * c->hidden;
+    *ret_weights = limits->weights.layer * layers + (is_last ? limits->weights.head : 0) +
+                   (is_first || (is_last && c->tied) ? limits->weights.embedding : 0);
     *ret_rest =
         4.0 * activation_floats(limits, c, t, stages - stage, first[stage], first[stage + 1]) +
         16.0 * (double)(end - begin) + largest_decomposition(t, first_map, last_map);
@@ -76,8 +75,8 @@ int parallel_shape_micro_batches(long tokens, int target, int n_rows)
 }
 
 struct parallel_shape_limits parallel_shape_limits(const struct job_training *training,
-                                                   double tokens_per_row, double trained,
-                                                   double worker_bytes)
+                                                   const struct model *model, double tokens_per_row,
+                                                   double trained, double worker_bytes)
 {
     long tokens = (long)(tokens_per_row * training->batch_size);
 
@@ -86,6 +85,7 @@ struct parallel_shape_limits parallel_shape_limits(const struct job_training *tr
                                                       training->batch_size),
         .micro_batch_tokens = training->micro_batch_tokens,
         .trained = trained,
+        .weights = model_memory(model),
         .worker_bytes = worker_bytes};
 }
 

@@ -20,12 +20,13 @@ int parallel_shape_micro_batches(long tokens, int target, int n_rows);
 struct parallel_shape_limits {
     int micro_batches; /* of a step */
     int micro_batch_tokens;
-    double trained;      /* trained positions / all positions of the data */
+    double trained; /* trained positions / all positions of the data */
+    struct model_memory weights;
     double worker_bytes; /* memory that each worker may take; 0: not known */
 };
 struct parallel_shape_limits parallel_shape_limits(const struct job_training *training,
-                                                   double tokens_per_row, double trained,
-                                                   double worker_bytes);
+                                                   const struct model *model, double tokens_per_row,
+                                                   double trained, double worker_bytes);
 
 /* What a stage takes that holds layers [first[stage], first[stage + 1]): weights; activations,
  * gradients and the decomposition of a matrix. */

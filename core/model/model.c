@@ -1,9 +1,5 @@
 /* core/model/model.c - see model.h. Owns the open files and, resolved once at open, where every
  * weight lies.
- *
- * GGUF's converter stores the rows of a q or k head of D rows interleaved, the two halves that rope
- * turns against each other side by side: GGUF row h*D + 2j + i is HF row h*D + i*D/2 + j, i in {0,
- * 1}, j < D/2.
  */
 #include "core/model/model.h"
 #include "core/file.h"
@@ -137,6 +133,19 @@ int model_norm_size(const struct model_config *c, enum norm_kind kind)
     }
 }
 
+struct model_memory model_memory(const struct model *model)
+{
+    struct model_memory m = {.embedding = weight_tensor_bytes(model->embedding),
+                             .head = model->config.tied ? 0 : weight_tensor_bytes(model->head)};
+
+    for (int i = 0; i < model->config.n_layers; i++)
+        for (int kind = 0; kind < MODULE_KINDS; kind++)
+            if (model_has_module(&model->config, kind))
+                m.layer += weight_tensor_bytes(model->layers[i].modules[kind]);
+    m.layer /= model->config.n_layers;
+    return m;
+}
+
 /* ---- reading ---- */
 
 static const struct family *family_of(const struct model *m)
@@ -152,63 +161,92 @@ static const char *file_of(const struct model *m, const struct tensor *t)
     return m->path;
 }
 
-/* The values of t, which has been read in order to out (or its rows in another order). */
+/* n values of t, from number `first` on. */
 static int check_finite(const struct model *m, const struct tensor *t, const float *values,
-                        struct err *err)
+                        int64_t n, int64_t first, struct err *err)
 {
-    int64_t n = tensor_elements(t), i = 0;
+    int64_t i = 0;
 
     if (floats_are_right(values, (size_t)n, -FLT_MAX))
         return 0;
     while (i < n && isfinite(values[i]))
         i++;
     return err_set(err, ERR_INVALID, "%s: tensor %.200s: number %lld of %lld is not finite",
-                   file_of(m, t), t->name, (long long)i, (long long)n);
+                   file_of(m, t), t->name, (long long)(first + i), (long long)tensor_elements(t));
+}
+
+/* The rows of a source, which are in w from `first` on. */
+static int check_rows(const struct model *m, const struct weight_source *source,
+                      const struct weight *w, int first, struct err *err)
+{
+    const struct tensor *t = source->tensor;
+    float *row = malloc((size_t)w->columns * sizeof(float));
+    int rc = row ? 0 : err_nomem(err, (size_t)w->columns * sizeof(float));
+
+    for (int i = 0; i < t->shape[0] && rc == 0; i++) {
+        weight_read(w, first + i, 0, w->columns, row);
+        rc = check_finite(m, t, row, w->columns, weight_source_row(source, i) * w->columns, err);
+    }
+    free(row);
+    return rc;
 }
 
 static int read_whole(const struct model *m, const struct tensor *t, float *out, struct err *err)
 {
     int rc = tensor_read_f32(t, 0, t->n_dims < 2 ? 1 : t->shape[0], out, err);
 
-    return rc < 0 ? rc : check_finite(m, t, out, err);
+    return rc < 0 ? rc : check_finite(m, t, out, tensor_elements(t), 0, err);
 }
 
-/* Puts the rows of each head of D back: see the head of this file. A bias is a column. */
-static int read_permuted(const struct model *m, const struct tensor *t, float *out, struct err *err)
+static bool is_interleaved(const struct model *m, enum module_kind kind)
 {
-    int64_t D = m->config.head_dim, rows = t->shape[0];
-    size_t columns = t->n_dims < 2 ? 1 : (size_t)t->shape[1];
-    float *stored = malloc((size_t)rows * columns * sizeof(float));
-    int rc = stored ? read_whole(m, t, stored, err)
-                    : err_nomem(err, (size_t)rows * columns * sizeof(float));
+    return m->gguf && family_of(m)->interleaved && (kind == MODULE_Q || kind == MODULE_K);
+}
 
-    for (int64_t row = 0; rc == 0 && row < rows; row++) {
-        int64_t head = row / D * D, half = row % D / (D / 2), j = row % (D / 2);
-        memcpy(out + (size_t)row * columns, stored + (size_t)(head + 2 * j + half) * columns,
-               columns * sizeof(float));
-    }
-    free(stored);
+static int read_weight(const struct model *m, const struct weight_source *sources, int n,
+                       struct weight *ret, struct err *err)
+{
+    struct weight w;
+    int rc = weight_open(sources, n, &w, err);
+
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = check_rows(m, &sources[i], &w, w.pieces[i].first, err);
+    if (rc < 0)
+        weight_close(&w);
+    else
+        *ret = w;
     return rc;
 }
 
-static int read_map(const struct model *m, const struct tensor *t, enum module_kind kind,
-                    float *out, struct err *err)
+int model_read_modules(const struct model *model, int layer, const enum module_kind *kinds, int n,
+                       struct weight *ret, struct err *err)
 {
-    if (m->gguf && family_of(m)->interleaved && (kind == MODULE_Q || kind == MODULE_K))
-        return read_permuted(m, t, out, err);
-    return read_whole(m, t, out, err);
-}
+    struct weight_source sources[WEIGHT_PIECES_MAX];
 
-int model_read_module(const struct model *model, int layer, enum module_kind kind, float *out,
-                      struct err *err)
-{
-    return read_map(model, model->layers[layer].modules[kind], kind, out, err);
+    for (int i = 0; i < n; i++)
+        sources[i] =
+            (struct weight_source){model->layers[layer].modules[kinds[i]],
+                                   is_interleaved(model, kinds[i]) ? model->config.head_dim : 0};
+    return read_weight(model, sources, n, ret, err);
 }
 
 int model_read_bias(const struct model *model, int layer, enum module_kind kind, float *out,
                     struct err *err)
 {
-    return read_map(model, model->layers[layer].biases[kind], kind, out, err);
+    const struct tensor *t = model->layers[layer].biases[kind];
+    const struct weight_source source = {t, model->config.head_dim};
+    float *stored;
+    int rc;
+
+    if (!is_interleaved(model, kind))
+        return read_whole(model, t, out, err);
+    stored = malloc((size_t)t->shape[0] * sizeof(float));
+    rc = stored ? read_whole(model, t, stored, err)
+                : err_nomem(err, (size_t)t->shape[0] * sizeof(float));
+    for (int64_t row = 0; rc == 0 && row < t->shape[0]; row++)
+        out[row] = stored[weight_source_row(&source, row)];
+    free(stored);
+    return rc;
 }
 
 /* A GGUF holds 1 + w already. */
@@ -227,14 +265,14 @@ int model_read_norm(const struct model *model, int layer, enum norm_kind kind, f
     return read_norm(model, model->layers[layer].norms[kind], out, err);
 }
 
-int model_read_embedding(const struct model *model, float *out, struct err *err)
+int model_read_embedding(const struct model *model, struct weight *ret, struct err *err)
 {
-    return read_whole(model, model->embedding, out, err);
+    return read_weight(model, &(struct weight_source){model->embedding, 0}, 1, ret, err);
 }
 
-int model_read_head(const struct model *model, float *out, struct err *err)
+int model_read_head(const struct model *model, struct weight *ret, struct err *err)
 {
-    return read_whole(model, model->head, out, err);
+    return read_weight(model, &(struct weight_source){model->head, 0}, 1, ret, err);
 }
 
 int model_read_final_norm(const struct model *model, float *out, struct err *err)

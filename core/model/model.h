@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/model/architecture.h"
 #include "core/problems.h"
+#include "core/tensor/weight.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,18 +35,26 @@ enum norm_kind {
 /* Numbers of its weight; 0: the model has no such norm. */
 int model_norm_size(const struct model_config *c, enum norm_kind kind);
 
-/* Each writes one weight as f32, row-major, in HF order, to memory of the caller. ERR_INVALID where
- * a number is not finite. */
-int model_read_module(const struct model *model, int layer, enum module_kind kind, float *out,
-                      struct err *err); /* (rows, columns) of model_module_shape() */
+/* Each reads a frozen matrix, which the caller closes. ERR_INVALID where a number is not finite. */
+int model_read_modules(const struct model *model, int layer, const enum module_kind *kinds, int n,
+                       struct weight *ret, struct err *err); /* one below the other */
+int model_read_embedding(const struct model *model, struct weight *ret,
+                         struct err *err); /* (V, C) */
+int model_read_head(const struct model *model, struct weight *ret,
+                    struct err *err); /* (V, C); the embedding if tied */
+
+/* Each writes a vector as f32 to memory of the caller. ERR_INVALID where a number is not finite. */
 int model_read_bias(const struct model *model, int layer, enum module_kind kind, float *out,
                     struct err *err); /* (rows); of a kind in config.biases */
 int model_read_norm(const struct model *model, int layer, enum norm_kind kind, float *out,
                     struct err *err); /* (model_norm_size()): what x is multiplied by */
-int model_read_embedding(const struct model *model, float *out, struct err *err); /* (V, C) */
-int model_read_head(const struct model *model, float *out,
-                    struct err *err); /* (V, C); the embedding if tied */
 int model_read_final_norm(const struct model *model, float *out, struct err *err); /* (C) */
+
+/* What the matrices take in memory, in the form of their files: of a layer on average. */
+struct model_memory {
+    double layer, embedding, head; /* bytes; head: 0 where tied */
+};
+struct model_memory model_memory(const struct model *model);
 
 /* Names of keys of config.json that nothing reads, "a, b"; NULL if there are none. */
 const char *model_unread_keys(const struct model *model);

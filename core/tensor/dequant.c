@@ -7,6 +7,9 @@
 #include "core/tensor/dequant.h"
 #include "core/tensor/dequant_impl.h"
 #include <assert.h>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include <string.h>
 
 enum { BLOCK = 32, SUPER = 256 };
@@ -51,7 +54,13 @@ const struct tensor_layout *tensor_layout(enum tensor_type type)
 
 static void f16(const uint8_t *p, int64_t n, float *out)
 {
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+
+#ifdef __F16C__
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 2 * i))));
+#endif
+    for (; i < n; i++) {
         uint16_t h;
         memcpy(&h, p + 2 * i, sizeof(h));
         out[i] = dequant_float_of_half(h);

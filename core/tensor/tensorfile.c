@@ -327,12 +327,8 @@ const char *tensor_type_name(enum tensor_type type)
     return type == TENSOR_UNSUPPORTED ? "unsupported" : tensor_layout(type)->name;
 }
 
-int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *out,
-                    struct err *err)
+int tensor_check_readable(const struct tensor *t, struct err *err)
 {
-    int64_t rows = t->n_dims < 2 ? 1 : t->shape[0], width = tensor_row_elements(t);
-    const struct tensor_layout *l;
-
     if (t->type == TENSOR_UNSUPPORTED)
         return err_set(err, ERR_UNSUPPORTED,
                        "tensor '%.200s' has type %.60s, which this program does not read", t->name,
@@ -340,6 +336,18 @@ int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *
     if (t->type == TENSOR_I32 || t->type == TENSOR_I64)
         return err_set(err, ERR_INVALID, "tensor '%.200s' holds integers (%s), not weights",
                        t->name, t->type_name);
+    return 0;
+}
+
+int tensor_read_f32(const struct tensor *t, int64_t row, int64_t n_rows, float *out,
+                    struct err *err)
+{
+    int64_t rows = t->n_dims < 2 ? 1 : t->shape[0], width = tensor_row_elements(t);
+    const struct tensor_layout *l;
+    int rc = tensor_check_readable(t, err);
+
+    if (rc < 0)
+        return rc;
     if (row < 0 || n_rows < 0 || row > rows || n_rows > rows - row)
         return err_set(err, ERR_INVALID,
                        "tensor '%.200s' has %lld rows: %lld from row %lld on were asked for",

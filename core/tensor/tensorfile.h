@@ -46,6 +46,9 @@ int64_t tensor_elements(const struct tensor *t);
 int64_t tensor_row_elements(const struct tensor *t);
 const char *tensor_type_name(enum tensor_type type);
 
+/* Whether t holds values that can be read as f32: else ERR_INVALID (integers) or ERR_UNSUPPORTED.
+ */
+int tensor_check_readable(const struct tensor *t, struct err *err);
 /* Writes rows [row, row + n_rows) of t to out as f32; a 1-d tensor is one row. Rows must exist and
  * integers are refused (ERR_INVALID); TENSOR_UNSUPPORTED is refused by the type's name
  * (ERR_UNSUPPORTED). */

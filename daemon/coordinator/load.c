@@ -190,7 +190,7 @@ int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
                              job_workers(parallel), workers);
     for (i = 0; i < l->train.n; i++)
         tokens += l->train.examples[i].n;
-    limits = parallel_shape_limits(&l->job->training, tokens / (double)l->train.n,
+    limits = parallel_shape_limits(&l->job->training, l->model, tokens / (double)l->train.n,
                                    loaded_trained_fraction(l), worker_bytes(&l->job->slurm));
     do
         rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout, &limits,

@@ -309,7 +309,8 @@ static void check_loss(float scale, float cap)
     double *hd = to_double(h, ROWS * C), loss;
     int32_t targets[ROWS];
     struct loss_context c = {w, targets, (double)scale, (double)cap};
-    struct head head = {w, V, C, scale, cap};
+    struct weight weight = weight_of_floats(w, V, C);
+    struct head head = {&weight, V, C, scale, cap};
     int i;
 
     assert_int_equal(head_scratch(&head), LOSS_CHUNK * V * (cap > 0 ? 2 : 1));

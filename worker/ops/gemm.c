@@ -1,57 +1,30 @@
 /* worker/ops/gemm.c - see gemm.h. A task makes a strip of C, as wide as the kernel's tile: it
- * copies the strip of B that belongs to it into a panel that stays in the cache, a part of K at a
- * time, and runs the kernel over its rows of A, which are read as they lie. */
+ * copies the strip of B that belongs to it into a panel, a part of K at a time, and runs the kernel
+ * over its rows of A, which are read as they lie. Where the columns of a frozen matrix are stored
+ * in wider blocks than the tile, a task makes as many strips as a block has. */
 #include "worker/ops/gemm.h"
 #include "worker/ops/gemm_kernel.h"
-#include <string.h>
+#include "worker/ops/panel.h"
 
 enum {
-    DEPTH = 512,                /* of a panel: it takes half of the smallest second-level cache */
     DOTS_MAX = 3,               /* rows of A for which B is not worth copying */
-    DOT_COLUMNS = 128,          /* of a task */
+    DOT_COLUMNS = 64,           /* of a task */
     UNPACKED = 2 * KERNEL_ROWS, /* rows of A up to which rows of B are read as they lie */
     ROWS_MIN = 4 * KERNEL_ROWS  /* of A in a task */
 };
 
 struct product {
-    enum gemm_form form;
     int M, N, K;
     float alpha;
-    struct matrix A, B;
+    const float *A; /* A[i * a_row + k * a_column] */
+    long a_row, a_column;
+    struct panel_source B;
     bool add;
     float *C;
     long ldc;
-    bool across;      /* C is written transposed: C[j * ldc + i] */
-    int strips, rows; /* tasks: strips of columns, blocks of so many rows */
+    bool across;             /* C is written transposed: C[j * ldc + i] */
+    int width, strips, rows; /* of tasks: columns of a strip, strips, rows of a block */
 };
-
-/* Columns [first, first + columns) of B, terms [k, k + depth), as rows of the kernel's width. */
-static void pack_rows(const struct product *p, int first, int columns, int k, int depth,
-                      float *panel)
-{
-    const float *b = p->B.at + (long)k * p->B.ld + first;
-
-    for (int i = 0; i < depth; i++, b += p->B.ld, panel += KERNEL_COLUMNS) {
-        if (columns == KERNEL_COLUMNS) {
-            memcpy(panel, b, KERNEL_COLUMNS * sizeof(float));
-            continue;
-        }
-        memcpy(panel, b, (size_t)columns * sizeof(float));
-        memset(panel + columns, 0, (size_t)(KERNEL_COLUMNS - columns) * sizeof(float));
-    }
-}
-
-/* The same of B^T. Rows beyond `columns` are those of the first. */
-static void pack_columns(const struct product *p, int first, int columns, int k, int depth,
-                         float *panel)
-{
-    for (int j = 0; j < KERNEL_COLUMNS; j += KERNEL_LANES) {
-        const float *b[KERNEL_LANES];
-        for (int i = 0; i < KERNEL_LANES; i++)
-            b[i] = p->B.at + (long)(first + (j + i < columns ? j + i : 0)) * p->B.ld + k;
-        kernel_transpose(b, depth, panel + j, KERNEL_COLUMNS);
-    }
-}
 
 /* A tile whose place in C is transposed. */
 static void tile_across(const struct kernel_tile *tile, float *c, long ldc)
@@ -70,17 +43,20 @@ static void tile_across(const struct kernel_tile *tile, float *c, long ldc)
         }
 }
 
-/* Rows [first, last) of the tile's strip, with its b as it is. */
+/* Rows [first, last) of the tile's strip, with its b as it is, from term k on. */
 static void run_rows(const struct product *p, struct kernel_tile t, int first, int last, int k,
-                     float *c)
+                     int column)
 {
-    t.a_row = p->form == GEMM_TN ? 1 : p->A.ld;
-    t.a_column = p->form == GEMM_TN ? p->A.ld : 1;
+    float *c = p->C + (p->across ? column * p->ldc : column);
+
+    t.a_row = p->a_row;
+    t.a_column = p->a_column;
     t.c_row = p->ldc;
     t.alpha = p->alpha;
+    t.add = p->add || k > 0;
     for (int i = first; i < last; i += KERNEL_ROWS) {
         t.rows = last - i < KERNEL_ROWS ? last - i : KERNEL_ROWS;
-        t.a = p->A.at + i * t.a_row + k * t.a_column;
+        t.a = p->A + i * t.a_row + k * t.a_column;
         t.c = c + (p->across ? i : i * p->ldc);
         if (p->across)
             tile_across(&t, t.c, p->ldc);
@@ -89,108 +65,179 @@ static void run_rows(const struct product *p, struct kernel_tile t, int first, i
     }
 }
 
-/* A strip of C, rows [first, last): terms are added in equal parts of at most DEPTH. */
+/* Columns [column, column + columns) of C, at most a tile wide, terms [k, k + depth). */
+static void run_panel(const struct product *p, const float *panel, int column, int columns,
+                      int first, int last, int k, int depth)
+{
+    const struct kernel_tile t = {
+        .columns = columns, .K = depth, .b = panel, .b_row = KERNEL_COLUMNS};
+
+    run_rows(p, t, first, last, k, column);
+}
+
+/* The same from B as it lies. */
+static bool run_unpacked(const struct product *p, int column, int columns, int first, int last,
+                         int k, int depth)
+{
+    const struct panel_source *b = &p->B;
+    const struct kernel_tile t = {
+        .columns = columns, .K = depth, .b = b->at + k * b->ld + column, .b_row = b->ld};
+
+    if (!b->at || b->transposed || columns < KERNEL_COLUMNS || last - first > UNPACKED)
+        return false;
+    run_rows(p, t, first, last, k, column);
+    return true;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* A strip of C, rows [first, last). */
 static void strip(const struct product *p, int column, int first, int last)
 {
-    float panel[DEPTH * KERNEL_COLUMNS] __attribute__((aligned(64)));
-    int columns = p->N - column < KERNEL_COLUMNS ? p->N - column : KERNEL_COLUMNS;
-    int parts = p->K > DEPTH ? (p->K + DEPTH - 1) / DEPTH : 1, depth = (p->K + parts - 1) / parts;
-    bool as_it_lies = p->form != GEMM_NT && columns == KERNEL_COLUMNS && last - first <= UNPACKED;
+    float panels[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
+    int columns = least(p->N - column, p->width), k = 0;
 
-    for (int k = 0, part = 0; part < parts; part++, k += depth) {
-        int n = p->K - k < depth ? p->K - k : depth;
-        struct kernel_tile t = {.columns = columns, .K = n, .add = p->add || part > 0};
-        t.b = as_it_lies ? p->B.at + (long)k * p->B.ld + column : panel;
-        t.b_row = as_it_lies ? p->B.ld : KERNEL_COLUMNS;
-        if (!as_it_lies)
-            (p->form == GEMM_NT ? pack_columns : pack_rows)(p, column, columns, k, n, panel);
-        run_rows(p, t, first, last, k, p->C + (p->across ? column * p->ldc : column));
-    }
+    do { /* without any term C is still written */
+        int depth = least(p->K - k, PANEL_DEPTH);
+        if (run_unpacked(p, column, columns, first, last, k, depth))
+            continue;
+        panel_fill(&p->B, column, columns, k, depth, panels);
+        for (int j = 0; j < columns; j += KERNEL_COLUMNS)
+            run_panel(p, panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS, column + j,
+                      least(columns - j, KERNEL_COLUMNS), first, last, k, depth);
+    } while ((k += PANEL_DEPTH) < p->K);
 }
 
 static void strip_task(void *arg, int i, int thread)
 {
     const struct product *p = arg;
-    int first = i / p->strips * p->rows, last = first + p->rows;
+    int first = i / p->strips * p->rows;
 
     (void)thread;
-    strip(p, i % p->strips * KERNEL_COLUMNS, first, last < p->M ? last : p->M);
+    strip(p, i % p->strips * p->width, first, least(first + p->rows, p->M));
+}
+
+/* Columns [first, last) of C with a few rows: B's rows as they lie, or expanded one by one. */
+static void dots(const struct product *p, int first, int last, int k, int depth)
+{
+    const struct panel_source *b = &p->B;
+    float row[PANEL_DEPTH];
+
+    for (int j = first; j < last; j++) {
+        if (!b->at)
+            weight_read(b->w, b->first + j, k, depth, row);
+        for (int i = 0; i < p->M; i++) {
+            const float *line = b->at ? b->at + (long)j * b->ld + k : row;
+            float x = p->alpha * kernel_dot(p->A + i * p->a_row + k, line, depth);
+            float *c = p->C + i * p->ldc + j;
+            *c = p->add || k > 0 ? *c + x : x;
+        }
+    }
 }
 
 static void dots_task(void *arg, int i, int thread)
 {
     const struct product *p = arg;
-    int first = i * DOT_COLUMNS;
+    int first = i * DOT_COLUMNS, last = least(first + DOT_COLUMNS, p->N), k = 0;
 
     (void)thread;
-    for (int m = 0; m < p->M; m++) {
-        const struct kernel_tile t = {
-            .columns = p->N - first < DOT_COLUMNS ? p->N - first : DOT_COLUMNS,
-            .K = p->K,
-            .a = p->A.at + (long)m * p->A.ld,
-            .b = p->B.at + (long)first * p->B.ld,
-            .b_row = p->B.ld,
-            .alpha = p->alpha,
-            .add = p->add,
-            .c = p->C + m * p->ldc + first,
-            .c_row = 1,
-        };
-        kernel_dots(&t);
-    }
+    do
+        dots(p, first, last, k, least(p->K - k, PANEL_DEPTH));
+    while ((k += PANEL_DEPTH) < p->K);
+}
+
+/* Rows are cut only as far as there are too few strips for the team: each block fills the panels
+ * anew. */
+static void cut(struct product *p, int threads)
+{
+    p->width = panel_width(&p->B);
+    p->strips = (p->N + p->width - 1) / p->width;
+    p->rows = p->M;
+    while (p->strips * ((p->M + p->rows - 1) / p->rows) < 2 * threads && p->rows >= 2 * ROWS_MIN)
+        p->rows = ((p->rows + 1) / 2 + KERNEL_ROWS - 1) / KERNEL_ROWS * KERNEL_ROWS;
+}
+
+static int tasks_of(const struct product *p)
+{
+    return p->strips * ((p->M + p->rows - 1) / p->rows);
 }
 
 /* B^T A instead of A^T B where that has the fewer rows: the kernel's tile is wider than high. */
-static void turn(struct product *p)
+static struct product turned(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
+                             struct matrix B)
 {
-    struct matrix A = p->A;
-    int M = p->M;
+    bool turn = form == GEMM_TN && N < M;
+    struct matrix left = turn ? B : A, right = turn ? A : B;
 
-    p->A = p->B;
-    p->B = A;
-    p->M = p->N;
-    p->N = M;
-    p->across = true;
+    return (struct product){
+        .M = turn ? N : M,
+        .N = turn ? M : N,
+        .K = K,
+        .alpha = alpha,
+        .A = left.at,
+        .a_row = form == GEMM_TN ? 1 : left.ld,
+        .a_column = form == GEMM_TN ? left.ld : 1,
+        .B = {.transposed = form == GEMM_NT, .at = right.at, .ld = right.ld},
+        .across = turn,
+    };
 }
 
-static struct product product_of(enum gemm_form form, int M, int N, int K, float alpha,
-                                 struct matrix A, struct matrix B, float beta, float *C, int ldc)
+static void run(struct team *team, struct product *p)
 {
-    struct product p = {form, M, N, K, alpha, A, B, beta != 0, C, ldc, false, 0, M};
-
-    if (form == GEMM_TN && N < M)
-        turn(&p);
-    p.strips = (p.N + KERNEL_COLUMNS - 1) / KERNEL_COLUMNS;
-    p.rows = p.M;
-    return p;
-}
-
-void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
-              struct matrix B, float beta, float *C, int ldc)
-{
-    struct product p = product_of(form, M, N, K, alpha, A, B, beta, C, ldc);
-
-    for (int i = 0; i < p.strips && p.M > 0; i++)
-        strip_task(&p, i, 0);
-}
-
-/* Rows are cut only as far as there are too few strips for the team: each block copies B anew. */
-static void cut_rows(struct product *p, int threads)
-{
-    while (p->strips * ((p->M + p->rows - 1) / p->rows) < 2 * threads && p->rows >= 2 * ROWS_MIN)
-        p->rows = ((p->rows + 1) / 2 + KERNEL_ROWS - 1) / KERNEL_ROWS * KERNEL_ROWS;
+    if (p->M <= 0 || p->N <= 0)
+        return;
+    if (p->B.transposed && p->M <= DOTS_MAX) {
+        team_run(team, dots_task, p, (p->N + DOT_COLUMNS - 1) / DOT_COLUMNS);
+        return;
+    }
+    cut(p, team_threads(team));
+    team_run(team, strip_task, p, tasks_of(p));
 }
 
 void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
           struct matrix B, float beta, float *C, int ldc)
 {
-    struct product p = product_of(form, M, N, K, alpha, A, B, beta, C, ldc);
+    struct product p = turned(form, M, N, K, alpha, A, B);
 
-    if (M <= 0 || N <= 0)
-        return;
-    if (form == GEMM_NT && M <= DOTS_MAX) {
-        team_run(team, dots_task, &p, (N + DOT_COLUMNS - 1) / DOT_COLUMNS);
-        return;
-    }
-    cut_rows(&p, team_threads(team));
-    team_run(team, strip_task, &p, p.strips * ((p.M + p.rows - 1) / p.rows));
+    p.add = beta != 0;
+    p.C = C;
+    p.ldc = ldc;
+    run(team, &p);
+}
+
+void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
+              struct matrix B, float beta, float *C, int ldc)
+{
+    struct product p = turned(form, M, N, K, alpha, A, B);
+
+    p.add = beta != 0;
+    p.C = C;
+    p.ldc = ldc;
+    cut(&p, 0);
+    for (int i = 0; i < tasks_of(&p) && p.M > 0; i++)
+        strip_task(&p, i, 0);
+}
+
+void gemm_weight(struct team *team, enum gemm_form form, int M, const struct weight *w, int first,
+                 int last, struct matrix A, float beta, float *C, int ldc)
+{
+    struct product p = {
+        .M = M,
+        .N = form == GEMM_NT ? last - first : w->columns,
+        .K = form == GEMM_NT ? w->columns : last - first,
+        .alpha = 1,
+        .A = A.at,
+        .a_row = A.ld,
+        .a_column = 1,
+        .B = {form == GEMM_NT, w->f32 ? w->f32 + (size_t)first * (size_t)w->columns : NULL,
+              w->columns, w, first},
+        .add = beta != 0,
+        .C = C,
+        .ldc = ldc,
+    };
+
+    run(team, &p);
 }

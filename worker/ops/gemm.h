@@ -4,6 +4,7 @@
  * product's bits do not depend on the number of threads. `ld` are distances between rows.
  */
 #pragma once
+#include "core/tensor/weight.h"
 #include "worker/team.h"
 
 enum gemm_form {
@@ -21,6 +22,12 @@ struct matrix {
 void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
           struct matrix B, float beta, float *C, int ldc);
 
-/* The same in the calling thread. */
+/* The same where B is rows [first, last) of a frozen matrix: C (M, last - first) for GEMM_NT, whose
+ * K is the matrix's columns; C (M, columns) for GEMM_NN, whose K is last - first. Its bits are
+ * those of a product with the expanded matrix. */
+void gemm_weight(struct team *team, enum gemm_form form, int M, const struct weight *w, int first,
+                 int last, struct matrix A, float beta, float *C, int ldc);
+
+/* As gemm() in the calling thread. */
 void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
               struct matrix B, float beta, float *C, int ldc);

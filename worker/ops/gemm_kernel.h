@@ -32,9 +32,8 @@ struct kernel_tile {
 
 void kernel_product(const struct kernel_tile *t);
 
-/* c[j * c_row] (add: +=) alpha * sum_k a[k] b[j * b_row + k], for `columns` j of any number: for
- * products with so few rows of A that B is better read as it lies. */
-void kernel_dots(const struct kernel_tile *t);
+/* sum_k a[k] b[k], in as many sums as there are lanes. */
+float kernel_dot(const float *a, const float *b, int n);
 
 /* to[k * to_row + i] = from[i][k], i below KERNEL_LANES, k below n. */
 void kernel_transpose(const float *const *from, int n, float *to, long to_row);

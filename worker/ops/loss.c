@@ -102,15 +102,14 @@ static void row_task(void *arg, int i, int thread)
 static void multiply(struct team *team, const struct head *head, float *logits, const float *h,
                      int n)
 {
-    gemm(team, GEMM_NT, n, head->V, head->C, 1, (struct matrix){h, head->C},
-         (struct matrix){head->w, head->C}, 0, logits, head->V);
+    gemm_weight(team, GEMM_NT, n, head->w, 0, head->V, (struct matrix){h, head->C}, 0, logits,
+                head->V);
 }
 
 double loss_forward_backward(struct team *team, const struct head *head, float *dh, const float *h,
                              const int32_t *targets, int n, float weight, float *logits)
 {
     struct pass p = {.head = head, .logits = logits, .weight = weight, .backward = dh != NULL};
-    struct matrix w = {head->w, head->C};
     double sum = 0;
     int at, i, chunk = head_rows(head);
 
@@ -124,8 +123,8 @@ double loss_forward_backward(struct team *team, const struct head *head, float *
         for (i = 0; i < rows; i++)
             sum += p.losses[i];
         if (dh)
-            gemm(team, GEMM_NN, rows, head->C, head->V, 1, (struct matrix){logits, head->V}, w, 0,
-                 dh + (size_t)at * head->C, head->C);
+            gemm_weight(team, GEMM_NN, rows, head->w, 0, head->V, (struct matrix){logits, head->V},
+                        0, dh + (size_t)at * head->C, head->C);
     }
     return sum;
 }

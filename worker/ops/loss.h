@@ -5,12 +5,13 @@
  *   d(h_i . w_v) = (softmax - onehot) * weight * slope of the cap * scale
  */
 #pragma once
+#include "core/tensor/weight.h"
 #include "worker/team.h"
 #include <stddef.h>
 #include <stdint.h>
 
 struct head {
-    const float *w; /* (V, C), borrowed */
+    const struct weight *w; /* (V, C), borrowed */
     int V, C;
     float scale;
     float cap; /* soft_cap.h; 0: none */

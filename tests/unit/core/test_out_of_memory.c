@@ -58,9 +58,17 @@ static void keep(struct result *r, const void *bytes, size_t len)
 /* A piece of work on files in `folder`, made once before; appends what it found to the result. */
 typedef int (*work_fn)(const char *folder, struct result *r, struct err *err);
 
+static void keep_weight(struct result *r, struct weight *w, int rc)
+{
+    if (rc < 0)
+        return;
+    keep(r, w->memory, weight_bytes(w));
+    weight_close(w);
+}
+
 static int open_model(const char *path, struct result *r, struct err *err)
 {
-    static float weights[256 * 64];
+    struct weight w;
     struct problems problems = {0};
     struct model *m = NULL;
     int rc = model_open(path, &m, &problems, err);
@@ -68,12 +76,13 @@ static int open_model(const char *path, struct result *r, struct err *err)
     for (int kind = 0; kind < MODULE_KINDS && rc == 0; kind++) {
         if (!model_has_module(model_config(m), kind))
             continue;
-        rc = model_read_module(m, 1, kind, weights, err);
-        keep(r, weights, sizeof(weights));
+        rc = model_read_modules(m, 1, (enum module_kind[]){kind}, 1, &w, err);
+        keep_weight(r, &w, rc);
     }
-    if (rc == 0)
-        rc = model_read_head(m, weights, err);
-    keep(r, weights, sizeof(weights));
+    if (rc == 0) {
+        rc = model_read_head(m, &w, err);
+        keep_weight(r, &w, rc);
+    }
     model_close(m);
     problems_free(&problems);
     return rc;

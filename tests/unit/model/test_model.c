@@ -45,22 +45,33 @@ static float *numbers(int64_t n)
     return x;
 }
 
+static void same_weight(struct weight *a, struct weight *b, const char *name)
+{
+    const struct weight_rows x = {a, 0, a->rows}, y = {b, 0, b->rows};
+    int64_t n = (int64_t)a->rows * a->columns;
+    float *of_a = numbers(n), *of_b = numbers(n);
+
+    assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->columns, b->columns);
+    weight_read_rows(&x, of_a);
+    weight_read_rows(&y, of_b);
+    if (memcmp(of_a, of_b, (size_t)n * sizeof(*of_a)) != 0)
+        fail_msg("%s differs", name);
+    free(of_a);
+    free(of_b);
+    weight_close(a);
+    weight_close(b);
+}
+
 static void same_module(const struct model *a, const struct model *b, int layer,
                         enum module_kind kind)
 {
-    int rows, columns;
-    float *x, *y;
+    struct weight x, y;
     struct err err;
 
-    model_module_shape(model_config(a), kind, &rows, &columns);
-    x = numbers((int64_t)rows * columns);
-    y = numbers((int64_t)rows * columns);
-    assert_ok(model_read_module(a, layer, kind, x, &err), err);
-    assert_ok(model_read_module(b, layer, kind, y, &err), err);
-    if (memcmp(x, y, (size_t)rows * (size_t)columns * sizeof(*x)) != 0)
-        fail_msg("layer %d %s differs", layer, module_kind_name(kind));
-    free(x);
-    free(y);
+    assert_ok(model_read_modules(a, layer, &kind, 1, &x, &err), err);
+    assert_ok(model_read_modules(b, layer, &kind, 1, &y, &err), err);
+    same_weight(&x, &y, module_kind_name(kind));
 }
 
 static void same_norms(const struct model *a, const struct model *b, int layer)
@@ -82,15 +93,16 @@ static void same_norms(const struct model *a, const struct model *b, int layer)
 static void same_ends(const struct model *a, const struct model *b)
 {
     const struct model_config *c = model_config(a);
-    int64_t embedding = (int64_t)c->vocab * c->hidden;
-    float *x = numbers(embedding), *y = numbers(embedding);
+    float *x = numbers(c->hidden), *y = numbers(c->hidden);
+    struct weight v, w;
     struct err err;
 
-    assert_ok(model_read_embedding(a, x, &err), err);
-    assert_ok(model_read_embedding(b, y, &err), err);
-    assert_memory_equal(x, y, (size_t)embedding * sizeof(*x));
-    assert_ok(model_read_head(b, y, &err), err);
-    assert_memory_equal(x, y, (size_t)embedding * sizeof(*x));
+    assert_ok(model_read_embedding(a, &v, &err), err);
+    assert_ok(model_read_embedding(b, &w, &err), err);
+    same_weight(&v, &w, "embedding");
+    assert_ok(model_read_embedding(a, &v, &err), err);
+    assert_ok(model_read_head(b, &w, &err), err);
+    same_weight(&v, &w, "head");
     assert_ok(model_read_final_norm(a, x, &err), err);
     assert_ok(model_read_final_norm(b, y, &err), err);
     assert_memory_equal(x, y, (size_t)c->hidden * sizeof(*x));
@@ -530,8 +542,11 @@ static struct model *open_with_head(bool same, char **ret_folder)
     const struct tensor *t;
     struct tensor_out head;
     float *values = numbers((int64_t)c->vocab * c->hidden);
+    struct weight embedding;
 
-    assert_ok(model_read_embedding(tiny, values, &err), err);
+    assert_ok(model_read_embedding(tiny, &embedding, &err), err);
+    weight_read_rows(&(struct weight_rows){&embedding, 0, c->vocab}, values);
+    weight_close(&embedding);
     values[5] += same ? 0 : 1;
     head = (struct tensor_out){"lm_head.weight", TENSOR_F32, 2, {c->vocab, c->hidden}, values};
     assert_ok(tensorfile_open(path, &f, &err), err);
@@ -692,23 +707,23 @@ static void weights_that_are_not_finite_are_named(void **state)
     struct model *m;
     struct err err;
     size_t len;
-    float *out;
+    struct weight w;
 
     (void)state;
     assert_ok(file_read(path, 1 << 30, &bytes, &len, &err), err);
     memset(bytes + len - 6 * 1024, 0xff, 8);
     write_file(folder, "model.safetensors", bytes, len);
     m = open_good(folder);
-    out = numbers((int64_t)model_config(m)->vocab * model_config(m)->hidden);
     err.code = 0;
     for (int layer = 0; layer < 4 && err.code == 0; layer++)
         for (int kind = 0; kind < MODULE_KINDS && err.code == 0; kind++)
             if (model_has_module(model_config(m), kind) &&
-                model_read_module(m, layer, kind, out, &err) == 0)
+                model_read_modules(m, layer, (enum module_kind[]){kind}, 1, &w, &err) == 0) {
+                weight_close(&w);
                 err.code = 0;
+            }
     assert_contains(err.text, "model.safetensors: tensor model.layers.");
     assert_contains(err.text, "is not finite");
-    free(out);
     free(bytes);
     free(path);
     model_close(m);

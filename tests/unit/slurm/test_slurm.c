@@ -4,6 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
 #include "core/job/parallel_shape.h"
+#include "core/model/shard.h"
 #include <math.h>
 #include "core/slurm/state.h"
 #include "tests/unit/support.h"
@@ -318,6 +319,9 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
     struct parallel_shape_limits limits = {.micro_batches = micro,
                                            .micro_batch_tokens = job->training.micro_batch_tokens,
                                            .trained = 0.5,
+                                           .weights = {.layer = 4 * shard_layer_elements(&small),
+                                                       .embedding = 4 * 256 * 64,
+                                                       .head = 4 * 256 * 64},
                                            .worker_bytes = bytes};
     int rc;
 

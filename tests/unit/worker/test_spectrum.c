@@ -198,8 +198,8 @@ static void nobody_asks(void *context)
 }
 
 /* Uses all matrices with a team, after giving the background thread `head_start_ms`. */
-static void use_all(const struct spectrum_cache *cache, const struct decompose_matrix *matrices,
-                    int n, int threads, int head_start_ms, struct seen *seen)
+static void use_all(const struct spectrum_cache *cache, const struct weight_rows *matrices, int n,
+                    int threads, int head_start_ms, struct seen *seen)
 {
     const struct decompose_user user = {compare, nobody_asks, seen};
     struct decompose_progress progress;
@@ -248,14 +248,16 @@ static void each_matrix_is_used_once_with_the_same_bits(void **state)
                                       {folder, 1e9},
                                       {mkdtemp(small), 4000}};
     struct known k[MATRICES];
-    struct decompose_matrix matrices[MATRICES];
+    struct weight weights[MATRICES];
+    struct weight_rows matrices[MATRICES];
     struct spectrum expected[MATRICES];
     struct seen seen = {.expected = expected};
 
     (void)state;
     for (int i = 0; i < MATRICES; i++) {
         k[i] = build(9 + i, 14, 1.5);
-        matrices[i] = (struct decompose_matrix){k[i].W, k[i].n, k[i].m};
+        weights[i] = weight_of_floats(k[i].W, k[i].n, k[i].m);
+        matrices[i] = (struct weight_rows){&weights[i], 0, k[i].n};
         assert_int_equal(spectrum_compute(k[i].W, k[i].n, k[i].m, &expected[i], &err), 0);
     }
     for (size_t c = 0; c < sizeof(caches) / sizeof(caches[0]); c++)
@@ -272,10 +274,17 @@ static void each_matrix_is_used_once_with_the_same_bits(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static char *path_of(const struct spectrum_cache *cache, const struct known *k)
+{
+    struct weight w = weight_of_floats(k->W, k->n, k->m);
+
+    return spectrum_cache_path(cache, &(struct weight_rows){&w, 0, k->n});
+}
+
 static void put_at(const struct spectrum_cache *cache, const struct known *k, time_t used)
 {
     const struct timespec times[2] = {{.tv_sec = used}, {.tv_sec = used}};
-    char *path = spectrum_cache_path(cache, k->W, k->n, k->m);
+    char *path = path_of(cache, k);
     struct spectrum s;
 
     assert_non_null(path);
@@ -288,7 +297,7 @@ static void put_at(const struct spectrum_cache *cache, const struct known *k, ti
 
 static bool has(const struct spectrum_cache *cache, const struct known *k)
 {
-    char *path = spectrum_cache_path(cache, k->W, k->n, k->m);
+    char *path = path_of(cache, k);
     bool there = spectrum_cache_has(path, k->n, k->m);
 
     free(path);

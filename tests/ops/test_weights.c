@@ -1,0 +1,129 @@
+/* tests/ops/test_weights.c - products with frozen matrices in the forms of files: they have the
+ * bits of products with the expanded matrix. */
+#include "core/tensor/dequant.h"
+#include "tests/ops/check.h"
+#include "worker/ops/gemm.h"
+
+enum { ROWS = 100, COLUMNS = 768 };
+
+static struct err err;
+
+/* Any bytes: but scales, which are half floats, are finite and neither large nor small. */
+static void *random_blocks(enum tensor_type type, size_t bytes, uint32_t stream)
+{
+    uint8_t *at = malloc(bytes);
+    float *numbers = random_floats(bytes, stream);
+
+    for (size_t i = 0; i < bytes; i++)
+        at[i] = (uint8_t)((numbers[i] + 1) * 127) & (type <= TENSOR_F64 ? 0x3f : 0xbf);
+    free(numbers);
+    return at;
+}
+
+static struct tensor new_tensor(enum tensor_type type, int rows, uint32_t stream)
+{
+    const struct tensor_layout *l = tensor_layout(type);
+    struct tensor t = {.name = "w", .type = type, .type_name = l->name, .n_dims = 2};
+
+    t.shape[0] = rows;
+    t.shape[1] = COLUMNS;
+    t.bytes = (size_t)rows * COLUMNS / (size_t)l->block_elements * (size_t)l->block_bytes;
+    t.data = random_blocks(type, t.bytes, stream);
+    return t;
+}
+
+/* Every number must be finite for equal bits to say something. */
+static void tame(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_true(isfinite(x[i]));
+}
+
+static void compare(struct team *team, enum gemm_form form, int M, const struct weight *w,
+                    const struct weight *expanded, int first, int last)
+{
+    int N = form == GEMM_NT ? last - first : COLUMNS, K = form == GEMM_NT ? COLUMNS : last - first;
+    float *A = random_floats((size_t)M * (size_t)K, 3);
+    float *got = random_floats((size_t)M * (size_t)N, 4);
+    float *want = random_floats((size_t)M * (size_t)N, 4);
+
+    gemm_weight(team, form, M, w, first, last, (struct matrix){A, K}, 1, got, N);
+    gemm_weight(team, form, M, expanded, first, last, (struct matrix){A, K}, 1, want, N);
+    assert_memory_equal(got, want, (size_t)M * (size_t)N * sizeof(*got));
+    free(A), free(got), free(want);
+}
+
+/* Two tensors, the second in another form, one below the other. */
+static void check_forms(enum tensor_type type, enum tensor_type other)
+{
+    struct tensor tensors[2] = {new_tensor(type, ROWS / 4, 1), new_tensor(other, ROWS * 3 / 4, 2)};
+    const struct weight_source sources[2] = {{&tensors[0], 0}, {&tensors[1], 0}};
+    float *values = malloc((size_t)ROWS * COLUMNS * sizeof(*values));
+    static const int rows[] = {1, 3, 4, 77};
+    struct weight w, expanded;
+
+    assert_int_equal(weight_open(sources, 2, &w, &err), 0);
+    weight_read_rows(&(struct weight_rows){&w, 0, ROWS}, values);
+    tame(values, (size_t)ROWS * COLUMNS);
+    expanded = weight_of_floats(values, ROWS, COLUMNS);
+    for (int i = 0; i < 4; i++) {
+        struct team *team = new_team(1 + i % 3);
+        compare(team, GEMM_NT, rows[i], &w, &expanded, 0, ROWS);
+        compare(team, GEMM_NN, rows[i], &w, &expanded, 0, ROWS);
+        compare(team, GEMM_NT, rows[i], &w, &expanded, 20, 63);
+        compare(team, GEMM_NN, rows[i], &w, &expanded, 20, 63);
+        team_close(team);
+    }
+    weight_close(&w);
+    free(values);
+    free((void *)tensors[0].data), free((void *)tensors[1].data);
+}
+
+static void every_form_gives_the_bits_of_the_expanded_matrix(void **state)
+{
+    (void)state;
+    for (int type = 0; type < TENSOR_UNSUPPORTED; type++)
+        if (type != TENSOR_I32 && type != TENSOR_I64)
+            check_forms((enum tensor_type)type, type % 2 ? TENSOR_Q8_0 : TENSOR_BF16);
+}
+
+static void integers_are_no_weights(void **state)
+{
+    struct tensor t = new_tensor(TENSOR_I32, 4, 1);
+    struct weight w;
+
+    (void)state;
+    assert_int_equal(weight_open(&(struct weight_source){&t, 0}, 1, &w, &err), ERR_INVALID);
+    free((void *)t.data);
+}
+
+/* Row 2j + i of a head of D in the file is row i D/2 + j. */
+static void rows_of_interleaved_heads_are_put_back(void **state)
+{
+    enum { D = 6, N = 2 * D };
+    float values[N][COLUMNS], row[COLUMNS];
+    struct tensor t = {"q", TENSOR_F32, "F32", 2, {N, COLUMNS}, values, sizeof(values)};
+    struct weight w;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < COLUMNS; j++)
+            values[i][j] = (float)i;
+    assert_int_equal(weight_open(&(struct weight_source){&t, D}, 1, &w, &err), 0);
+    for (int i = 0; i < N; i++) {
+        weight_read(&w, i, 0, COLUMNS, row);
+        assert_int_equal((int)row[0], i / D * D + 2 * (i % D % 3) + i % D / 3);
+    }
+    weight_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_form_gives_the_bits_of_the_expanded_matrix),
+        cmocka_unit_test(integers_are_no_weights),
+        cmocka_unit_test(rows_of_interleaved_heads_are_put_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
