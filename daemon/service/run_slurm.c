@@ -45,7 +45,8 @@ static const char *why_requeued(const char *output, int64_t from)
     return words;
 }
 
-/* The reason may reach the log after Slurm has reported that the job waits: some looks are worth it. */
+/* The reason may reach the log after Slurm has reported that the job waits: some looks are worth
+ * it. */
 static void note_requeued(struct run *run)
 {
     const char *why = why_requeued(run->row.output, run->slurm.log_seen);
