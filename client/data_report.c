@@ -28,13 +28,14 @@ static int by_value(const void *a, const void *b)
 
 static int count(const struct dataset *d, struct numbers *ret, struct err *err)
 {
-    struct numbers c = {.n = d->n};
+    struct numbers c = {0};
 
     c.lengths = malloc(((size_t)d->n + 1) * sizeof(*c.lengths));
     if (!c.lengths)
         return err_nomem(err, (size_t)d->n * sizeof(*c.lengths));
     for (long i = 0; i < d->n; i++) {
-        c.lengths[i] = d->examples[i].n_whole;
+        if (dataset_begins_row(d, i))
+            c.lengths[c.n++] = d->examples[i].n_whole;
         c.tokens += d->examples[i].n;
         c.trained += d->examples[i].n_trained;
     }
@@ -97,7 +98,7 @@ static void print_cut_lines(const struct data_report *r)
     int listed = 0;
 
     for (long i = 0; i < d->n && listed <= CUT_LISTED; i++) {
-        if (d->examples[i].n_whole <= d->examples[i].n)
+        if (d->examples[i].n_whole <= d->examples[i].n || !dataset_begins_row(d, i))
             continue;
         if (listed == CUT_LISTED)
             printf(", ...");

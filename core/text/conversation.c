@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 const char *json_type_words(const json_t *value)
 {
@@ -286,7 +287,9 @@ static int choose_trained(struct reading *r, enum train_on train_on)
                        (train_on != TRAIN_ON_LAST || i == last);
         if (train_on == TRAIN_ON_ALL && r->says_no && r->choices[i] == NOT_TRAINED)
             return conversation_wrong(
-                r, FAULT_TYPE, "a message is not to be trained, but data.train_on: all trains it");
+                r, FAULT_TYPE,
+                "a message is not to be trained, but data.train_on: all, or data.train_on_prompt, "
+                "trains it");
         c->trained[i] = r->choices[i] == TRAINED || (r->choices[i] == BY_ROLE && by_role);
     }
     return 0;
@@ -363,20 +366,44 @@ int conversation_join_parts(struct conversation *c, struct err *err)
     return 0;
 }
 
+/* true or false, also as a text, as CSV has them. */
+static bool is_judgement(const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    return json_is_boolean(value) ||
+           (text && (strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0));
+}
+
+/* Fields of which each alone says that a row is for another training. */
+static const char *telling_field(const json_t *row)
+{
+    static const char *const fields[][2] = {
+        {"rejected", "\"rejected\": preferences, for training such as DPO"},
+        {"rejected_response", "\"rejected_response\": preferences, for training such as DPO"},
+        {"rejected_messages", "\"rejected_messages\": preferences, for training such as DPO"},
+        {"rejected_output", "\"rejected_output\": preferences, for training such as DPO"},
+        {"non_preferred_output", "\"non_preferred_output\": preferences, for training such as DPO"},
+        {"kto_tag", "\"kto_tag\": judgements of answers, for training such as KTO"},
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (json_is_set(json_object_get(row, fields[i][0])))
+            return fields[i][1];
+    return NULL;
+}
+
 const char *row_of_other_training(const json_t *row)
 {
-    if (json_object_get(row, "chosen") && json_object_get(row, "rejected"))
-        return "\"chosen\" and \"rejected\": preferences, for training such as DPO";
-    if (json_object_get(row, "rejected_response"))
-        return "\"rejected_response\": preferences, for training such as DPO";
-    if (json_object_get(row, "prompt") && json_object_get(row, "completion") &&
-        json_is_boolean(json_object_get(row, "label")))
-        return "\"label\": judgements of completions, for training such as KTO";
+    const json_t *label = json_object_get(row, "label");
+    bool completion = json_object_get(row, "prompt") && json_object_get(row, "completion");
+    bool number =
+        json_is_integer(label) && json_integer_value(label) >= 0 && json_integer_value(label) <= 1;
+
+    if (!json_object_get(row, "text") && (is_judgement(label) || (completion && number)))
+        return "\"label\": judgements of answers, for training such as KTO";
     if (json_object_get(row, "prompt") && json_object_get(row, "completions") &&
         json_object_get(row, "labels"))
         return "\"completions\" and \"labels\": judgements of steps, for a reward model";
-    if (json_object_get(row, "preferred_output") && json_object_get(row, "non_preferred_output"))
-        return "\"preferred_output\" and \"non_preferred_output\": preferences, for training such "
-               "as DPO";
-    return NULL;
+    return telling_field(row);
 }

@@ -57,7 +57,7 @@ static int get_text(struct reading *r, const json_t *row, const char *key, bool 
     return 0;
 }
 
-/* {"from": "human", "value": "..."} as {"role", "content"}. */
+/* {"from": "human", "value": "..."} as {"role", "content"}, with what else the turn has. */
 static int read_sharegpt_turn(struct reading *r, const json_t *turn)
 {
     const json_t *from = json_object_get(turn, "from"), *value = json_object_get(turn, "value");
@@ -74,13 +74,14 @@ static int read_sharegpt_turn(struct reading *r, const json_t *turn)
             r, FAULT_ROLE,
             "a turn is from \"function_call\", which is not supported: use \"messages\" "
             "with \"tool_calls\"");
-    message = json_pack("{s:O, s:O}", "role", from, "content", value);
-    if (!message)
+    message = json_copy((json_t *)turn);
+    if (!message || json_object_set(message, "role", (json_t *)from) < 0 ||
+        json_object_set(message, "content", (json_t *)value) < 0) {
+        json_decref(message);
         return err_nomem(r->err, sizeof(json_t));
-    if (json_object_get(turn, "weight"))
-        json_object_set(message, "weight", json_object_get(turn, "weight"));
-    if (json_object_get(turn, "train"))
-        json_object_set(message, "train", json_object_get(turn, "train"));
+    }
+    json_object_del(message, "from");
+    json_object_del(message, "value");
     rc = conversation_read_message(r, message, BY_ROLE);
     json_decref(message);
     return rc;
@@ -178,12 +179,34 @@ int conversation_read_instruction(struct reading *r, const json_t *row)
     return rc < 0 ? rc : add_text(r, "assistant", output);
 }
 
+/* What the template is given beside the messages. */
+static int read_beside(struct reading *r, const json_t *row)
+{
+    const json_t *tools = json_object_get(row, "tools");
+    const json_t *variables = json_object_get(row, "chat_template_kwargs");
+
+    if (json_is_set(tools) && !json_is_array(tools))
+        return conversation_wrong(r, FAULT_TYPE, "\"tools\" must be a list; it is %s",
+                                  json_type_words(tools));
+    if (json_is_set(variables) && !json_is_object(variables))
+        return conversation_wrong(r, FAULT_TYPE,
+                                  "\"chat_template_kwargs\" must be an object; it is %s",
+                                  json_type_words(variables));
+    if (json_is_set(json_object_get(row, "functions")))
+        return conversation_wrong(r, FAULT_TYPE, "\"functions\" is not supported: use \"tools\"");
+    r->c->tools = json_is_set(tools) ? json_incref((json_t *)tools) : NULL;
+    r->c->variables = json_is_set(variables) ? json_incref((json_t *)variables) : NULL;
+    return 0;
+}
+
 /* Two texts are a user's words and the answer. */
 int conversation_read_prompt(struct reading *r, const json_t *row)
 {
     const json_t *prompt = json_object_get(row, "prompt"), *completion;
-    int rc;
+    int rc = read_beside(r, row);
 
+    if (rc < 0)
+        return rc;
     if (json_is_string(prompt)) {
         rc = get_text(r, row, "completion", true, &completion);
         if (rc == 0)
@@ -197,25 +220,16 @@ int conversation_read_prompt(struct reading *r, const json_t *row)
 
 int conversation_read_messages(struct reading *r, const json_t *row)
 {
-    const json_t *tools = json_object_get(row, "tools");
-    const json_t *variables = json_object_get(row, "chat_template_kwargs");
-    int rc;
+    const json_t *messages = json_object_get(row, "messages");
+    int rc = read_beside(r, row);
 
-    if (json_is_set(tools) && !json_is_array(tools))
-        return conversation_wrong(r, FAULT_TYPE, "\"tools\" must be a list; it is %s",
-                                  json_type_words(tools));
-    if (json_is_set(variables) && !json_is_object(variables))
-        return conversation_wrong(r, FAULT_TYPE,
-                                  "\"chat_template_kwargs\" must be an object; it is %s",
-                                  json_type_words(variables));
-    if (json_is_set(json_object_get(row, "functions")))
-        return conversation_wrong(r, FAULT_TYPE, "\"functions\" is not supported: use \"tools\"");
-    rc = json_object_get(row, "conversations") && !json_object_get(row, "messages")
-             ? read_sharegpt(r, row)
-             : read_list(r, json_object_get(row, "messages"), "messages", BY_ROLE);
     if (rc < 0)
         return rc;
-    r->c->tools = json_is_set(tools) ? json_incref((json_t *)tools) : NULL;
-    r->c->variables = json_is_set(variables) ? json_incref((json_t *)variables) : NULL;
-    return 0;
+    if (!messages && json_object_get(row, "conversations"))
+        return read_sharegpt(r, row);
+    if (json_string_length(json_object_get(row, "system")) > 0)
+        return conversation_wrong(r, FAULT_TYPE,
+                                  "the row has \"system\" beside \"messages\": make it the first "
+                                  "message, of role system");
+    return read_list(r, messages, "messages", BY_ROLE);
 }

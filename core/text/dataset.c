@@ -50,7 +50,6 @@ static long times_in_a_pass(struct loader *l)
 static int keep_ids(struct loader *l, int begin, int n, int n_whole, int line)
 {
     const int32_t *labels = l->row.labels.ids + begin;
-    long times = times_in_a_pass(l);
     struct dataset *d = l->d;
     struct example e = {
         .at = NOT_KEPT, .n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
@@ -59,9 +58,9 @@ static int keep_ids(struct loader *l, int begin, int n, int n_whole, int line)
     l->row.labels.ids[begin] = LABEL_NONE; /* nothing stands in front of it */
     for (int i = 0; i < n; i++)
         e.n_trained += labels[i] != LABEL_NONE;
-    if (times > 0 && (!l->in->sample_only || d->ids.waiting.len < SAMPLE_BYTES))
+    if (l->times > 0 && (!l->in->sample_only || d->ids.waiting.len < SAMPLE_BYTES))
         rc = id_store_add(&d->ids, l->row.ids.ids + begin, labels, n, &e.at, l->err);
-    for (long i = 0; i < times && rc == 0; i++) {
+    for (long i = 0; i < l->times && rc == 0; i++) {
         rc = grow(l);
         if (rc == 0)
             d->examples[d->n++] = e;
@@ -96,6 +95,8 @@ static int keep_row(struct loader *l, int line)
 {
     int rc = 0;
 
+    l->d->n_rows++;
+    l->times = times_in_a_pass(l);
     if (l->n_parts == 0)
         return keep_part(l, 0, l->row.ids.n, line);
     for (int i = 0; i < l->n_parts && rc == 0; i++) {
@@ -207,7 +208,9 @@ static void check_whole(struct loader *l)
             l->problems, l->d->files[l->d->dropped.first[0].file], l->d->dropped.first[0].line,
             "every row is longer than data.max_tokens (%d) and is left out", l->data->max_tokens);
     else if (l->d->n == 0)
-        problems_add(l->problems, l->path, 0, "the data set has no rows");
+        problems_add(l->problems, l->path, 0,
+                     l->d->n_rows ? "the weights of its files leave the data set no row"
+                                  : "the data set has no rows");
     else if (l->d->untrained.n == l->d->n)
         problems_add(
             l->problems, l->d->files[l->d->untrained.first[0].file], l->d->untrained.first[0].line,
@@ -348,4 +351,11 @@ void dataset_hash(const struct dataset *d, char ret_hex[33])
     hash = XXH3_128bits_digest(&state);
     snprintf(ret_hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
              (unsigned long long)hash.low64);
+}
+
+bool dataset_begins_row(const struct dataset *d, long i)
+{
+    const struct example *e = &d->examples[i];
+
+    return i == 0 || e[-1].file != e->file || e[-1].line != e->line;
 }

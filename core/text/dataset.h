@@ -35,6 +35,7 @@ struct example {
 
 struct row_lines { /* rows of one kind, and where the first are */
     long n;
+    long lines; /* different ones */
     struct {
         int file, line;
     } first[ROW_LINES_MAX];
@@ -42,7 +43,8 @@ struct row_lines { /* rows of one kind, and where the first are */
 
 struct dataset {
     struct example *examples;
-    long n;
+    long n;                        /* in a pass: by weights and by data.overflow */
+    long n_rows;                   /* of the files */
     struct row_lines cut;          /* rows cut to max_tokens, or into several of that many */
     struct row_lines dropped;      /* rows left out because they are longer */
     struct row_lines untrained;    /* rows in which no label is trained */
@@ -79,6 +81,9 @@ struct dataset_input {
 int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
                  struct problems *problems, struct err *err);
 void dataset_free(struct dataset *d);
+
+/* Whether example i is the first one of its row, which may give several. */
+bool dataset_begins_row(const struct dataset *d, long i);
 
 /* Appends what a user should know of it, a sentence a line. */
 void dataset_notes(const struct dataset *d, const struct data_options *data, struct buf *out);

@@ -83,6 +83,26 @@ static json_int_t number(const json_t *list, int i)
     return json_integer_value(json_array_get(list, (size_t)i));
 }
 
+/* Padding stands at the ends of a row, or of a part of it. */
+static bool check_padding(struct loader *l, const json_t *mask, const json_t *positions, int line)
+{
+    int last = -1; /* position that the mask keeps */
+
+    for (int i = 0; mask && i < l->row.ids.n; i++) {
+        if (number(mask, i) == 0)
+            continue;
+        if (last >= 0 && i > last + 1 && !(positions && number(positions, i) == 0)) {
+            dataset_fault(l, FAULT_TYPE, line,
+                          "\"attention_mask\" leaves out positions %d to %d, between others: only "
+                          "padding at the ends can be left out",
+                          last + 1, i - 1);
+            return false;
+        }
+        last = i;
+    }
+    return true;
+}
+
 /* False where the mask is none, or leaves out what is to be trained. */
 static bool check_mask(struct loader *l, const json_t *mask, int line)
 {
@@ -172,7 +192,7 @@ int dataset_read_ids(struct loader *l, const json_t *row, int line)
     }
     if (!get_beside(l, row, line, "attention_mask", &mask) ||
         !get_beside(l, row, line, "position_ids", &positions) || !check_mask(l, mask, line) ||
-        !check_positions(l, positions, mask, line))
+        !check_padding(l, mask, positions, line) || !check_positions(l, positions, mask, line))
         return 0;
     rc = mask || positions ? cut(l, mask, positions) : 0;
     return rc < 0 ? rc : 1;

@@ -14,6 +14,7 @@ struct loader {
     const char *path; /* of the file that is read now */
     double weight;    /* of its rows */
     long n_rows;      /* of the files of its name so far */
+    long times;       /* that the row is in a pass */
     const struct data_options *data;
     struct dataset *d;
     long cap; /* of d->examples */

@@ -23,11 +23,17 @@ void dataset_fault(struct loader *l, enum row_fault kind, int line, const char *
 
 void dataset_note_line(const struct loader *l, struct row_lines *lines, int line)
 {
-    if (lines->n < ROW_LINES_MAX) {
-        lines->first[lines->n].file = l->d->n_files - 1;
-        lines->first[lines->n].line = line;
-    }
+    int file = l->d->n_files - 1;
+    long last = lines->lines < ROW_LINES_MAX ? lines->lines - 1 : ROW_LINES_MAX - 1;
+
     lines->n++;
+    if (last >= 0 && lines->first[last].file == file && lines->first[last].line == line)
+        return;
+    if (lines->lines < ROW_LINES_MAX) {
+        lines->first[lines->lines].file = file;
+        lines->first[lines->lines].line = line;
+    }
+    lines->lines++;
 }
 
 void dataset_count_the_rest(struct loader *l)
@@ -108,12 +114,13 @@ static bool give_up(struct loader *l, int line, const char *why)
 static bool is_read(enum data_format format, const char *key)
 {
     static const char *const keys[][8] = {
-        [FORMAT_PROMPT] = {"prompt", "completion", "weight"},
+        [FORMAT_PROMPT] = {"prompt", "completion", "weight", "tools", "chat_template_kwargs",
+                           "parallel_tool_calls"},
         [FORMAT_INSTRUCTION] = {"instruction", "input", "output", "system", "history", "weight"},
         [FORMAT_MESSAGES] = {"messages", "conversations", "system", "tools", "weight",
                              "chat_template_kwargs", "parallel_tool_calls"},
         [FORMAT_TEXT] = {"text", "weight"},
-        [FORMAT_IDS] = {"input_ids", "labels", "attention_mask", "position_ids"},
+        [FORMAT_IDS] = {"input_ids", "labels", "attention_mask", "position_ids", "weight"},
     };
 
     for (int i = 0; i < 8 && keys[format][i]; i++)
@@ -243,14 +250,24 @@ static bool is_meant_otherwise(const char *key)
     return false;
 }
 
+/* Where a row has both, the one is not looked at. */
+static bool is_beside(const json_t *row, const char *key)
+{
+    return strcmp(key, "conversations") == 0 && json_object_get(row, "messages");
+}
+
 static bool check_fields(struct loader *l, const json_t *row, int line)
 {
-    const char *key;
+    const char *key, *other = row_of_other_training(row);
     json_t *value;
 
+    if (other) {
+        dataset_fault(l, FAULT_TYPE, line, "the row has %s, which is not supported", other);
+        return false;
+    }
     json_object_foreach((json_t *)row, key, value)
     {
-        if (json_is_null(value) || is_read(l->d->format, key))
+        if (json_is_null(value) || (is_read(l->d->format, key) && !is_beside(row, key)))
             continue;
         if (is_meant_otherwise(key)) {
             dataset_fault(l, FAULT_TYPE, line, "the row has \"%s\", which is not supported", key);
@@ -265,15 +282,17 @@ static bool check_fields(struct loader *l, const json_t *row, int line)
 static bool apply_weight(struct loader *l, const json_t *row, int line)
 {
     const json_t *weight = json_object_get(row, "weight");
-    double w = json_number_value(weight);
+    const char *text = json_string_value(weight); /* of CSV */
+    bool none = text ? strcmp(text, "0") == 0 : json_number_value(weight) == 0;
+    bool all = text ? strcmp(text, "1") == 0 : json_number_value(weight) == 1;
 
-    if (!json_is_set(weight) || l->d->format == FORMAT_IDS)
+    if (!json_is_set(weight))
         return true;
-    if (!json_is_number(weight) || (w != 0 && w != 1)) {
+    if ((!text && !json_is_number(weight)) || (!none && !all)) {
         dataset_fault(l, FAULT_TYPE, line, "the \"weight\" of a row must be 0 or 1");
         return false;
     }
-    for (int i = 0; i < l->row.labels.n && w == 0; i++)
+    for (int i = 0; i < l->row.labels.n && none; i++)
         l->row.labels.ids[i] = LABEL_NONE;
     return true;
 }
@@ -292,8 +311,40 @@ static int read_named(struct loader *l, const json_t *row, int line)
     return rc > 0 && !apply_weight(l, row, line) ? 0 : rc;
 }
 
-/* The row with the names that data.fields gives its keys; NULL for lack of memory. */
-static json_t *rename_fields(const struct loader *l, const json_t *row)
+/* Fields that a row of its format may lack. */
+static bool is_optional(const char *ours)
+{
+    static const char *const keys[] = {"input",  "system",         "history",     "tools",
+                                       "weight", "attention_mask", "position_ids"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (strcmp(keys[i], ours) == 0)
+            return true;
+    return false;
+}
+
+/* What data.fields names must be there: a name may be misspelt. */
+static bool check_named_keys(struct loader *l, const json_t *row, int line)
+{
+    const char *ours;
+    json_t *theirs;
+
+    json_object_foreach(l->data->fields, ours, theirs)
+    {
+        if (is_optional(ours) || json_object_get(row, json_string_value(theirs)))
+            continue;
+        problems_add(l->problems, l->path, line,
+                     "data.fields says that %.60s is \"%.60s\", which the first row lacks", ours,
+                     json_string_value(theirs));
+        l->started = l->hopeless = true;
+        return false;
+    }
+    return true;
+}
+
+/* The row with the names that data.fields gives its keys; NULL for lack of memory. A key of the row
+ * whose name another one is given is not used. */
+static json_t *rename_fields(struct loader *l, const json_t *row)
 {
     json_t *named = json_object(), *value, *theirs;
     const char *key, *ours;
@@ -301,14 +352,20 @@ static json_t *rename_fields(const struct loader *l, const json_t *row)
 
     json_object_foreach((json_t *)row, key, value)
     {
-        const char *name = key;
+        bool renamed = false;
         json_object_foreach(l->data->fields, ours, theirs)
         {
-            if (strcmp(json_string_value(theirs), key) == 0)
-                name = ours;
+            if (strcmp(json_string_value(theirs), key) != 0)
+                continue;
+            failed |= json_object_set(named, ours, value);
+            renamed = true;
         }
-        if (name != key || !json_object_get(l->data->fields, key))
-            failed |= json_object_set(named, name, value);
+        if (renamed)
+            continue;
+        if (!json_object_get(l->data->fields, key))
+            failed |= json_object_set(named, key, value);
+        else if (!json_is_null(value))
+            count_unused(l, key);
     }
     if (!failed)
         return named;
@@ -323,6 +380,8 @@ int dataset_read_row(struct loader *l, const json_t *row, int line)
 
     if (!l->data->fields)
         return read_named(l, row, line);
+    if (!l->started && !check_named_keys(l, row, line))
+        return 0;
     named = rename_fields(l, row);
     if (!named)
         return err_nomem(l->err, sizeof(json_t));

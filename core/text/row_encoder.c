@@ -122,7 +122,8 @@ static int encode_conversation(struct row_encoder *e, const json_t *row, struct 
         .all = e->data->train_on == TRAIN_ON_ALL || e->data->train_on_prompt,
         .empty_thoughts = e->data->train_on_empty_thoughts,
     };
-    int rc = conversation_read(&e->conversation, row, e->format, e->data->train_on, ret_fault, err);
+    enum train_on train_on = rules.all ? TRAIN_ON_ALL : e->data->train_on;
+    int rc = conversation_read(&e->conversation, row, e->format, train_on, ret_fault, err);
 
     if (rc == 0)
         rc = chat_encode(e->chat, e->t, &e->conversation, &rules, &e->scratch, out, ret_fault, err);
@@ -155,12 +156,13 @@ static int get_text(const json_t *row, const char *key, bool needed, struct text
 static int refuse_roles(const json_t *row, const char *source, enum row_fault *ret_fault,
                         struct err *err)
 {
-    static const char *const keys[] = {"system", "history"};
+    static const char *const keys[] = {"system", "history", "tools", "chat_template_kwargs"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         const json_t *value = json_object_get(row, keys[i]);
         *ret_fault = FAULT_TEMPLATE;
-        if (json_string_length(value) > 0 || json_array_size(value) > 0)
+        if (json_string_length(value) > 0 || json_array_size(value) > 0 ||
+            json_object_size(value) > 0)
             return err_set(err, ERR_INVALID,
                            "the row has \"%s\", which the template %s cannot print: use a chat "
                            "template",
@@ -176,7 +178,7 @@ static int encode_texts(struct row_encoder *e, const json_t *row, struct tokenis
     struct template_row texts = {.format = e->format, .input = {"", 0}};
     int rc = 0;
 
-    if (instruction)
+    if (!text)
         rc = refuse_roles(row, row_encoder_source(e), ret_fault, err);
     if (rc == 0 && !text)
         rc = get_text(row, instruction ? "instruction" : "prompt", true, &texts.prompt, ret_fault,

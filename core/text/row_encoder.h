@@ -27,7 +27,7 @@ const char *row_encoder_source(const struct row_encoder *e);
 /* NULL unless the template is model or chatml. */
 const struct chat_template *row_encoder_chat(const struct row_encoder *e);
 
-enum { UNUSED_FIELDS_MAX = 4 };
+enum { UNUSED_FIELDS_MAX = 16 };
 struct row_notes { /* of one row */
     bool stops;    /* the last trained token is one at which the model stops */
     /* Fields of messages that neither this program nor the template names; the texts are the row's.

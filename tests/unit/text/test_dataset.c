@@ -11,19 +11,20 @@ struct loaded {
     char *problems; /* NULL: none */
 };
 
-static struct loaded load_with(const char *text, size_t len, const struct data_options *data,
-                               const struct tokenizer *t, int vocab)
+static struct loaded load_weighted(const char *text, size_t len, const struct data_options *data,
+                                   const struct tokenizer *t, int vocab, double weight)
 {
     char *folder = new_folder(), *path = file_join(folder, "data.jsonl");
     struct problems problems = {0};
+    struct data_names names = ONE_FILE(path);
     struct loaded l = {0};
     struct err err;
     int rc;
 
+    names.of[0].weight = weight;
     write_file(folder, "data.jsonl", text, len);
     rc = dataset_load(
-        &(struct dataset_input){
-            .names = &ONE_FILE(path), .data = data, .tokenizer = t, .vocab = vocab},
+        &(struct dataset_input){.names = &names, .data = data, .tokenizer = t, .vocab = vocab},
         &l.d, &problems, &err);
     assert_int_equal(rc, problems.n ? ERR_INVALID : 0);
     if (problems.n)
@@ -32,6 +33,12 @@ static struct loaded load_with(const char *text, size_t len, const struct data_o
     free(path);
     remove_folder(folder);
     return l;
+}
+
+static struct loaded load_with(const char *text, size_t len, const struct data_options *data,
+                               const struct tokenizer *t, int vocab)
+{
+    return load_weighted(text, len, data, t, vocab, 1);
 }
 
 static struct dataset load_good(const char *text, const struct data_options *data,
@@ -230,6 +237,141 @@ static void long_rows_are_cut_and_counted(void **state)
     assert_int_equal(d.longest, 3);
     assert_int_equal(d.examples[2].n_trained, 2);
     dataset_free(&d);
+}
+
+/* A split row counts once where rows are counted, and its weight is that of all its pieces. */
+static void pieces_of_a_row_are_not_rows(void **state)
+{
+    static const char text[] = "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 3]}\n"
+                               "{\"input_ids\": [1, 2, 3, 4, 5, 6, 7, 8], \"labels\": [-100, "
+                               "-100, -100, -100, -100, -100, -100, 8]}\n";
+    struct data_options data = defaults;
+    struct buf notes = {0};
+    struct loaded l;
+    struct dataset d;
+
+    (void)state;
+    data.max_tokens = 3;
+    data.overflow = OVERFLOW_SPLIT;
+    d = load_good(text, &data, NULL);
+    assert_int_equal(d.n_rows, 2);
+    assert_int_equal(d.n, 4);
+    assert_true(dataset_begins_row(&d, 1));
+    assert_false(dataset_begins_row(&d, 2));
+    dataset_notes(&d, &data, &notes);
+    assert_contains(notes.data, "2 rows are 4 in a pass over the data");
+    assert_contains(notes.data, "1 of 2 rows are longer");
+    assert_contains(notes.data, "2 of 4 rows of a pass have no trained token and are left out "
+                                "(line 2)");
+    buf_free(&notes);
+    dataset_free(&d);
+    l = load_weighted(text, strlen(text), &data, NULL, SMALL_VOCAB, 0.5);
+    assert_null(l.problems);
+    assert_int_equal(l.d.n, 3);
+    assert_int_equal(l.d.examples[0].line, 2);
+    dataset_free(&l.d);
+    l = load_weighted(text, strlen(text), &data, NULL, SMALL_VOCAB, 0.1);
+    assert_contains(l.problems, "the weights of its files leave the data set no row");
+    free(l.problems);
+}
+
+/* Where data is what it is not for this program, or says more than is used. */
+static void rows_of_other_trainings_are_refused_wherever_they_stand(void **state)
+{
+    static const char good[] = "{\"prompt\": \"a\", \"completion\": \"b\"}\n";
+    static const char *const bad[] = {"\"kto_tag\": false",
+                                      "\"label\": true",
+                                      "\"label\": 0",
+                                      "\"label\": \"False\"",
+                                      "\"rejected\": \"c\"",
+                                      "\"rejected_messages\": []",
+                                      "\"rejected_response\": \"c\"",
+                                      "\"non_preferred_output\": []"};
+    struct tokenizer *t = small_tokenizer();
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(text, sizeof(text), "%s{\"prompt\": \"a\", \"completion\": \"b\", %s}\n", good,
+                 bad[i]);
+        refused(text, &defaults, t, ":2: the row has ");
+        snprintf(text, sizeof(text), "{\"prompt\": \"a\", \"completion\": \"b\", %s}\n", bad[i]);
+        refused(text, &defaults, t, "which is not supported");
+    }
+    tokenizer_free(t);
+}
+
+static void nothing_of_a_conversation_is_dropped_in_silence(void **state)
+{
+    static const char turn[] = "{\"from\": \"gpt\", \"value\": \"hi\", \"loss\": false}";
+    struct tokenizer *t = small_tokenizer();
+    struct data_options data = defaults;
+    struct dataset d;
+    char text[200];
+
+    (void)state;
+    snprintf(text, sizeof(text), "{\"conversations\": [%s]}", turn);
+    d = load_good(text, &defaults, t);
+    assert_contains(d.unused, "loss (1 row)");
+    dataset_free(&d);
+    snprintf(text, sizeof(text),
+             "{\"messages\": [{\"role\": \"assistant\", \"content\": \"hi\"}], "
+             "\"conversations\": [%s]}",
+             turn);
+    d = load_good(text, &defaults, t);
+    assert_contains(d.unused, "conversations (1 row)");
+    dataset_free(&d);
+    refused("{\"system\": \"x\", \"messages\": [{\"role\": \"assistant\", \"content\": \"hi\"}]}",
+            &defaults, t, "\"system\" beside \"messages\": make it the first message");
+    data.train_on_prompt = true;
+    refused("{\"messages\": [{\"role\": \"assistant\", \"content\": \"hi\", \"weight\": 0}]}",
+            &data, t, "a message is not to be trained");
+    refused("{\"prompt\": \"a\", \"completion\": \"b\", \"tools\": [{}]}", &defaults, t,
+            "\"tools\", which the template plain cannot print");
+    tokenizer_free(t);
+}
+
+static void padding_stands_at_the_ends(void **state)
+{
+    struct dataset d = load_good(
+        "{\"input_ids\": [9, 1, 2, 9], \"labels\": [-100, 1, 2, -100], \"attention_mask\": [0, 1, "
+        "1, 0]}\n"
+        "{\"input_ids\": [1, 2, 9, 3, 4], \"labels\": [1, 2, -100, 3, 4], \"attention_mask\": [1, "
+        "1, 0, 1, 1], \"position_ids\": [0, 1, 2, 0, 1]}\n"
+        "{\"input_ids\": [1, 2], \"labels\": [1, 2], \"weight\": 0}\n",
+        &defaults, NULL);
+
+    (void)state;
+    assert_int_equal(d.n, 4);
+    assert_int_equal(d.examples[0].n, 2);
+    assert_int_equal(d.examples[2].ids[0], 3);
+    assert_int_equal(d.examples[3].n_trained, 0);
+    dataset_free(&d);
+    refused("{\"input_ids\": [1, 2, 3, 4], \"labels\": [1, -100, 3, 4], \"attention_mask\": [1, 0, "
+            "1, 1]}",
+            &defaults, NULL, "leaves out positions 1 to 1, between others");
+}
+
+static void names_of_fields_are_checked(void **state)
+{
+    struct tokenizer *t = small_tokenizer();
+    struct data_options data = defaults;
+    struct dataset d;
+
+    (void)state;
+    data.fields = json_pack("{s:s, s:s}", "prompt", "q", "completion", "a");
+    d = load_good("{\"q\": \"x\", \"a\": \"y\", \"prompt\": \"z\"}", &data, t);
+    assert_contains(d.unused, "prompt (1 row)");
+    dataset_free(&d);
+    refused("{\"q\": \"x\", \"answer\": \"y\"}", &data, t,
+            "data.fields says that completion is \"a\", which the first row lacks");
+    json_decref(data.fields);
+    data.fields = json_pack("{s:s, s:s}", "prompt", "q", "completion", "q");
+    d = load_good("{\"q\": \"hello\"}", &data, t);
+    assert_int_equal(d.format, FORMAT_PROMPT);
+    dataset_free(&d);
+    json_decref(data.fields);
+    tokenizer_free(t);
 }
 
 static void array_and_lines_give_the_same_data(void **state)
@@ -566,6 +708,11 @@ int main(void)
         cmocka_unit_test(ids_are_taken_as_they_are),
         cmocka_unit_test(golden_rows_are_loaded),
         cmocka_unit_test(long_rows_are_cut_and_counted),
+        cmocka_unit_test(pieces_of_a_row_are_not_rows),
+        cmocka_unit_test(rows_of_other_trainings_are_refused_wherever_they_stand),
+        cmocka_unit_test(nothing_of_a_conversation_is_dropped_in_silence),
+        cmocka_unit_test(padding_stands_at_the_ends),
+        cmocka_unit_test(names_of_fields_are_checked),
         cmocka_unit_test(array_and_lines_give_the_same_data),
         cmocka_unit_test(csv_gives_the_same_data_as_json),
         cmocka_unit_test(hash_sees_ids_labels_and_where_rows_end),
