@@ -78,6 +78,8 @@ static int check_lora(const struct rank_setup *s, struct err *err)
 {
     if (s->directions < 0 || s->directions > LORA_RANK_MAX)
         return err_set(err, ERR_PEER, "%d directions", s->directions);
+    if (s->precision != PRECISION_F32 && s->precision != PRECISION_BF16)
+        return err_set(err, ERR_PEER, "precision %d", s->precision);
     if (s->scaling != SCALING_STANDARD && s->scaling != SCALING_RSLORA)
         return err_set(err, ERR_PEER, "scaling %d", s->scaling);
     if (!(s->dropout >= 0 && s->dropout < 1))

@@ -29,6 +29,7 @@ struct rank_setup {
     struct model_identity model; /* on the coordinator's node */
     int directions;              /* k; 0 for plain LoRA */
     int scaling;                 /* enum job_scaling */
+    int precision;               /* enum job_precision */
     double dropout;
     uint64_t seed;
     int stage, stages, replica, replicas;

@@ -53,6 +53,9 @@ int stage_open(double dropout, uint64_t seed, const struct model *model,
                struct stage **ret_stage, struct err *err);
 void stage_close(struct stage *s); /* NULL-safe */
 
+/* Has products with frozen matrices round their factors to bf16. */
+void stage_use_bf16(struct stage *s);
+
 /* Takes the slice [begin, end) of the trained vector. */
 void stage_load(struct stage *s, const float *slice);
 /* Takes the directions of map `index` of the job: U (n, k), V (m, k). */

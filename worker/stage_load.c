@@ -174,3 +174,11 @@ void stage_close(struct stage *s)
     layer_shape_close(&s->shape);
     free(s);
 }
+
+void stage_use_bf16(struct stage *s)
+{
+    for (int i = 0; i < s->last - s->first; i++)
+        for (int group = 0; group < GROUPS; group++)
+            s->layers[i].w[group].bf16 = true;
+    s->embedding.bf16 = s->untied.bf16 = true;
+}

@@ -3,11 +3,13 @@
 #include "worker/worker.h"
 #include "core/slurm/environment.h"
 #include "core/clock.h"
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/model/model.h"
 #include "core/model/model_identity.h"
 #include "core/job/trainable.h"
 #include "worker/decompose.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/pipeline.h"
 #include "worker/cpu_binding.h"
 #include <sched.h>
@@ -109,11 +111,27 @@ static int open_model(const struct worker *w, struct model **ret, struct err *er
     return rc == ERR_INVALID && !there ? (err->code = ERR_IO) : rc;
 }
 
+/* The other nodes of the job would be met again with this one. */
+static int check_precision(const struct worker *w, struct err *err)
+{
+    char name[128];
+
+    if (w->setup.precision != PRECISION_BF16 || bf16_is_possible())
+        return 0;
+    cpu_model(name, sizeof(name));
+    return err_set(err, ERR_UNSUPPORTED,
+                   "training.precision is bf16, and the CPU here (%s), or the build for it, has no "
+                   "AVX-512 BF16: use f32, or other nodes",
+                   name);
+}
+
 static int open_stage(struct worker *w, struct err *err)
 {
     struct model *model = NULL;
-    int rc = open_model(w, &model, err);
+    int rc = check_precision(w, err);
 
+    if (rc == 0)
+        rc = open_model(w, &model, err);
     if (rc == 0)
         rc = check_model(w, model, err);
     if (rc == 0)
@@ -122,6 +140,8 @@ static int open_stage(struct worker *w, struct err *err)
     if (rc == 0)
         rc = stage_open(w->setup.dropout, w->setup.seed, model, &w->trainable, w->setup.first_layer,
                         w->setup.last_layer, w->team, &w->stage, err);
+    if (rc == 0 && w->setup.precision == PRECISION_BF16)
+        stage_use_bf16(w->stage);
     model_close(model);
     return rc;
 }

@@ -25,7 +25,7 @@ enum job_schedule {
     SCHEDULE_POLYNOMIAL,
     SCHEDULE_INVERSE_SQRT,
 };
-enum job_precision { PRECISION_F32 };
+enum job_precision { PRECISION_F32, PRECISION_BF16 };
 enum job_share { SHARE_AUTO, SHARE_OFF };
 enum job_launcher { LAUNCHER_LOCAL, LAUNCHER_SLURM };
 /* What a Slurm job asks for; NULL or 0: the site's default. */

@@ -2,6 +2,7 @@
  * are no data checks that need its vocabulary, but everything that can still be checked is. */
 #include "core/job/job_check.h"
 #include "core/clock.h"
+#include "core/cpu.h"
 #include "core/job/job_keys.h"
 #include "core/job/job_read.h"
 #include "core/job/lora_check.h"
@@ -47,6 +48,16 @@ static bool is_there(const struct job *job, const char *key, const char *path,
         return true;
     problems_add(problems, job->file, job_line(job, key), "%s: %s: %s", key, path, strerror(errno));
     return false;
+}
+
+/* Of other nodes only their workers know. */
+static void check_precision(const struct job *job, struct problems *problems)
+{
+    if (job->training.precision == PRECISION_BF16 && job->launcher == LAUNCHER_LOCAL &&
+        !cpu_build_needs[CPU_AVX512BF16])
+        problems_add(problems, job->file, job_line(job, "training.precision"),
+                     "training.precision bf16 needs a CPU with AVX-512 BF16, and a build for it: "
+                     "use f32");
 }
 
 /* Only what is there counts: data.max_tokens may be more than the model's positions if no row is.
@@ -160,6 +171,7 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
     struct model *model = NULL;
     struct job_plan plan = {0};
 
+    check_precision(job, problems);
     if (is_there(job, "model", job->model, problems))
         rc = model_open(job->model, &model, problems, err);
     if (rc == 0 && model)

@@ -10,7 +10,7 @@
 static const char *const method_names[] = {"lora", "lora-dash", NULL};
 static const char *const scaling_names[] = {"standard", "rslora", NULL};
 static const char *const launcher_names[] = {"local", "slurm", NULL};
-static const char *const precision_names[] = {"f32", NULL};
+static const char *const precision_names[] = {"f32", "bf16", NULL};
 static const char *const format_names[] = {"auto", "prompt", "instruction", "messages",
                                            "text", "ids",    NULL};
 static const char *const template_names[] = {"auto", "plain", "alpaca", "chatml", "model", NULL};

@@ -197,11 +197,6 @@ static void read_enum(struct job_reader *r, const yaml_node_t *node, const struc
             return;
         }
     }
-    if (text && !strcmp(key->path, "training.precision") && !strcmp(text, "bf16")) {
-        problems_add(r->problems, r->source, r->is_file ? yaml_line(node) : 0,
-                     "training.precision bf16 is not supported yet: use f32");
-        return;
-    }
     buf_puts(&expected, "one of ");
     for (i = 0; key->names[i]; i++)
         buf_printf(&expected, "%s%s", i ? ", " : "", key->names[i]);

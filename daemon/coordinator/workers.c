@@ -170,6 +170,7 @@ static int send_setup(struct workers *w, const struct job *job, const struct mod
         .last_layer = w->first_layer[stage + 1],
         .threads = job->parallel.threads,
         .cache_max_bytes = job->cache.max_bytes,
+        .precision = job->training.precision,
     };
 
     w->body.len = 0;

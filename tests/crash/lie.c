@@ -48,6 +48,7 @@ static const struct field fields[] = {
     OF("setup", rank_setup, last_layer, I32),
     OF("setup", rank_setup, threads, I32),
     OF("setup", rank_setup, scaling, I32),
+    OF("setup", rank_setup, precision, I32),
     {"setup.map_kind", BEGIN, sizeof(struct rank_setup) + offsetof(struct rank_map, kind), I32},
     {"setup.map_rank", BEGIN, sizeof(struct rank_setup) + offsetof(struct rank_map, rank), I32},
     OF("setup", rank_setup, n_maps, I32),

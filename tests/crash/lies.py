@@ -41,6 +41,7 @@ MESSAGES = [
     (COORDINATOR, "SETUP:1:setup.map_rank=0", "LoRA rank 0"),
     (COORDINATOR, "SETUP:1:setup.map_kind=77", "kind 77"),
     (COORDINATOR, "SETUP:1:setup.scaling=7", "scaling 7"),
+    (COORDINATOR, "SETUP:1:setup.precision=7", "precision 7"),
     (COORDINATOR, "SETUP:1:setup.directions=-1", "-1 directions"),
     (COORDINATOR, "SETUP:1:setup.stage=-1", "stage -1 of 2"),
     (COORDINATOR, "SETUP:1:setup.stage=2", "stage 2 of 2"),

@@ -2,6 +2,7 @@
  * bits of products with the expanded matrix. */
 #include "core/tensor/dequant.h"
 #include "tests/ops/check.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm.h"
 
 enum { ROWS = 100, COLUMNS = 768 };
@@ -87,6 +88,75 @@ static void every_form_gives_the_bits_of_the_expanded_matrix(void **state)
             check_forms((enum tensor_type)type, type % 2 ? TENSOR_Q8_0 : TENSOR_BF16);
 }
 
+static double bf16(float x)
+{
+    uint32_t bits;
+    float rounded;
+
+    memcpy(&bits, &x, sizeof(bits));
+    bits += 0x7fff + (bits >> 16 & 1);
+    bits &= 0xffff0000;
+    memcpy(&rounded, &bits, sizeof(rounded));
+    return (double)rounded;
+}
+
+/* Rows [first, last) of w: C = A W^T or A W, factors rounded, one number of C. */
+static double rounded_element(enum gemm_form form, const float *A, const float *w, int first, int K,
+                              int i, int j)
+{
+    double sum = 0;
+
+    for (int k = 0; k < K; k++) {
+        float b = form == GEMM_NT ? w[(size_t)(first + j) * COLUMNS + (size_t)k]
+                                  : w[(size_t)(first + k) * COLUMNS + (size_t)j];
+        sum += bf16(A[(size_t)i * (size_t)K + (size_t)k]) * bf16(b);
+    }
+    return sum;
+}
+
+static void check_rounded(enum gemm_form form, int M, const struct weight *w, const float *values,
+                          int first, int last)
+{
+    int N = form == GEMM_NT ? last - first : COLUMNS, K = form == GEMM_NT ? COLUMNS : last - first;
+    size_t n = (size_t)M * (size_t)N;
+    float *A = random_floats((size_t)M * (size_t)K, 3), *got[2];
+
+    for (int threads = 1; threads <= 2; threads++) {
+        struct team *team = new_team(threads);
+        got[threads - 1] = random_floats(n, 4);
+        gemm_weight(team, form, M, w, first, last, (struct matrix){A, K}, 1, got[threads - 1], N);
+        team_close(team);
+    }
+    assert_memory_equal(got[0], got[1], n * sizeof(float));
+    free(got[1]);
+    got[1] = random_floats(n, 4);
+    for (size_t i = 0; i < n; i += 7)
+        assert_close("C", i, (double)got[0][i],
+                     (double)got[1][i] + rounded_element(form, A, values, first, K,
+                                                         (int)(i / (size_t)N),
+                                                         (int)(i % (size_t)N)));
+    free(A), free(got[0]), free(got[1]);
+}
+
+static void bf16_rounds_both_factors_and_sums_in_f32(void **state)
+{
+    float *values = random_floats((size_t)ROWS * COLUMNS, 9);
+    struct weight w = weight_of_floats(values, ROWS, COLUMNS);
+    static const int rows[] = {1, 9, 300};
+
+    (void)state;
+    if (!bf16_is_possible())
+        skip();
+    w.bf16 = true;
+    for (int i = 0; i < 3; i++) {
+        check_rounded(GEMM_NT, rows[i], &w, values, 0, ROWS);
+        check_rounded(GEMM_NT, rows[i], &w, values, 20, 63);
+        check_rounded(GEMM_NN, rows[i], &w, values, 20, 63);
+        check_rounded(GEMM_NN, rows[i], &w, values, 0, ROWS);
+    }
+    free(values);
+}
+
 static void integers_are_no_weights(void **state)
 {
     struct tensor t = new_tensor(TENSOR_I32, 4, 1);
@@ -121,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_gives_the_bits_of_the_expanded_matrix),
+        cmocka_unit_test(bf16_rounds_both_factors_and_sums_in_f32),
         cmocka_unit_test(integers_are_no_weights),
         cmocka_unit_test(rows_of_interleaved_heads_are_put_back),
     };

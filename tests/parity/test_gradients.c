@@ -15,6 +15,7 @@
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/tensor/tensorfile.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/spectrum.h"
 #include "worker/stage.h"
 #include <math.h>
@@ -39,6 +40,7 @@ struct world {
     float *params, *gradient;
     int32_t *ids, *targets, *starts, *rows;
     struct batch batch;
+    bool bf16; /* of stages opened from now on */
 };
 
 static struct err err;
@@ -132,6 +134,8 @@ static struct stage *new_stage(struct world *w, int first, int last)
     assert_int_equal(stage_open(w->job->lora.dropout, w->job->training.seed, w->model, &w->layout,
                                 first, last, w->team, &s, &err),
                      0);
+    if (w->bf16)
+        stage_use_bf16(s);
     stage_load(s, w->params + s->begin);
     assert_int_equal(stage_fit(s, &w->batch, 1, &err), 0);
     return s;
@@ -234,6 +238,41 @@ static void two_stages_give_the_golden_gradients(void **state)
     open_world(&w, *state);
     run_step(&w, model_config(w.model)->n_layers - 1);
     compare_gradients(&w);
+    close_world(&w);
+}
+
+/* ---- in bf16 ---- */
+
+static double cosine(const float *a, const float *b, size_t n)
+{
+    double aa = 0, bb = 0, ab = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+        ab += (double)a[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+static void bf16_turns_the_gradients_little(void **state)
+{
+    struct world w;
+    float *f32;
+    double loss;
+
+    if (!bf16_is_possible())
+        return;
+    open_world(&w, *state);
+    loss = run_step(&w, 0);
+    f32 = malloc(w.layout.count * sizeof(float));
+    memcpy(f32, w.gradient, w.layout.count * sizeof(float));
+    w.bf16 = true;
+    assert_true(fabs(run_step(&w, 0) / loss - 1) < 0.01);
+    assert_true(memcmp(f32, w.gradient, w.layout.count * sizeof(float)) != 0);
+    if (cosine(f32, w.gradient, w.layout.count) < 0.999)
+        fail_msg("the cosine is %.6f", cosine(f32, w.gradient, w.layout.count));
+    free(f32);
     close_world(&w);
 }
 
@@ -344,6 +383,7 @@ static int test_form(const char *folder, const char *model)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(one_stage_gives_the_golden_gradients, &golden),
         cmocka_unit_test_prestate(two_stages_give_the_golden_gradients, &golden),
+        cmocka_unit_test_prestate(bf16_turns_the_gradients_little, &golden),
         cmocka_unit_test_prestate(shared_beginnings_give_the_gradients_of_whole_rows, &golden),
     };
     bool is_there = access(path, F_OK) == 0;

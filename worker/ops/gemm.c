@@ -3,6 +3,7 @@
  * over its rows of A, which are read as they lie. Where the columns of a frozen matrix are stored
  * in wider blocks than the tile, a task makes as many strips as a block has. */
 #include "worker/ops/gemm.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm_kernel.h"
 #include "worker/ops/panel.h"
 
@@ -10,7 +11,9 @@ enum {
     DOTS_MAX = 3,               /* rows of A for which B is not worth copying */
     DOT_COLUMNS = 64,           /* of a task */
     UNPACKED = 2 * KERNEL_ROWS, /* rows of A up to which rows of B are read as they lie */
-    ROWS_MIN = 4 * KERNEL_ROWS  /* of A in a task */
+    ROWS_MIN = 4 * KERNEL_ROWS, /* of A in a task */
+    ROUNDED_ROWS = 256,         /* of A that are rounded to bf16 at a time */
+    ROUNDED_PANELS = 2          /* for which they are rounded once */
 };
 
 struct product {
@@ -19,7 +22,7 @@ struct product {
     const float *A; /* A[i * a_row + k * a_column] */
     long a_row, a_column;
     struct panel_source B;
-    bool add;
+    bool add, bf16;
     float *C;
     long ldc;
     bool across;             /* C is written transposed: C[j * ldc + i] */
@@ -111,13 +114,53 @@ static void strip(const struct product *p, int column, int first, int last)
     } while ((k += PANEL_DEPTH) < p->K);
 }
 
+/* A block of rows of A, rounded, by the rounded panels of a strip. */
+static void run_rounded(const struct product *p, const uint16_t *panels, int column, int columns,
+                        int first, int rows, int k, int depth)
+{
+    uint16_t a[ROUNDED_ROWS * BF16_DEPTH] __attribute__((aligned(64)));
+    struct bf16_tile t = {.pairs = (depth + 1) / 2, .add = p->add || k > 0, .c_row = p->ldc};
+
+    bf16_round_rows(p->A + first * p->a_row + k, p->a_row, rows, depth, a);
+    for (int j = 0; j < columns; j += KERNEL_COLUMNS) {
+        t.columns = least(columns - j, KERNEL_COLUMNS);
+        t.b = panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS;
+        for (int i = 0; i < rows; i += KERNEL_ROWS) {
+            t.rows = least(rows - i, KERNEL_ROWS);
+            t.a = a + (long)i * BF16_DEPTH;
+            t.c = p->C + (first + i) * p->ldc + column + j;
+            bf16_product(&t);
+        }
+    }
+}
+
+/* As strip(), in bf16. */
+static void rounded_strip(const struct product *p, int column, int first, int last)
+{
+    float panels[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
+    uint16_t rounded[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
+    int columns = least(p->N - column, p->width), block = panel_width(&p->B);
+
+    for (int k = 0; k < p->K; k += PANEL_DEPTH) {
+        int depth = least(p->K - k, PANEL_DEPTH);
+        for (int j = 0; j < columns; j += block)
+            panel_fill(&p->B, column + j, least(columns - j, block), k, depth,
+                       panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS);
+        for (int j = 0; j < columns; j += KERNEL_COLUMNS)
+            bf16_round_panel(panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS, depth,
+                             rounded + (long)j / KERNEL_COLUMNS * PANEL_FLOATS);
+        for (int i = first; i < last; i += ROUNDED_ROWS)
+            run_rounded(p, rounded, column, columns, i, least(last - i, ROUNDED_ROWS), k, depth);
+    }
+}
+
 static void strip_task(void *arg, int i, int thread)
 {
     const struct product *p = arg;
-    int first = i / p->strips * p->rows;
+    int first = i / p->strips * p->rows, last = least(first + p->rows, p->M);
 
     (void)thread;
-    strip(p, i % p->strips * p->width, first, least(first + p->rows, p->M));
+    (p->bf16 ? rounded_strip : strip)(p, i % p->strips * p->width, first, last);
 }
 
 /* Columns [first, last) of C with a few rows: B's rows as they lie, or expanded one by one. */
@@ -154,6 +197,8 @@ static void dots_task(void *arg, int i, int thread)
 static void cut(struct product *p, int threads)
 {
     p->width = panel_width(&p->B);
+    if (p->bf16 && p->width < ROUNDED_PANELS * KERNEL_COLUMNS)
+        p->width = ROUNDED_PANELS * KERNEL_COLUMNS;
     p->strips = (p->N + p->width - 1) / p->width;
     p->rows = p->M;
     while (p->strips * ((p->M + p->rows - 1) / p->rows) < 2 * threads && p->rows >= 2 * ROWS_MIN)
@@ -189,7 +234,7 @@ static void run(struct team *team, struct product *p)
 {
     if (p->M <= 0 || p->N <= 0)
         return;
-    if (p->B.transposed && p->M <= DOTS_MAX) {
+    if (p->B.transposed && p->M <= DOTS_MAX && !p->bf16) {
         team_run(team, dots_task, p, (p->N + DOT_COLUMNS - 1) / DOT_COLUMNS);
         return;
     }
@@ -235,6 +280,7 @@ void gemm_weight(struct team *team, enum gemm_form form, int M, const struct wei
         .B = {form == GEMM_NT, w->f32 ? w->f32 + (size_t)first * (size_t)w->columns : NULL,
               w->columns, w, first},
         .add = beta != 0,
+        .bf16 = w->bf16,
         .C = C,
         .ldc = ldc,
     };

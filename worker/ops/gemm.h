@@ -24,7 +24,8 @@ void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alp
 
 /* The same where B is rows [first, last) of a frozen matrix: C (M, last - first) for GEMM_NT, whose
  * K is the matrix's columns; C (M, columns) for GEMM_NN, whose K is last - first. Its bits are
- * those of a product with the expanded matrix. */
+ * those of a product with the expanded matrix. Where the matrix says bf16, A and it are rounded to
+ * bf16 and summed in f32 (bf16_is_possible() must be true). */
 void gemm_weight(struct team *team, enum gemm_form form, int M, const struct weight *w, int first,
                  int last, struct matrix A, float beta, float *C, int ldc);
 

@@ -138,6 +138,7 @@ static void setup_of_lora_is_checked(void **state)
     SETUP(s.head.directions = -1, "-1 directions");
     SETUP(s.head.directions = 4097, "4097 directions");
     SETUP(s.head.scaling = 117901063, "scaling 117901063");
+    SETUP(s.head.precision = 7, "precision 7");
     SETUP(s.head.dropout = 1, "dropout 1");
     SETUP(s.head.dropout = -0.5, "dropout -0.5");
     SETUP(s.head.n_maps = 0, "lengths");
