@@ -68,14 +68,14 @@ static int plan_shared(const struct job *job, const struct model_config *c, cons
     const char *hindrance = prefix_hindrance(job, c);
     struct dataset kept = *d;
     struct data_order order;
-    struct err none;
     double share;
     int rc;
 
     for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
         kept.n++;
-    if (data_order_open(&job->training, job->data.shuffle, &kept, &order, &none) == ERR_INVALID)
-        return 0; /* the first rows train nothing */
+    rc = data_order_open(&job->training, job->data.shuffle, &kept, &order, err);
+    if (rc < 0)
+        return rc == ERR_INVALID ? 0 : rc; /* the first rows may train nothing */
     rc = data_order_shared(&order, job->training.steps, &share, err);
     data_order_close(&order);
     if (rc < 0 || share < 0.005)
