@@ -43,13 +43,31 @@ static size_t channel(const char *text, size_t len)
     return 0;
 }
 
-size_t thought_empty(const char *text, size_t len)
+/* Whether a tag closes a thought: </think>, [/THINK], <|END_THINKING|>, <channel|>. */
+static bool closes(const char *text, size_t len)
+{
+    bool bar = text[len - 2] == '|' && text[1] != '|';
+
+    for (size_t i = 0; i + 3 <= len && !bar; i++)
+        bar = text[i] == '/' || strncasecmp(text + i, "end", 3) == 0;
+    return bar;
+}
+
+static size_t skip_blanks(const char *text, size_t len, size_t at)
+{
+    while (at < len && isspace((unsigned char)text[at]))
+        at++;
+    return at;
+}
+
+/* *closed: up to the last tag that closes a thought. */
+static size_t scan(const char *text, size_t len, size_t *closed)
 {
     size_t at = 0, n, tags = 0;
 
+    *closed = 0;
     for (;;) {
-        while (at < len && isspace((unsigned char)text[at]))
-            at++;
+        at = skip_blanks(text, len, at);
         n = tag(text + at, len - at);
         if (n == 0 && tags % 2)
             n = channel(text + at, len - at);
@@ -57,6 +75,23 @@ size_t thought_empty(const char *text, size_t len)
             tags++;
         if (n == 0)
             return tags ? at : 0;
+        if (tag(text + at, len - at) && closes(text + at, n))
+            *closed = skip_blanks(text, len, at + n);
         at += n;
     }
+}
+
+size_t thought_tags(const char *text, size_t len)
+{
+    size_t closed;
+
+    return scan(text, len, &closed);
+}
+
+size_t thought_empty(const char *text, size_t len)
+{
+    size_t closed;
+
+    scan(text, len, &closed);
+    return closed;
 }

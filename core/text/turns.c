@@ -2,6 +2,7 @@
  * beginning of it; where that is not a beginning of the whole text, only an empty thought may be
  * the reason. */
 #include "core/text/turns.h"
+#include "core/text/stand_in.h"
 #include "core/text/thought.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -16,6 +17,11 @@ struct finding {
     const struct conversation *c;
     bool empty_thoughts;
     struct err *err;
+};
+
+struct words { /* borrowed */
+    const char *at;
+    size_t len;
 };
 
 void turns_free(struct turns *t)
@@ -72,7 +78,7 @@ static bool says_nothing(const char *text, size_t len)
 
     while (i < len && isspace((unsigned char)text[i]))
         i++;
-    return i == len || thought_empty(text, len) == len;
+    return i == len || thought_tags(text, len) == len;
 }
 
 static int refuse_before(struct finding *f, int message)
@@ -115,15 +121,28 @@ static int find_begin(struct finding *f, int message, size_t *ret)
     return says_nothing(before->data + least, before->len - least) ? 0 : refuse_before(f, message);
 }
 
+/* What the message says, without blanks around it: its text, or that of its first part. */
+static struct words words_of(const json_t *message)
+{
+    const json_t *content = json_object_get(message, "content");
+    const json_t *text =
+        json_is_array(content) ? json_object_get(json_array_get(content, 0), "text") : content;
+    struct words w = {json_string_value(text), json_string_length(text)};
+
+    while (w.len > 0 && isspace((unsigned char)*w.at))
+        w.at++, w.len--;
+    while (w.len > 0 && isspace((unsigned char)w.at[w.len - 1]))
+        w.len--;
+    return w;
+}
+
 /* Whether the message has thoughts of its own. */
 static bool has_thoughts(const json_t *message)
 {
-    const json_t *content = json_object_get(message, "content");
-    const char *text = json_string_value(content);
+    const struct words w = words_of(message);
 
     return json_string_length(json_object_get(message, "reasoning_content")) > 0 ||
-           (text && thought_empty(text, json_string_length(content)) == 0 &&
-            strstr(text, "</think>"));
+           thought_tags(w.at, w.len) > 0;
 }
 
 static int refuse_end(struct finding *f, int message)
@@ -216,50 +235,61 @@ static int find_end(struct finding *f, int message, size_t begin, size_t *ret)
     return 0;
 }
 
-/* The first place in [begin, end) of a text field of the message, or `end`. */
-static size_t find_field(const struct finding *f, const json_t *message, const char *key,
-                         size_t begin, size_t end)
+/* Whether the words of a message are at this place of the text as they are. */
+static bool says_at(const struct finding *f, const struct words *w, size_t at)
 {
-    const json_t *value = json_object_get(message, key);
-    const char *text = f->t->whole.text.data, *field = json_string_value(value), *found;
-    size_t len = json_string_length(value);
+    const struct buf *text = &f->t->whole.text;
 
-    while (len > 0 && isspace((unsigned char)*field))
-        field++, len--;
-    while (len > 0 && isspace((unsigned char)field[len - 1]))
-        len--;
-    found = len ? memmem(text + begin, end - begin, field, len) : NULL;
-    return found ? (size_t)(found - text) : end;
+    while (at < text->len && isspace((unsigned char)text->data[at]))
+        at++;
+    return w->len > 0 && w->len <= text->len - at && memcmp(text->data + at, w->at, w->len) == 0;
 }
 
-/* A template without a generation prompt puts the header of a turn in the turn itself: it ends
- * where the message's own words begin. */
-static size_t skip_header(const struct finding *f, int message, size_t begin, size_t end)
+/* The tags of thoughts that end at `own`, in front of a message's own words: an open one begins its
+ * own thought. */
+static size_t find_tags(const char *text, size_t begin, size_t own)
 {
-    const json_t *m = json_array_get(f->c->messages, (size_t)message);
-    size_t content = find_field(f, m, "content", begin, end);
-    size_t reasoning = find_field(f, m, "reasoning_content", begin, end);
-    size_t first = content < reasoning ? content : reasoning;
+    for (size_t at = begin; at < own; at++)
+        if ((text[at] == '<' || text[at] == '[') && thought_tags(text + at, own - at) == own - at)
+            return at;
+    return own;
+}
 
-    return first < end && !json_object_get(m, "tool_calls") ? first : begin;
+/* Passes over what the template puts in front of the message's own words, which is no part of what
+ * the model is to say: the header, where no generation prompt has it, and an empty thought. */
+static int skip_insertions(struct finding *f, int message, bool header, size_t end, size_t *begin)
+{
+    const char *text = f->t->whole.text.data;
+    const struct words w = words_of(json_array_get(f->c->messages, (size_t)message));
+    struct stand_in_place own;
+    size_t thought;
+    int rc;
+
+    if (!header && (f->empty_thoughts || thought_empty(text + *begin, end - *begin) == 0))
+        return 0;
+    rc = stand_in_find(f->template, f->c, message, &f->t->whole.text, &f->t->with, &own, f->err);
+    if (rc < 0 || own.kind != STAND_IN_FOUND || own.at < *begin || own.at > end)
+        return rc;
+    if (header)
+        *begin = find_tags(text, *begin, own.at);
+    thought = thought_empty(text + *begin, own.at - *begin);
+    if (!f->empty_thoughts && (thought_tags(w.at, w.len) == 0 || says_at(f, &w, own.at)))
+        *begin += thought;
+    return 0;
 }
 
 static int find_turn(struct finding *f, int message)
 {
     bool prompts = chat_template_names(f->template, f->c->tools, "add_generation_prompt");
-    const char *text;
     size_t begin, end = 0;
     int rc = find_begin(f, message, &begin);
 
     if (rc == 0)
         rc = find_end(f, message, begin, &end);
+    if (rc == 0 && begin < end)
+        rc = skip_insertions(f, message, !prompts || begin == 0, end, &begin);
     if (rc < 0)
         return rc;
-    text = f->t->whole.text.data;
-    if (!prompts || begin == 0)
-        begin = skip_header(f, message, begin, end);
-    if (!f->empty_thoughts && !has_thoughts(json_array_get(f->c->messages, (size_t)message)))
-        begin += thought_empty(text + begin, end - begin);
     return begin < end ? add(f, begin, end, message) : 0;
 }
 

@@ -200,7 +200,12 @@ static void empty_thoughts_end_where_text_begins(void **state)
     assert_int_equal(thought("\n text"), 0);
     assert_int_equal(thought("<think>\n\n</think>\n\nyes"), 19);
     assert_int_equal(thought("<think></think>"), 15);
-    assert_int_equal(thought("<think>\nno</think>"), 8);
+    assert_int_equal(thought("<think>\nno</think>"), 0);
+    assert_int_equal(thought_tags("<think>\nno</think>", 18), 8);
+    assert_int_equal(thought("<|channel|>final"), 0);
+    assert_int_equal(thought("<|channel>thought\n<channel|>x"), 28);
+    assert_int_equal(thought("</think>\n\nx"), 10);
+    assert_int_equal(thought("<think></think><think>x"), 15);
     assert_int_equal(thought("[THINK][/THINK]x"), 15);
     assert_int_equal(thought("<|START_THINKING|><|END_THINKING|>x"), 34);
     assert_int_equal(thought("<b>think</b>"), 0);

@@ -112,6 +112,101 @@ static void empty_thoughts_are_left_out(void **state)
           "<user>a<|im_end|><assistant>[[b<|im_end|>]]<user>c<|im_end|><assistant>[[d<|im_end|>]]");
 }
 
+static const char asked[] = "[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",";
+
+/* An answer of these fields. */
+static void trains(const char *template, const char *answer, const char *expected)
+{
+    char *messages;
+
+    assert_true(asprintf(&messages, "%s%s}]", asked, answer) > 0);
+    finds(template, messages, TRAIN_ON_ASSISTANT, false, expected);
+    free(messages);
+}
+
+/* Prints an empty thought where the answer has none, and takes one out of its text, as Qwen3's. */
+static const char taking[] =
+    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}{% set c = m.content %}"
+    "{% set r = '' %}{% if '</think>' in c %}{% set r = c.split('</think>')[0].split('<think>')[-1]"
+    " %}{% set c = c.split('</think>')[-1].lstrip('\n') %}{% endif %}<think>\n{{ r.strip('\n') }}"
+    "\n</think>\n\n{{ c }}{% else %}{{ m.content }}{% endif %}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}";
+
+static void thoughts_of_the_answer_itself_are_trained(void **state)
+{
+    static const char plain[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>"
+                                "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+    static const char *const answers[] = {"<think>hm</think>b",
+                                          "<think></think>b",
+                                          "<think>no end",
+                                          "<reasoning>add</reasoning> 4",
+                                          " <thinking>hm</thinking>b",
+                                          "[reasoning] 4",
+                                          "</think>b"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        char *answer, *text;
+        assert_true(asprintf(&answer, "\"content\":\"%s\"", answers[i]) > 0);
+        assert_true(asprintf(&text, "<user>q</s><assistant>[[%s</s>]]", answers[i]) > 0);
+        trains(plain, answer, text);
+        free(answer);
+        free(text);
+    }
+    trains(taking, "\"content\":\"<think>\\nhm\\n</think>\\n\\nb\"",
+           "<user>q</s><assistant>[[<think>\nhm\n</think>\n\nb</s>]]");
+    trains(taking, "\"content\":\"<think>\\n\\n</think>\\n\\nb\"",
+           "<user>q</s><assistant>[[<think>\n\n</think>\n\nb</s>]]");
+    trains(taking, "\"content\":\" yo\"",
+           "<user>q</s><assistant><think>\n\n</think>\n\n[[ yo</s>]]");
+    trains("{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}<think></think>"
+           "{% endif %}{{ m.content }}</s>{% endfor %}"
+           "{% if add_generation_prompt %}<assistant>{% endif %}",
+           "\"content\":\"<think>hm</think>b\"",
+           "<user>q</s><assistant><think></think>[[<think>hm</think>b</s>]]");
+    trains("{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>"
+           "final{% endif %}<|message|>{{ m.content }}<|end|>{% endfor %}"
+           "{% if add_generation_prompt %}<|start|>assistant{% endif %}",
+           "\"content\":\"b\"",
+           "<|start|>user<|message|>q<|end|><|start|>assistant[[<|channel|>final<|message|>b"
+           "<|end|>]]");
+}
+
+static void a_header_is_told_from_the_words_that_it_holds(void **state)
+{
+    static const char header[] =
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.tool_calls %}<tool_call>"
+        "{{ m.tool_calls[0].function | tojson }}</tool_call>{% else %}{{ m.content }}{% endif %}"
+        "<|im_end|>\n{% endfor %}";
+    static const char shouted[] = "{% for m in messages %}{{ m.role | upper }}: {{ m.content }}\n"
+                                  "{% endfor %}";
+    static const char *const answers[] = {"a", "assistant", "s", "<", "start", " b", "\u00e9"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        char *answer, *text;
+        assert_true(asprintf(&answer, "\"content\":\"%s\"", answers[i]) > 0);
+        assert_true(asprintf(&text,
+                             "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[[%s<|im_end|>"
+                             "\n]]",
+                             answers[i]) > 0);
+        trains(header, answer, text);
+        free(answer);
+        free(text);
+    }
+    trains(shouted, "\"content\":\"A\"", "USER: q\nASSISTANT: [[A\n]]");
+    trains(header,
+           "\"content\":\"\",\"tool_calls\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+           "\"arguments\":{}}}]",
+           "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[[<tool_call>{\"name\": \"f\", "
+           "\"arguments\": {}}</tool_call><|im_end|>\n]]");
+    trains(
+        "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}<think>\n"
+        "{{ m.reasoning_content or '' }}\n</think>\n\n{% endif %}{{ m.content }}</s>{% endfor %}",
+        "\"content\":\"b\",\"reasoning_content\":\"hm\"",
+        "<user>q</s><assistant>[[<think>\nhm\n</think>\n\nb</s>]]");
+}
+
 static void thoughts_that_a_template_drops_are_refused(void **state)
 {
     static const char messages[] =
@@ -170,6 +265,8 @@ int main(void)
         cmocka_unit_test(without_a_prompt_a_turn_begins_with_its_words),
         cmocka_unit_test(blocks_of_generation_are_taken_as_they_are),
         cmocka_unit_test(empty_thoughts_are_left_out),
+        cmocka_unit_test(thoughts_of_the_answer_itself_are_trained),
+        cmocka_unit_test(a_header_is_told_from_the_words_that_it_holds),
         cmocka_unit_test(thoughts_that_a_template_drops_are_refused),
         cmocka_unit_test(last_turns_may_end_otherwise),
         cmocka_unit_test(what_is_not_a_beginning_is_refused),
