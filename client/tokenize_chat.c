@@ -21,7 +21,7 @@ int tokenize_chat_set(struct tokenize_chat *o, const char *assignment, struct er
 
     if (!equals || equals == assignment)
         return err_set(err, ERR_INVALID, "--set %s: must be KEY=JSON", assignment);
-    value = json_loads(equals + 1, JSON_DECODE_ANY, &why);
+    value = json_parse(equals + 1, strlen(equals + 1), JSON_DECODE_ANY, &why);
     if (!value)
         value = json_string(equals + 1);
     name = strndup(assignment, (size_t)(equals - assignment));

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char mark[] = "a number that is not finite";
+static const char not_finite[] = "a number that is not finite";
+static const char large_integer[] = "an integer beyond 64 bits";
 
 enum { SURE_DIGITS = 18, SURE_EXPONENT = 2 }; /* numbers of that size always fit */
 
@@ -43,13 +44,12 @@ static const char *skip_string(const char *at, const char *end)
     return at < end ? at + 1 : end;
 }
 
-static void replace(struct rewriter *r, const char *from, size_t len, bool finite)
+static void replace(struct rewriter *r, const char *from, size_t len, const char *mark)
 {
     buf_append(&r->out, r->copied, (size_t)(from - r->copied));
-    if (!finite)
-        buf_printf(&r->out, "[\"%s\",\"", mark);
+    buf_printf(&r->out, "[\"%s\",\"", mark);
     buf_append(&r->out, from, len);
-    buf_puts(&r->out, finite ? ".0" : "\"]");
+    buf_puts(&r->out, "\"]");
     r->copied = from + len;
 }
 
@@ -101,12 +101,10 @@ static void number(struct rewriter *r)
     r->at = at > begin ? at : begin + 1;
     if (digits <= SURE_DIGITS && exponent <= SURE_EXPONENT)
         return;
-    if (whole && fits_64_bits(begin, (size_t)(at - begin)))
-        return;
-    if (!is_finite(begin, (size_t)(at - begin), &r->out))
-        replace(r, begin, (size_t)(at - begin), false);
-    else if (whole)
-        replace(r, begin, (size_t)(at - begin), true);
+    if (whole && begin[*begin == '-'] != '0' && !fits_64_bits(begin, (size_t)(at - begin)))
+        replace(r, begin, (size_t)(at - begin), large_integer);
+    else if (!whole && !is_finite(begin, (size_t)(at - begin), &r->out))
+        replace(r, begin, (size_t)(at - begin), not_finite);
 }
 
 /* Whether a value of Python's is here, between signs that may stand around a value. */
@@ -136,7 +134,7 @@ static void rewrite(struct rewriter *r)
         if (c == '"') {
             r->at = skip_string(r->at, r->end);
         } else if (is_one_of(c, "NI-") && (len = python_word(r, start)) > 0) {
-            replace(r, r->at, len, false);
+            replace(r, r->at, len, not_finite);
             r->at += len;
         } else if (c == '-' || (c >= '0' && c <= '9')) {
             number(r);
@@ -175,9 +173,19 @@ json_t *json_parse(const char *bytes, size_t len, size_t flags, json_error_t *wh
     return root;
 }
 
-const char *json_parse_not_finite(const json_t *value)
+static const char *marked(const json_t *value, const char *mark)
 {
     const char *first = json_string_value(json_array_get(value, 0));
 
     return first && strcmp(first, mark) == 0 ? json_string_value(json_array_get(value, 1)) : NULL;
+}
+
+const char *json_parse_not_finite(const json_t *value)
+{
+    return marked(value, not_finite);
+}
+
+const char *json_parse_large_integer(const json_t *value)
+{
+    return marked(value, large_integer);
 }

@@ -4,10 +4,10 @@
  * transformers puts model_max_length 1e30, an integer of 31 digits, in most tokenizer_config.json,
  * and a row of data may hold NaN. They must not matter where nothing reads them:
  *
- *   an integer beyond 64 bits           a real of about that size
- *   1e999, NaN, Infinity, -Infinity     a list of two strings, json_parse_not_finite(), so that
- *                                       whoever reads it finds neither a number nor a text
+ *   an integer beyond 64 bits           a list of two strings, json_parse_large_integer()
+ *   1e999, NaN, Infinity, -Infinity     likewise, json_parse_not_finite()
  *
+ * so that whoever reads it finds neither a number nor a text, and no integer loses its last digits.
  * Integers of 64 bits stay exact, and lines keep their numbers.
  */
 #pragma once
@@ -19,3 +19,5 @@ json_t *json_parse(const char *bytes, size_t len, size_t flags, json_error_t *wh
 
 /* How a number that is not finite was written, where the value stands for one; else NULL. */
 const char *json_parse_not_finite(const json_t *value);
+/* Likewise of an integer beyond 64 bits. */
+const char *json_parse_large_integer(const json_t *value);

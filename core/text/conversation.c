@@ -14,6 +14,8 @@ const char *json_type_words(const json_t *value)
 {
     if (json_parse_not_finite(value))
         return "a number that is not finite";
+    if (json_parse_large_integer(value))
+        return "an integer beyond 64 bits";
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         return "an object";

@@ -10,11 +10,15 @@ VALUES = {
     "d": {"b": 1, "a": 2, "items": 3, "C": None, "ü": "\n", "get": "g"}, "de": {}, "deep": {"a": {"b": [{"c": 5}]}},
     "users": [{"name": "bob", "age": 3, "tags": ["x", "y"]}, {"name": "Al", "age": 3, "tags": []},
               {"name": "cy", "age": 1.5}], "mixed": [1, "1", 1.0, True, None],
+    "vast": [9.3e18, 1e19, -1e20, 1e22, 2.0 ** 63, -(2.0 ** 63), 1.7976931348623157e308, 123456789012345678901.0],
 }
 
 EXPRESSIONS = """
 n|t|f|i|x
 [n, t, f, i, x, s, big, tiny]
+vast, vast|tojson, vast[0], vast[3]|string, vast|sort, vast|max, vast|min, vast|sum, vast|unique|list, vast|map('abs')|list, vast|map('round')|list, vast|map('float')|list
+vast[0] + 1, vast[3] * 10, vast[3] / 3, vast[0] // 7, vast[1] % 7, -vast[2], vast[6] * 10, vast[3] ** 2, vast[1] > i, i < vast[2], vast[4] == 9223372036854775807, vast[3] == 1e22, 2.0 ** 64, 1e19 - 1
+vast[0]|round(1, 'floor'), vast[2]|round(0, 'ceil'), vast[7]|round(2), vast[7]|round(-1, 'floor'), '%f' % vast[3], '%g' % vast[6], '%.1e' % vast[2], '{:,.2f}'.format(vast[1]), '{:e}'.format(vast[3]), '{}'.format(vast[2]), vast[3] is float, vast[3] is integer, vast[1] is divisibleby(10), {1e22: 'k'}[vast[3]]
 1e16, 1e15, 123456789012345678.0, 0.1, 1e-4, 1e-5, 5e-324, 1.7976931348623157e308, 100.0, -0.0, 1.0e10
 [1.5, 1e100, 1e-100, 0.30000000000000004, 2.0**0.5, 1/3, 2/3, 10/4, 7//2, -7//2, 7//-2, -7%3, 7%-3, 7.5//2, -7.5%2]
 2**10, 2**-1, 2**0.5, (-2)**2, -2**2, 2**3**2, 0**0, True+True, 1+1.5, 3*'ab', 'ab'*0, [1]*3, (1,2)*2, 'ab'*-1

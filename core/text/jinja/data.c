@@ -7,19 +7,16 @@
 
 enum { LOOKUPS_PER_STEP = 16 };
 
-static int real_of_json(struct run *r, double x, struct value *ret)
-{
-    if (fabs(x) >= 0x1p63)
-        return run_unsupported(r, "the number %g is beyond 64 bits", x);
-    *ret = value_real(x);
-    return 0;
-}
-
-/* A list, unless it stands for a number that is not finite. */
+/* A list, unless it stands for a number that JSON or this program lacks. */
 static int array_of_json(struct run *r, const json_t *json, struct value *ret)
 {
-    const char *number = json_array_size(json) == 2 ? json_parse_not_finite(json) : NULL;
+    bool pair = json_array_size(json) == 2;
+    const char *number = pair ? json_parse_not_finite(json) : NULL;
+    const char *large = pair ? json_parse_large_integer(json) : NULL;
 
+    if (large)
+        return run_unsupported(r, "the integer %.80s%s is beyond 64 bits", large,
+                               strlen(large) > 80 ? "..." : "");
     if (json_array_size(json) > UINT32_MAX)
         return run_unsupported(r, "a list has more than %u items", UINT32_MAX);
     if (number && number[0] == 'N')
@@ -51,7 +48,8 @@ int value_of_json(struct run *r, const json_t *json, struct value *ret)
         *ret = value_int(json_integer_value(json));
         return 0;
     case JSON_REAL:
-        return real_of_json(r, json_real_value(json), ret);
+        *ret = value_real(json_real_value(json));
+        return 0;
     case JSON_TRUE:
     case JSON_FALSE:
         *ret = value_bool(json_is_true(json));

@@ -278,9 +278,7 @@ static int round_to(struct run *r, const struct value *v, int64_t precision, boo
         x = up ? ceil(scaled.real) : floor(scaled.real);
         if (!isfinite(x))
             return run_fail(r, "this number cannot be rounded");
-        if (fabs(x) >= 0x1p53)
-            return run_unsupported(r, "rounding so large a number is not supported");
-        rounded = value_int((int64_t)x);
+        rounded = fabs(x) < 0x1p53 ? value_int((int64_t)x) : value_real(x);
     } else {
         rounded = scaled;
     }

@@ -65,8 +65,8 @@ struct jinja_output { /* zero-initialise; free with jinja_output_free() */
  * ERR_UNSUPPORTED: as above; ERR_NOMEM: out of memory. Exceeding a limit is ERR_INVALID.
  *
  * JSON is read where the template reads it and never copied. A value for which json_parse.h keeps
- * a number that is not finite is that number; a real of 2^63 and more, which may have been an
- * integer, is refused where it is read. */
+ * a number that is not finite is that number; an integer beyond 64 bits is refused where it is
+ * read. */
 int jinja_render(const struct jinja *t, const struct jinja_variable *variables, int n,
                  const struct jinja_options *options, struct jinja_output *out, struct err *err);
 void jinja_output_free(struct jinja_output *out);

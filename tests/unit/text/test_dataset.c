@@ -670,7 +670,7 @@ static void numbers_beyond_64_bits_matter_only_where_they_are_used(void **state)
     refused("{\"input_ids\": [1, 1e999], \"labels\": [1, 1]}", &defaults, t,
             "\"input_ids\" holds a number that is not finite where a token id must be");
     refused("{\"input_ids\": [1, 18446744073709551616], \"labels\": [1, 1]}", &defaults, t,
-            "\"input_ids\" holds a number where a token id must be");
+            "\"input_ids\" holds an integer beyond 64 bits where a token id must be");
     tokenizer_free(t);
 }
 

@@ -289,10 +289,12 @@ static void numbers_that_are_not_finite_are_themselves(void **state)
     json_decref(root);
 }
 
-static void numbers_beyond_64_bits_are_refused_where_they_are_read(void **state)
+static void large_integers_are_refused_where_they_are_read(void **state)
 {
-    json_t *root = json_pack("{s:f, s:i}", "big", 1e30, "small", 5);
-    struct jinja_variable v = {.name = "x", .json = root};
+    static const char text[] = "{\"x\": {\"big\": -18446744073709551616, \"small\": 5}}";
+    json_error_t why;
+    json_t *root = json_parse(text, strlen(text), 0, &why);
+    struct jinja_variable v = {.name = "x", .json = json_object_get(root, "x")};
     struct jinja_output out = {{0}};
     struct jinja *t = NULL;
     struct err err = {0};
@@ -302,9 +304,37 @@ static void numbers_beyond_64_bits_are_refused_where_they_are_read(void **state)
     assert_ok(jinja_render(t, &v, 1, &jinja_defaults, &out, &err), err);
     assert_string_equal(out.text.data, "5");
     jinja_free(t);
-    assert_ok(parse("{{ x.big }}", &t, &err), err);
+    assert_ok(parse("{{ x | tojson }}", &t, &err), err);
     assert_int_equal(jinja_render(t, &v, 1, &jinja_defaults, &out, &err), ERR_UNSUPPORTED);
-    assert_contains(err.text, "1e+30 is beyond 64 bits");
+    assert_contains(err.text, "the integer -18446744073709551616 is beyond 64 bits");
+    jinja_output_free(&out);
+    jinja_free(t);
+    json_decref(root);
+}
+
+/* The texts are Python's. */
+static void floats_of_any_size_are_printed(void **state)
+{
+    static const char text[] =
+        "{\"x\": [9.3e18, -1e19, 1e22, 1.7976931348623157e308, 9223372036854775808.0]}";
+    json_error_t why;
+    json_t *root = json_parse(text, strlen(text), 0, &why);
+    struct jinja_variable v = {.name = "x", .json = json_object_get(root, "x")};
+    struct jinja_output out = {{0}};
+    struct jinja *t = NULL;
+    struct err err = {0};
+
+    (void)state;
+    assert_ok(parse("{{ x }} {{ x | tojson }} {{ x[2] + 1 }} {{ x[0] // 2 }} {{ x[1] | round(1, "
+                    "'floor') }} {{ x[1] | abs }} {{ x | max }} {{ x[4] == x[4] | float }}",
+                    &t, &err),
+              err);
+    assert_ok(jinja_render(t, &v, 1, &jinja_defaults, &out, &err), err);
+    assert_string_equal(
+        out.text.data,
+        "[9.3e+18, -1e+19, 1e+22, 1.7976931348623157e+308, 9.223372036854776e+18] [9.3e+18, "
+        "-1e+19, 1e+22, 1.7976931348623157e+308, 9.223372036854776e+18] 1e+22 4.65e+18 -1e+19 "
+        "1e+19 1.7976931348623157e+308 True");
     jinja_output_free(&out);
     jinja_free(t);
     json_decref(root);
@@ -321,7 +351,8 @@ int main(void)
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(limits_are_named),
         cmocka_unit_test(numbers_that_are_not_finite_are_themselves),
-        cmocka_unit_test(numbers_beyond_64_bits_are_refused_where_they_are_read),
+        cmocka_unit_test(large_integers_are_refused_where_they_are_read),
+        cmocka_unit_test(floats_of_any_size_are_printed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
