@@ -98,6 +98,55 @@ static int read_names(struct chat_source *s, const char *path, const char *name,
     return rc;
 }
 
+static int wrong_template(const char *from, struct err *err)
+{
+    return err_set(err, ERR_INVALID,
+                   "%s: \"chat_template\" must be a text, a list of {\"name\", \"template\"} or an "
+                   "object of texts by their names",
+                   from);
+}
+
+/* {"name": name, "template": text}, ...; of two with the same name the last counts. */
+static int add_list(struct chat_source *s, const json_t *list, const char *from, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = json_array_size(list); i > 0 && rc == 0; i--) {
+        const json_t *each = json_array_get(list, i - 1);
+        const char *name = json_string_value(json_object_get(each, "name"));
+        const char *text = json_string_value(json_object_get(each, "template"));
+        if (!name || !text)
+            rc = wrong_template(from, err);
+        else if (!chat_source_find(s, name))
+            rc = add_template(s, name, text, from, err);
+    }
+    return rc;
+}
+
+/* What "chat_template" of a file may be. */
+static int add_value(struct chat_source *s, const json_t *value, const char *from, struct err *err)
+{
+    const char *name;
+    json_t *text;
+    int rc = 0;
+
+    if (!value || json_is_null(value))
+        return 0;
+    if (json_is_string(value))
+        return add_template(s, "default", json_string_value(value), from, err);
+    if (json_is_array(value))
+        return add_list(s, value, from, err);
+    if (!json_is_object(value))
+        return wrong_template(from, err);
+    json_object_foreach((json_t *)value, name, text)
+    {
+        if (rc == 0)
+            rc = json_is_string(text) ? add_template(s, name, json_string_value(text), from, err)
+                                      : wrong_template(from, err);
+    }
+    return rc;
+}
+
 /* chat_template.jinja, or the older chat_template.json {"chat_template": text}. */
 static int read_one(struct chat_source *s, const char *path, const char *name, struct err *err)
 {
@@ -109,10 +158,8 @@ static int read_one(struct chat_source *s, const char *path, const char *name, s
         rc = json_file_read_object(beside, TEMPLATE_BYTES_MAX, &root, &line, err);
         if (rc < 0 && line > 0)
             err_prefix(err, "%s:%d: is not a JSON object", beside, line);
-        if (rc == 0 && json_is_string(json_object_get(root, "chat_template")))
-            rc = add_template(s, "default",
-                              json_string_value(json_object_get(root, "chat_template")), beside,
-                              err);
+        if (rc == 0)
+            rc = add_value(s, json_object_get(root, "chat_template"), beside, err);
     } else if (rc == 0 && access(beside, F_OK) == 0) {
         rc = read_file(s, beside, "default", err);
     }
@@ -124,20 +171,10 @@ static int read_one(struct chat_source *s, const char *path, const char *name, s
 static int read_config(struct chat_source *s, const char *path, const json_t *config,
                        struct err *err)
 {
-    const json_t *value = json_object_get(config, "chat_template"), *each;
     char *from = file_beside(path, "tokenizer_config.json");
-    int rc = from ? 0 : err_nomem(err, strlen(path));
-    size_t i;
+    int rc = from ? add_value(s, json_object_get(config, "chat_template"), from, err)
+                  : err_nomem(err, strlen(path));
 
-    if (rc == 0 && json_is_string(value))
-        rc = add_template(s, "default", json_string_value(value), from, err);
-    json_array_foreach(value, i, each)
-    {
-        const char *name = json_string_value(json_object_get(each, "name"));
-        const char *text = json_string_value(json_object_get(each, "template"));
-        if (rc == 0 && name && text)
-            rc = add_template(s, name, text, from, err);
-    }
     free(from);
     return rc;
 }

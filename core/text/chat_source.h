@@ -1,9 +1,9 @@
 /* core/text/chat_source.h - the chat templates that came with a model, as texts, and the special
  * tokens that they may name: what transformers' apply_chat_template finds.
  *
- *   folder   tokenizer_config.json: chat_template, a text or a list of {"name", "template"}; where
- *            they are there instead of that: chat_template.jinja (the default one),
- *            additional_chat_templates/NAME.jinja, chat_templates/NAME.jinja; else
+ *   folder   tokenizer_config.json: chat_template, a text, a list of {"name", "template"} or an
+ *            object {name: template}; where they are there instead of that: chat_template.jinja
+ * (the default one), additional_chat_templates/NAME.jinja, chat_templates/NAME.jinja; else
  *            chat_template.json
  *   GGUF     tokenizer.chat_template, and tokenizer.chat_template.NAME for each name of
  *            tokenizer.chat_templates

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FILE_BYTES_MAX = 1 << 20, VARIABLES_MAX = 64 };
+enum { FILE_BYTES_MAX = 1 << 20, VARIABLES_MAX = 256 };
 
 static const char chatml[] =
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + "

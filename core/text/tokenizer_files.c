@@ -275,13 +275,41 @@ static int configured_id(const struct tokenizer *t, const json_t *token, int fal
     return id < 0 ? fallback : id;
 }
 
+static bool is_standard(const char *key)
+{
+    for (int i = 0; i < N_NAMED; i++)
+        if (strcmp(named[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* Tokens of the model's own, as image_token: any NAME_token that is one, or, with all, any name. */
+static int add_own(struct tokenizer *t, const json_t *object, bool all, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    int rc = 0;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        if (rc == 0 && (all || (ends_in_token(key) && !is_standard(key))))
+            rc = chat_source_add_special(&t->chat, key, content_of(value), err);
+    }
+    return rc;
+}
+
+/* A template's variables: of two with the same name the later one counts. */
 static int read_chat(const struct tokenizer_files *f, struct tokenizer *t, struct err *err)
 {
     int rc = chat_source_read_folder(&t->chat, f->path, f->config, err);
 
     for (int i = 0; i < N_NAMED && rc == 0; i++)
         rc = chat_source_add_special(&t->chat, named[i], content_of(setting(f, named[i])), err);
-    return rc;
+    if (rc == 0)
+        rc = add_own(t, f->config, false, err);
+    if (rc == 0)
+        rc = add_own(t, f->map, false, err);
+    return rc < 0 ? rc : add_own(t, setting(f, "extra_special_tokens"), true, err);
 }
 
 int tokenizer_files_apply(const struct tokenizer_files *f, struct tokenizer *t, int n_ids,
