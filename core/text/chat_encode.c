@@ -1,7 +1,9 @@
 /* core/text/chat_encode.c - see chat_encode.h. Turns are bytes; the tokenizer says which tokens
  * hold their first and their last byte. */
 #include "core/text/chat_encode.h"
+#include "core/text/stand_in.h"
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +39,97 @@ static int check_tools(const struct chat_template *template, const struct conver
                        "the row has \"tools\", which the template (%.300s) does not print", source);
     return 0;
 }
+
+/* ---- messages that the template passes over ---- */
+
+enum { RUN_BYTES = 8, TRIALS_MAX = 64 };
+
+/* The last bytes of the words that no template has a reason to escape, or all of them. */
+static struct words last_run(struct words w)
+{
+    size_t end = w.len, at;
+
+    for (; end >= RUN_BYTES; end = at > 0 ? at - 1 : 0) {
+        at = end;
+        while (at > 0 && (isalnum((unsigned char)w.at[at - 1]) || w.at[at - 1] == ' '))
+            at--;
+        if (end - at >= RUN_BYTES)
+            return (struct words){w.at + at, end - at};
+    }
+    return w;
+}
+
+/* Whether the text has these words, looked for behind *at, then anywhere; *at is behind them. */
+static bool has_words(const struct buf *text, struct words w, size_t *at)
+{
+    const char *found = memmem(text->data + *at, text->len - *at, w.at, w.len);
+
+    if (!found)
+        found = memmem(text->data, text->len, w.at, w.len);
+    if (found)
+        *at = (size_t)(found - text->data) + w.len;
+    return found;
+}
+
+/* A role as it is remembered: conversations with tools may have another template. */
+static bool remembered_as(const struct conversation *c, const char *role, char ret[CHAT_ROLE_BYTES])
+{
+    return snprintf(ret, CHAT_ROLE_BYTES, "%s%s", c->tools ? "tools " : "", role) < CHAT_ROLE_BYTES;
+}
+
+static bool is_role_printed(const struct chat_scratch *s, const char *role)
+{
+    for (int i = 0; i < s->n_printed; i++)
+        if (strcmp(s->printed[i], role) == 0)
+            return true;
+    return false;
+}
+
+/* A message is in the text if its words are there; but words may be there by chance, so the first
+ * message of a role is tried by other words, as is one whose words are not found. */
+static int check_message(const struct chat_template *template, const struct conversation *c, int i,
+                         struct chat_scratch *s, size_t *at, int *trials, struct err *err)
+{
+    const struct buf *text = &s->turns.whole.text;
+    const json_t *message = json_array_get(c->messages, (size_t)i);
+    const char *role = json_string_value(json_object_get(message, "role"));
+    const struct words w = message_words(message);
+    struct stand_in_place place;
+    char name[CHAT_ROLE_BYTES];
+    bool fits;
+    int rc;
+
+    if (w.len == 0 || !role || *trials == TRIALS_MAX)
+        return 0;
+    fits = remembered_as(c, role, name);
+    if (text->len > 0 && (has_words(text, w, at) || has_words(text, last_run(w), at)) &&
+        is_role_printed(s, name))
+        return 0;
+    ++*trials;
+    rc = stand_in_find(template, c, i, text, &s->turns.with, &place, err);
+    if (rc < 0)
+        return rc;
+    if (place.kind == STAND_IN_SAME)
+        return err_set(err, ERR_INVALID,
+                       "the template (%.300s) prints nothing of message %d, of the role \"%.40s\"",
+                       chat_template_source(template), i + 1, role);
+    if (fits && !is_role_printed(s, name) && s->n_printed < CHAT_ROLES_MAX)
+        memcpy(s->printed[s->n_printed++], name, sizeof(name));
+    return 0;
+}
+
+static int check_messages(const struct chat_template *template, const struct conversation *c,
+                          struct chat_scratch *s, struct err *err)
+{
+    int trials = 0, rc = 0;
+    size_t at = 0;
+
+    for (int i = 0; i < c->n && rc == 0; i++)
+        rc = check_message(template, c, i, s, &at, &trials, err);
+    return rc;
+}
+
+/* ---- tokens ---- */
 
 static int fit_marks(struct chat_scratch *s, struct err *err)
 {
@@ -133,6 +226,8 @@ int chat_encode(const struct chat_template *template, const struct tokenizer *t,
         rc = conversation_join_parts(c, err);
     if (rc == 0)
         rc = turns_find(&s->turns, template, c, rules->empty_thoughts, err);
+    if (rc == 0)
+        rc = check_messages(template, c, s, err);
     if (rc == 0)
         rc = fit_marks(s, err);
     if (rc < 0)

@@ -15,18 +15,23 @@ struct chat_rules {
     bool empty_thoughts; /* those that the template inserts, too */
 };
 
+enum { CHAT_ROLES_MAX = 16, CHAT_ROLE_BYTES = 32 };
+
 struct chat_scratch { /* zero-initialise; what calls use again */
     struct turns turns;
     size_t *at; /* marks */
     int *tokens;
     int cap;
+    char printed[CHAT_ROLES_MAX][CHAT_ROLE_BYTES]; /* roles of which the template prints messages */
+    int n_printed;
     bool ends; /* the last trained turn ended in a token at which the model stops */
 };
 void chat_scratch_free(struct chat_scratch *s);
 
 /* Appends to out. Parts of contents are joined first where the template does not take them.
  * ERR_INVALID, with the kind of fault, where the template cannot render the conversation, leaves
- * out what the conversation says (tools, calls of tools), or hides where turns begin and end. */
+ * out what the conversation says (tools, calls of tools, a message), or hides where turns begin and
+ * end. */
 int chat_encode(const struct chat_template *template, const struct tokenizer *t,
                 struct conversation *c, const struct chat_rules *rules, struct chat_scratch *s,
                 struct tokenised *out, enum row_fault *ret_fault, struct err *err);

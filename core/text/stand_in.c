@@ -1,6 +1,7 @@
 /* core/text/stand_in.c - see stand_in.h. The message says a single character that the text lacks,
  * so that the two texts part where its words begin, whatever these are. */
 #include "core/text/stand_in.h"
+#include <ctype.h>
 #include <string.h>
 
 enum { CHARACTERS = 64, CHARACTER_BYTES = 3 };
@@ -17,13 +18,21 @@ static bool choose_character(const struct buf *text, char ret[CHARACTER_BYTES + 
     return false;
 }
 
+/* Words in the form of the content that they replace: a text, or a list of one part. */
+static json_t *content_of(const json_t *message, const char *words)
+{
+    return json_is_array(json_object_get(message, "content"))
+               ? json_pack("[{s:s, s:s}]", "type", "text", "text", words)
+               : json_string(words);
+}
+
 /* The message with other words. */
 static json_t *replace_words(const json_t *message, const char *words)
 {
     static const char *const said[] = {"tool_calls", "reasoning_content", "reasoning", "thinking"};
     json_t *other = json_copy((json_t *)message); /* only read */
 
-    if (!other || json_object_set_new(other, "content", json_string(words)) < 0) {
+    if (!other || json_object_set_new(other, "content", content_of(message, words)) < 0) {
         json_decref(other);
         return NULL;
     }
@@ -90,4 +99,18 @@ int stand_in_find(const struct chat_template *template, const struct conversatio
     ret->at = part(whole, other);
     ret->kind = ret->at == whole->len && ret->at == other->len ? STAND_IN_SAME : STAND_IN_FOUND;
     return 0;
+}
+
+struct words message_words(const json_t *message)
+{
+    const json_t *content = json_object_get(message, "content");
+    const json_t *text =
+        json_is_array(content) ? json_object_get(json_array_get(content, 0), "text") : content;
+    struct words w = {json_string_value(text), json_string_length(text)};
+
+    while (w.len > 0 && isspace((unsigned char)*w.at))
+        w.at++, w.len--;
+    while (w.len > 0 && isspace((unsigned char)w.at[w.len - 1]))
+        w.len--;
+    return w;
 }

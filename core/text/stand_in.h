@@ -22,3 +22,10 @@ struct stand_in_place {
 int stand_in_find(const struct chat_template *template, const struct conversation *c, int message,
                   const struct buf *whole, struct jinja_output *scratch, struct stand_in_place *ret,
                   struct err *err);
+
+struct words { /* borrowed */
+    const char *at;
+    size_t len;
+};
+/* What a message says, without blanks around it: its text, or that of its first part. */
+struct words message_words(const json_t *message);

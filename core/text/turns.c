@@ -19,11 +19,6 @@ struct finding {
     struct err *err;
 };
 
-struct words { /* borrowed */
-    const char *at;
-    size_t len;
-};
-
 void turns_free(struct turns *t)
 {
     jinja_output_free(&t->whole);
@@ -121,25 +116,10 @@ static int find_begin(struct finding *f, int message, size_t *ret)
     return says_nothing(before->data + least, before->len - least) ? 0 : refuse_before(f, message);
 }
 
-/* What the message says, without blanks around it: its text, or that of its first part. */
-static struct words words_of(const json_t *message)
-{
-    const json_t *content = json_object_get(message, "content");
-    const json_t *text =
-        json_is_array(content) ? json_object_get(json_array_get(content, 0), "text") : content;
-    struct words w = {json_string_value(text), json_string_length(text)};
-
-    while (w.len > 0 && isspace((unsigned char)*w.at))
-        w.at++, w.len--;
-    while (w.len > 0 && isspace((unsigned char)w.at[w.len - 1]))
-        w.len--;
-    return w;
-}
-
 /* Whether the message has thoughts of its own. */
 static bool has_thoughts(const json_t *message)
 {
-    const struct words w = words_of(message);
+    const struct words w = message_words(message);
 
     return json_string_length(json_object_get(message, "reasoning_content")) > 0 ||
            thought_tags(w.at, w.len) > 0;
@@ -260,7 +240,7 @@ static size_t find_tags(const char *text, size_t begin, size_t own)
 static int skip_insertions(struct finding *f, int message, bool header, size_t end, size_t *begin)
 {
     const char *text = f->t->whole.text.data;
-    const struct words w = words_of(json_array_get(f->c->messages, (size_t)message));
+    const struct words w = message_words(json_array_get(f->c->messages, (size_t)message));
     struct stand_in_place own;
     size_t thought;
     int rc;

@@ -194,6 +194,9 @@ static void a_header_is_told_from_the_words_that_it_holds(void **state)
         free(answer);
         free(text);
     }
+    trains("{% for m in messages %}{{ m.role }}: {% for p in m.content %}{{ p.text }}{% endfor %};"
+           "{% endfor %}",
+           "\"content\":[{\"type\":\"text\",\"text\":\"a\"}]", "user: ;assistant: [[a;]]");
     trains(shouted, "\"content\":\"A\"", "USER: q\nASSISTANT: [[A\n]]");
     trains(header,
            "\"content\":\"\",\"tool_calls\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
