@@ -42,7 +42,7 @@ static int check_tools(const struct chat_template *template, const struct conver
 
 /* ---- messages that the template passes over ---- */
 
-enum { RUN_BYTES = 8, TRIALS_MAX = 64 };
+enum { RUN_BYTES = 8, TRIALS_MAX = 64, COSTLY_MAX = 3 };
 
 /* The last bytes of the words that no template has a reason to escape, or all of them. */
 static struct words last_run(struct words w)
@@ -212,6 +212,25 @@ static int put_labels(struct tokenised *out, bool all, struct err *err)
     return rc;
 }
 
+/* A template that runs until a limit stops it does so in every row of its kind, a second each:
+ * after some in a row, no more are tried. */
+static int find_turns(const struct chat_template *template, const struct conversation *c,
+                      bool empty_thoughts, struct chat_scratch *s, struct err *err)
+{
+    int rc;
+
+    if (s->costly == COSTLY_MAX)
+        return err_set(err, ERR_INVALID,
+                       "is not rendered: rendering the %d rows before took too long and failed",
+                       COSTLY_MAX);
+    rc = turns_find(&s->turns, template, c, empty_thoughts, err);
+    if (rc == 0)
+        s->costly = 0;
+    else if (s->turns.whole.steps > jinja_defaults.steps / 8)
+        s->costly++;
+    return rc;
+}
+
 int chat_encode(const struct chat_template *template, const struct tokenizer *t,
                 struct conversation *c, const struct chat_rules *rules, struct chat_scratch *s,
                 struct tokenised *out, enum row_fault *ret_fault, struct err *err)
@@ -225,7 +244,7 @@ int chat_encode(const struct chat_template *template, const struct tokenizer *t,
     if (rc == 0 && !chat_template_takes_parts(template))
         rc = conversation_join_parts(c, err);
     if (rc == 0)
-        rc = turns_find(&s->turns, template, c, rules->empty_thoughts, err);
+        rc = find_turns(template, c, rules->empty_thoughts, s, err);
     if (rc == 0)
         rc = check_messages(template, c, s, err);
     if (rc == 0)

@@ -24,7 +24,8 @@ struct chat_scratch { /* zero-initialise; what calls use again */
     int cap;
     char printed[CHAT_ROLES_MAX][CHAT_ROLE_BYTES]; /* roles of which the template prints messages */
     int n_printed;
-    bool ends; /* the last trained turn ended in a token at which the model stops */
+    int costly; /* the last conversations that the template failed to render after much work */
+    bool ends;  /* the last trained turn ended in a token at which the model stops */
 };
 void chat_scratch_free(struct chat_scratch *s);
 

@@ -319,6 +319,23 @@ static bool trains_others(const struct conversation *c)
     return false;
 }
 
+/* Each turn costs renders of what is before it. */
+static int check_work(const struct finding *f)
+{
+    static const uint64_t most = (uint64_t)4 << 30, message_bytes = 512; /* that take as long */
+    uint64_t turns = 0, n = (uint64_t)f->c->n;
+
+    for (int i = 0; i < f->c->n; i++)
+        turns += f->c->trained[i];
+    if (turns * (f->t->whole.text.len + n * message_bytes) <= most)
+        return 0;
+    return err_set(f->err, ERR_INVALID,
+                   "finding %ju turns among %d messages takes too long: split the conversation, "
+                   "train its last answer alone (data.train_on: last), or give a chat template "
+                   "that marks the turns with {%% generation %%}",
+                   (uintmax_t)turns, f->c->n);
+}
+
 int turns_find(struct turns *t, const struct chat_template *template, const struct conversation *c,
                bool empty_thoughts, struct err *err)
 {
@@ -331,6 +348,7 @@ int turns_find(struct turns *t, const struct chat_template *template, const stru
         return rc;
     if (chat_template_marks(template, c->tools) && !trains_others(c))
         return take_marks(&f);
+    rc = check_work(&f);
     for (int i = 0; i < c->n && rc == 0; i++)
         if (c->trained[i])
             rc = find_turn(&f, i);

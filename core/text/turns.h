@@ -27,6 +27,6 @@ void turns_free(struct turns *t);
 
 /* Renders c and finds its trained turns, in order. empty_thoughts: those that the template inserts
  * are trained, too. ERR_INVALID: the template cannot render the conversation, or not so that its
- * turns are found; the text says why. */
+ * turns are found, or they are too many to be found in time; the text says why. */
 int turns_find(struct turns *t, const struct chat_template *template, const struct conversation *c,
                bool empty_thoughts, struct err *err);

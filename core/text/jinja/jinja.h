@@ -57,6 +57,7 @@ struct jinja_output { /* zero-initialise; free with jinja_output_free() */
     struct buf text;
     struct jinja_span *spans; /* of {% generation %}, in the order in which they ended */
     int n_spans, cap_spans;
+    uint64_t steps; /* that the render took, also one that failed */
     bool raised; /* the template called raise_exception(): err has its message, and nothing else */
 };
 

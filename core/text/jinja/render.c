@@ -182,6 +182,7 @@ int jinja_render(const struct jinja *t, const struct jinja_variable *variables, 
     buf_append(&out->text, "", 0); /* an empty text is a text, too */
     rc = out->text.failed ? err_nomem(&why, 1) : render(&r, variables, n);
     arena_free(&r.arena);
+    out->steps = r.steps;
     if (rc == 0) {
         out->text.data[out->text.len] = '\0';
         finish_spans(out);

@@ -28,7 +28,6 @@ static int encode(const char *template, const char *const *rows, int n)
     for (int i = 0; i < n; i++) {
         json_t *row = json_pack("{s:o}", "messages", json_loads(rows[i], 0, NULL));
         struct tokenised out = {0};
-        assert_int_equal(rc, 0);
         assert_ok(conversation_read(&c, row, FORMAT_MESSAGES, TRAIN_ON_ASSISTANT, &fault, &err),
                   err);
         rc = chat_encode(chat, t, &c, &rules, &scratch, &out, &fault, &err);
@@ -96,12 +95,30 @@ static void what_a_template_changes_is_printed(void **state)
     assert_ok(encode(escaping, &quoted, 1), err);
 }
 
+static void a_template_that_never_ends_is_given_up(void **state)
+{
+    static const char counting[] =
+        "{% for m in messages %}{{ m.content }}{% if m.content == 'a' %}{% for i in range(90000) "
+        "%}{% for k in range(90000) %}{% endfor %}{% endfor %}{% endif %}{% endfor %}";
+    static const char *const slow =
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"}]";
+    static const char *const fast =
+        "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"}]";
+    const char *const rows[] = {slow, fast, slow, slow, slow, fast};
+
+    (void)state;
+    assert_ok(encode(counting, rows, 2), err);
+    assert_int_equal(encode(counting, rows + 2, 4), ERR_INVALID);
+    assert_contains(err.text, "is not rendered: rendering the 3 rows before took too long");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_that_are_not_printed_are_refused),
         cmocka_unit_test(earlier_messages_that_are_not_printed_are_refused),
         cmocka_unit_test(what_a_template_changes_is_printed),
+        cmocka_unit_test(a_template_that_never_ends_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,6 +254,38 @@ static void what_is_not_a_beginning_is_refused(void **state)
     assert_contains(err.text, "the chat template refuses the conversation: no a");
 }
 
+/* n messages, of which every second one is the assistant's. */
+static char *long_conversation(int n)
+{
+    struct buf b = {0};
+
+    for (int i = 0; i < n; i++)
+        buf_printf(&b, "%c{\"role\":\"%s\",\"content\":\"%d\"}", i ? ',' : '[',
+                   i % 2 ? "assistant" : "user", i);
+    buf_puts(&b, "]");
+    return b.data;
+}
+
+static void conversations_that_take_too_long_are_refused(void **state)
+{
+    static const char marked[] =
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+        "{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+    char *longer = long_conversation(10000), *shorter = long_conversation(1000);
+
+    (void)state;
+    assert_int_equal(find(chatml, longer, TRAIN_ON_ASSISTANT, false), ERR_INVALID);
+    assert_contains(err.text, "finding 5000 turns among 10000 messages takes too long");
+    assert_ok(find(chatml, longer, TRAIN_ON_LAST, false), err);
+    assert_int_equal(turns.n, 1);
+    assert_ok(find(marked, longer, TRAIN_ON_ASSISTANT, false), err);
+    assert_int_equal(turns.n, 5000);
+    assert_ok(find(chatml, shorter, TRAIN_ON_ASSISTANT, false), err);
+    assert_int_equal(turns.n, 500);
+    free(longer);
+    free(shorter);
+}
+
 static int close_turns(void **state)
 {
     (void)state;
@@ -273,6 +305,7 @@ int main(void)
         cmocka_unit_test(thoughts_that_a_template_drops_are_refused),
         cmocka_unit_test(last_turns_may_end_otherwise),
         cmocka_unit_test(what_is_not_a_beginning_is_refused),
+        cmocka_unit_test(conversations_that_take_too_long_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, close_turns);
 }
