@@ -1,7 +1,7 @@
 /* core/text/stand_in.h - which part of a rendered conversation comes from what one message says.
  *
- * Words may also stand in what a template prints around them, so looking for them does not tell. A
- * second text does: that of the same conversation, in which the message says something else.
+ * Words may also stand in what a template prints around them, so looking for them is not enough. A
+ * second text shows it: that of the same conversation, in which the message says something else.
  */
 #pragma once
 #include "core/text/chat_template.h"
