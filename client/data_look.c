@@ -43,6 +43,8 @@ int data_look_open(struct data_look *l, struct job *job, bool eval, bool with_id
     int rc;
 
     *l = (struct data_look){.job = job};
+    if (problems_count(problems)) /* job_read() has put defaults in place of what is wrong */
+        return err_set(err, ERR_INVALID, "the job has %d problems", problems_count(problems));
     if (!job->model || !names->n)
         return err_set(err, ERR_INVALID, "the job has no %s",
                        !job->model ? "model"

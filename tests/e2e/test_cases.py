@@ -187,6 +187,20 @@ class Commands(Cases):
             self.assertEqual(json.loads(done.stdout)["rows"] if rows else done.returncode, rows or 1)
 
 
+    def test_data_check_refuses_the_jobs_that_plan_refuses(self):
+        model, rows = os.path.join(CASES, "tokenizer/otherchat"), os.path.join(CASES, "tokenizer/chat.jsonl")
+        for row in [], ["--row", "1"], ["--output", "json"]:
+            for wrong in ("data.train_on=lats", "data.trainon=last", "data.templat=x", "data.template=chatlm", "data.fields=x",
+                          "training.stepz=3", "data.max_tokens=0"):
+                with self.subTest(wrong, row=row):
+                    done = self.dashctl("data", "check", model, rows, *row, "--set", wrong)
+                    self.assertEqual((done.returncode, done.stdout), (1, ""))
+                    self.assertIn(wrong.split("=")[0], done.stderr)
+        job = self.write("job.yaml", f"model: {model}\noutput: o\ndata: {{train: {rows}, train_on: lats, templat: x}}\nlr: 1\ndash: {{directions: 4}}\n")
+        plan, check = (self.dashctl(*command, job) for command in (["plan"], ["data", "check"]))
+        self.assertEqual((check.returncode, check.stdout, check.stderr), (1, "", plan.stderr))
+
+
 class Runs(Cases):
     def test_an_epoch_sees_each_row_once(self):
         self.assert_loss(6.4495, "run", "training.steps=null", "training.epochs=1", "training.batch_size=16")
