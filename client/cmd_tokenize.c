@@ -274,8 +274,6 @@ static int run(const struct request *r, struct err *err)
         rc = tokenize_chat(&r->talk, t, input, len, name_of(r), err);
     else if (rc == 0)
         rc = r->decode ? decode_all(r, t, input, err) : encode_all(r, t, input, len, err);
-    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-        rc = err_errno(err, "standard output cannot be written");
     tokenizer_free(t);
     free(input);
     return rc;

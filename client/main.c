@@ -1,6 +1,7 @@
 /* client/main.c - dashctl: finds the command and hands it its arguments. */
 #include "client/client.h"
 #include "core/job/job_keys.h"
+#include "core/output.h"
 #include "core/paths.h"
 #include <locale.h>
 #include <stdio.h>
@@ -175,6 +176,7 @@ int main(int argc, char **argv)
     struct err err;
     int status;
 
+    output_check_at_exit();
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
     status = find_server(&c, &err) < 0 ? client_fail(&err) : dispatch(&c, argc, argv);

@@ -6,6 +6,7 @@
  * with all that was said before it.
  */
 #include "core/clock.h"
+#include "core/output.h"
 #include "core/utf8.h"
 #include "core/text/tokenizer.h"
 #include "worker/generate.h"
@@ -389,8 +390,8 @@ int generate_main(int argc, char **argv)
     struct err err;
     int rc;
 
+    output_check_at_exit();
     r.data.date = (char *)clock_today(today);
-
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &r);
     rc = answer_all(&r, &err);

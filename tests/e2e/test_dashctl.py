@@ -105,6 +105,25 @@ class Words(World):
         self.assertIn("the tokenizer model 'Unigram' is not supported", said)
         self.assertIn("Rows of input_ids and labels work without it", said)
 
+    def test_output_that_cannot_be_written_is_an_error(self):
+        env = {**os.environ, "XDG_STATE_HOME": self.folder}
+        model = os.path.join(SOURCE, "tests/golden/cases/tokenizer/otherchat")
+        rows = self.write("rows.jsonl", '{"prompt": "a", "completion": "b"}\n' * 3)
+        fast = ["generate", "--model", model, "--max-tokens", "1", "--threads", "1"]
+        data = ["data", "check", model, rows]
+        for command in (data, data + ["--row", "1"], data + ["--output", "json"], ["init", model, rows], ["--help"], ["--version"],
+                        ["tokenize", "--model", model, rows], ["tokenize", "--model", model, "-0", self.write("a", "a\0" * 9999)],
+                        ["plan", JOB, *SETS], ["sbatch", JOB, *SETS, "--set", f"output={self.path('out')}"], ["plan", "--help"],
+                        fast + ["a"], fast + ["--prompts", rows], fast + ["--chat"], ["doctor"]):
+            with self.subTest(command), open("/dev/full", "w") as full:
+                done = subprocess.run([os.path.join(BIN, "dashctl"), *command], stdout=full, stderr=subprocess.PIPE, text=True,
+                                      input="Hi\n", env=env, timeout=DEADLINE, cwd=self.folder)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("standard output cannot be written", done.stderr)
+        nowhere = subprocess.run(["sh", "-c", '"$@" >&-', "sh", os.path.join(BIN, "dashctl"), "help", "x"], env=env,
+                                 capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual((nowhere.returncode, nowhere.stderr[:23]), (2, "dashctl: there is no co"))
+
     def test_generate_hands_its_arguments_over(self):
         dashctl = self.own_bin()
         done = subprocess.run([dashctl, "generate", "--model", "a b", "--help", "$(x)"], capture_output=True, text=True,
@@ -145,6 +164,18 @@ class Commands(World):
         self.assertIn(self.path("first/adapter"), shown)
         self.assertIn("coordinator of job 1", self.ctl("logs", "1"))
         self.assertIn("no job 'third'", self.ctl("show", "third", status=1))
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        self.start()
+        self.write("hold", "")
+        self.ctl("submit", JOB, *SETS, "--set", f"output={self.path('out')}")
+        self.ctl("watch", "1")
+        for command in ["list"], ["show", "1"], ["logs", "1"], ["watch", "1"], ["list", "--output", "json"]:
+            with self.subTest(command), open("/dev/full", "w") as full:
+                done = subprocess.run([os.path.join(BIN, "dashctl"), "--server", self.daemon.address, *command], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("standard output cannot be written", done.stderr)
 
     def test_json_has_the_names_of_the_proto(self):
         self.start(FAKE_NOTICE='a "quoted" note')
