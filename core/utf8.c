@@ -87,6 +87,11 @@ size_t utf8_fit(const char *text, size_t max)
     return len - utf8_cut_bytes(text, len);
 }
 
+size_t utf8_mark_len(const char *text, size_t len)
+{
+    return len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 bool utf8_is_valid(const char *text)
 {
     size_t len = strlen(text);

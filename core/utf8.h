@@ -12,6 +12,9 @@ size_t utf8_valid(const char *text, size_t len);
 /* Writes a code point of up to 0x10ffff (1 to 4 bytes); returns how many. */
 size_t utf8_put(uint32_t code, char *out);
 
+/* Bytes of the byte order mark with which the text begins: 3 or 0. */
+size_t utf8_mark_len(const char *text, size_t len);
+
 bool utf8_is_valid(const char *text);
 /* Replaces bytes that are not UTF-8 by '?', in place. */
 void utf8_make_valid(char *text, size_t len);

@@ -287,7 +287,7 @@ static int say(json_t *messages, const char *role, const char *text, struct err 
 }
 
 static int answer_turn(const struct request *r, struct answering *a, struct prompt *p, long turn,
-                       struct err *err)
+                       json_t *messages, struct err *err)
 {
     struct token_list ids = {0}, answer = {0};
     struct buf text = {0};
@@ -304,7 +304,7 @@ static int answer_turn(const struct request *r, struct answering *a, struct prom
         utf8_make_valid(text.data, text.len);
         print_text("", text.data);
         fflush(stdout);
-        rc = say(p->messages, "assistant", text.data, err);
+        rc = say(messages, "assistant", text.data, err);
     }
     buf_free(&text);
     token_list_free(&ids);
@@ -314,14 +314,15 @@ static int answer_turn(const struct request *r, struct answering *a, struct prom
 
 static int chat(const struct request *r, struct answering *a, struct err *err)
 {
-    struct prompt p = {.messages = json_array(), .format = FORMAT_MESSAGES};
+    json_t *messages = json_array();
+    struct prompt p = {.row = json_pack("{s:O}", "messages", messages), .format = FORMAT_MESSAGES};
     bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     char *line = NULL;
     size_t cap = 0;
-    int rc = p.messages ? 0 : err_nomem(err, sizeof(json_t));
+    int rc = p.row ? 0 : err_nomem(err, sizeof(json_t));
 
     if (rc == 0 && r->system)
-        rc = say(p.messages, "system", r->system, err);
+        rc = say(messages, "system", r->system, err);
     for (long turn = 0; rc == 0; turn++) {
         if (person)
             fputs("> ", stdout), fflush(stdout);
@@ -330,12 +331,13 @@ static int chat(const struct request *r, struct answering *a, struct err *err)
         line[strcspn(line, "\r\n")] = '\0';
         if (!*line)
             continue;
-        rc = say(p.messages, "user", line, err);
+        rc = say(messages, "user", line, err);
         if (rc == 0)
-            rc = answer_turn(r, a, &p, turn, err);
+            rc = answer_turn(r, a, &p, turn, messages, err);
     }
     free(line);
-    json_decref(p.messages);
+    json_decref(messages);
+    json_decref(p.row);
     return rc;
 }
 

@@ -2,7 +2,12 @@
  * training; its last answer is what is expected. */
 #include "worker/generate_prompts.h"
 #include "core/file.h"
+#include "core/json_file.h"
 #include "core/json_parse.h"
+#include "core/text/dataset.h"
+#include "core/text/file_kind.h"
+#include "core/text/unpack.h"
+#include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +22,7 @@ struct prompt_encoder {
 
 static void free_prompt(struct prompt *p)
 {
-    json_decref(p->messages);
-    json_decref(p->tools);
+    json_decref(p->row);
     free(p->text);
     free(p->expected);
 }
@@ -31,61 +35,63 @@ void prompts_free(struct prompts *p)
     *p = (struct prompts){0};
 }
 
-static char *content_of(const json_t *message)
+static char *content_of(const struct conversation *c, int message)
 {
-    const char *text = json_string_value(json_object_get(message, "content"));
+    const json_t *content =
+        json_object_get(json_array_get(c->messages, (size_t)message), "content");
+    const char *text = json_string_value(content);
 
     return strdup(text ? text : "");
 }
 
-/* Steals messages, which may be NULL for lack of memory. */
-static int add(struct prompts *p, json_t *messages, json_t *tools, enum data_format format,
-               const char *expected, struct err *err)
+static int add(struct prompts *p, json_t *row, enum data_format format,
+               const struct conversation *c, struct err *err)
 {
     struct prompt *more = realloc(p->of, ((size_t)p->n + 1) * sizeof(*more)), *made;
+    int asked = conversation_asked(c);
 
-    if (!more || !messages) {
-        p->of = more ? more : p->of;
-        json_decref(messages);
+    if (!more)
         return err_nomem(err, sizeof(*more));
-    }
     p->of = more;
     made = &more[p->n++];
-    *made = (struct prompt){messages, json_incref(tools), format,
-                            content_of(json_array_get(messages, json_array_size(messages) - 1)),
-                            expected ? strdup(expected) : NULL};
-    return made->text && (made->expected || !expected) ? 0 : err_nomem(err, sizeof(*made));
+    *made = (struct prompt){json_incref(row), format, content_of(c, asked - 1), NULL};
+    if (asked < c->n)
+        made->expected = content_of(c, asked);
+    if (!made->text || (asked < c->n && !made->expected))
+        return err_nomem(err, sizeof(*made));
+    if (made->expected && !*made->expected) {
+        free(made->expected);
+        made->expected = NULL;
+    }
+    return 0;
 }
 
-int prompts_add_text(struct prompts *p, const char *text, struct err *err)
-{
-    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", text);
-
-    if (!messages)
-        return err_set(err, ERR_INVALID, "a prompt is not UTF-8");
-    return add(p, messages, NULL, FORMAT_INSTRUCTION, NULL, err);
-}
-
+/* The format that training reads the row as; rows that only ask are of the format of their
+ * question. */
 static enum data_format format_of(const json_t *row)
 {
+    enum data_format format = dataset_find_format(row);
+
+    if (format != FORMAT_AUTO && format != FORMAT_TEXT)
+        return format;
     if (json_object_get(row, "prompt"))
         return FORMAT_PROMPT;
-    if (json_object_get(row, "instruction"))
-        return FORMAT_INSTRUCTION;
-    return json_object_get(row, "messages") || json_object_get(row, "conversations")
-               ? FORMAT_MESSAGES
-               : FORMAT_AUTO;
+    return json_object_get(row, "instruction") ? FORMAT_INSTRUCTION : FORMAT_AUTO;
 }
 
 /* Rows that ask without an answer get an empty one, so that they are read as those of training. */
 static int fill_in(json_t *row, enum data_format format)
 {
     const char *key = format == FORMAT_INSTRUCTION ? "output" : "completion";
+    json_t *none;
 
-    if (format == FORMAT_MESSAGES || json_object_get(row, key) ||
-        (format == FORMAT_PROMPT && !json_is_string(json_object_get(row, "prompt"))))
+    if (format == FORMAT_MESSAGES || json_is_set(json_object_get(row, key)))
         return 0;
-    return json_object_set_new(row, key, json_string(""));
+    if (format == FORMAT_PROMPT && json_is_array(json_object_get(row, "prompt")))
+        none = json_pack("[{s:s, s:s}]", "role", "assistant", "content", "");
+    else
+        none = json_string("");
+    return json_object_set_new(row, key, none);
 }
 
 static int add_row(struct prompts *p, json_t *row, struct err *err)
@@ -93,57 +99,132 @@ static int add_row(struct prompts *p, json_t *row, struct err *err)
     enum data_format format = format_of(row);
     struct conversation c = {0};
     enum row_fault fault;
-    char *expected = NULL;
-    int n, rc;
+    int rc;
 
-    if (format == FORMAT_AUTO)
+    if (format == FORMAT_AUTO || format == FORMAT_IDS)
         return err_set(err, ERR_INVALID,
-                       "the row has none of \"prompt\", \"instruction\" and \"messages\"");
+                       format == FORMAT_IDS
+                           ? "the row is of token ids: only texts can be answered"
+                           : "the row has none of \"prompt\", \"instruction\" and \"messages\"");
     if (fill_in(row, format) < 0)
         return err_nomem(err, sizeof(json_t));
     rc = conversation_read(&c, row, format, TRAIN_ON_ASSISTANT, &fault, err);
     if (rc == 0)
         rc = conversation_join_parts(&c, err);
-    n = c.n;
-    if (rc == 0 && n > 1 && role_is_assistant(json_array_get(c.messages, (size_t)n - 1)))
-        expected = content_of(json_array_get(c.messages, (size_t)--n));
     if (rc == 0)
-        rc = add(p, conversation_begin(&c, n), c.tools, format,
-                 expected && *expected ? expected : NULL, err);
-    free(expected);
+        rc = add(p, row, format, &c, err);
     conversation_free(&c);
     return rc;
 }
 
-/* A row of a training file, or a user's words. */
-static int add_line(struct prompts *p, const char *line, struct err *err)
+int prompts_add_text(struct prompts *p, const char *text, struct err *err)
 {
-    json_error_t why;
-    json_t *row = *line == '{' ? json_parse(line, strlen(line), 0, &why) : NULL;
-    int rc = json_is_object(row) ? add_row(p, row, err) : prompts_add_text(p, line, err);
+    json_t *row = json_pack("{s:s, s:s}", "instruction", text, "output", "");
+    int rc = row ? add_row(p, row, err) : err_set(err, ERR_INVALID, "a prompt is not UTF-8");
 
     json_decref(row);
     return rc;
 }
 
+/* ---- files ---- */
+
+static const char *behind_blanks(const char *text)
+{
+    return text + strspn(text, " \t\r\n");
+}
+
+/* A row of a training file, or a user's words. */
+static int add_line(struct prompts *p, const char *line, struct err *err)
+{
+    const char *text = behind_blanks(line);
+    json_error_t why;
+    json_t *row;
+    int rc;
+
+    if (*text == '\0')
+        return 0;
+    if (*text != '{')
+        return prompts_add_text(p, line, err);
+    row = json_parse(text, strlen(text), JSON_ALLOW_NUL, &why);
+    rc = row ? add_row(p, row, err)
+             : err_set(err, ERR_INVALID,
+                       "begins with { but is not JSON: %s. If it is a text, write it as "
+                       "{\"instruction\": \"...\"}",
+                       why.text);
+    json_decref(row);
+    return rc;
+}
+
+static int add_lines(struct prompts *p, char *text, const char *path, int limit, struct err *err)
+{
+    char *at, *end;
+    long number = 1;
+    int rc = 0;
+
+    for (at = text; rc == 0 && *at && !(limit && p->n >= limit); at = end, number++) {
+        end = at + strcspn(at, "\n");
+        if (end > at && end[-1] == '\r')
+            end[-1] = '\0';
+        if (*end)
+            *end++ = '\0';
+        if ((rc = add_line(p, at, err)) < 0)
+            err_prefix(err, "%s:%ld", path, number);
+    }
+    return rc;
+}
+
+static int add_array(struct prompts *p, const char *text, const char *path, int limit,
+                     struct err *err)
+{
+    json_error_t why;
+    json_t *rows = json_parse(text, strlen(text), JSON_ALLOW_NUL, &why), *row;
+    size_t i;
+    int rc = 0;
+
+    if (!rows)
+        return err_set(err, ERR_INVALID, "%s:%d: is not JSON: %s", path, why.line, why.text);
+    json_array_foreach(rows, i, row)
+    {
+        if (rc < 0 || (limit && p->n >= limit))
+            break;
+        rc = json_is_object(row) ? add_row(p, row, err)
+                                 : err_set(err, ERR_INVALID, "is no row, which is an object");
+        if (rc < 0)
+            err_prefix(err, "%s: row %zu", path, i + 1);
+    }
+    json_decref(rows);
+    return rc;
+}
+
+static int add_file(struct prompts *p, char *text, size_t len, const char *path, int limit,
+                    struct err *err)
+{
+    const struct file_kind *kind = file_kind_of_bytes(text, len);
+    const char *first;
+
+    if (kind)
+        return err_set(err, ERR_UNSUPPORTED, "%s: is %s. %s", path, kind->name, kind->advice);
+    if (strlen(text) < len)
+        return err_set(err, ERR_INVALID, "%s: is not a text file: it holds a NUL byte", path);
+    text += utf8_mark_len(text, len);
+    first = behind_blanks(text);
+    if (*first == '[' && *behind_blanks(first + 1) == '{')
+        return add_array(p, text, path, limit, err);
+    return add_lines(p, text, path, limit, err);
+}
+
 int prompts_read(struct prompts *p, const char *path, int limit, struct err *err)
 {
-    char *text = NULL, *at, *end;
-    long number = 1;
+    char *text = NULL;
     size_t len;
     int rc;
 
     if (strcmp(path, "-") == 0)
         rc = file_read_stream(STDIN_FILENO, "standard input", PROMPTS_BYTES_MAX, &text, &len, err);
     else
-        rc = file_read(path, PROMPTS_BYTES_MAX, &text, &len, err);
-    for (at = text; rc == 0 && *at && !(limit && p->n >= limit); at = end, number++) {
-        end = at + strcspn(at, "\n");
-        if (*end)
-            *end++ = '\0';
-        if (*at && (rc = add_line(p, at, err)) < 0)
-            err_prefix(err, "%s:%ld", path, number);
-    }
+        rc = unpack_file(path, PROMPTS_BYTES_MAX, &text, &len, err);
+    if (rc == 0)
+        rc = add_file(p, text, len, path, limit, err);
     free(text);
     if (rc == 0 && p->n == 0)
         rc = err_set(err, ERR_INVALID, "%s holds no prompt", path);
@@ -175,11 +256,11 @@ void prompt_encoder_free(struct prompt_encoder *e)
 int prompt_encode(struct prompt_encoder *e, const struct prompt *p, struct token_list *out,
                   struct err *err)
 {
-    bool lists = p->format == FORMAT_PROMPT && json_array_size(p->messages) > 1;
+    bool lists = json_is_array(json_object_get(p->row, "prompt"));
     struct row_encoder **encoder = &e->of[p->format][lists];
     int rc = 0;
 
     if (!*encoder)
         rc = row_encoder_open(e->t, e->data, p->format, lists, encoder, err);
-    return rc < 0 ? rc : row_encoder_prompt(*encoder, p->messages, p->tools, out, err);
+    return rc < 0 ? rc : row_encoder_prompt(*encoder, p->row, out, err);
 }

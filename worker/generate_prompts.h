@@ -5,11 +5,10 @@
 #include "core/text/row_encoder.h"
 
 struct prompt {
-    json_t *messages; /* a list */
-    json_t *tools;    /* or NULL */
+    json_t *row; /* of a training file, with an answer, which may be empty */
     enum data_format format;
     char *text;     /* the last message's, for people */
-    char *expected; /* the answer that a row has, or NULL */
+    char *expected; /* the answer that the row has, or NULL */
 };
 
 struct prompts { /* zero-initialise */
@@ -20,8 +19,9 @@ void prompts_free(struct prompts *p);
 
 /* A user's words. */
 int prompts_add_text(struct prompts *p, const char *text, struct err *err);
-/* A file, or - for standard input: JSON lines of rows, or a user's words a line. At most `limit`
- * prompts in all, 0: any number. */
+/* A file, or - for standard input: rows, as JSON lines or as one JSON array, or a user's words a
+ * line. A line that begins with { is a row. Packed files are unpacked. At most `limit` prompts in
+ * all, 0: any number. Errors name the line. */
 int prompts_read(struct prompts *p, const char *path, int limit, struct err *err);
 
 struct prompt_encoder; /* opens a row_encoder for each format that it meets */

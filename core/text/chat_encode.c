@@ -24,9 +24,8 @@ static bool calls_tools(const struct conversation *c)
     return false;
 }
 
-/* What the template would leave out of the text, and the row says. */
-static int check_tools(const struct chat_template *template, const struct conversation *c,
-                       struct err *err)
+int chat_check_tools(const struct chat_template *template, const struct conversation *c,
+                     struct err *err)
 {
     const char *source = chat_template_source(template);
 
@@ -237,7 +236,7 @@ int chat_encode(const struct chat_template *template, const struct tokenizer *t,
 {
     const struct buf *text = &s->turns.whole.text;
     struct token_marks marks;
-    int rc = check_tools(template, c, err);
+    int rc = chat_check_tools(template, c, err);
 
     *ret_fault = FAULT_TEMPLATE;
     s->ends = false;

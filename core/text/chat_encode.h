@@ -36,5 +36,8 @@ void chat_scratch_free(struct chat_scratch *s);
 int chat_encode(const struct chat_template *template, const struct tokenizer *t,
                 struct conversation *c, const struct chat_rules *rules, struct chat_scratch *s,
                 struct tokenised *out, enum row_fault *ret_fault, struct err *err);
+/* ERR_INVALID where the template would leave out tools, or calls of tools. */
+int chat_check_tools(const struct chat_template *template, const struct conversation *c,
+                     struct err *err);
 /* Removes blanks behind the last trained token: nothing is learned from them. */
 int chat_trim(const struct tokenizer *t, struct tokenised *row, struct err *err);

@@ -338,6 +338,13 @@ json_t *conversation_begin(const struct conversation *c, int n)
     return list;
 }
 
+int conversation_asked(const struct conversation *c)
+{
+    bool answered = c->n > 1 && role_is_assistant(json_array_get(c->messages, (size_t)c->n - 1));
+
+    return answered ? c->n - 1 : c->n;
+}
+
 static json_t *joined(const json_t *parts)
 {
     struct buf text = {0};

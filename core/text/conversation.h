@@ -33,6 +33,8 @@ void conversation_free(struct conversation *c);
 
 /* Messages [0, n) as a list of their own; json_decref() it. NULL for lack of memory. */
 json_t *conversation_begin(const struct conversation *c, int n);
+/* How many messages a model is given to answer: all, but for an answer at the end. */
+int conversation_asked(const struct conversation *c);
 /* Replaces contents that are lists of text parts by their texts, one behind the other. */
 int conversation_join_parts(struct conversation *c, struct err *err);
 

@@ -18,6 +18,7 @@
 #include "core/text/id_store.h"
 #include "core/problems.h"
 #include "core/text/tokenizer.h"
+#include <jansson.h>
 #include <stdint.h>
 
 enum { ROW_LINES_MAX = 20 };
@@ -84,6 +85,9 @@ void dataset_free(struct dataset *d);
 
 /* Whether example i is the first one of its row, which may give several. */
 bool dataset_begins_row(const struct dataset *d, long i);
+
+/* The format that a row's fields are of, where the job says none; FORMAT_AUTO: of none. */
+enum data_format dataset_find_format(const json_t *row);
 
 /* Appends what a user should know of it, a sentence a line. */
 void dataset_notes(const struct dataset *d, const struct data_options *data, struct buf *out);

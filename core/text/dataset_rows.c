@@ -57,7 +57,7 @@ void dataset_count_the_rest(struct loader *l)
                          kinds[i]);
 }
 
-static enum data_format find_format(const json_t *row)
+enum data_format dataset_find_format(const json_t *row)
 {
     if (json_object_get(row, "input_ids"))
         return FORMAT_IDS;
@@ -160,7 +160,7 @@ static bool start(struct loader *l, const json_t *row, int line)
     l->started = true;
     if (!check_names(l, line))
         return false;
-    d->format = l->data->format == FORMAT_AUTO ? find_format(row) : l->data->format;
+    d->format = l->data->format == FORMAT_AUTO ? dataset_find_format(row) : l->data->format;
     if (other) {
         snprintf(text, sizeof(text), "the rows have %s, which is not supported", other);
         return give_up(l, line, text);

@@ -171,26 +171,35 @@ static int refuse_roles(const json_t *row, const char *source, enum row_fault *r
     return 0;
 }
 
-static int encode_texts(struct row_encoder *e, const json_t *row, struct tokenised *out,
-                        enum row_fault *ret_fault, struct err *err)
+static int get_texts(const struct row_encoder *e, const json_t *row, struct template_row *ret,
+                     enum row_fault *ret_fault, struct err *err)
 {
     bool instruction = e->format == FORMAT_INSTRUCTION, text = e->format == FORMAT_TEXT;
-    struct template_row texts = {.format = e->format, .input = {"", 0}};
     int rc = 0;
 
+    *ret = (struct template_row){.format = e->format, .prompt = {"", 0}, .input = {"", 0}};
     if (!text)
         rc = refuse_roles(row, row_encoder_source(e), ret_fault, err);
     if (rc == 0 && !text)
-        rc = get_text(row, instruction ? "instruction" : "prompt", true, &texts.prompt, ret_fault,
+        rc = get_text(row, instruction ? "instruction" : "prompt", true, &ret->prompt, ret_fault,
                       err);
     if (rc == 0 && instruction)
-        rc = get_text(row, "input", false, &texts.input, ret_fault, err);
+        rc = get_text(row, "input", false, &ret->input, ret_fault, err);
     if (rc == 0)
         rc = get_text(row,
                       text          ? "text"
                       : instruction ? "output"
                                     : "completion",
-                      true, &texts.completion, ret_fault, err);
+                      true, &ret->completion, ret_fault, err);
+    return rc;
+}
+
+static int encode_texts(struct row_encoder *e, const json_t *row, struct tokenised *out,
+                        enum row_fault *ret_fault, struct err *err)
+{
+    struct template_row texts;
+    int rc = get_texts(e, row, &texts, ret_fault, err);
+
     if (rc < 0)
         return rc;
     *ret_fault = FAULT_TEXT;
@@ -269,19 +278,40 @@ int row_encoder_row(struct row_encoder *e, const json_t *row, struct tokenised *
     return 0;
 }
 
-int row_encoder_prompt(struct row_encoder *e, const json_t *messages, const json_t *tools,
-                       struct token_list *out, struct err *err)
+/* The conversation's text up to its last answer. */
+static int render_asked(struct row_encoder *e, struct jinja_output *text, struct err *err)
+{
+    struct conversation *c = &e->conversation;
+    json_t *messages;
+    int rc = chat_check_tools(e->chat, c, err);
+
+    if (rc == 0 && !chat_template_takes_parts(e->chat))
+        rc = conversation_join_parts(c, err);
+    if (rc < 0)
+        return rc;
+    messages = conversation_begin(c, conversation_asked(c));
+    if (!messages)
+        return err_nomem(err, sizeof(json_t));
+    rc = chat_template_render(e->chat, messages, c->tools, c->variables, true, text, err);
+    json_decref(messages);
+    return rc;
+}
+
+int row_encoder_prompt(struct row_encoder *e, const json_t *row, struct token_list *out,
+                       struct err *err)
 {
     struct jinja_output text = {0};
+    struct template_row texts;
+    enum row_fault fault;
     int rc;
 
     if (!is_chat(e->kind)) {
-        const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
-        const json_t *content = json_object_get(last, "content");
-        const struct text prompt = {json_string_value(content), json_string_length(content)};
-        return template_prompt(e->t, e->kind, &prompt, out, err);
+        rc = get_texts(e, row, &texts, &fault, err);
+        return rc < 0 ? rc : template_prompt(e->t, e->kind, &texts, out, err);
     }
-    rc = chat_template_render(e->chat, messages, tools, NULL, true, &text, err);
+    rc = conversation_read(&e->conversation, row, e->format, e->data->train_on, &fault, err);
+    if (rc == 0)
+        rc = render_asked(e, &text, err);
     if (rc == 0)
         rc = tokenizer_encode(e->t, text.text.data ? text.text.data : "", text.text.len, out, err);
     jinja_output_free(&text);

@@ -40,7 +40,7 @@ struct row_notes { /* of one row */
  * the row. */
 int row_encoder_row(struct row_encoder *e, const json_t *row, struct tokenised *out,
                     struct row_notes *ret_notes, enum row_fault *ret_fault, struct err *err);
-/* Appends the ids of what a model is given to answer a list of messages. Templates that are not for
- * conversations take the content of the last message. */
-int row_encoder_prompt(struct row_encoder *e, const json_t *messages, const json_t *tools,
-                       struct token_list *out, struct err *err);
+/* Appends the ids of what a model is given to answer the row: what training sees of it, up to the
+ * last answer, whatever that is. Errors as row_encoder_row(). */
+int row_encoder_prompt(struct row_encoder *e, const json_t *row, struct token_list *out,
+                       struct err *err);

@@ -4,6 +4,7 @@
 #include "core/text/rows.h"
 #include "core/text/file_kind.h"
 #include "core/text/rows_impl.h"
+#include "core/utf8.h"
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -212,8 +213,7 @@ static int begin(struct rows *r, struct err *err)
     kind = file_kind_of_bytes(r->block, r->n);
     if (kind)
         return refuse(r, kind, err);
-    if (r->n >= 3 && memcmp(r->block, "\xef\xbb\xbf", 3) == 0)
-        r->at = 3;
+    r->at = utf8_mark_len(r->block, r->n);
     while (r->at < r->n && strchr(" \t\r\n", r->block[r->at]) && r->block[r->at])
         rows_skip(r, 1);
     if (r->at == r->n || r->block[r->at] == '{')

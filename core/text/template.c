@@ -90,12 +90,18 @@ static void gather_alpaca(struct writer *w, const struct template_row *row)
     gather(w, "\n\n### Response:");
 }
 
-static int put_row(struct writer *w, enum data_template kind, const struct template_row *row)
+/* What stands left of the bar. */
+static void gather_left(struct writer *w, enum data_template kind, const struct template_row *row)
 {
     if (kind == TEMPLATE_ALPACA)
         gather_alpaca(w, row);
     else
         gather_prompt(w, row, "\n");
+}
+
+static int put_row(struct writer *w, enum data_template kind, const struct template_row *row)
+{
+    gather_left(w, kind, row);
     return put_completion(w, &row->completion, tokenizer_eos(w->t));
 }
 
@@ -130,18 +136,14 @@ int template_encode(const struct tokenizer *t, enum data_template kind,
     return rc < 0 ? rc : prefix_bos(t, out, first, err);
 }
 
-int template_prompt(const struct tokenizer *t, enum data_template kind, const struct text *text,
-                    struct token_list *out, struct err *err)
+int template_prompt(const struct tokenizer *t, enum data_template kind,
+                    const struct template_row *row, struct token_list *out, struct err *err)
 {
-    const struct template_row row = {.format = FORMAT_INSTRUCTION, .prompt = *text};
     struct tokenised made = {0};
     struct writer w = {.t = t, .out = &made, .err = err};
     int rc;
 
-    if (kind == TEMPLATE_ALPACA)
-        gather_alpaca(&w, &row);
-    else
-        gather_text(&w, text);
+    gather_left(&w, kind, row);
     rc = flush(&w);
     if (rc == 0)
         rc = prefix_bos(t, &made, 0, err);

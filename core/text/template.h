@@ -33,6 +33,7 @@ struct tokenised {
  * TEMPLATE_PLAIN or TEMPLATE_ALPACA; the tokenizer has an end token. Nothing is cut. */
 int template_encode(const struct tokenizer *t, enum data_template kind,
                     const struct template_row *row, struct tokenised *out, struct err *err);
-/* What a model is given to complete a text: appends ids to out. */
-int template_prompt(const struct tokenizer *t, enum data_template kind, const struct text *text,
-                    struct token_list *out, struct err *err);
+/* What a model is given to complete the row, which is all in front of its completion: appends ids
+ * to out. */
+int template_prompt(const struct tokenizer *t, enum data_template kind,
+                    const struct template_row *row, struct token_list *out, struct err *err);

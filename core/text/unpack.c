@@ -5,6 +5,7 @@
  * same time is at worst damaged.
  */
 #include "core/text/unpack.h"
+#include "core/buf.h"
 #include "core/file.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -237,4 +238,42 @@ int unpack_read(struct unpack *u, char *to, size_t cap, size_t *ret_n, struct er
     if (rc == 0)
         *ret_n = n;
     return rc;
+}
+
+static int read_all(struct unpack *u, size_t max, struct buf *to, struct err *err)
+{
+    char block[1 << 14];
+    size_t n = 1;
+    int rc = 0;
+
+    while (rc == 0 && n > 0) {
+        rc = unpack_read(u, block, sizeof(block), &n, err);
+        if (rc == 0 && n > max - to->len)
+            return err_set(err, ERR_INVALID, "holds more than %zu bytes", max);
+        if (rc == 0)
+            buf_append(to, block, n);
+    }
+    if (rc == 0 && to->failed)
+        rc = err_nomem(err, to->len);
+    return rc;
+}
+
+int unpack_file(const char *path, size_t max, char **ret_bytes, size_t *ret_len, struct err *err)
+{
+    struct unpack *u = NULL;
+    struct buf bytes = {0};
+    int rc = unpack_open(path, &u, err);
+
+    if (rc < 0)
+        return rc;
+    buf_puts(&bytes, "");
+    rc = read_all(u, max, &bytes, err);
+    unpack_close(u);
+    if (rc < 0) {
+        buf_free(&bytes);
+        return err_prefix(err, "%s", path);
+    }
+    *ret_len = bytes.len;
+    *ret_bytes = buf_take(&bytes);
+    return 0;
 }

@@ -19,3 +19,7 @@ const char *unpack_format(const struct unpack *u);
 /* Reads at most cap bytes (of at least 1): *ret_n of them, 0 only at the end. ERR_INVALID, without
  * the file's name, where the file is damaged, cut off, or became shorter since it was opened. */
 int unpack_read(struct unpack *u, char *to, size_t cap, size_t *ret_n, struct err *err);
+
+/* A whole file, of at most max bytes when it is unpacked, NUL-terminated; the caller frees
+ * *ret_bytes. Errors have the path in them. */
+int unpack_file(const char *path, size_t max, char **ret_bytes, size_t *ret_len, struct err *err);

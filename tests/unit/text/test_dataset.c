@@ -595,15 +595,17 @@ static struct tokenizer *tokenizer_with_bos(void)
 static void prompt_of(const struct tokenizer *t, const struct data_options *data, const char *text,
                       struct token_list *out)
 {
-    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", text);
-    enum data_format format = tokenizer_adds_bos(t) ? FORMAT_PROMPT : FORMAT_INSTRUCTION;
+    bool lone = tokenizer_adds_bos(t);
+    enum data_format format = lone ? FORMAT_PROMPT : FORMAT_INSTRUCTION;
+    json_t *row = json_pack("{s:s, s:s}", lone ? "prompt" : "instruction", text,
+                            lone ? "completion" : "output", "");
     struct row_encoder *e;
     struct err err;
 
     assert_ok(row_encoder_open(t, data, format, false, &e, &err), err);
-    assert_ok(row_encoder_prompt(e, messages, NULL, out, &err), err);
+    assert_ok(row_encoder_prompt(e, row, out, &err), err);
     row_encoder_free(e);
-    json_decref(messages);
+    json_decref(row);
 }
 
 static void begin_token_comes_first_where_the_model_wants_it(void **state)
