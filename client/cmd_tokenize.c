@@ -4,6 +4,7 @@
 #include "client/tokenize_chat.h"
 #include "core/file.h"
 #include "core/text/tokenizer.h"
+#include "core/text/unpack.h"
 #include "core/utf8.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -138,6 +139,8 @@ static const char *name_of(const struct request *r)
 
 static int read_input(const struct request *r, char **ret, size_t *ret_len, struct err *err)
 {
+    if (r->file && r->chat)
+        return unpack_file(r->file, INPUT_MAX, ret, ret_len, err);
     if (r->file)
         return file_read(r->file, INPUT_MAX, ret, ret_len, err);
     return file_read_stream(STDIN_FILENO, name_of(r), INPUT_MAX, ret, ret_len, err);

@@ -5,11 +5,35 @@
 #include "core/json_file.h"
 #include "core/json_parse.h"
 #include "core/text/chat_encode.h"
+#include "core/utf8.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { TOOLS_BYTES_MAX = 16 << 20 };
+
+/* A word of another language, or a text without quotes, must not become a text that a template
+ * takes for true. */
+static int refuse_value(const char *assignment, const char *value, struct err *err)
+{
+    static const char *const words[][2] = {{"true", "true"},     {"yes", "true"}, {"on", "true"},
+                                           {"false", "false"},   {"no", "false"}, {"off", "false"},
+                                           {"none", "null"},     {"nil", "null"}, {"null", "null"},
+                                           {"undefined", "null"}};
+    const char *meant = NULL;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasecmp(value, words[i][0]) == 0)
+            meant = words[i][1];
+    if (meant)
+        return err_set(err, ERR_INVALID, "--set %s: the value is not JSON: write %s", assignment,
+                       meant);
+    return err_set(err, ERR_INVALID,
+                   "--set %s: the value is not JSON: a text has double quotes: --set '%.*s=\"%s\"'",
+                   assignment, (int)(value - 1 - assignment), assignment,
+                   strpbrk(value, "\"\\{[") || !*value ? "..." : value);
+}
 
 int tokenize_chat_set(struct tokenize_chat *o, const char *assignment, struct err *err)
 {
@@ -21,9 +45,11 @@ int tokenize_chat_set(struct tokenize_chat *o, const char *assignment, struct er
 
     if (!equals || equals == assignment)
         return err_set(err, ERR_INVALID, "--set %s: must be KEY=JSON", assignment);
-    value = json_parse(equals + 1, strlen(equals + 1), JSON_DECODE_ANY, &why);
-    if (!value)
-        value = json_string(equals + 1);
+    value = json_parse(equals + 1, strlen(equals + 1), JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (!value || json_parse_not_finite(value)) {
+        json_decref(value);
+        return refuse_value(assignment, equals + 1, err);
+    }
     name = strndup(assignment, (size_t)(equals - assignment));
     if (!o->variables)
         o->variables = json_object();
@@ -111,9 +137,13 @@ static int print(struct printing *p, const struct buf *text)
 static int encode_prompt(struct printing *p)
 {
     struct buf *text = &p->text.text;
-    int rc = chat_template_render(p->template, p->conversation.messages, p->conversation.tools,
-                                  p->conversation.variables, p->o->prompt, &p->text, p->err);
+    int rc = chat_template_takes_parts(p->template)
+                 ? 0
+                 : conversation_join_parts(&p->conversation, p->err);
 
+    if (rc == 0)
+        rc = chat_template_render(p->template, p->conversation.messages, p->conversation.tools,
+                                  p->conversation.variables, p->o->prompt, &p->text, p->err);
     if (rc == 0 && (p->o->ids || p->o->mask))
         rc = tokenizer_encode(p->t, text->data ? text->data : "", text->len, &p->row.ids, p->err);
     while (rc == 0 && p->row.labels.n < p->row.ids.n)
@@ -172,7 +202,7 @@ int tokenize_chat(const struct tokenize_chat *o, const struct tokenizer *t, cons
                   size_t len, const char *name, struct err *err)
 {
     struct printing p = {.o = o, .t = t, .err = err};
-    const char *at = lines, *end = lines + len, *stop;
+    const char *at = lines + utf8_mark_len(lines, len), *end = lines + len, *stop;
     int rc = open_template(&p);
 
     for (long number = 1; rc == 0 && at < end; at = stop + 1, number++) {

@@ -16,10 +16,10 @@ struct tokenize_chat {
     json_t *variables;         /* an object; NULL: none */
 };
 
-/* Adds "key=json"; what is no JSON is a text. */
+/* Adds "key=json". */
 int tokenize_chat_set(struct tokenize_chat *o, const char *assignment, struct err *err);
 
 /* lines: each a list of messages, or a row with "messages" or "conversations". name is for
- * messages. Prints to standard output. */
+ * messages. A byte order mark is passed over. Prints to standard output. */
 int tokenize_chat(const struct tokenize_chat *o, const struct tokenizer *t, const char *lines,
                   size_t len, const char *name, struct err *err);

@@ -1,5 +1,7 @@
 """Small inputs on which trainers go wrong, each with the right value: tests/golden/cases, after what users of other trainers
 report. Losses are those of step 1, where B is 0: the base model's own, from PyTorch in double."""
+import gzip
+
 from harness import *
 
 CASES = os.path.join(SOURCE, "tests/golden/cases")
@@ -168,6 +170,53 @@ class Commands(Cases):
         self.assertEqual(done.stdout, "[1, 2.0]22001?\n", done.stderr)
         done = self.dashctl("tokenize", "--model", model, "--chat", stdin=row + "{}\n")
         self.assertIn("standard input:2: the row has no \"messages\"", done.stderr)
+
+    def test_set_takes_json_alone(self):
+        by = ["tokenize", "--model", os.path.join(CASES, "tokenizer/otherchat"), "--chat", "--chat-template",
+              self.write("t.jinja", "{{ x | tojson }}{{ 'yes' if x else 'no' }}"), "--set"]
+        row = '[{"role": "user", "content": "Hi"}]'
+        for value, words in (("False", "write false"), ("TRUE", "write true"), ("None", "write null"), ("{a:1}", "'x=\"...\"'"),
+                             ("01", "'x=\"01\"'"), ("two words", "'x=\"two words\"'"), ("", "double quotes"), ("'a'", "quotes"),
+                             ("NaN", "quotes"), ("1 2", "quotes"), ("[1", "quotes")):
+            with self.subTest(value):
+                done = self.dashctl(*by, "x=" + value, stdin=row)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn(f"--set x={value}: the value is not JSON", done.stderr)
+                self.assertIn(words, done.stderr)
+        for value, said in (("false", "falseno"), ('"False"', '"False"yes'), ("null", "nullno"), ("0", "0no"), ('""', '""no')):
+            self.assertEqual(self.dashctl(*by, "x=" + value, stdin=row).stdout, said + "\n")
+
+    def test_text_ids_and_mask_are_of_one_rendering(self):
+        part = {"type": "text", "text": "Hi"}
+        row = json.dumps([{"role": "user", "content": [part, {**part, "text": " there"}]},
+                          {"role": "assistant", "content": [{**part, "text": "Yes."}]}])
+        tail = "{% if add_generation_prompt %}<{% endif %}"
+        show = self.write("repr.jinja", "{% for m in messages %}<{{ m.content }}>{% endfor %}" + tail)
+        add = self.write("add.jinja", "{% for m in messages %}{{ '<' + m.content + '>' }}{% endfor %}" + tail)
+        takes = self.write("takes.jinja", "{% for m in messages %}<{% if m.content is string %}{{ m.content }}{% else %}"
+                           "{% for p in m.content %}{{ p.text }}+{% endfor %}{% endif %}>{% endfor %}" + tail)
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        for template, text in ((show, "<Hi there><Yes.>"), (add, "<Hi there><Yes.>"), (takes, "<Hi+ there+><Yes.+>")):
+            for more, end in ([], ""), (["--generation-prompt"], "<"):
+                with self.subTest(template, more=more):
+                    by = ["tokenize", "--model", model, "--chat", "--chat-template", template, *more]
+                    said = [self.dashctl(*by, *what, stdin=row) for what in ([], ["--ids"], ["--ids", "--mask"], ["--mask"])]
+                    self.assertEqual([d.returncode for d in said], [0, 0, 0, 0], said)
+                    self.assertEqual(said[0].stdout, text + end + "\n")
+                    self.assertEqual(said[1].stdout + said[3].stdout, said[2].stdout)
+                    ids = self.dashctl("tokenize", "--model", model, "--decode", stdin=said[1].stdout).stdout
+                    self.assertEqual(ids, text + end + "\n")
+
+    def test_tokenize_reads_conversations_as_data_check_reads_files(self):
+        row = b'\xef\xbb\xbf[{"role": "user", "content": "Hi"}]\r\n'
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        with open(self.path("plain"), "wb") as plain, gzip.open(self.path("packed"), "wb") as packed:
+            plain.write(row)
+            packed.write(row)
+        for name in "plain", "packed":
+            done = self.dashctl("tokenize", "--model", model, "--chat", self.path(name))
+            self.assertEqual((done.returncode, done.stdout), (0, "<|begin|>[INST] Hi [/INST]\n"), done.stderr)
+        self.assertEqual(self.dashctl("tokenize", "--model", model, "--chat", stdin=row.decode()).returncode, 0)
 
     def test_files_fields_weights_and_overflow(self):
         model = os.path.join(CASES, "model/base")
