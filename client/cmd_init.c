@@ -3,6 +3,8 @@
  * data. */
 #include "client/client.h"
 #include "client/data_look.h"
+#include "core/buf.h"
+#include "core/job/job.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (r->n < 2)
             argp_error(state, "give MODEL and DATA");
+        if (r->client->json)
+            argp_error(state, "a job file is YAML: init has no --output json");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -63,16 +67,14 @@ static int choose_length(const struct data_look *l, int *ret_longest)
     return length < most ? length : most;
 }
 
-/* In double quotes, as YAML reads any text. */
+/* In double quotes. */
 static void put_text(const char *text)
 {
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar(*text);
-    }
-    putchar('"');
+    struct buf quoted = {0};
+
+    job_put_quoted(&quoted, text);
+    fputs(quoted.data ? quoted.data : "", stdout);
+    buf_free(&quoted);
 }
 
 static const char *const format_words[] = {"",
@@ -116,20 +118,21 @@ static void put_training(const struct data_look *l)
 {
     long rows = l->data.n - l->data.untrained.n;
     long per_pass = job_steps_of_pass(l->job->training.batch_size, rows);
-    long epochs = rows > PASSED_ROWS ? 1 : EPOCHS, steps = epochs * per_pass;
+    long epochs = rows > PASSED_ROWS ? 1 : EPOCHS, steps;
+    long least = (STEPS_LEAST + per_pass - 1) / per_pass;
 
-    steps = steps < STEPS_LEAST ? STEPS_LEAST : steps;
+    epochs = epochs < least ? least : epochs;
+    steps = epochs * per_pass;
     printf("dash:\n"
            "  prelaunch_steps: %ld  # plain LoRA, before the directions are chosen\n"
            "  directions: %d        # of each matrix\n",
            steps / 3 < 100 ? steps / 3 : 100, choose_directions(l));
     printf("training:\n"
            "  batch_size: %d       # rows a step\n"
-           "  steps: %ld           # %.1f passes over the data; or epochs: %ld\n"
+           "  steps: %ld           # the same as epochs: %ld, passes over the data\n"
            "  learning_rate: %g\n"
            "  warmup_steps: %ld\n",
-           l->job->training.batch_size, steps, (double)steps / (double)per_pass, epochs,
-           l->job->optimizer.learning_rate, steps / 20);
+           l->job->training.batch_size, steps, epochs, l->job->optimizer.learning_rate, steps / 20);
 }
 
 static void put_job(const struct request *r, const struct data_look *l)

@@ -1,5 +1,6 @@
 /* client/data_look.c - see data_look.h. */
 #include "client/data_look.h"
+#include "core/buf.h"
 #include "core/job/job_check.h"
 #include "core/job/job_read.h"
 #include <stdio.h>
@@ -7,23 +8,35 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A path may have whatever YAML takes for its own. */
+static char *set_path(const char *key, const char *path)
+{
+    struct buf set = {0};
+
+    buf_printf(&set, "%s=", key);
+    job_put_quoted(&set, path);
+    return buf_take(&set);
+}
+
 int data_look_paths(const char *model, const char *data, char *const *sets, int n_sets,
                     struct job **ret, struct problems *problems, struct err *err)
 {
-    int n = n_sets + 2, rc;
-    char **all = calloc((size_t)n, sizeof(*all)), *here = getcwd(NULL, 0);
-    bool made = all && here && asprintf(&all[0], "model=%s", model) > 0 &&
-                asprintf(&all[1], "data.train=%s", data) > 0;
+    char **all = calloc((size_t)n_sets + 2, sizeof(*all)), *here = getcwd(NULL, 0);
+    char *of_model = set_path("model", model), *of_data = set_path("data.train", data);
+    int rc = 0;
 
-    for (int i = 0; made && i < n_sets; i++)
-        all[2 + i] = sets[i];
-    rc = made
-             ? job_read("output: none", NULL, here, (const char *const *)all, n, ret, problems, err)
-             : err_nomem(err, (size_t)n * sizeof(*all));
-    if (all) {
-        free(all[0]);
-        free(all[1]);
+    if (all && here && of_model && of_data) {
+        all[0] = of_model;
+        all[1] = of_data;
+        for (int i = 0; i < n_sets; i++)
+            all[2 + i] = sets[i];
+        rc = job_read("output: none", NULL, here, (const char *const *)all, n_sets + 2, ret,
+                      problems, err);
+    } else {
+        rc = err_nomem(err, strlen(model) + strlen(data));
     }
+    free(of_model);
+    free(of_data);
     free(all);
     free(here);
     return rc;

@@ -111,15 +111,19 @@ static void print_cut_lines(const struct data_report *r)
         putchar('\n');
 }
 
+static void print_file(const char *path)
+{
+    printf("file: ");
+    printable_print(stdout, path);
+    putchar('\n');
+}
+
 static void print_text(const struct data_report *r, const struct numbers *c)
 {
     const struct dataset *d = r->data;
 
-    for (int i = 0; i < d->n_files; i++) {
-        printf("file: ");
-        printable_print(stdout, d->files[i]);
-        putchar('\n');
-    }
+    for (int i = 0; i < d->n_files; i++)
+        print_file(d->files[i]);
     printf("rows: %ld of kind %s\n", d->n, kind_of(d->format));
     if (d->template_source) {
         printf("template: ");
@@ -287,9 +291,9 @@ static int print_row_json(const struct data_report *r, const struct example *e, 
     }
     if (text.data)
         utf8_make_valid(text.data, text.len);
-    o = json_pack("{s:i, s:s?, s:o, s:o, s:i, s:i}", "line", e->line, "text", text.data,
-                  "input_ids", ids, "labels", labels, "tokens_before_cut", e->n_whole,
-                  "trained_tokens", e->n_trained);
+    o = json_pack("{s:s, s:i, s:s?, s:o, s:o, s:i, s:i}", "file", r->data->files[e->file], "line",
+                  e->line, "text", text.data, "input_ids", ids, "labels", labels,
+                  "tokens_before_cut", e->n_whole, "trained_tokens", e->n_trained);
     failed = !o || json_dumpf(o, stdout, JSON_ENSURE_ASCII) < 0;
     putchar('\n');
     json_decref(o);
@@ -307,6 +311,8 @@ int data_report_print_row(const struct data_report *r, int line, bool ids, struc
         if (e->line != line)
             continue;
         found++;
+        if (d->n_files > 1 && !r->json)
+            print_file(d->files[e->file]);
         rc = r->json ? print_row_json(r, e, err)
              : ids   ? print_as_ids(r, e, err)
                      : print_as_text(r, e, err);

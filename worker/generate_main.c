@@ -236,6 +236,8 @@ static int answer_one(const struct request *r, const struct tokenizer *tokenizer
     if (rc == 0 && !answer)
         rc = err_nomem(err, text.cap);
     if (rc == 0) {
+        if (r->json)
+            utf8_make_valid(answer, strlen(answer));
         print_answer(r, p, answer, ids->n);
         if (p->expected) {
             tally->expected++;
@@ -302,7 +304,7 @@ static int answer_turn(const struct request *r, struct answering *a, struct prom
         rc = err_nomem(err, text.cap);
     if (rc == 0) {
         utf8_make_valid(text.data, text.len);
-        print_text("", text.data);
+        print_answer(r, p, text.data, answer.n);
         fflush(stdout);
         rc = say(messages, "assistant", text.data, err);
     }
@@ -316,7 +318,7 @@ static int chat(const struct request *r, struct answering *a, struct err *err)
 {
     json_t *messages = json_array();
     struct prompt p = {.row = json_pack("{s:O}", "messages", messages), .format = FORMAT_MESSAGES};
-    bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    bool person = !r->json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     char *line = NULL;
     size_t cap = 0;
     int rc = p.row ? 0 : err_nomem(err, sizeof(json_t));
@@ -332,6 +334,7 @@ static int chat(const struct request *r, struct answering *a, struct err *err)
         if (!*line)
             continue;
         rc = say(messages, "user", line, err);
+        p.text = line;
         if (rc == 0)
             rc = answer_turn(r, a, &p, turn, messages, err);
     }

@@ -139,6 +139,8 @@ void job_notes(const struct job *job, long rows, struct buf *out);
 
 /* The canonical YAML text. Caller frees; NULL for lack of memory. */
 char *job_to_yaml(const struct job *job);
+/* Appends a text in YAML's double quotes: any bytes survive. */
+void job_put_quoted(struct buf *b, const char *text);
 
 /* Appends a line for each key by which the two jobs are of different identity: "training.batch_size
  * was 8 and is 16". */

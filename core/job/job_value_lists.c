@@ -180,7 +180,8 @@ static bool read_name(struct job_reader *r, const yaml_node_t *node, const struc
                       struct data_name *ret)
 {
     const yaml_node_t *file = node, *weight = NULL;
-    const struct job_key number = {key->path, KEY_DOUBLE, 0, KEY_OPEN, 0, WEIGHT_MAX, NULL};
+    char path[120];
+    const struct job_key number = {path, KEY_DOUBLE, 0, KEY_OPEN, 0, WEIGHT_MAX, NULL};
     bool right = true;
 
     if (node->type == YAML_MAPPING_NODE) {
@@ -196,6 +197,7 @@ static bool read_name(struct job_reader *r, const yaml_node_t *node, const struc
                 right = false;
         }
     }
+    snprintf(path, sizeof(path), "the weight of a file in %s", key->path);
     ret->weight = 1;
     if (!right || !file || !yaml_text(file) || !*yaml_text(file)) {
         job_refuse_value(r, node, key,

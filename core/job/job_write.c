@@ -14,8 +14,7 @@ static const void *field_of(const struct job *job, const struct job_key *key)
     return (const char *)job + key->offset;
 }
 
-/* YAML's double-quoted form: any bytes survive. */
-static void put_quoted(struct buf *b, const char *text)
+void job_put_quoted(struct buf *b, const char *text)
 {
     buf_puts(b, "\"");
     for (; *text; text++) {
@@ -78,7 +77,7 @@ static void put_targets(struct buf *b, const struct job_lora *lora)
         return;
     }
     if (lora->target_pattern) {
-        put_quoted(b, lora->target_pattern);
+        job_put_quoted(b, lora->target_pattern);
         return;
     }
     buf_puts(b, "[");
@@ -87,7 +86,7 @@ static void put_targets(struct buf *b, const struct job_lora *lora)
         if (is_plain(*name))
             buf_puts(b, *name);
         else
-            put_quoted(b, *name);
+            job_put_quoted(b, *name);
         comma = ", ";
     }
     buf_puts(b, "]");
@@ -114,7 +113,7 @@ static void put_patterns(struct buf *b, const struct job_patterns *patterns)
     buf_puts(b, "{");
     for (int i = 0; i < patterns->n; i++) {
         buf_puts(b, i ? ", " : "");
-        put_quoted(b, patterns->of[i].pattern);
+        job_put_quoted(b, patterns->of[i].pattern);
         buf_puts(b, ": ");
         put_double(b, patterns->of[i].value);
     }
@@ -128,7 +127,7 @@ static void put_strings(struct buf *b, char *const *strings)
     buf_puts(b, "[");
     for (; strings && *strings; strings++) {
         buf_puts(b, comma);
-        put_quoted(b, *strings);
+        job_put_quoted(b, *strings);
         comma = ", ";
     }
     buf_puts(b, "]");
@@ -147,7 +146,7 @@ static void put_names(struct buf *b, const struct data_names *names)
         buf_puts(b, i ? ", " : "");
         if (name->weight != 1)
             buf_puts(b, "{file: ");
-        put_quoted(b, name->path);
+        job_put_quoted(b, name->path);
         if (name->weight != 1) {
             buf_puts(b, ", weight: ");
             put_double(b, name->weight);
@@ -187,7 +186,7 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
     case KEY_STRING:
     case KEY_PATH:
         if (*(char *const *)field)
-            put_quoted(b, *(char *const *)field);
+            job_put_quoted(b, *(char *const *)field);
         else
             buf_puts(b, "null");
         break;

@@ -91,6 +91,19 @@ static int check_parts(struct reading *r, const json_t *parts)
     return 0;
 }
 
+/* The value of the newest name that reasoning has had and that is set. */
+static json_t *reasoning_of(const json_t *message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        json_t *value = json_object_get(message, names[i]);
+        if (json_is_set(value))
+            return value;
+    }
+    return NULL;
+}
+
 static int check_content(struct reading *r, const json_t *message)
 {
     const json_t *content = json_object_get(message, "content");
@@ -102,8 +115,7 @@ static int check_content(struct reading *r, const json_t *message)
     if (json_is_set(content))
         return conversation_wrong(r, FAULT_TYPE, "\"content\" must be a string; it is %s",
                                   json_type_words(content));
-    if (json_is_set(json_object_get(message, "tool_calls")) ||
-        json_is_set(json_object_get(message, "reasoning_content")))
+    if (json_is_set(json_object_get(message, "tool_calls")) || reasoning_of(message))
         return 0;
     return conversation_wrong(r, FAULT_MISSING, "a message has no \"content\"");
 }
@@ -142,19 +154,6 @@ static int read_choice(struct reading *r, const json_t *message, enum choice *re
     else if (json_is_set(train))
         *ret = json_is_true(train) ? TRAINED : NOT_TRAINED;
     return 0;
-}
-
-/* The value of the newest name that reasoning has had and that is set. */
-static json_t *reasoning_of(const json_t *message)
-{
-    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        json_t *value = json_object_get(message, names[i]);
-        if (json_is_set(value))
-            return value;
-    }
-    return NULL;
 }
 
 static bool needs_copy(const json_t *message, const char *role)
@@ -238,9 +237,9 @@ int conversation_read_message(struct reading *r, const json_t *message, enum cho
             "the role \"%.40s\" is not known: system, developer, user, assistant and tool "
             "are",
             json_string_value(role));
-    rc = check_content(r, message);
+    rc = check_fields(r, message); /* which may say why there is no content */
     if (rc == 0)
-        rc = check_fields(r, message);
+        rc = check_content(r, message);
     if (rc == 0)
         rc = read_choice(r, message, &choice);
     if (rc < 0)

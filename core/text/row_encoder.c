@@ -221,10 +221,11 @@ static bool is_known_field(const char *key)
     return false;
 }
 
+static const char *const reasoning[] = {"reasoning_content", "thinking", "reasoning"};
+
 /* Reasoning has several names; the template may read any of them. */
 static bool is_printed(const struct row_encoder *e, const char *key)
 {
-    static const char *const reasoning[] = {"reasoning_content", "thinking", "reasoning"};
     const json_t *tools = e->conversation.tools;
     bool printed = chat_template_names(e->chat, tools, key);
 
@@ -244,7 +245,24 @@ static void note_field(struct row_notes *notes, const char *key)
         notes->unused[notes->n_unused++] = key;
 }
 
-static void note_unused(const struct row_encoder *e, struct row_notes *notes)
+/* The name that reasoning has in the row, whose messages have got the others, too. */
+static const char *reasoning_name(const json_t *row)
+{
+    static const char *const lists[] = {"messages", "conversations", "prompt", "completion"};
+    const json_t *message;
+    size_t i;
+
+    for (int k = 0; k < 4; k++)
+        json_array_foreach(json_object_get(row, lists[k]), i, message)
+        {
+            for (int name = 0; name < 3; name++)
+                if (json_is_set(json_object_get(message, reasoning[name])))
+                    return reasoning[name];
+        }
+    return reasoning[0];
+}
+
+static void note_unused(const struct row_encoder *e, const json_t *row, struct row_notes *notes)
 {
     const json_t *message;
     const char *key;
@@ -256,7 +274,7 @@ static void note_unused(const struct row_encoder *e, struct row_notes *notes)
         json_object_foreach((json_t *)message, key, value)
         {
             if (!is_known_field(key) && !is_printed(e, key))
-                note_field(notes, key);
+                note_field(notes, strcmp(key, reasoning[0]) == 0 ? reasoning_name(row) : key);
         }
     }
 }
@@ -274,7 +292,7 @@ int row_encoder_row(struct row_encoder *e, const json_t *row, struct tokenised *
     if (rc < 0)
         return rc;
     ret_notes->stops = e->scratch.ends || e->scratch.turns.n == 0;
-    note_unused(e, ret_notes);
+    note_unused(e, row, ret_notes);
     return 0;
 }
 

@@ -171,6 +171,66 @@ class Commands(Cases):
         done = self.dashctl("tokenize", "--model", model, "--chat", stdin=row + "{}\n")
         self.assertIn("standard input:2: the row has no \"messages\"", done.stderr)
 
+    def test_init_writes_steps_that_are_whole_passes(self):
+        model, rows = os.path.join(CASES, "tokenizer/otherchat"), self.path("r.jsonl")
+        for n in 1, 20, 90:
+            with open(os.path.join(CASES, "tokenizer/chat.jsonl")) as one:
+                self.write("r.jsonl", one.read().strip().join(["", "\n"]) * n)
+            job = self.dashctl("init", model, rows).stdout
+            steps, epochs = map(int, re.search(r"steps: (\d+) .*epochs: (\d+)", job).groups())
+            path = self.write("job.yaml", job)
+            done = self.dashctl("plan", path, "--output", "json", "--set", "training.steps=null", "--set",
+                                f"training.epochs={epochs}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"steps: {steps}\n", json.loads(done.stdout)["job_yaml"])
+            self.assertGreaterEqual(steps, 60)
+        done = self.dashctl("init", model, rows, "--output", "json")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+
+    def test_a_path_is_no_yaml(self):
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        for name in "a: b #c.jsonl", "{a}.jsonl", "[1].jsonl", "'x\"\\.jsonl", "null", "~", "12", "a\tb", "*a", "&a":
+            with self.subTest(name):
+                shutil.copy(os.path.join(CASES, "tokenizer/chat.jsonl"), self.path(name))
+                done = self.dashctl("data", "check", model, name, "--output", "json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(json.loads(done.stdout)["files"], [self.path(name)])
+                done = self.dashctl("init", model, name)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                plan = self.dashctl("plan", self.write("job.yaml", done.stdout), "--set", "dash.directions=4")
+                self.assertEqual(plan.returncode, 0, plan.stderr)
+
+    def test_a_row_is_printed_with_its_file(self):
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        for name in "r1.jsonl", "r2.jsonl":
+            shutil.copy(os.path.join(CASES, "tokenizer/chat.jsonl"), self.path(name))
+        by = ["data", "check", model, "r*.jsonl", "--row", "1"]
+        files = [self.path("r1.jsonl"), self.path("r2.jsonl")]
+        said = self.dashctl(*by).stdout.splitlines()
+        self.assertEqual([line for line in said if line.startswith("file: ")], ["file: " + f for f in files])
+        self.assertEqual([json.loads(line)["file"] for line in self.dashctl(*by, "--output", "json").stdout.splitlines()], files)
+        self.assertNotIn("file: ", self.dashctl("data", "check", model, "r1.jsonl", "--row", "1").stdout)
+
+    def test_a_conversation_in_json(self):
+        done = self.dashctl("generate", "--model", os.path.join(CASES, "tokenizer/otherchat"), "--chat", "--output", "json",
+                            "--max-tokens", "2", "--threads", "1", stdin="Hi\n\nAnd?\n")
+        said = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([line["prompt"] for line in said], ["Hi", "And?"], done.stderr)
+        self.assertEqual([line["tokens"] for line in said], [2, 2])
+
+    def test_reasoning_is_named_as_the_row_names_it(self):
+        model = os.path.join(CASES, "tokenizer/otherchat")
+        for name in "thinking", "reasoning", "reasoning_content":
+            row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes.", name: "Hm"}]}
+            path = self.write("r.jsonl", json.dumps(row))
+            said = self.dashctl("data", "check", model, path, "--output", "json")
+            self.assertEqual(json.loads(said.stdout)["unused_fields"], f"{name} (1 row)", said.stderr)
+
+    def test_the_weight_of_a_file_is_named(self):
+        job = os.path.join(CASES, "run/job.yaml")
+        done = self.dashctl("plan", job, "--set", "data.train=[{file: a, weight: 0}]")
+        self.assertIn("the weight of a file in data.train must be a number > 0", done.stderr)
+
     def test_set_takes_json_alone(self):
         by = ["tokenize", "--model", os.path.join(CASES, "tokenizer/otherchat"), "--chat", "--chat-template",
               self.write("t.jinja", "{{ x | tojson }}{{ 'yes' if x else 'no' }}"), "--set"]

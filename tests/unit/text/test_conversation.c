@@ -125,6 +125,8 @@ static void what_is_wrong_is_named(void **state)
          "type \"image\""},
         {"{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\"}]}]}",
          "\"text\" that is a string"},
+        {"{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"function_call\": {}}]}",
+         "use \"tool_calls\""},
         {"{\"messages\": [{\"role\": \"assistant\", \"content\": \"\", \"function_call\": {}}]}",
          "use \"tool_calls\""},
         {"{\"messages\": [{\"role\": \"assistant\", \"content\": \"\", \"weight\": 0.5}]}",
