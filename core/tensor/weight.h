@@ -22,7 +22,7 @@ struct weight {
     int rows, columns;
     int block;        /* columns that are expanded together: a power of two */
     const float *f32; /* (rows, columns) where it is in this form, else NULL */
-    bool bf16;        /* products with it round both factors to bf16; what it holds stays as it is */
+    bool bf16; /* products with it round both factors to bf16; what it holds stays as it is */
     int n;
     struct weight_piece {
         int first; /* row */

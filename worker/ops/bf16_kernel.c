@@ -36,7 +36,7 @@ void bf16_round_panel(const float *panel, int depth, uint16_t *out)
 
     for (int k = 0; k < depth; k += 2, panel += 2L * KERNEL_COLUMNS) {
         const float *next = k + 1 < depth ? panel + KERNEL_COLUMNS : zeros;
-        for (int j = 0; j < KERNEL_COLUMNS; j += KERNEL_LANES, out += 2 * KERNEL_LANES) {
+        for (int j = 0; j < KERNEL_COLUMNS; j += KERNEL_LANES, out += 2L * KERNEL_LANES) {
             __m512i low = _mm512_cvtepu16_epi32(rounded(panel + j));
             __m512i high = _mm512_cvtepu16_epi32(rounded(next + j));
             _mm512_storeu_si512(out, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
@@ -62,7 +62,7 @@ static inline __attribute__((always_inline)) void whole(const struct bf16_tile *
 #pragma GCC unroll 4
     for (int k = 0; k < t->pairs; k++, a += 2, b += 2L * KERNEL_COLUMNS) {
         __m512bh first = (__m512bh)_mm512_loadu_si512(b);
-        __m512bh second = (__m512bh)_mm512_loadu_si512(b + 2 * KERNEL_LANES);
+        __m512bh second = (__m512bh)_mm512_loadu_si512(b + 2L * KERNEL_LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             __m512bh x = pair_of(a + (long)i * BF16_DEPTH);
@@ -72,7 +72,7 @@ static inline __attribute__((always_inline)) void whole(const struct bf16_tile *
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < 2; j++) {
-            float *c = t->c + i * t->c_row + (long)j * KERNEL_LANES;
+            float *c = t->c + i * t->c_row + (long)(long)j * KERNEL_LANES;
             _mm512_storeu_ps(c, t->add ? _mm512_add_ps(_mm512_loadu_ps(c), sum[i][j]) : sum[i][j]);
         }
 }
