@@ -114,11 +114,10 @@ static bool give_up(struct loader *l, int line, const char *why)
 static bool is_read(enum data_format format, const char *key)
 {
     static const char *const keys[][8] = {
-        [FORMAT_PROMPT] = {"prompt", "completion", "weight", "tools", "chat_template_kwargs",
-                           "parallel_tool_calls"},
+        [FORMAT_PROMPT] = {"prompt", "completion", "weight", "tools", "chat_template_kwargs"},
         [FORMAT_INSTRUCTION] = {"instruction", "input", "output", "system", "history", "weight"},
         [FORMAT_MESSAGES] = {"messages", "conversations", "system", "tools", "weight",
-                             "chat_template_kwargs", "parallel_tool_calls"},
+                             "chat_template_kwargs"},
         [FORMAT_TEXT] = {"text", "weight"},
         [FORMAT_IDS] = {"input_ids", "labels", "attention_mask", "position_ids", "weight"},
     };

@@ -321,6 +321,11 @@ static void nothing_of_a_conversation_is_dropped_in_silence(void **state)
     d = load_good(text, &defaults, t);
     assert_contains(d.unused, "conversations (1 row)");
     dataset_free(&d);
+    d = load_good("{\"messages\": [{\"role\": \"assistant\", \"content\": \"hi\"}], "
+                  "\"parallel_tool_calls\": false}",
+                  &defaults, t);
+    assert_contains(d.unused, "parallel_tool_calls (1 row)");
+    dataset_free(&d);
     refused("{\"system\": \"x\", \"messages\": [{\"role\": \"assistant\", \"content\": \"hi\"}]}",
             &defaults, t, "\"system\" beside \"messages\": make it the first message");
     data.train_on_prompt = true;
