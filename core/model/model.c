@@ -209,6 +209,8 @@ static int read_weight(const struct model *m, const struct weight_source *source
     struct weight w;
     int rc = weight_open(sources, n, &w, err);
 
+    if (rc < 0)
+        return rc;
     for (int i = 0; i < n && rc == 0; i++)
         rc = check_rows(m, &sources[i], &w, w.pieces[i].first, err);
     if (rc < 0)
