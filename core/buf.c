@@ -85,6 +85,15 @@ char *buf_take(struct buf *b)
     return data;
 }
 
+size_t buf_common(const struct buf *a, const struct buf *b)
+{
+    size_t n = a->len < b->len ? a->len : b->len, i = 0;
+
+    while (i < n && a->data[i] == b->data[i])
+        i++;
+    return i;
+}
+
 void buf_free(struct buf *b)
 {
     free(b->data);

@@ -18,6 +18,8 @@ void buf_puts(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Makes room for len more bytes and returns where they go (len grows by it); NULL on failure. */
 void *buf_grow(struct buf *b, size_t len);
+/* How many bytes both begin with. */
+size_t buf_common(const struct buf *a, const struct buf *b);
 /* Hands the bytes to the caller, who frees them, and empties b. NULL if an append had failed. */
 char *buf_take(struct buf *b);
 void buf_free(struct buf *b);

@@ -71,10 +71,8 @@ static int render(const struct chat_template *template, const struct conversatio
 /* Where two texts part, at the beginning of a character; their length where they do not. */
 static size_t part(const struct buf *a, const struct buf *b)
 {
-    size_t n = a->len < b->len ? a->len : b->len, i = 0;
+    size_t i = buf_common(a, b);
 
-    while (i < n && a->data[i] == b->data[i])
-        i++;
     while (i > 0 && i < a->len && ((unsigned char)a->data[i] & 0xc0) == 0x80)
         i--;
     return i;

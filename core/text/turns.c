@@ -57,15 +57,6 @@ static int render(struct finding *f, int n, bool prompt, struct jinja_output *ou
     return rc;
 }
 
-static size_t common(const struct buf *a, const struct buf *b)
-{
-    size_t n = a->len < b->len ? a->len : b->len, i = 0;
-
-    while (i < n && a->data[i] == b->data[i])
-        i++;
-    return i;
-}
-
 /* Blanks, or an empty thought: what a prompt may end in that an answer does not follow. */
 static bool says_nothing(const char *text, size_t len)
 {
@@ -97,7 +88,7 @@ static int find_begin(struct finding *f, int message, size_t *ret)
         return 0; /* many a template cannot render an empty conversation */
     if (rc < 0)
         return rc;
-    same = common(before, whole);
+    same = buf_common(before, whole);
     if (same == before->len) {
         *ret = same;
         return 0;
@@ -108,7 +99,7 @@ static int find_begin(struct finding *f, int message, size_t *ret)
     least = f->t->with.text.len;
     while (least > 0 && isspace((unsigned char)f->t->with.text.data[least - 1]))
         least--; /* which a template may print at its very end alone */
-    if (least > same || common(&f->t->with.text, whole) < least)
+    if (least > same || buf_common(&f->t->with.text, whole) < least)
         return refuse_before(f, message);
     for (*ret = same; *ret > least; --*ret)
         if (says_nothing(before->data + *ret, before->len - *ret))
@@ -201,7 +192,7 @@ static int find_end(struct finding *f, int message, size_t begin, size_t *ret)
     rc = render(f, message + 1, false, &f->t->with);
     if (rc < 0)
         return rc;
-    n = common(with, whole);
+    n = buf_common(with, whole);
     *ret = n == with->len ? n : find_other_end(with, whole, begin, n);
     if (*ret > 0)
         return 0;

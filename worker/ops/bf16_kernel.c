@@ -77,56 +77,43 @@ static inline __attribute__((always_inline)) void whole(const struct bf16_tile *
         }
 }
 
+#define ROWS(n)                                                                                    \
+    case n:                                                                                        \
+        whole(t, n);                                                                               \
+        break;
+
 static void whole_of(const struct bf16_tile *t)
 {
     switch (t->rows) {
-    case 1:
-        whole(t, 1);
-        break;
-    case 2:
-        whole(t, 2);
-        break;
-    case 3:
-        whole(t, 3);
-        break;
-    case 4:
-        whole(t, 4);
-        break;
-    case 5:
-        whole(t, 5);
-        break;
-    case 6:
-        whole(t, 6);
-        break;
-    case 7:
-        whole(t, 7);
-        break;
-    default:
-        whole(t, 8);
-        break;
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+        ROWS(7)
+        ROWS(8)
     }
+}
+
+static void product_apart(const struct bf16_tile *t)
+{
+    float some[KERNEL_ROWS * KERNEL_COLUMNS] = {0};
+    struct bf16_tile apart = *t;
+
+    apart.c = some;
+    apart.c_row = KERNEL_COLUMNS;
+    apart.add = false;
+    whole_of(&apart);
+    kernel_put(some, t->rows, t->columns, t->add, t->c, t->c_row, 1);
 }
 
 void bf16_product(const struct bf16_tile *t)
 {
-    float some[KERNEL_ROWS * KERNEL_COLUMNS] = {0};
-    struct bf16_tile padded;
-
-    if (t->columns == KERNEL_COLUMNS) {
+    if (t->columns == KERNEL_COLUMNS)
         whole_of(t);
-        return;
-    }
-    padded = *t;
-    padded.c = some;
-    padded.c_row = KERNEL_COLUMNS;
-    padded.add = false;
-    whole_of(&padded);
-    for (int i = 0; i < t->rows; i++)
-        for (int j = 0; j < t->columns; j++) {
-            float x = some[i * KERNEL_COLUMNS + j];
-            float *c = t->c + i * t->c_row + j;
-            *c = t->add ? *c + x : x;
-        }
+    else
+        product_apart(t);
 }
 
 #else

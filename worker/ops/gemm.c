@@ -29,42 +29,21 @@ struct product {
     int width, strips, rows; /* of tasks: columns of a strip, strips, rows of a block */
 };
 
-/* A tile whose place in C is transposed. */
-static void tile_across(const struct kernel_tile *tile, float *c, long ldc)
-{
-    float some[KERNEL_ROWS * KERNEL_COLUMNS];
-    struct kernel_tile t = *tile;
-
-    t.c = some;
-    t.c_row = KERNEL_COLUMNS;
-    t.add = false;
-    kernel_product(&t);
-    for (int j = 0; j < t.columns; j++)
-        for (int i = 0; i < t.rows; i++) {
-            float x = some[i * KERNEL_COLUMNS + j];
-            c[j * ldc + i] = tile->add ? c[j * ldc + i] + x : x;
-        }
-}
-
 /* Rows [first, last) of the tile's strip, with its b as it is, from term k on. */
 static void run_rows(const struct product *p, struct kernel_tile t, int first, int last, int k,
                      int column)
 {
-    float *c = p->C + (p->across ? column * p->ldc : column);
-
     t.a_row = p->a_row;
     t.a_column = p->a_column;
-    t.c_row = p->ldc;
+    t.c_row = p->across ? 1 : p->ldc;
+    t.c_column = p->across ? p->ldc : 1;
     t.alpha = p->alpha;
     t.add = p->add || k > 0;
     for (int i = first; i < last; i += KERNEL_ROWS) {
         t.rows = last - i < KERNEL_ROWS ? last - i : KERNEL_ROWS;
         t.a = p->A + i * t.a_row + k * t.a_column;
-        t.c = c + (p->across ? i : i * p->ldc);
-        if (p->across)
-            tile_across(&t, t.c, p->ldc);
-        else
-            kernel_product(&t);
+        t.c = p->C + i * t.c_row + column * t.c_column;
+        kernel_product(&t);
     }
 }
 

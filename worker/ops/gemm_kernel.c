@@ -69,27 +69,38 @@ static void whole_of(const struct kernel_tile *t, int vectors)
     }
 }
 
+void kernel_put(const float *tile, int rows, int columns, bool add, float *c, long c_row,
+                long c_column)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            float x = tile[i * KERNEL_COLUMNS + j];
+            float *at = c + i * c_row + j * c_column;
+            *at = add ? *at + x : x;
+        }
+}
+
+/* A tile that is not whole vectors of rows of C. */
+static void product_apart(const struct kernel_tile *t, int vectors)
+{
+    float some[KERNEL_ROWS * KERNEL_COLUMNS] = {0};
+    struct kernel_tile apart = *t;
+
+    apart.c = some;
+    apart.c_row = KERNEL_COLUMNS;
+    apart.add = false;
+    whole_of(&apart, vectors);
+    kernel_put(some, t->rows, t->columns, t->add, t->c, t->c_row, t->c_column);
+}
+
 void kernel_product(const struct kernel_tile *t)
 {
     int vectors = (t->columns + KERNEL_LANES - 1) / KERNEL_LANES;
-    float some[KERNEL_ROWS * KERNEL_COLUMNS] = {0};
-    struct kernel_tile padded;
 
-    if (t->columns == vectors * KERNEL_LANES) {
+    if (t->columns == vectors * KERNEL_LANES && t->c_column == 1)
         whole_of(t, vectors);
-        return;
-    }
-    padded = *t;
-    padded.c = some;
-    padded.c_row = KERNEL_COLUMNS;
-    padded.add = false;
-    whole_of(&padded, vectors);
-    for (int i = 0; i < t->rows; i++)
-        for (int j = 0; j < t->columns; j++) {
-            float x = some[i * KERNEL_COLUMNS + j];
-            float *c = t->c + i * t->c_row + j;
-            *c = t->add ? *c + x : x;
-        }
+    else
+        product_apart(t, vectors);
 }
 
 float kernel_dot(const float *a, const float *b, int n)

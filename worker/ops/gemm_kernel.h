@@ -26,11 +26,15 @@ struct kernel_tile {
     long b_row;
     float alpha;
     bool add; /* to what is in c, else it is written over */
-    float *c; /* c[i * c_row + j] */
-    long c_row;
+    float *c; /* c[i * c_row + j * c_column] */
+    long c_row, c_column;
 };
 
 void kernel_product(const struct kernel_tile *t);
+
+/* Writes or adds a tile that was computed apart, with rows of KERNEL_COLUMNS, to its place in c. */
+void kernel_put(const float *tile, int rows, int columns, bool add, float *c, long c_row,
+                long c_column);
 
 /* sum_k a[k] b[k], in as many sums as there are lanes. */
 float kernel_dot(const float *a, const float *b, int n);
