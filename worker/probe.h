@@ -10,6 +10,7 @@
  *               "reached": "10.0.0.1:4000",
  *               "ran_on": 4, "idle": 0.1,         cores that threads ran on, or that were idle
  *               "one": 103.1, "all": 400.2,       GFLOP/s with one thread, and with all
+ *               "best": 410.5,                    with all, of the fastest product
  *               "instructions": "AVX2",           null: not known, as are 0 below
  *               "flop_per_cycle": 32,             that they allow a core
  *               "ghz": 3.4, "ghz_all": 2.6,       the highest clock of one core, and of all

@@ -39,6 +39,7 @@ static const struct field {
     FIELD("idle", TYPE_NUMBER, idle),
     FIELD("one", TYPE_NUMBER, one),
     FIELD("all", TYPE_NUMBER, all),
+    FIELD("best", TYPE_NUMBER, best),
     FIELD("instructions", TYPE_TEXT, instructions),
     FIELD("flop_per_cycle", TYPE_INTEGER, flop_per_cycle),
     FIELD("ghz", TYPE_NUMBER, ghz),

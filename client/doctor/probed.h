@@ -23,6 +23,7 @@ struct probed_rank {
     double idle;                 /* of these cores, meanwhile */
 
     double one, all;          /* GFLOP/s with one thread, and with all */
+    double best;              /* with all, of the fastest product */
     const char *instructions; /* "AVX2", or "" */
     int flop_per_cycle;       /* that they allow a core */
     double ghz, ghz_all;      /* the highest clock of one core, and of all */
