@@ -6,14 +6,29 @@
  */
 #pragma once
 #include "core/text/dataset.h"
+#include "core/job/cost.h"
 #include "core/job/job.h"
 #include "core/model/model.h"
+
+/* A step on some nodes. */
+struct job_estimate {
+    struct cost_shape shape;
+    struct cost_step step;
+    double worker_bytes; /* of the largest */
+    double coordinator_bytes;
+    bool fits; /* in the memory of a node */
+};
 
 struct job_plan {
     long rows;    /* of the training data */
     int steps;    /* resolved */
     char **lines; /* owned: sizes, shards, memory, for people */
     int n_lines;
+    struct job_estimate *estimates; /* owned; of job_plan_cost() */
+    int n_estimates;
+    struct cost_data data;          /* of a step */
+    double tokens_per_row, trained; /* of the data: tokens, and the share that is trained */
+    double data_bytes;              /* of the rows' ids and labels */
 };
 
 /* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
@@ -38,6 +53,29 @@ void job_plan_free(struct job_plan *plan);
  * that it asks for cannot share it out. What was added is there on failure too. */
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
                   struct job_plan *plan, struct err *err);
+
+enum { PLAN_COUNTS_MAX = 16 };
+
+/* The nodes that a plan is for. */
+struct job_plan_nodes {
+    struct node node;   /* gflops 0: time is not planned */
+    const char *origin; /* in words: where its numbers are from, or why there is no rate */
+    int counts[PLAN_COUNTS_MAX];
+    int n_counts; /* numbers of nodes to choose shapes for; 0: as the job has it */
+};
+
+/* Adds time, and what processes take, to the plan of a job that job_check() has checked. */
+int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, struct job_plan *plan,
+                  struct err *err);
+/* Adds a line. */
+void job_plan_add(struct job_plan *plan, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The shape that a job leaves open, as it would be with the most nodes that it may have and can
+ * use. ERR_INVALID where none is possible. */
+int job_plan_shape(const struct job *job, const struct model_config *c, const struct trainable *t,
+                   const struct parallel_shape_limits *limits, struct job_parallel *ret,
+                   struct err *err);
 
 struct tokenizer;
 /* Where data.date is not given and the chat template prints a date, sets it to today's: it is that

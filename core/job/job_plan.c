@@ -13,10 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void plan_add(struct job_plan *plan, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void plan_add(struct job_plan *plan, const char *fmt, ...)
+void job_plan_add(struct job_plan *plan, const char *fmt, ...)
 {
     char **lines = realloc(plan->lines, (size_t)(plan->n_lines + 1) * sizeof(*lines));
     va_list ap;
@@ -37,15 +34,18 @@ void job_plan_free(struct job_plan *plan)
     for (i = 0; i < plan->n_lines; i++)
         free(plan->lines[i]);
     free(plan->lines);
+    free(plan->estimates);
     *plan = (struct job_plan){0};
 }
+
+enum { ROW_BYTES = 2 * sizeof(int32_t) }; /* of a token: its id and its label */
 
 static void plan_notes(const char *lines, struct job_plan *plan)
 {
     const char *at, *end;
 
     for (at = lines; at && (end = strchr(at, '\n')); at = end + 1)
-        plan_add(plan, "note: %.*s", (int)(end - at), at);
+        job_plan_add(plan, "note: %.*s", (int)(end - at), at);
 }
 
 static void plan_data(const struct job *job, const struct dataset *d, double tokens, double trained,
@@ -53,9 +53,9 @@ static void plan_data(const struct job *job, const struct dataset *d, double tok
 {
     struct buf notes = {0};
 
-    plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
+    job_plan_add(plan, "data: %ld rows, %.0f tokens, %.0f of them trained", d->n, tokens, trained);
     if (d->template_source)
-        plan_add(plan, "template: %s", d->template_source);
+        job_plan_add(plan, "template: %s", d->template_source);
     dataset_notes(d, &job->data, &notes);
     plan_notes(notes.data, plan);
     buf_free(&notes);
@@ -63,7 +63,7 @@ static void plan_data(const struct job *job, const struct dataset *d, double tok
 
 /* How much rows of a step have in common, and why it is computed for each of them if it is. */
 static int plan_shared(const struct job *job, const struct model_config *c, const struct dataset *d,
-                       struct job_plan *plan, struct err *err)
+                       struct job_plan *plan, double *ret_shared, struct err *err)
 {
     const char *hindrance = prefix_hindrance(job, c);
     struct dataset kept = *d;
@@ -78,16 +78,19 @@ static int plan_shared(const struct job *job, const struct model_config *c, cons
         return rc == ERR_INVALID ? 0 : rc; /* the first rows may train nothing */
     rc = data_order_shared(&order, job->training.steps, &share, err);
     data_order_close(&order);
-    if (rc < 0 || share < 0.005)
+    if (rc < 0)
         return rc;
+    *ret_shared = hindrance ? 0 : share;
+    if (share < 0.005)
+        return 0;
     if (!hindrance)
-        plan_add(
+        job_plan_add(
             plan,
             "shared: up to %.0f%% of what is computed are beginnings that rows of a step have in "
             "common; each is computed once",
             share * 100);
     else
-        plan_add(
+        job_plan_add(
             plan,
             "note: up to %.0f%% of what is computed are beginnings that rows of a step have in "
             "common; they are computed for each row, since %s",
@@ -106,12 +109,13 @@ static void plan_stages(const struct job_parallel *parallel, const struct model_
     shard_split(c, limits->trained, stages, first);
     for (i = 0; i < stages; i++) {
         parallel_shape_stage_bytes(limits, c, t, stages, i, first, &weights, &rest);
-        plan_add(plan,
-                 "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations, "
-                 "gradients and decompositions",
-                 i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
+        job_plan_add(
+            plan,
+            "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations, "
+            "gradients and decompositions",
+            i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
     }
-    plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
+    job_plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
 }
 
 /* What the identification of directions needs beside training. */
@@ -130,18 +134,21 @@ static void plan_decompositions(const struct job *job, const struct trainable *t
         else
             late++;
     }
-    plan_add(plan, "directions: %d matrices are decomposed by step %d, about %.0f s of one core",
-             t->n, job->dash.prelaunch_steps, work / DECOMPOSITION_PACE);
+    job_plan_add(plan,
+                 "directions: %d matrices are decomposed by step %d, about %.0f s of one core",
+                 t->n, job->dash.prelaunch_steps, work / DECOMPOSITION_PACE);
     folder = paths_cache();
     if (folder)
-        plan_add(plan, "cache: %.0f MB of decompositions in %s, which all jobs share, of %.0f MB",
-                 kept / 1e6, folder, job->cache.max_bytes / 1e6);
+        job_plan_add(plan,
+                     "cache: %.0f MB of decompositions in %s, which all jobs share, of %.0f MB",
+                     kept / 1e6, folder, job->cache.max_bytes / 1e6);
     free(folder);
     if (late > 0)
-        plan_add(plan,
-                 "note: %d of %d decompositions are beyond cache.max_bytes; those for which there "
-                 "is no memory either are made at step %d, by all cores",
-                 late, t->n, job->dash.prelaunch_steps);
+        job_plan_add(
+            plan,
+            "note: %d of %d decompositions are beyond cache.max_bytes; those for which there "
+            "is no memory either are made at step %d, by all cores",
+            late, t->n, job->dash.prelaunch_steps);
 }
 
 static void plan_nodes(const struct job *job, const struct job_parallel *shaped,
@@ -151,15 +158,15 @@ static void plan_nodes(const struct job *job, const struct job_parallel *shaped,
 
     job_slurm_nodes(&job->slurm, workers, &least, &most);
     if (least == most)
-        plan_add(plan, "slurm: %d node%s", most, most == 1 ? "" : "s");
+        job_plan_add(plan, "slurm: %d node%s", most, most == 1 ? "" : "s");
     else
-        plan_add(plan,
-                 "slurm: %d to %d nodes; the shape is chosen when they are known, here for %d",
-                 least, most, most);
+        job_plan_add(plan,
+                     "slurm: %d to %d nodes; the shape is chosen when they are known, here for %d",
+                     least, most, most);
     if (!workers)
-        plan_add(plan, "shape: %d stage%s x %d replica%s", shaped->stages,
-                 shaped->stages == 1 ? "" : "s", shaped->replicas,
-                 shaped->replicas == 1 ? "" : "s");
+        job_plan_add(plan, "shape: %d stage%s x %d replica%s", shaped->stages,
+                     shaped->stages == 1 ? "" : "s", shaped->replicas,
+                     shaped->replicas == 1 ? "" : "s");
 }
 
 /* What the model's files leave open. */
@@ -169,23 +176,24 @@ static void plan_model(const struct model *model, const struct dataset *d, struc
     int window = model_lost_window(model);
 
     if (unread)
-        plan_add(plan, "note: config.json has fields that are not known and are not used: %s",
-                 unread);
+        job_plan_add(plan, "note: config.json has fields that are not known and are not used: %s",
+                     unread);
     if (window && d->longest > window)
-        plan_add(plan,
-                 "note: a GGUF of Mistral does not say whether the model has a sliding window (the "
-                 "first versions: %d tokens); rows of up to %d tokens are trained without one",
-                 window, d->longest);
+        job_plan_add(
+            plan,
+            "note: a GGUF of Mistral does not say whether the model has a sliding window (the "
+            "first versions: %d tokens); rows of up to %d tokens are trained without one",
+            window, d->longest);
 }
 
 static void plan_steps(const struct job *job, long rows, struct job_plan *plan)
 {
     struct buf notes = {0};
 
-    plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
-             job->training.batch_size,
-             (double)job->training.steps /
-                 (double)job_steps_of_pass(job->training.batch_size, rows));
+    job_plan_add(plan, "steps: %d of %d rows (%.1f passes over the data)", job->training.steps,
+                 job->training.batch_size,
+                 (double)job->training.steps /
+                     (double)job_steps_of_pass(job->training.batch_size, rows));
     job_notes(job, rows, &notes);
     plan_notes(notes.data, plan);
     buf_free(&notes);
@@ -203,32 +211,47 @@ static int plan_start(const struct job *job, struct job_plan *plan, struct err *
     if (rc < 0)
         return rc;
     if (job->dash.continues)
-        plan_add(plan, "start: A, B and the coefficients of the directions of %s", source.output);
+        job_plan_add(plan, "start: A, B and the coefficients of the directions of %s",
+                     source.output);
     else if (source.job)
-        plan_add(plan,
-                 "start: the adapter of %s, in which its LoRA (rank %d) and its %d directions are "
-                 "one LoRA",
-                 source.output, source.job->lora.rank, source.job->dash.directions);
+        job_plan_add(
+            plan,
+            "start: the adapter of %s, in which its LoRA (rank %d) and its %d directions are "
+            "one LoRA",
+            source.output, source.job->lora.rank, source.job->dash.directions);
     else
-        plan_add(plan, "start: the adapter in %s", source.adapter);
+        job_plan_add(plan, "start: the adapter in %s", source.adapter);
     lora_source_close(&source);
     return 0;
 }
 
-/* As it would be with the most nodes that it may have and can use. */
-static int choose_shape(struct job_parallel *parallel, const struct job_slurm *slurm,
-                        const struct model_config *c, const struct trainable *t,
-                        const struct parallel_shape_limits *limits, struct err *err)
+int job_plan_shape(const struct job *job, const struct model_config *c, const struct trainable *t,
+                   const struct parallel_shape_limits *limits, struct job_parallel *ret,
+                   struct err *err)
 {
-    int least, most, rc;
+    struct job_parallel parallel = job->parallel;
+    int least, most, rc = 0;
 
-    if (job_workers(parallel))
-        return 0;
-    job_slurm_nodes(slurm, 0, &least, &most);
-    do
-        rc = parallel_shape_choose(parallel, c, t, limits, most * slurm->workers_per_node, err);
-    while (rc == ERR_INVALID && --most >= least);
-    return rc;
+    job_slurm_nodes(&job->slurm, 0, &least, &most);
+    while (!job_workers(&parallel)) {
+        rc =
+            parallel_shape_choose(&parallel, c, t, limits, most * job->slurm.workers_per_node, err);
+        if (rc < 0 && (rc != ERR_INVALID || --most < least))
+            return rc;
+    }
+    *ret = parallel;
+    return 0;
+}
+
+/* Two checkpoints are kept, and the next is written beside them. */
+static void plan_disk(const struct trainable *t, struct job_plan *plan)
+{
+    double one = cost_checkpoint_bytes(t), adapter = cost_adapter_bytes(t);
+
+    job_plan_add(plan,
+                 "output: checkpoints of %.1f MB each, 2 kept and 1 written; an adapter of "
+                 "%.1f MB: %.0f MB in all",
+                 one / 1e6, adapter / 1e6, (3 * one + adapter) / 1e6);
 }
 
 static int plan_shape(const struct job *job, const struct model *model, const struct trainable *t,
@@ -237,8 +260,8 @@ static int plan_shape(const struct job *job, const struct model *model, const st
     struct parallel_shape_limits limits = parallel_shape_limits(
         &job->training, model, tokens_per_row, trained, job_slurm_memory(&job->slurm));
     const struct model_config *c = model_config(model);
-    struct job_parallel shaped = job->parallel;
-    int *first, rc = choose_shape(&shaped, &job->slurm, c, t, &limits, err);
+    struct job_parallel shaped;
+    int *first, rc = job_plan_shape(job, c, t, &limits, &shaped, err);
 
     if (rc < 0)
         return rc;
@@ -257,7 +280,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
 {
     const struct model_config *c = model_config(model);
     struct trainable t;
-    double tokens = 0, trained = 0;
+    double tokens = 0, trained = 0, shared = 0;
     long i;
     int rc = trainable_of_job(job, c, &t, err);
 
@@ -269,19 +292,26 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     }
     plan->rows = d->n;
     plan->steps = job->training.steps;
-    plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture, c->n_layers,
-             (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
+    job_plan_add(plan, "model: %s, %d layers, %.1f million parameters", c->architecture,
+                 c->n_layers,
+                 (shard_layer_elements(c) * c->n_layers + (double)c->vocab * c->hidden) / 1e6);
     plan_model(model, d, plan);
     plan_data(job, d, tokens, trained, plan);
-    plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
+    job_plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
     plan_steps(job, d->n - d->untrained.n, plan);
-    rc = plan_shared(job, c, d, plan, err);
+    rc = plan_shared(job, c, d, plan, &shared, err);
+    plan->data = cost_data_of(&job->training, d, shared);
+    plan->tokens_per_row = tokens / (double)d->n;
+    plan->trained = trained / tokens;
+    plan->data_bytes = ROW_BYTES * tokens + (double)d->n * sizeof(struct example);
     if (rc == 0)
         rc = plan_start(job, plan, err);
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
         plan_decompositions(job, &t, plan);
     if (rc == 0)
         rc = plan_shape(job, model, &t, tokens / (double)d->n, trained / tokens, plan, err);
+    if (rc == 0)
+        plan_disk(&t, plan);
     trainable_free(&t);
     return rc;
 }

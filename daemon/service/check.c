@@ -2,6 +2,7 @@
 #include "daemon/service/check.h"
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "daemon/service/check_plan.h"
 #include "daemon/service/command.h"
 #include <jansson.h>
 #include <signal.h>
@@ -97,10 +98,11 @@ static json_t *strings(const char *const *items, int n)
 /* NULL for lack of memory. */
 static char *encode(const struct check_request *r)
 {
-    json_t *doc = json_pack("{s:s, s:s?, s:s, s:o, s:b, s:b, s:b, s:s?}", "text", r->text, "file",
-                            r->file, "directory", r->directory, "sets", strings(r->sets, r->n_sets),
-                            "new_output", r->new_output, "resume", r->resume, "has_slurm",
-                            r->has_slurm, "before", r->before);
+    json_t *doc =
+        json_pack("{s:s, s:s?, s:s, s:o, s:b, s:b, s:b, s:s?, s:o}", "text", r->text, "file",
+                  r->file, "directory", r->directory, "sets", strings(r->sets, r->n_sets),
+                  "new_output", r->new_output, "resume", r->resume, "has_slurm", r->has_slurm,
+                  "before", r->before, "nodes", check_nodes_encode(r->nodes));
     char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 
     json_decref(doc);
@@ -220,7 +222,10 @@ static void read_result(struct check *check, const json_t *doc)
                              .output = text_of(doc, "output"),
                              .risk = text_of(doc, "risk")};
     const char **texts = calloc(n + 1, sizeof(*texts));
+    struct job_estimate *estimates = NULL;
 
+    r.n_estimates = check_estimates_decode(json_object_get(doc, "estimates"), &estimates);
+    r.estimates = estimates;
     r.lines = texts;
     for (i = 0; texts && i < n; i++) {
         texts[r.n_lines] = json_string_value(json_array_get(lines, i));
@@ -234,6 +239,7 @@ static void read_result(struct check *check, const json_t *doc)
         fail_for_memory(check, r.error);
     else
         finish(check, &r);
+    free(estimates);
     free(texts);
 }
 

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/job/job_check.h"
 #include <stdbool.h>
 #include <uv.h>
 
@@ -31,7 +32,8 @@ struct check_request { /* copied by check_start() */
     int n_sets;
     bool new_output; /* the output folder must be free, or with resume hold this job */
     bool resume;
-    bool has_slurm;     /* jobs for Slurm can be launched from here */
+    bool has_slurm;                     /* jobs for Slurm can be launched from here */
+    const struct job_plan_nodes *nodes; /* also plan time, for these; or NULL */
     const char *before; /* the job that this one must equal in what decides the numbers, or NULL */
 };
 
@@ -43,6 +45,8 @@ struct check_result {
     const char *risk;   /* what the user should know about the output folder, or NULL */
     const char **lines; /* the plan, for people */
     int n_lines;
+    const struct job_estimate *estimates; /* (n_estimates), where nodes were asked for */
+    int n_estimates;
 };
 
 /* The result lives until done() returns; the check is over then. */

@@ -8,6 +8,7 @@
 #include "core/job/output_check.h"
 #include "core/utf8.h"
 #include "daemon/service/check.h"
+#include "daemon/service/check_plan.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ static enum job_output output_of(const json_t *request)
 static void check(const json_t *request, const char *const *sets, int n_sets, struct checked *c)
 {
     const char *before = text_of(request, "before");
+    struct job_plan_nodes nodes;
 
     c->rc = job_validate(text_of(request, "text"), text_of(request, "file"),
                          text_of(request, "directory"), sets, n_sets, output_of(request), &c->job,
@@ -117,6 +119,8 @@ static void check(const json_t *request, const char *const *sets, int n_sets, st
         c->rc = compare(before, c->job, &c->problems, &c->err);
     if (c->rc == 0 && problems_count(&c->problems) > 0)
         c->rc = err_set(&c->err, ERR_INVALID, "the job cannot run");
+    if (c->rc == 0 && check_nodes_decode(json_object_get(request, "nodes"), &nodes))
+        c->rc = job_plan_cost(c->job, &nodes, &c->plan, &c->err);
     if (c->rc == 0 && !(c->yaml = job_to_yaml(c->job)))
         c->rc = err_nomem(&c->err, 0);
     if (c->rc == 0)
@@ -169,9 +173,10 @@ static int answer(const struct checked *c)
         json_array_append_new(lines, string_of(c->plan.lines[i]));
     if (c->risk)
         json_array_append_new(lines, json_sprintf("warning: %s", c->risk));
-    doc = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "error", string_of(error),
+    doc = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "error", string_of(error),
                     "yaml", string_of(c->yaml), "output", string_of(c->job ? c->job->output : NULL),
-                    "risk", string_of(c->risk), "lines", lines);
+                    "risk", string_of(c->risk), "lines", lines, "estimates",
+                    check_estimates_encode(c->plan.estimates, c->plan.n_estimates));
     status = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && fflush(stdout) == 0 ? 0 : 1;
     json_decref(doc);
     free(error);

@@ -8,6 +8,7 @@
 #include "daemon/service/run_slurm.h"
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
+#include "proto/plan_message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,20 @@ struct creation {
 static void answer_plan(struct creation *c, const struct check_result *r)
 {
     Dash__V1__PlanJobResponse response = DASH__V1__PLAN_JOB_RESPONSE__INIT;
+    struct plan_message m;
+
+    if (plan_message_open(&m, r->estimates, r->n_estimates) < 0) {
+        rpc_finish(c->call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+        return;
+    }
 
     response.job_yaml = (char *)r->yaml;
     response.lines = (char **)r->lines;
     response.n_lines = (size_t)r->n_lines;
+    response.estimates = m.list;
+    response.n_estimates = m.n;
     rpc_reply(c->call, &response.base);
+    plan_message_close(&m);
 }
 
 static int make_row(const struct creation *c, const struct check_result *r, struct run_row *row,
@@ -188,9 +198,16 @@ void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
 void create_on_plan(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__PlanJobRequest *m = (const Dash__V1__PlanJobRequest *)message;
+    struct job_plan_nodes nodes;
+    struct err err;
 
+    if (m->node && plan_nodes_read(m, &nodes, &err) < 0) {
+        rpc_fail(call, &err);
+        return;
+    }
     start(call, &(struct creation){.plan_only = true},
-          &(struct check_request){.text = m->job_yaml,
+          &(struct check_request){.nodes = m->node ? &nodes : NULL,
+                                  .text = m->job_yaml,
                                   .directory = m->directory,
                                   .file = m->file_name[0] ? m->file_name : NULL,
                                   .sets = (const char *const *)m->overrides,
