@@ -23,36 +23,63 @@ static double share_kept(const struct job_training *training, long tokens)
     return n > 1 ? (1 - 1 / r) / (1 - 1 / n) : 1;
 }
 
+/* Sums over the rows of data that train: of those that are kept for a plan, `kept`. */
+struct row_sums {
+    double rows, tokens, trained;
+    double kept, kept_tokens, computed, squares, pairs;
+};
+
+static void add_row(struct row_sums *sums, const struct example *e)
+{
+    int n = e->n - 1;
+
+    if (e->n_trained == 0)
+        return;
+    sums->rows++;
+    sums->tokens += e->n;
+    sums->trained += e->n_trained;
+    if (!e->labels)
+        return;
+    while (n > 0 && e->labels[n] == -100)
+        n--;
+    sums->kept++;
+    sums->kept_tokens += e->n;
+    sums->computed += n;
+    sums->squares += (double)n * n;
+    sums->pairs += n * (n + 1.0) / 2;
+}
+
+/* A micro-batch of r rows is longer than the average by about sqrt(r) standard deviations of a
+ * row. */
+static double largest_micro_batch(const struct cost_data *d, const struct row_sums *s,
+                                  int batch_size)
+{
+    double r = fmax((double)batch_size / d->micro_batches, 1);
+    double mean = s->kept > 0 ? s->computed / s->kept : 0;
+    double variance = s->kept > 0 ? fmax(s->squares / s->kept - mean * mean, 0) : 0;
+
+    return d->computed / d->micro_batches + sqrt(variance * r);
+}
+
 struct cost_data cost_data_of(const struct job_training *training, const struct dataset *d,
                               double shared)
 {
-    double rows = 0, tokens = 0, trained = 0, all = 0, computed = 0, pairs = 0, steps;
+    struct row_sums s = {0};
     struct cost_data ret;
+    double steps, scale;
 
-    for (long i = 0; i < d->n; i++) {
-        const struct example *e = &d->examples[i];
-        int n = e->n - 1;
-        if (e->n_trained == 0)
-            continue;
-        rows++;
-        tokens += e->n;
-        trained += e->n_trained;
-        if (!e->labels)
-            continue; /* only some are kept for a plan */
-        while (n > 0 && e->labels[n] == -100)
-            n--;
-        all += e->n;
-        computed += n;
-        pairs += n * (n + 1.0) / 2;
-    }
-    steps = fmax(rows / training->batch_size, 1);
-    shared *= share_kept(training, (long)(computed * (all > 0 ? tokens / all : 0) / steps));
-    computed *= all > 0 ? tokens / all : 0;
-    pairs *= all > 0 ? tokens / all : 0;
-    ret = (struct cost_data){tokens / steps, computed * (1 - shared) / steps, trained / steps,
-                             pairs * (1 - shared) / steps, 1};
+    for (long i = 0; i < d->n; i++)
+        add_row(&s, &d->examples[i]);
+    steps = fmax(s.rows / training->batch_size, 1);
+    scale = (s.kept_tokens > 0 ? s.tokens / s.kept_tokens : 0) / steps;
+    shared *= share_kept(training, (long)(s.computed * scale));
+    ret = (struct cost_data){.tokens = s.tokens / steps,
+                             .computed = s.computed * scale * (1 - shared),
+                             .trained = s.trained / steps,
+                             .pairs = s.pairs * scale * (1 - shared)};
     ret.micro_batches = parallel_shape_micro_batches(
         (long)ret.computed, training->micro_batch_tokens, training->batch_size);
+    ret.largest = largest_micro_batch(&ret, &s, training->batch_size);
     return ret;
 }
 

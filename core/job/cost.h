@@ -33,6 +33,7 @@ struct cost_data {
     double trained;  /* rows that predict a trained token */
     double pairs;    /* of a query and a key that it sees, without a window */
     int micro_batches;
+    double largest; /* rows of a micro-batch: micro-batches end where rows of the data do */
 };
 /* shared: the share that rows of a step have in common, as data_order_shared() says; rows share
  * it within a micro-batch only. */

@@ -4,7 +4,7 @@
 #include "core/model/shard.h"
 #include <math.h>
 
-static const double PROCESS = 40e6; /* MPI, its buffers and libraries; measured with Open MPI 4 */
+static const double PROCESS = 22e6; /* MPI, its buffers and libraries; measured with Open MPI 4 */
 /* Vectors of the stage's trained numbers beside the four of parallel_shape_stage_bytes(): what came
  * with the step, the answer. The sums of the tree come on top. */
 enum { VECTORS = 2, CHUNK_ROWS = 256 /* of the head at a time, worker/ops/loss.h */ };
@@ -21,7 +21,7 @@ static double scratch_floats(const struct model_config *c)
 static double stage_bytes(const struct cost_model *m, const struct parallel_shape_limits *limits,
                           int stages, int stage, const int *first)
 {
-    double weights, rest, rows = m->data.computed / m->data.micro_batches;
+    double weights, rest, rows = m->data.largest;
     double trained = m->data.trained / m->data.micro_batches;
     int first_map, last_map;
     size_t begin, end;
@@ -72,14 +72,15 @@ double cost_adapter_bytes(const struct trainable *t)
     return 4 * numbers;
 }
 
-/* Parameters, two moments and the gradient; the checkpoint that is being written; the answers of
- * all workers, a tree of sums over replicas for a stage at a time; and the message to a worker,
- * with a copy for each that is under way. */
+enum { KEPT = 2 }; /* measured: vectors in buffers that grow by doubling and are used again */
+
+/* Parameters, two moments and the gradient; the checkpoint that is being written, and what its
+ * buffers keep; the messages to all workers or their answers; a tree of sums over the replicas of a
+ * stage. */
 double cost_coordinator_bytes(const struct trainable *t, int stages, int replicas, double data)
 {
     double vector = 4.0 * (double)t->count;
 
-    return PROCESS + 4 * vector + direction_bytes(t) + cost_checkpoint_bytes(t) +
-           replicas * vector + (log2(replicas) + 1) * vector / stages + vector / stages +
-           replicas * vector + data;
+    return PROCESS + (4 + KEPT) * vector + direction_bytes(t) + cost_checkpoint_bytes(t) +
+           replicas * vector + (log2(replicas) + 1) * vector / stages + data;
 }

@@ -15,11 +15,12 @@ static const enum place place_of[MODULE_KINDS] = {
 };
 
 /* Measured by tests/bench/parts.c on a Zen 4 and rounded, as a share of the rate of products. */
+static const double SUSTAINED = 0.9;  /* of the rate of the fastest product, by many */
 static const double THIN = 0.8;       /* products of which a side is the rank */
 static const double THIN_TERMS = 14;  /* r / (r + this) is the share where the rank is K */
 static const double ATTENTION = 0.25; /* forward */
 static const double ATTENTION_BACK = 0.45;
-static const double BF16 = 1.6; /* products of factors rounded to bf16 (tests/bench/README.md) */
+static const double BF16 = 1.6; /* products of factors that are rounded to bf16 */
 /* A product spends as much time on copying the matrix on its right as on this many rows, and with
  * quantised weights, which are expanded on the way. */
 static const double COPY_ROWS = 16, EXPAND_ROWS = 60;
@@ -290,8 +291,8 @@ double cost_stage_seconds(const struct cost_model *m, int first, int last, int t
                           double gflops)
 {
     double micro = m->data.micro_batches, T = m->data.computed / micro, n = m->data.trained / micro;
-    struct clock clock = {.rate = gflops * 1e9,
-                          .map_rate = gflops * 1e9 * (m->bf16 ? BF16 : 1),
+    struct clock clock = {.rate = SUSTAINED * gflops * 1e9,
+                          .map_rate = SUSTAINED * gflops * 1e9 * (m->bf16 ? BF16 : 1),
                           .threads = threads,
                           .quantised = m->quantised};
     const struct visitor v = {time_map, time_thin, time_attention, &clock};

@@ -250,8 +250,7 @@ int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, str
                                   .quantised = is_quantised(model)};
         k.limits = parallel_shape_limits(&job->training, model, plan->tokens_per_row, plan->trained,
                                          job_slurm_memory(&job->slurm));
-        k.limits.micro_batch_tokens =
-            (int)ceil(plan->data.computed / plan->data.micro_batches); /* as they will be */
+        k.limits.micro_batch_tokens = (int)ceil(plan->data.largest); /* as they will be */
         rc = nodes->n_counts > 0 && nodes->node.gflops > 0 ? plan_counts(&k, err)
                                                            : plan_job(&k, err);
     }

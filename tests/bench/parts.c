@@ -1,17 +1,17 @@
 /* tests/bench/parts.c - what the parts of a layer cost beside its frozen products: from these
- * figures are the constants of core/job/cost.c.
+ * figures are the constants of core/job/cost_work.c.
  *
  * usage: bench_parts [HIDDEN INTERMEDIATE HEADS KEY-HEADS RANK TOKENS LENGTH]
  *
  * Prints the rate of frozen products in GFLOP/s, and of each part its rate as a share of that, or
- * the operations of such a product that fit in the time of one number. The fastest of some rounds
- * counts, and the product is measured in each of them: other programs on the machine slow down
- * both.
+ * the operations of such a product that fit in the time of one number. Of both the fastest of
+ * some rounds counts, which take turns: other programs on the machine can only slow them down.
  */
 #include "core/clock.h"
 #include "core/tensor/tensor_type.h"
 #include "worker/ops/adapted.h"
 #include "worker/ops/attention.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gated.h"
 #include "worker/ops/gemm.h"
 #include "worker/ops/loss.h"
@@ -28,7 +28,6 @@ struct bench {
     int C, F, H, G, D, r, T, L;
     float *x, *y, *w, *out, *scratch;
     int32_t *starts, *positions, *targets;
-    double rate; /* of the product, in this round */
 };
 
 typedef void part_fn(struct bench *b);
@@ -46,6 +45,15 @@ static void product(struct bench *b)
 {
     struct weight w = weight_of_floats(b->w, b->F, b->C);
 
+    gemm_weight(b->team, GEMM_NT, b->T, &w, 0, b->F, (struct matrix){b->x, b->C}, 0, b->y, b->F);
+    gemm_weight(b->team, GEMM_NN, b->T, &w, 0, b->F, (struct matrix){b->x, b->F}, 0, b->y, b->C);
+}
+
+static void rounded(struct bench *b)
+{
+    struct weight w = weight_of_floats(b->w, b->F, b->C);
+
+    w.bf16 = true;
     gemm_weight(b->team, GEMM_NT, b->T, &w, 0, b->F, (struct matrix){b->x, b->C}, 0, b->y, b->F);
     gemm_weight(b->team, GEMM_NN, b->T, &w, 0, b->F, (struct matrix){b->x, b->F}, 0, b->y, b->C);
 }
@@ -205,20 +213,19 @@ static double seconds_of(struct bench *b, part_fn *f)
 
 static void print(struct bench *b, const char *name, part_fn *f, double operations, double count)
 {
-    double share = 0, of_number = 0;
+    double part = 0, whole = 0, rate;
 
     f(b);
     for (int i = 0; i < ROUNDS; i++) {
-        double rate = 4.0 * b->T * b->F * b->C / seconds_of(b, product), s = seconds_of(b, f);
-        if (operations / s / rate > share)
-            share = operations / s / rate;
-        if (i == 0 || s * rate / count < of_number)
-            of_number = s * rate / count;
+        double of_product = seconds_of(b, product), of_part = seconds_of(b, f);
+        whole = i == 0 || of_product < whole ? of_product : whole;
+        part = i == 0 || of_part < part ? of_part : part;
     }
+    rate = 4.0 * b->T * b->F * b->C / whole;
     if (operations > 0)
-        printf("%-18s %5.2f of the product's rate\n", name, share);
+        printf("%-18s %5.2f of the product's rate\n", name, operations / part / rate);
     else
-        printf("%-18s %5.1f operations a number\n", name, of_number);
+        printf("%-18s %5.1f operations a number\n", name, part * rate / count);
 }
 
 static void run(struct bench *b)
@@ -231,6 +238,8 @@ static void run(struct bench *b)
         best = rate > best ? rate : best;
     }
     printf("product %.1f GFLOP/s\n", best);
+    if (bf16_is_possible())
+        print(b, "product in bf16", rounded, 2 * 2 * CT * b->F, 1);
     print(b, "32 rows", few_rows, 4.0 * 32 * b->F * b->C, 1);
     print(b, "32 rows, BF16", few_bf16, 4.0 * 32 * b->F * b->C, 1);
     print(b, "32 rows, Q4_1", few_q4_1, 4.0 * 32 * b->F * b->C, 1);

@@ -61,6 +61,50 @@ class Words(World):
         self.assertIn("rank: 8", plan["job_yaml"])
         self.assertIn("lora.rank", self.said("plan", JOB, "--set", "lora.rank=0", status=1, env=env))
 
+    def test_plan_measures_this_machine_once(self):
+        env = {"XDG_STATE_HOME": self.folder, "DASH_CACHE": self.path("cache")}
+        estimates = [json.loads(self.said("plan", JOB, *SETS, "--output", "json", status=0, env=env))["estimates"] for _ in range(2)]
+        self.assertEqual(estimates[0], estimates[1])
+        self.assertEqual([(e["nodes"], e["stages"], e["replicas"], e["fits"]) for e in estimates[0]], [(1, 1, 1, True)])
+        self.assertGreater(estimates[0][0]["seconds"], 0)
+        kept, = os.listdir(self.path("cache"))
+        self.assertRegex(kept, "^rate-[0-9a-f]{16}.json$")
+        with open(self.path(os.path.join("cache", kept)), encoding="utf-8") as f:
+            whole = f.read()
+        for damaged in ("", "{", whole.replace('"gflops"', '"speed"'), re.sub(r'("gflops": )[^\n]*', r'\g<1>-1', whole)):
+            with self.subTest(damaged):
+                self.write(os.path.join("cache", kept), damaged)
+                self.said("plan", JOB, *SETS, status=0, env=env)
+                with open(self.path(os.path.join("cache", kept)), encoding="utf-8") as f:
+                    self.assertGreater(json.load(f)["gflops"], 0)
+
+    def test_plan_takes_the_nodes_of_a_partition_from_sinfo(self):
+        sinfo = self.write("sinfo", "#!/bin/sh\nprintf 'main* 8 4000\\nbig 64 256000\\nbig 48 512000\\n'\n")
+        os.chmod(sinfo, 0o755)
+        env = {"XDG_STATE_HOME": self.folder, "DASH_CACHE": self.path("cache"), "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        slurm = ["plan", JOB, *SETS, "--set", "launcher=slurm"]
+        text = self.said(*slurm, "--set", "slurm.partition=big", status=0, env=env)
+        self.assertIn("nodes of partition big with 48 cores", text)
+        self.assertIn("as fast as one here", text)
+        self.assertIn("nodes of the default partition with 8 cores", self.said(*slurm, status=0, env=env))
+        text = self.said(*slurm, "--set", "slurm.partition=none", status=0, env=env)
+        self.assertIn("note: time is not planned: sinfo names no nodes of partition none", text)
+
+    def test_plan_for_nodes_that_are_not_here(self):
+        env = {"XDG_STATE_HOME": self.folder}
+        node = ["--node", "cores=8,gib=4,gflops=400,gbits=10", "--nodes", "1,2,4"]
+        text = self.said("plan", JOB, *SETS, *node, status=0, env=env)
+        self.assertIn("efficiency", text)
+        estimates = json.loads(self.said("plan", JOB, *SETS, *node, "--output", "json", status=0, env=env))["estimates"]
+        self.assertEqual(len(estimates), 3)
+        for e in estimates:
+            self.assertEqual(e["stages"] * e["replicas"], e["nodes"] * e["workers_per_node"])
+            self.assertLessEqual(e["threads"] * e["workers_per_node"], 8)
+        said = self.said("plan", JOB, *SETS, "--node", "cores=0,speed=3", "--nodes", "x", status=2, env=env)
+        for words in ("cores must be an integer from 1", '"speed" is not known', "gib is missing", "gbits is missing",
+                      '--nodes must be integers from 1 to 100000, such as 1,4,16, not "x"'):
+            self.assertIn(words, said)
+
     def test_tokenize_prints_ids_and_texts(self):
         vocabulary = os.path.join(SOURCE, "tests/golden/vocab/ggml-vocab-llama-spm.gguf")
         by = ["tokenize", "--tokenizer", vocabulary]

@@ -20,6 +20,31 @@ class Jobs(World):
         self.assertGreaterEqual(shown.finished_ms, shown.started_ms)
         self.assertEqual(self.read("out/job.yaml"), job.job_yaml)
 
+    def test_a_plan_has_time_for_the_nodes_of_its_request(self):
+        client = self.dashd().client()
+        with open(os.path.join(TINY, "job.yaml")) as f:
+            request = dict(job_yaml=f.read(), directory=TINY, file_name="job.yaml",
+                           overrides=[f"output={self.path('out')}", "data.max_tokens=128"])
+        node = pb.Node(cores=8, memory_bytes=4e9, gflops=400, gbits=10, origin="a test's")
+        self.assertEqual(len(client.PlanJob(**request).estimates), 0)
+        as_it_is, = client.PlanJob(**request, node=node).estimates
+        self.assertEqual((as_it_is.nodes, as_it_is.stages, as_it_is.replicas, as_it_is.fits), (1, 1, 1, True))
+        self.assertGreater(as_it_is.seconds, as_it_is.compute_seconds)
+        plan = client.PlanJob(**request, node=node, node_counts=[1, 2])
+        self.assertEqual(len(plan.estimates), 2)
+        self.assertTrue(any("a test's" in line for line in plan.lines))
+        for estimate in plan.estimates:
+            self.assertEqual(estimate.stages * estimate.replicas, estimate.nodes * estimate.workers_per_node)
+        unknown = client.PlanJob(**request, node=pb.Node(cores=1, origin="nobody has looked"))
+        self.assertEqual(len(unknown.estimates), 0)
+        self.assertIn("note: time is not planned: nobody has looked", unknown.lines)
+        for wrong in (dict(node=pb.Node(cores=0)), dict(node=pb.Node(cores=1, gflops=float("nan"))),
+                      dict(node=pb.Node(cores=1, memory_bytes=-1)), dict(node=node, node_counts=[0]),
+                      dict(node=node, node_counts=[200000]), dict(node=node, node_counts=[1] * 17)):
+            with self.subTest(wrong), self.assertRaises(grpc.RpcError) as refused:
+                client.PlanJob(**request, **wrong)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+
     def test_states_come_in_order_and_the_final_one_last(self):
         client = self.dashd().client()
         job = self.create(client)

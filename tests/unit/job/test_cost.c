@@ -37,8 +37,12 @@ static struct trainable adapt(struct trainable_map *maps, int first, int layers)
     return t;
 }
 
-static const struct cost_data some = {
-    .tokens = 110, .computed = 100, .trained = 10, .pairs = 1000, .micro_batches = 4};
+static const struct cost_data some = {.tokens = 110,
+                                      .computed = 100,
+                                      .trained = 10,
+                                      .pairs = 1000,
+                                      .micro_batches = 4,
+                                      .largest = 25};
 
 static void assert_close(double a, double b)
 {
@@ -69,6 +73,30 @@ static void operations_are_those_of_a_count_by_hand(void **state)
                                 2 * 2 * 10 * (16 + 8 + 8 + 8 + 16 + 16.0));
     assert_close(last.attention, (2 + 5) * 2 * 2 * 4 * 1000.0 * 10 / 100);
     assert_close(last.head, 4 * 10.0 * 32 * 8);
+}
+
+/* Rows of 4 and 6 tokens, the last 2 and 1 of which are trained, and one that trains nothing. */
+static void data_are_counted_as_they_are_computed(void **state)
+{
+    const int32_t first[] = {-100, -100, 7, 8}, second[] = {-100, -100, -100, -100, 7, -100};
+    struct example rows[] = {{.n = 4, .n_trained = 2, .labels = first},
+                             {.n = 6, .n_trained = 1, .labels = second},
+                             {.n = 9, .n_trained = 0}};
+    const struct dataset d = {.examples = rows, .n = 3};
+    const struct job_training training = {.batch_size = 2, .micro_batch_tokens = 512};
+    struct cost_data all = cost_data_of(&training, &d, 0);
+
+    (void)state;
+    assert_close(all.tokens, 10);
+    assert_close(all.trained, 3);
+    assert_close(all.computed, 3 + 4); /* what follows the last trained token is left out */
+    assert_close(all.pairs, 6 + 10);
+    assert_int_equal(all.micro_batches, 2);
+    assert_close(all.largest, 3.5 + 0.5);
+    /* Each row is a micro-batch: nothing is shared. */
+    assert_close(cost_data_of(&training, &d, 0.5).computed, 7);
+    rows[1].labels = NULL; /* not kept: as long as the others */
+    assert_close(cost_data_of(&training, &d, 0).computed, 3.0 * 10 / 4);
 }
 
 static void operations_of_stages_add_up(void **state)
@@ -294,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_are_those_of_a_count_by_hand),
+        cmocka_unit_test(data_are_counted_as_they_are_computed),
         cmocka_unit_test(operations_of_stages_add_up),
         cmocka_unit_test(more_work_takes_longer),
         cmocka_unit_test(tiles_must_outnumber_threads),
