@@ -21,6 +21,12 @@ static double gib(double bytes)
     return bytes / (1 << 30);
 }
 
+/* Behind the point, so that there are two or three in all. */
+static int digits(double seconds)
+{
+    return seconds >= 10 ? 0 : seconds >= 0.1 ? 2 : 4;
+}
+
 /* The bounds of the stages are of the same split as in training. */
 static int fill(const struct costing *k, struct job_estimate *e, struct err *err)
 {
@@ -89,9 +95,9 @@ static void say_time(const struct costing *k, const struct job_estimate *e)
         all / 1e9, 100 * o.forward / all, 100 * o.backward / all, 100 * o.thin / all,
         100 * o.attention / all, 100 * o.head / all);
     job_plan_add(k->plan,
-                 "time: about %.2g s a step, %.0f tokens/s, with %d thread%s a worker; %.0f%% of "
+                 "time: about %.*f s a step, %.0f tokens/s, with %d thread%s a worker; %.0f%% of "
                  "it computing, of which the pipeline waits %.0f%%; of %s",
-                 s->seconds, s->tokens_per_second, e->shape.threads,
+                 digits(s->seconds), s->seconds, s->tokens_per_second, e->shape.threads,
                  e->shape.threads == 1 ? "" : "s", 100 * s->compute / s->seconds, 100 * s->bubble,
                  k->nodes->origin);
     job_plan_add(k->plan, "a step sends %.1f MB to the workers and gathers %.1f MB",
@@ -114,9 +120,9 @@ static int advise(const struct costing *k, const struct job_estimate *now, struc
         return rc == ERR_INVALID ? 0 : rc;
     if (e.step.seconds * 100 < now->step.seconds * (100 - WORTH_PERCENT))
         job_plan_add(k->plan,
-                     "note: about %.2g s a step with %d worker%s a node of %d thread%s: "
+                     "note: about %.*f s a step with %d worker%s a node of %d thread%s: "
                      "parallel.stages %d, parallel.replicas %d",
-                     e.step.seconds, e.shape.workers_per_node,
+                     digits(e.step.seconds), e.step.seconds, e.shape.workers_per_node,
                      e.shape.workers_per_node == 1 ? "" : "s", e.shape.threads,
                      e.shape.threads == 1 ? "" : "s", e.shape.stages, e.shape.replicas);
     return 0;
