@@ -67,6 +67,9 @@ static int check_share(const struct rank_setup *s, struct err *err)
         (s->last_layer == n) != (s->stage == s->stages - 1))
         return err_set(err, ERR_PEER, "layers %d to %d of %d for stage %d of %d", s->first_layer,
                        s->last_layer, n, s->stage, s->stages);
+    if (s->layers_again < 0 || s->layers_again > s->last_layer - s->first_layer)
+        return err_set(err, ERR_PEER, "%d of layers %d to %d made again", s->layers_again,
+                       s->first_layer, s->last_layer);
     if (s->threads < 0 || s->threads > THREADS_MAX)
         return err_set(err, ERR_PEER, "%d threads", s->threads);
     if (!(s->cache_max_bytes >= 0))

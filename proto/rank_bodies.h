@@ -34,6 +34,7 @@ struct rank_setup {
     uint64_t seed;
     int stage, stages, replica, replicas;
     int first_layer, last_layer; /* [first, last) */
+    int layers_again;            /* of them: made again for their backward pass */
     int threads;                 /* 0: share this host's cores among its workers */
     double cache_max_bytes;
     uint32_t n_maps, path_len, cache_len;

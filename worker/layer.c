@@ -217,20 +217,45 @@ static bool is_plain(const struct layer_run *run, const struct branch *b)
     return !b->norm->w && run->shape->residual == 1;
 }
 
+/* What a branch adds, before its scale: norm(map(in)), in the scratch. */
+static const float *branch_output(const struct layer_run *run, const struct layer *l,
+                                  const struct branch *b, const float *in, float *u,
+                                  const struct batch_rows *rows)
+{
+    float *raw = b->norm->w ? b->raw : run->scratch->dbranch, *h = run->scratch->dbranch;
+    struct adapted_part part = whole_part(run, b->group, raw, rows->n);
+
+    map_forward(run, l, b->group, &part, 1, in, u, 0, rows);
+    if (b->norm->w)
+        rmsnorm_forward(run->team, b->norm, h, b->rstd, raw, rows->n);
+    return h;
+}
+
 /* y = y + residual * norm(map(in)) */
 static void branch_forward(const struct layer_run *run, const struct layer *l,
                            const struct branch *b, float *y, const float *in, float *u,
                            const struct batch_rows *rows)
 {
-    float *raw = b->norm->w ? b->raw : run->scratch->dbranch, *h = run->scratch->dbranch;
-    struct adapted_part part = whole_part(run, b->group, is_plain(run, b) ? y : raw, rows->n);
+    struct adapted_part part = whole_part(run, b->group, y, rows->n);
 
-    map_forward(run, l, b->group, &part, 1, in, u, is_plain(run, b) ? 1 : 0, rows);
     if (is_plain(run, b))
-        return;
+        map_forward(run, l, b->group, &part, 1, in, u, 1, rows);
+    else
+        add_scaled(run, y, branch_output(run, l, b, in, u, rows), run->shape->residual, rows->n);
+}
+
+/* What the branch's way back needs of its way forward: nothing that needs the map where no norm
+ * stands behind. */
+static void branch_again(const struct layer_run *run, const struct layer *l, const struct branch *b,
+                         const float *in, float *u, const struct batch_rows *rows)
+{
+    struct dropout memory;
+
     if (b->norm->w)
-        rmsnorm_forward(run->team, b->norm, h, b->rstd, raw, rows->n);
-    add_scaled(run, y, h, run->shape->residual, rows->n);
+        branch_output(run, l, b, in, u, rows);
+    else
+        group_forward(run->team, &l->group[b->group], NULL, 0, u, in, rows->n,
+                      dropout_at(run, rows, &memory), adapter_scratch(run));
 }
 
 /* The gradient to the map's output, given that to y. */
@@ -305,12 +330,13 @@ void layer_attend(const struct layer_run *run, const struct layer *l, struct lay
                       run->scratch->attention, run->scratch->attention_stride);
 }
 
-void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
-                  float *y, struct layer_rows rows)
+/* The residual stream behind attention, and act(g) u in the scratch. */
+static void add_attention(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                          struct layer_rows rows)
 {
     const struct layer_shape *s = run->shape;
     const struct batch_rows *some = rows.some;
-    struct branch attention = attention_branch(l, a), mlp = mlp_branch(l, a);
+    struct branch attention = attention_branch(l, a);
     struct adapted_part gu = whole_part(run, GROUP_GU, a->gu, some->n);
     const float *h;
 
@@ -319,8 +345,28 @@ void layer_finish(const struct layer_run *run, const struct layer *l, struct lay
     h = before(run, &l->pre2, a->m, a->rstd2, some->n);
     map_forward(run, l, GROUP_GU, &gu, 1, h, a->u[GROUP_GU], 0, some);
     gated_forward(run->team, s->config->activation, run->scratch->act, a->gu, some->n, s->F);
-    memcpy(y, a->m, (size_t)some->n * (size_t)s->C * sizeof(float));
+}
+
+void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                  float *y, struct layer_rows rows)
+{
+    const struct batch_rows *some = rows.some;
+    struct branch mlp = mlp_branch(l, a);
+
+    add_attention(run, l, a, rows);
+    memcpy(y, a->m, (size_t)some->n * (size_t)run->shape->C * sizeof(float));
     branch_forward(run, l, &mlp, y, run->scratch->act, a->u[GROUP_DOWN], some);
+}
+
+void layer_again(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                 struct layer_rows rows)
+{
+    struct branch mlp = mlp_branch(l, a);
+
+    layer_project(run, l, a, rows);
+    layer_attend(run, l, a, rows);
+    add_attention(run, l, a, rows);
+    branch_again(run, l, &mlp, run->scratch->act, a->u[GROUP_DOWN], rows.some);
 }
 
 /* ---- backward ---- */

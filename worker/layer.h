@@ -137,6 +137,10 @@ void layer_attend(const struct layer_run *run, const struct layer *l, struct lay
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
                   float *y, struct layer_rows rows);
 
+/* Makes again, from a->x, all that the forward pass kept; y is not made. */
+void layer_again(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
+                 struct layer_rows rows);
+
 /* Turns d, the gradient to y (n, C), into the gradient to x (T, C), and writes the gradients of the
  * layer's adapters: grads[group][map]. Without want_dx nothing below the lowest adapted group is
  * computed and d is undefined afterwards. */

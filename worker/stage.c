@@ -58,22 +58,47 @@ static struct layer_rows rows_of(const struct stage *s, int i, const struct batc
     return (struct layer_rows){&batch->all, some ? &batch->trained : &batch->all};
 }
 
-/* Layers without a backward pass use the same memory, one after the other: each one's output goes
- * where its input is. */
+void stage_make_again(struct stage *s, int n)
+{
+    s->n_again = n;
+}
+
+/* Whether layer i of the stage is made again for its backward pass. */
+static bool is_made_again(const struct stage *s, int i)
+{
+    int from = s->lowest > s->first ? s->lowest - s->first : 0;
+
+    return i >= from && i < from + s->n_again;
+}
+
+/* Places what is kept of layer i, n of its rows wanted. Returns the floats of the slot that it
+ * takes from `used` on. Layers without a backward pass use the memory of the one before, one after
+ * the other: each one's output goes where its input is. Of those that are made again only the
+ * input has its own. */
+static size_t place_layer(const struct stage *s, int i, int T, int n, size_t used,
+                          struct stage_slot *slot)
+{
+    float *own = slot->memory ? slot->memory + used : NULL;
+
+    if (i > 0 && s->first + i < s->lowest && n == T) {
+        slot->acts[i] = slot->acts[i - 1];
+        return 0;
+    }
+    if (is_made_again(s, i)) {
+        layer_acts_place(&s->shape, T, n, s->again.memory, &slot->acts[i]);
+        slot->acts[i].x = own;
+        return (size_t)T * (size_t)s->shape.C;
+    }
+    layer_acts_place(&s->shape, T, n, own, &slot->acts[i]);
+    return layer_acts_floats(&s->shape, T, n);
+}
+
 static size_t place_slot(const struct stage *s, const struct batch *batch, struct stage_slot *slot)
 {
     size_t used = 0;
 
-    for (int i = 0; i < s->last - s->first; i++) {
-        int n = rows_of(s, i, batch).some->n;
-        bool shared = i > 0 && s->first + i < s->lowest && n == batch->T;
-        if (shared)
-            slot->acts[i] = slot->acts[i - 1];
-        else
-            layer_acts_place(&s->shape, batch->T, n, slot->memory ? slot->memory + used : NULL,
-                             &slot->acts[i]);
-        used += shared ? 0 : layer_acts_floats(&s->shape, batch->T, n);
-    }
+    for (int i = 0; i < s->last - s->first; i++)
+        used += place_layer(s, i, batch->T, rows_of(s, i, batch).some->n, used, slot);
     slot->y = slot->memory ? slot->memory + used : NULL;
     return used + (size_t)batch->T * (size_t)s->shape.C;
 }
@@ -99,6 +124,23 @@ int slot_fit(struct stage *s, struct stage_slot *slot, const struct batch *batch
     return 0;
 }
 
+/* Memory for a layer that is made again, of T rows. */
+static int fit_again(struct stage *s, int T, struct err *err)
+{
+    size_t floats = s->n_again ? layer_acts_floats(&s->shape, T, T) : 0;
+
+    s->again.slot = NULL;
+    if (floats <= s->again.floats)
+        return 0;
+    free(s->again.memory);
+    s->again.floats = 0;
+    s->again.memory = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
+    if (!s->again.memory)
+        return err_nomem(err, floats * sizeof(float));
+    s->again.floats = floats;
+    return 0;
+}
+
 int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *err)
 {
     int i, T = 0, longest = 0, rc;
@@ -110,6 +152,8 @@ int stage_fit(struct stage *s, const struct batch *batches, int n, struct err *e
         inherited = batches[i].inherited > inherited ? batches[i].inherited : inherited;
     }
     rc = rope_fit(&s->shape.rope, longest, err);
+    if (rc == 0)
+        rc = fit_again(s, T, err);
     if (rc < 0)
         return rc;
     return layer_scratch_fit(&s->scratch, &s->shape, team_threads(s->team), T, longest, inherited,
@@ -160,6 +204,22 @@ static const struct dropout *dropout_of(const struct stage *s, const struct stag
     return memory;
 }
 
+static void note_made(struct stage *s, const struct stage_slot *slot, int i)
+{
+    s->again.slot = slot;
+    s->again.layer = i;
+}
+
+/* Has what layer i's backward pass needs in place; the last to be made may still be there. */
+static void make_again(struct stage *s, const struct layer_run *run, struct stage_slot *slot, int i,
+                       struct layer_rows rows)
+{
+    if (!is_made_again(s, i) || (s->again.slot == slot && s->again.layer == i))
+        return;
+    layer_again(run, &s->layers[i], &slot->acts[i], rows);
+    note_made(s, slot, i);
+}
+
 void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch *batch,
                    const struct stage_pass *pass, const float *x)
 {
@@ -177,6 +237,8 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
         layer_attend(&run, &s->layers[i], &slot->acts[i], rows);
         layer_finish(&run, &s->layers[i], &slot->acts[i], i + 1 < n ? slot->acts[i + 1].x : slot->y,
                      rows);
+        if (is_made_again(s, i))
+            note_made(s, slot, i);
     }
 }
 
@@ -245,8 +307,10 @@ void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch
     int i;
 
     for (i = s->last - s->first - 1; i >= 0 && s->first + i >= s->lowest; i--) {
+        struct layer_rows rows = rows_of(s, i, batch);
+        make_again(s, &run, slot, i, rows);
         point_grads(s, &s->layers[i], grads, slices);
-        layer_backward(&run, &s->layers[i], &slot->acts[i], rows_of(s, i, batch), slices,
-                       s->first + i > s->lowest, d);
+        layer_backward(&run, &s->layers[i], &slot->acts[i], rows, slices, s->first + i > s->lowest,
+                       d);
     }
 }

@@ -4,6 +4,11 @@
  *
  * What nobody asks for is not computed: the last layer gives the trained rows alone, and no
  * gradient goes below the lowest adapted layer of the model, where nothing is kept either.
+ *
+ * Where memory is short, of some of the layers that have a backward pass (the lowest) only the
+ * input is kept; what else their backward pass needs is made again just before it, in memory that
+ * they share, by the same operations in the same order: to the same bits (Chen et al. 2016,
+ * arXiv 1604.06174).
  */
 #pragma once
 #include "core/err.h"
@@ -32,6 +37,13 @@ struct stage {
     int first, last; /* layers [first, last) */
     int lowest;      /* layer of the model that has an adapter; n_layers where none has */
     bool is_first, is_last;
+    int n_again; /* layers that are made again: [max(first, lowest), + n_again) */
+    struct {     /* what is kept of the one that was made last */
+        float *memory;
+        size_t floats;
+        const struct stage_slot *slot; /* of its micro-batch; NULL: of none */
+        int layer;
+    } again;
     size_t begin, end; /* the stage's slice of the trained vector */
     int map_first, map_last;
     struct layer_shape shape;
@@ -55,6 +67,9 @@ void stage_close(struct stage *s); /* NULL-safe */
 
 /* Has products with frozen matrices round their factors to bf16. */
 void stage_use_bf16(struct stage *s);
+
+/* Has the lowest n layers that have a backward pass made again for it. */
+void stage_make_again(struct stage *s, int n);
 
 /* Takes the slice [begin, end) of the trained vector. */
 void stage_load(struct stage *s, const float *slice);

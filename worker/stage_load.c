@@ -171,6 +171,7 @@ void stage_close(struct stage *s)
     free(s->logits);
     free(s->normed);
     free(s->scratch.memory);
+    free(s->again.memory);
     layer_shape_close(&s->shape);
     free(s);
 }

@@ -142,6 +142,8 @@ static int open_stage(struct worker *w, struct err *err)
                         w->setup.last_layer, w->team, &w->stage, err);
     if (rc == 0 && w->setup.precision == PRECISION_BF16)
         stage_use_bf16(w->stage);
+    if (rc == 0)
+        stage_make_again(w->stage, w->setup.layers_again);
     model_close(model);
     return rc;
 }

@@ -14,11 +14,9 @@ enum { ID_BYTES = 8 /* of a row, with its label */ };
 
 /* Of what the n rows of a step have in common, (n - 1) / n need not be computed, if all begin
  * alike; where they are packed apart, r at a time, (r - 1) / r. */
-static double share_kept(const struct job_training *training, long tokens)
+static double share_kept(const struct job_training *training, int micro_batches)
 {
-    int micro =
-        parallel_shape_micro_batches(tokens, training->micro_batch_tokens, training->batch_size);
-    double n = training->batch_size, r = n / micro;
+    double n = training->batch_size, r = n / micro_batches;
 
     return n > 1 ? (1 - 1 / r) / (1 - 1 / n) : 1;
 }
@@ -26,7 +24,7 @@ static double share_kept(const struct job_training *training, long tokens)
 /* Sums over the rows of data that train: of those that are kept for a plan, `kept`. */
 struct row_sums {
     double rows, tokens, trained;
-    double kept, kept_tokens, computed, squares, pairs;
+    double kept_tokens, computed, pairs; /* of those */
 };
 
 static void add_row(struct row_sums *sums, const struct example *e)
@@ -42,45 +40,27 @@ static void add_row(struct row_sums *sums, const struct example *e)
         return;
     while (n > 0 && e->labels[n] == -100)
         n--;
-    sums->kept++;
     sums->kept_tokens += e->n;
     sums->computed += n;
-    sums->squares += (double)n * n;
     sums->pairs += n * (n + 1.0) / 2;
 }
 
-/* A micro-batch of r rows is longer than the average by about sqrt(r) standard deviations of a
- * row. */
-static double largest_micro_batch(const struct cost_data *d, const struct row_sums *s,
-                                  int batch_size)
-{
-    double r = fmax((double)batch_size / d->micro_batches, 1);
-    double mean = s->kept > 0 ? s->computed / s->kept : 0;
-    double variance = s->kept > 0 ? fmax(s->squares / s->kept - mean * mean, 0) : 0;
-
-    return d->computed / d->micro_batches + sqrt(variance * r);
-}
-
 struct cost_data cost_data_of(const struct job_training *training, const struct dataset *d,
-                              double shared)
+                              double shared, const struct micro_batch_sizes *sizes)
 {
     struct row_sums s = {0};
-    struct cost_data ret;
     double steps, scale;
 
     for (long i = 0; i < d->n; i++)
         add_row(&s, &d->examples[i]);
     steps = fmax(s.rows / training->batch_size, 1);
     scale = (s.kept_tokens > 0 ? s.tokens / s.kept_tokens : 0) / steps;
-    shared *= share_kept(training, (long)(s.computed * scale));
-    ret = (struct cost_data){.tokens = s.tokens / steps,
-                             .computed = s.computed * scale * (1 - shared),
-                             .trained = s.trained / steps,
-                             .pairs = s.pairs * scale * (1 - shared)};
-    ret.micro_batches = parallel_shape_micro_batches(
-        (long)ret.computed, training->micro_batch_tokens, training->batch_size);
-    ret.largest = largest_micro_batch(&ret, &s, training->batch_size);
-    return ret;
+    shared *= share_kept(training, sizes->n);
+    return (struct cost_data){.tokens = s.tokens / steps,
+                              .computed = s.computed * scale * (1 - shared),
+                              .trained = s.trained / steps,
+                              .pairs = s.pairs * scale * (1 - shared),
+                              .micro_batches = sizes->n};
 }
 
 struct cost_pipeline cost_pipeline(const double *stage_seconds, int stages, int micro_batches)
@@ -125,11 +105,14 @@ static struct cost_pipeline replica_pipeline(const struct cost_model *m, const s
         node->gflops * fmin((double)shape->threads / node->cores, 1.0 / shape->workers_per_node);
     double transfer =
         4 * m->data.computed / micro * m->config->hidden / neighbour_rate(node, shape);
-    double trained = m->data.computed > 0 ? m->data.trained / m->data.computed : 0;
+    struct worker_limits limits = m->limits;
 
-    shard_split(m->config, trained, shape->stages, first);
+    limits.worker_bytes = shape->worker_bytes;
+    shard_split(m->config, limits.trained, shape->stages, first);
     for (int i = 0; i < shape->stages; i++) {
-        seconds[i] = cost_stage_seconds(m, first[i], first[i + 1], shape->threads, gflops);
+        struct worker_share share = {i, shape->stages, first[i], first[i + 1], 0};
+        share.n_again = worker_memory_fit(&limits, m->config, m->trainable, &share);
+        seconds[i] = cost_stage_seconds(m, &share, shape->threads, gflops);
         if (shape->stages > 1) /* what it waits for, there and back */
             seconds[i] += 2 * transfer;
     }
@@ -172,7 +155,6 @@ int cost_step(const struct cost_model *m, const struct node *node, const struct 
 struct search {
     const struct cost_model *m;
     const struct job_parallel *parallel;
-    const struct parallel_shape_limits *limits;
     const struct node *node;
     int *first;
     bool fits;     /* the best so far does */
@@ -195,15 +177,7 @@ static bool is_possible(const struct search *s, const struct cost_shape *shape)
            (!p->replicas || p->replicas == shape->replicas);
 }
 
-/* The first node holds the coordinator, too. */
-static double spare_bytes(const struct search *s, const struct cost_shape *shape)
-{
-    double used = cost_coordinator_bytes(s->m->trainable, shape->stages, shape->replicas, 0);
-
-    return (s->node->bytes - used) / shape->workers_per_node;
-}
-
-static int consider(struct search *s, const struct cost_shape *shape, struct err *err)
+static int consider(struct search *s, struct cost_shape *shape, struct err *err)
 {
     struct cost_step step;
     double bytes;
@@ -212,9 +186,9 @@ static int consider(struct search *s, const struct cost_shape *shape, struct err
 
     if (!is_possible(s, shape))
         return 0;
-    shard_split(s->m->config, s->limits->trained, shape->stages, s->first);
-    bytes = cost_worker_bytes(s->m, s->limits, shape->stages, s->first);
-    fits = bytes <= spare_bytes(s, shape);
+    shape->worker_bytes = cost_spare_bytes(s->parallel, s->m->trainable, s->node->bytes, shape);
+    shard_split(s->m->config, s->m->limits.trained, shape->stages, s->first);
+    bytes = cost_worker_bytes(s->m, shape, s->first, &fits);
     rc = cost_step(s->m, s->node, shape, &step, err);
     if (rc < 0 || (s->fits && !fits))
         return rc;
@@ -243,10 +217,9 @@ static int consider_workers(struct search *s, int nodes, int per_node, struct er
 }
 
 int cost_choose(const struct cost_model *m, const struct job_parallel *parallel,
-                const struct parallel_shape_limits *limits, const struct node *node, int nodes,
-                struct cost_shape *ret, struct err *err)
+                const struct node *node, int nodes, struct cost_shape *ret, struct err *err)
 {
-    struct search s = {.m = m, .parallel = parallel, .limits = limits, .node = node};
+    struct search s = {.m = m, .parallel = parallel, .node = node};
     int rc = 0;
 
     s.first = calloc((size_t)m->config->n_layers + 1, sizeof(*s.first));

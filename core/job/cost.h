@@ -21,7 +21,7 @@
 #pragma once
 #include "core/job/job.h"
 #include "core/job/node.h"
-#include "core/job/parallel_shape.h"
+#include "core/job/worker_memory.h"
 #include "core/job/trainable.h"
 #include "core/model/model.h"
 #include "core/text/dataset.h"
@@ -33,18 +33,18 @@ struct cost_data {
     double trained;  /* rows that predict a trained token */
     double pairs;    /* of a query and a key that it sees, without a window */
     int micro_batches;
-    double largest; /* rows of a micro-batch: micro-batches end where rows of the data do */
 };
 /* shared: the share that rows of a step have in common, as data_order_shared() says; rows share
  * it within a micro-batch only. */
 struct cost_data cost_data_of(const struct job_training *training, const struct dataset *d,
-                              double shared);
+                              double shared, const struct micro_batch_sizes *sizes);
 
 struct cost_model { /* borrowed */
     const struct model_config *config;
     const struct trainable *trainable;
     struct cost_data data;
-    bool bf16;      /* training.precision */
+    struct worker_limits limits; /* its worker_bytes is not looked at */
+    bool bf16;                   /* training.precision */
     bool quantised; /* the weights take less than a byte each, and are expanded where they are used
                      */
 };
@@ -64,9 +64,9 @@ struct cost_operations cost_operations(const struct cost_model *m, int first, in
  * it takes as a large one by threads that never wait. Products are cut into tiles, which must
  * outnumber the threads. */
 double cost_of_tiles(double rows, double columns, int threads, bool quantised);
-/* Seconds of forward and backward of one micro-batch in layers [first, last), at a rate (1e9
+/* Seconds of forward and backward of one micro-batch in the layers of a share, at a rate (1e9
  * operations a second) of that many threads. */
-double cost_stage_seconds(const struct cost_model *m, int first, int last, int threads,
+double cost_stage_seconds(const struct cost_model *m, const struct worker_share *share, int threads,
                           double gflops);
 
 struct cost_pipeline {
@@ -77,6 +77,7 @@ struct cost_pipeline cost_pipeline(const double *stage_seconds, int stages, int 
 
 struct cost_shape {
     int nodes, workers_per_node, threads, stages, replicas;
+    double worker_bytes; /* that each may take: layers are made again where that needs it; 0: any */
 };
 
 struct cost_step {
@@ -94,15 +95,21 @@ int cost_step(const struct cost_model *m, const struct node *node, const struct 
               struct cost_step *ret, struct err *err);
 
 /* The shape that takes the least time among those that `nodes` nodes have memory for: workers a
- * node, threads, stages and replicas. Where the job has set stages, replicas or threads, they stay.
- * ERR_INVALID where no shape has memory enough; *ret is then the one that needs least. */
+ * node, threads, stages and replicas. Where the job has set stages, replicas, threads or memory,
+ * they stay. ERR_INVALID where no shape has memory enough; *ret is then the one that needs least.
+ */
 int cost_choose(const struct cost_model *m, const struct job_parallel *parallel,
-                const struct parallel_shape_limits *limits, const struct node *node, int nodes,
-                struct cost_shape *ret, struct err *err);
+                const struct node *node, int nodes, struct cost_shape *ret, struct err *err);
 
-/* Bytes: of the largest worker; of the coordinator, which holds `data` bytes of rows. */
-double cost_worker_bytes(const struct cost_model *m, const struct parallel_shape_limits *limits,
-                         int stages, const int *first);
+/* Bytes: of the largest worker, of stages that begin at those layers, with as many layers made
+ * again as the shape needs; *ret_fits: that is enough. */
+double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *shape,
+                         const int *first, bool *ret_fits);
+/* That each of the workers of a node may take, where the coordinator is, too: of parallel.memory,
+ * or of most of the node's. 0: not known. */
+double cost_spare_bytes(const struct job_parallel *parallel, const struct trainable *t,
+                        double node_bytes, const struct cost_shape *shape);
+/* Of the coordinator, which holds `data` bytes of rows. */
 double cost_coordinator_bytes(const struct trainable *t, int stages, int replicas, double data);
 /* Bytes of a file: a checkpoint once directions are known, and the adapter. */
 double cost_checkpoint_bytes(const struct trainable *t);

@@ -1,50 +1,41 @@
 /* core/job/cost_memory.c - see cost.h: what processes and files take. */
 #include "core/job/cost.h"
 #include "core/job/directions.h"
-#include "core/model/shard.h"
 #include <math.h>
 
 static const double PROCESS = 22e6; /* MPI, its buffers and libraries; measured with Open MPI 4 */
-/* Vectors of the stage's trained numbers beside the four of parallel_shape_stage_bytes(): what came
- * with the step, the answer. The sums of the tree come on top. */
-enum { VECTORS = 2, CHUNK_ROWS = 256 /* of the head at a time, worker/ops/loss.h */ };
+/* Of the memory that there is: the rest is for what is not counted. */
+static const double USED = 0.9;
 
-/* Scratch of a layer for each row (worker/layer_memory.c). */
-static double scratch_floats(const struct model_config *c)
+double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *shape,
+                         const int *first, bool *ret_fits)
 {
-    double C = c->hidden, F = c->intermediate, Q = (double)c->n_heads * c->head_dim;
-    double N = Q + 2.0 * c->n_kv_heads * c->head_dim;
-
-    return 3 * C + F + fmax(F, Q) + fmax(2 * F, N) + fmax(C, fmax(F, Q));
-}
-
-static double stage_bytes(const struct cost_model *m, const struct parallel_shape_limits *limits,
-                          int stages, int stage, const int *first)
-{
-    double weights, rest, rows = m->data.largest;
-    double trained = m->data.trained / m->data.micro_batches;
-    int first_map, last_map;
-    size_t begin, end;
-
-    parallel_shape_stage_bytes(limits, m->config, m->trainable, stages, stage, first, &weights,
-                               &rest);
-    trainable_slice(m->trainable, first[stage], first[stage + 1], &first_map, &last_map, &begin,
-                    &end);
-    rest += 4.0 * (double)(end - begin) * (VECTORS + log2(m->data.micro_batches));
-    rest += 4 * scratch_floats(m->config) * rows;
-    if (stage == stages - 1)
-        rest += 4 * fmin(trained, CHUNK_ROWS) * m->config->vocab;
-    return PROCESS + weights + rest;
-}
-
-double cost_worker_bytes(const struct cost_model *m, const struct parallel_shape_limits *limits,
-                         int stages, const int *first)
-{
+    struct worker_limits limits = m->limits;
     double most = 0;
 
-    for (int i = 0; i < stages; i++)
-        most = fmax(most, stage_bytes(m, limits, stages, i, first));
+    limits.worker_bytes = shape->worker_bytes;
+    *ret_fits = true;
+    for (int i = 0; i < shape->stages; i++) {
+        struct worker_share share = {i, shape->stages, first[i], first[i + 1], 0};
+        int again = worker_memory_fit(&limits, m->config, m->trainable, &share);
+        struct worker_memory memory;
+        *ret_fits &= again >= 0;
+        share.n_again = again < 0 ? worker_memory_layers(m->config, m->trainable, &share) : again;
+        worker_memory_of(&limits, m->config, m->trainable, &share, &memory);
+        most = fmax(most, worker_memory_sum(&memory));
+    }
     return most;
+}
+
+double cost_spare_bytes(const struct job_parallel *parallel, const struct trainable *t,
+                        double node_bytes, const struct cost_shape *shape)
+{
+    double bytes = parallel->memory > 0 ? parallel->memory : node_bytes;
+
+    if (bytes <= 0)
+        return 0;
+    bytes = USED * bytes - cost_coordinator_bytes(t, shape->stages, shape->replicas, 0);
+    return bytes < 1 ? 1 : bytes / shape->workers_per_node;
 }
 
 static double direction_bytes(const struct trainable *t)

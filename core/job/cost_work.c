@@ -287,9 +287,15 @@ static double head_seconds(const struct cost_model *m, double rows, const struct
            LOGIT * rows * V / clock->rate;
 }
 
-double cost_stage_seconds(const struct cost_model *m, int first, int last, int threads,
+/* Of a layer's time, what it takes to make again what its backward pass needs: the forward pass
+ * without its last product. */
+static const double AGAIN = 0.3;
+
+double cost_stage_seconds(const struct cost_model *m, const struct worker_share *share, int threads,
                           double gflops)
 {
+    int lowest = m->trainable->n ? m->trainable->maps[0].layer : m->config->n_layers;
+    int again = lowest > share->first ? lowest : share->first;
     double micro = m->data.micro_batches, T = m->data.computed / micro, n = m->data.trained / micro;
     struct clock clock = {.rate = SUSTAINED * gflops * 1e9,
                           .map_rate = SUSTAINED * gflops * 1e9 * (m->bf16 ? BF16 : 1),
@@ -297,12 +303,15 @@ double cost_stage_seconds(const struct cost_model *m, int first, int last, int t
                           .quantised = m->quantised};
     const struct visitor v = {time_map, time_thin, time_attention, &clock};
 
-    for (int i = first; i < last; i++) {
+    for (int i = share->first; i < share->last; i++) {
         struct layer_cost l = layer_cost(m, i, T, n);
+        double before = clock.s;
         visit(&l, micro, &v);
         clock.s += seconds_of_numbers(&l, &clock);
+        if (i >= again && i < again + share->n_again)
+            clock.s += AGAIN * (clock.s - before);
     }
-    if (last == m->config->n_layers)
+    if (share->last == m->config->n_layers)
         clock.s += head_seconds(m, n, &clock);
     return clock.s;
 }

@@ -95,7 +95,9 @@ struct job_cache { /* of decompositions: its folder is of the user, not of the j
 
 struct job_parallel { /* 0: auto; stages and replicas by parallel_shape.h, threads by each worker */
     int stages, replicas;
-    int threads; /* a worker */
+    int threads;   /* a worker */
+    double memory; /* bytes that the job may take on a node; 0: what the node or the allocation has
+                    */
 };
 
 struct job {

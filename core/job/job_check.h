@@ -26,9 +26,10 @@ struct job_plan {
     int n_lines;
     struct job_estimate *estimates; /* owned; of job_plan_cost() */
     int n_estimates;
-    struct cost_data data;          /* of a step */
-    double tokens_per_row, trained; /* of the data: tokens, and the share that is trained */
-    double data_bytes;              /* of the rows' ids and labels */
+    struct cost_data data; /* of a step */
+    struct micro_batch_sizes sizes;
+    double trained;    /* share of the data's tokens */
+    double data_bytes; /* of the rows' ids and labels */
 };
 
 /* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
@@ -74,8 +75,7 @@ void job_plan_add(struct job_plan *plan, const char *fmt, ...)
 /* The shape that a job leaves open, as it would be with the most nodes that it may have and can
  * use. ERR_INVALID where none is possible. */
 int job_plan_shape(const struct job *job, const struct model_config *c, const struct trainable *t,
-                   const struct parallel_shape_limits *limits, struct job_parallel *ret,
-                   struct err *err);
+                   const struct worker_limits *limits, struct job_parallel *ret, struct err *err);
 
 struct tokenizer;
 /* Where data.date is not given and the chat template prints a date, sets it to today's: it is that

@@ -76,6 +76,8 @@ const struct job_key job_keys[] = {
     {"parallel.stages", KEY_INT, AT(parallel.stages), KEY_AUTO | KEY_NEUTRAL, 1, 4096, NULL},
     {"parallel.replicas", KEY_INT, AT(parallel.replicas), KEY_AUTO | KEY_NEUTRAL, 1, 4096, NULL},
     {"parallel.threads", KEY_INT, AT(parallel.threads), KEY_AUTO | KEY_NEUTRAL, 1, 4096, NULL},
+    {"parallel.memory", KEY_BYTES, AT(parallel.memory), KEY_AUTO | KEY_NEUTRAL, 1 << 20, 1e18,
+     NULL},
     {"cache.max_bytes", KEY_BYTES, AT(cache.max_bytes), KEY_NEUTRAL, 0, 1e18, NULL},
     {"launcher", KEY_ENUM, AT(launcher), KEY_NEUTRAL, 0, 0, launcher_names},
     {"slurm.partition", KEY_STRING, AT(slurm.partition), KEY_NULLABLE | KEY_NEUTRAL, 0, 0, NULL},

@@ -1,4 +1,5 @@
 /* core/job/job_plan.c - what a job would run as, in words. See job_check.h. */
+#include "core/memory.h"
 #include "core/paths.h"
 #include "core/text/dataset.h"
 #include "core/job/data_order.h"
@@ -7,7 +8,9 @@
 #include "core/job/job_slurm.h"
 #include "core/job/lora_source.h"
 #include "core/job/parallel_shape.h"
+#include "core/job/worker_memory.h"
 #include "core/model/shard.h"
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,22 +65,14 @@ static void plan_data(const struct job *job, const struct dataset *d, double tok
 }
 
 /* How much rows of a step have in common, and why it is computed for each of them if it is. */
-static int plan_shared(const struct job *job, const struct model_config *c, const struct dataset *d,
-                       struct job_plan *plan, double *ret_shared, struct err *err)
+static int plan_shared(const struct job *job, const struct model_config *c,
+                       struct data_order *order, struct job_plan *plan, double *ret_shared,
+                       struct err *err)
 {
     const char *hindrance = prefix_hindrance(job, c);
-    struct dataset kept = *d;
-    struct data_order order;
     double share;
-    int rc;
+    int rc = data_order_shared(order, job->training.steps, &share, err);
 
-    for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
-        kept.n++;
-    rc = data_order_open(&job->training, job->data.shuffle, &kept, &order, err);
-    if (rc < 0)
-        return rc == ERR_INVALID ? 0 : rc; /* the first rows may train nothing */
-    rc = data_order_shared(&order, job->training.steps, &share, err);
-    data_order_close(&order);
     if (rc < 0)
         return rc;
     *ret_shared = hindrance ? 0 : share;
@@ -98,24 +93,79 @@ static int plan_shared(const struct job *job, const struct model_config *c, cons
     return 0;
 }
 
-static void plan_stages(const struct job_parallel *parallel, const struct model_config *c,
-                        const struct trainable *t, const struct parallel_shape_limits *limits,
-                        int *first, struct job_plan *plan)
+/* Of the rows whose tokens were kept. Where none of those trains anything, the sizes are what the
+ * job asks for. */
+static int plan_steps_of_data(const struct job *job, const struct model_config *c,
+                              const struct dataset *d, struct job_plan *plan, double *ret_shared,
+                              struct err *err)
 {
-    int stages = parallel->stages, workers = job_workers(parallel);
-    double weights, rest;
-    int i;
+    const struct packing_rules rules = packing_rules(job, c);
+    struct dataset kept = *d;
+    struct data_order order;
+    int rc;
 
-    shard_split(c, limits->trained, stages, first);
-    for (i = 0; i < stages; i++) {
-        parallel_shape_stage_bytes(limits, c, t, stages, i, first, &weights, &rest);
-        job_plan_add(
-            plan,
-            "stage %d: layers %d to %d, about %.0f MB of weights and %.0f MB of activations, "
-            "gradients and decompositions",
-            i, first[i], first[i + 1] - 1, weights / 1e6, rest / 1e6);
+    for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
+        kept.n++;
+    plan->sizes = (struct micro_batch_sizes){1, job->training.micro_batch_tokens};
+    rc = data_order_open(&job->training, job->data.shuffle, &kept, &order, err);
+    if (rc < 0)
+        return rc == ERR_INVALID ? 0 : rc;
+    rc = plan_shared(job, c, &order, plan, ret_shared, err);
+    if (rc == 0)
+        rc = micro_batches_look(&order, &rules, job->training.steps, &plan->sizes, err);
+    data_order_close(&order);
+    return rc;
+}
+
+/* One stage. Returns the bytes of its worker where those are too many, else 0. */
+static double plan_stage(const struct model_config *c, const struct trainable *t,
+                         const struct worker_limits *limits, struct worker_share *share,
+                         struct job_plan *plan)
+{
+    struct worker_memory m;
+    char again[60] = "";
+    int n = worker_memory_fit(limits, c, t, share);
+
+    share->n_again = n < 0 ? worker_memory_layers(c, t, share) : n;
+    worker_memory_of(limits, c, t, share, &m);
+    if (share->n_again)
+        snprintf(again, sizeof(again), "; %d of them are made again to save memory",
+                 share->n_again);
+    job_plan_add(
+        plan,
+        "stage %d: layers %d to %d%s; about %.0f MB a worker: %.0f weights, %.0f activations, "
+        "%.0f the rest",
+        share->stage, share->first, share->last - 1, again, worker_memory_sum(&m) / 1e6,
+        m.weights / 1e6, m.activations / 1e6,
+        (worker_memory_sum(&m) - m.weights - m.activations) / 1e6);
+    return n < 0 ? worker_memory_sum(&m) : 0;
+}
+
+/* ERR_INVALID where the job says how much memory it may take, and that is too little. */
+static int plan_stages(const struct job *job, const struct job_parallel *shaped,
+                       const struct model_config *c, const struct trainable *t,
+                       const struct worker_limits *limits, int *first, struct job_plan *plan,
+                       struct err *err)
+{
+    int workers = job_workers(shaped);
+    double too_many = 0;
+
+    shard_split(c, limits->trained, shaped->stages, first);
+    for (int i = 0; i < shaped->stages; i++) {
+        struct worker_share share = {i, shaped->stages, first[i], first[i + 1], 0};
+        too_many = fmax(too_many, plan_stage(c, t, limits, &share, plan));
     }
     job_plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
+    if (too_many == 0)
+        return 0;
+    if (job->parallel.memory > 0)
+        return err_set(err, ERR_INVALID,
+                       "parallel.memory leaves each worker %.0f MB, but one needs about %.0f MB: "
+                       "give more, more stages, or a lower training.micro_batch_tokens",
+                       limits->worker_bytes / 1e6, too_many / 1e6);
+    job_plan_add(plan, "note: that is more than the %.0f MB that its node has for a worker",
+                 limits->worker_bytes / 1e6);
+    return 0;
 }
 
 /* What the identification of directions needs beside training. */
@@ -226,8 +276,7 @@ static int plan_start(const struct job *job, struct job_plan *plan, struct err *
 }
 
 int job_plan_shape(const struct job *job, const struct model_config *c, const struct trainable *t,
-                   const struct parallel_shape_limits *limits, struct job_parallel *ret,
-                   struct err *err)
+                   const struct worker_limits *limits, struct job_parallel *ret, struct err *err)
 {
     struct job_parallel parallel = job->parallel;
     int least, most, rc = 0;
@@ -255,10 +304,12 @@ static void plan_disk(const struct trainable *t, struct job_plan *plan)
 }
 
 static int plan_shape(const struct job *job, const struct model *model, const struct trainable *t,
-                      double tokens_per_row, double trained, struct job_plan *plan, struct err *err)
+                      struct job_plan *plan, struct err *err)
 {
-    struct parallel_shape_limits limits = parallel_shape_limits(
-        &job->training, model, tokens_per_row, trained, job_slurm_memory(&job->slurm));
+    double node_bytes =
+        job->launcher == LAUNCHER_SLURM ? job_slurm_memory(&job->slurm) : memory_total();
+    struct worker_limits limits = worker_limits(model, &plan->sizes, plan->trained,
+                                                parallel_shape_worker_bytes(job, t, node_bytes));
     const struct model_config *c = model_config(model);
     struct job_parallel shaped;
     int *first, rc = job_plan_shape(job, c, t, &limits, &shaped, err);
@@ -270,9 +321,9 @@ static int plan_shape(const struct job *job, const struct model *model, const st
         return err_nomem(err, (size_t)shaped.stages * sizeof(*first));
     if (job->launcher == LAUNCHER_SLURM)
         plan_nodes(job, &shaped, plan);
-    plan_stages(&shaped, c, t, &limits, first, plan);
+    rc = plan_stages(job, &shaped, c, t, &limits, first, plan, err);
     free(first);
-    return 0;
+    return rc;
 }
 
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
@@ -299,9 +350,8 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan_data(job, d, tokens, trained, plan);
     job_plan_add(plan, "trained numbers: %zu in %d modules", t.count, t.n);
     plan_steps(job, d->n - d->untrained.n, plan);
-    rc = plan_shared(job, c, d, plan, &shared, err);
-    plan->data = cost_data_of(&job->training, d, shared);
-    plan->tokens_per_row = tokens / (double)d->n;
+    rc = plan_steps_of_data(job, c, d, plan, &shared, err);
+    plan->data = cost_data_of(&job->training, d, shared, &plan->sizes);
     plan->trained = trained / tokens;
     plan->data_bytes = ROW_BYTES * tokens + (double)d->n * sizeof(struct example);
     if (rc == 0)
@@ -309,7 +359,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
         plan_decompositions(job, &t, plan);
     if (rc == 0)
-        rc = plan_shape(job, model, &t, tokens / (double)d->n, trained / tokens, plan, err);
+        rc = plan_shape(job, model, &t, plan, err);
     if (rc == 0)
         plan_disk(&t, plan);
     trainable_free(&t);

@@ -3,6 +3,7 @@
 #include "core/job/job_check.h"
 #include "core/job/job_keys.h"
 #include "core/job/job_slurm.h"
+#include "core/job/parallel_shape.h"
 #include "core/model/shard.h"
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@ struct costing {
     const struct job_plan_nodes *nodes;
     struct job_plan *plan;
     struct cost_model m;
-    struct parallel_shape_limits limits;
 };
 
 static double gib(double bytes)
@@ -34,8 +34,8 @@ static int fill(const struct costing *k, struct job_estimate *e, struct err *err
 
     if (!first)
         return err_nomem(err, (size_t)e->shape.stages * sizeof(*first));
-    shard_split(k->m.config, k->limits.trained, e->shape.stages, first);
-    e->worker_bytes = cost_worker_bytes(&k->m, &k->limits, e->shape.stages, first);
+    shard_split(k->m.config, k->m.limits.trained, e->shape.stages, first);
+    e->worker_bytes = cost_worker_bytes(&k->m, &e->shape, first, &e->fits);
     free(first);
     e->coordinator_bytes = cost_coordinator_bytes(k->m.trainable, e->shape.stages,
                                                   e->shape.replicas, k->plan->data_bytes);
@@ -64,7 +64,7 @@ static int shape_of_job(const struct costing *k, struct cost_shape *ret, struct 
     bool slurm = job->launcher == LAUNCHER_SLURM;
     int cores = k->nodes->node.cores, workers, least, most;
     struct job_parallel shaped;
-    int rc = job_plan_shape(job, k->m.config, k->m.trainable, &k->limits, &shaped, err);
+    int rc = job_plan_shape(job, k->m.config, k->m.trainable, &k->m.limits, &shaped, err);
 
     if (rc < 0)
         return rc;
@@ -74,7 +74,8 @@ static int shape_of_job(const struct costing *k, struct cost_shape *ret, struct 
                                .workers_per_node = slurm ? job->slurm.workers_per_node : workers,
                                .threads = shaped.threads,
                                .stages = shaped.stages,
-                               .replicas = shaped.replicas};
+                               .replicas = shaped.replicas,
+                               .worker_bytes = k->m.limits.worker_bytes};
     if (!ret->threads && slurm)
         ret->threads = job->slurm.cpus_per_task;
     if (!ret->threads)
@@ -109,10 +110,9 @@ enum { WORTH_PERCENT = 10 }; /* of the time, to name another shape */
 /* Another shape of the same nodes that is faster. */
 static int advise(const struct costing *k, const struct job_estimate *now, struct err *err)
 {
-    const struct job_parallel free = {0};
+    const struct job_parallel free = {.memory = k->job->parallel.memory};
     struct job_estimate e = {0};
-    int rc =
-        cost_choose(&k->m, &free, &k->limits, &k->nodes->node, now->shape.nodes, &e.shape, err);
+    int rc = cost_choose(&k->m, &free, &k->nodes->node, now->shape.nodes, &e.shape, err);
 
     if (rc == 0)
         rc = fill(k, &e, err);
@@ -130,15 +130,13 @@ static int advise(const struct costing *k, const struct job_estimate *now, struc
 
 static int plan_job(const struct costing *k, struct err *err)
 {
-    struct job_estimate e = {.fits = true};
+    struct job_estimate e = {0};
     int rc = shape_of_job(k, &e.shape, err);
 
     if (rc == 0)
         rc = fill(k, &e, err);
     if (rc < 0)
         return rc;
-    e.fits =
-        e.worker_bytes * e.shape.workers_per_node + e.coordinator_bytes <= k->nodes->node.bytes;
     job_plan_add(k->plan, "memory: about %.0f MB of the coordinator, %.0f MB of the largest worker",
                  e.coordinator_bytes / 1e6, e.worker_bytes / 1e6);
     if (!e.fits && k->nodes->node.bytes > 0)
@@ -201,13 +199,12 @@ static struct job_parallel given_shape(const struct job *job)
 static int plan_count(const struct costing *k, int nodes, struct err *err)
 {
     const struct job_parallel parallel = given_shape(k->job);
-    struct job_estimate e = {.fits = true};
+    struct job_estimate e = {0};
     struct err why;
-    int rc = cost_choose(&k->m, &parallel, &k->limits, &k->nodes->node, nodes, &e.shape, &why);
+    int rc = cost_choose(&k->m, &parallel, &k->nodes->node, nodes, &e.shape, &why);
 
     if (rc == ERR_INVALID) {
         job_plan_add(k->plan, "%5d  %s", nodes, why.text);
-        e.fits = false;
         if (e.shape.stages == 0)
             return 0;
     } else if (rc < 0) {
@@ -254,9 +251,8 @@ int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, str
                                   .data = plan->data,
                                   .bf16 = job->training.precision == PRECISION_BF16,
                                   .quantised = is_quantised(model)};
-        k.limits = parallel_shape_limits(&job->training, model, plan->tokens_per_row, plan->trained,
-                                         job_slurm_memory(&job->slurm));
-        k.limits.micro_batch_tokens = (int)ceil(plan->data.largest); /* as they will be */
+        k.m.limits = worker_limits(model, &plan->sizes, plan->trained,
+                                   parallel_shape_worker_bytes(job, &t, nodes->node.bytes));
         rc = nodes->n_counts > 0 && nodes->node.gflops > 0 ? plan_counts(&k, err)
                                                            : plan_job(&k, err);
     }

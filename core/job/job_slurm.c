@@ -110,7 +110,7 @@ double job_slurm_memory(const struct job_slurm *slurm)
         bytes *= 1 << 20;
         break;
     }
-    return bytes / slurm->workers_per_node;
+    return bytes;
 }
 
 static bool has_control(const char *text)

@@ -18,7 +18,7 @@ void job_slurm_check(const struct job *job, struct problems *problems);
  * a range. */
 void job_slurm_nodes(const struct job_slurm *slurm, int workers, int *ret_least, int *ret_most);
 
-/* Bytes of slurm.mem for each worker of a node; 0: not said. */
+/* Bytes of slurm.mem, which is of a node; 0: not said. */
 double job_slurm_memory(const struct job_slurm *slurm);
 
 /* Seconds of a time limit as sbatch reads it: "90", "1:30:00", "2-12", ...; -1: it is none; 0:

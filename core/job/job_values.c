@@ -160,13 +160,20 @@ static double unit_bytes(const char *name)
 static void read_bytes(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = yaml_text(node);
-    char *end = NULL;
+    char *end = NULL, expected[160];
     double x = text ? strtod(text, &end) : 0;
 
+    if ((key->flags & KEY_AUTO) && text && !strcmp(text, "auto")) {
+        *(double *)job_field(r->job, key) = 0;
+        return;
+    }
+    snprintf(expected, sizeof(expected), "a size%s such as 20GiB, 500MB, or a number of bytes%s",
+             key->lowest > 1 ? " of more than 1 MiB" : "",
+             key->flags & KEY_AUTO ? ", or auto" : "");
     if (text && end > text)
         x *= unit_bytes(end);
     if (!text || end == text || unit_bytes(end) == 0 || !job_in_range(key, x))
-        job_refuse_value(r, node, key, "a size such as 20GiB, 500MB, or a number of bytes");
+        job_refuse_value(r, node, key, expected);
     else
         *(double *)job_field(r->job, key) = floor(x);
 }

@@ -58,11 +58,15 @@ static bool is_plain(const char *text)
     return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_.0123456789")] == '\0';
 }
 
-static void put_bytes(struct buf *b, double bytes)
+static void put_bytes(struct buf *b, const struct job_key *key, double bytes)
 {
     static const char *const units[] = {"", "KiB", "MiB", "GiB"};
     int i = 0;
 
+    if (bytes == 0 && (key->flags & KEY_AUTO)) {
+        buf_puts(b, "auto");
+        return;
+    }
     for (; i < 3 && bytes > 0 && fmod(bytes, 1024) == 0; i++)
         bytes /= 1024;
     buf_printf(b, "%.0f%s", bytes, units[i]);
@@ -197,7 +201,7 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
         put_number(b, key, *(const int *)field);
         break;
     case KEY_BYTES:
-        put_bytes(b, *(const double *)field);
+        put_bytes(b, key, *(const double *)field);
         break;
     case KEY_DOUBLE:
         put_number(b, key, *(const double *)field);

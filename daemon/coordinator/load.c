@@ -151,50 +151,44 @@ void loaded_free(struct loaded *l)
     *l = (struct loaded){0};
 }
 
-double loaded_trained_fraction(const struct loaded *l)
-{
-    double tokens = 0, trained = 0;
-    long i;
-
-    for (i = 0; i < l->train.n; i++) {
-        tokens += l->train.examples[i].n;
-        trained += l->train.examples[i].n_trained;
-    }
-    return tokens > 0 ? trained / tokens : 0;
-}
-
-/* What a worker may take: of this node, which the others are taken to be like. */
-static double worker_bytes(const struct job_slurm *slurm)
+/* Memory of this node, which the others are taken to be like. */
+static double node_bytes(void)
 {
     double bytes = memory_total();
     double megabytes = (double)environment_number("SLURM_MEM_PER_NODE"); /* 0: all */
 
-    if (megabytes > 0 && megabytes * (1 << 20) < bytes)
-        bytes = megabytes * (1 << 20);
-    return bytes / slurm->workers_per_node;
+    return megabytes > 0 && megabytes * (1 << 20) < bytes ? megabytes * (1 << 20) : bytes;
 }
 
-int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
+static struct worker_limits find_limits(const struct loaded *l,
+                                        const struct micro_batch_sizes *sizes)
+{
+    double tokens = 0, trained = 0;
+
+    for (long i = 0; i < l->train.n; i++) {
+        tokens += l->train.examples[i].n;
+        trained += l->train.examples[i].n_trained;
+    }
+    return worker_limits(l->model, sizes, tokens > 0 ? trained / tokens : 0,
+                         parallel_shape_worker_bytes(l->job, &l->layout, node_bytes()));
+}
+
+int loaded_choose_shape(struct loaded *l, const struct micro_batch_sizes *sizes, int workers,
+                        struct err *err)
 {
     const struct job_parallel *parallel = &l->job->parallel;
-    struct parallel_shape_limits limits;
-    double tokens = 0;
-    long i;
     int rc;
 
+    l->limits = find_limits(l, sizes);
     if (parallel->stages && parallel->replicas)
         return job_workers(parallel) == workers
                    ? 0
                    : err_set(err, ERR_INVALID,
                              "the job needs %d workers (stages x replicas) but %d were started",
                              job_workers(parallel), workers);
-    for (i = 0; i < l->train.n; i++)
-        tokens += l->train.examples[i].n;
-    limits = parallel_shape_limits(&l->job->training, l->model, tokens / (double)l->train.n,
-                                   loaded_trained_fraction(l), worker_bytes(&l->job->slurm));
     do
-        rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout, &limits,
-                                   workers, err);
+        rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout,
+                                   &l->limits, workers, err);
     while (rc == ERR_INVALID && --workers > 0);
     return rc;
 }

@@ -1,149 +1,88 @@
-/* daemon/coordinator/packing.c - see packing.h. */
+/* daemon/coordinator/packing.c - see packing.h: micro-batches as the bodies of messages. */
 #include "daemon/coordinator/packing.h"
-#include "core/job/parallel_shape.h"
-#include "core/job/prefix_tree.h"
+#include "core/job/micro_batches.h"
 #include <stdlib.h>
 
-/* The rows of a step while they are packed. */
 struct packing {
     const struct dataset *data;
-    struct prefix_row *rows;   /* (n) */
-    int *shared;               /* (n): with the row in front */
-    struct prefix_node *nodes; /* (2 n): of one micro-batch */
-    int n;
+    struct micro_batches micro;
+    struct prefix_node *nodes; /* (2 rows): of one micro-batch */
 };
 
-/* Packs rows [first, last) of the list as micro-batch `index`. */
-static int pack_micro(const struct packing *p, int first, int last, int index, long *computed,
-                      struct buf *out, struct err *err)
+static int pack_micro(const struct packing *packing, int index, long *computed, struct buf *out,
+                      struct err *err)
 {
+    const struct micro_batches *p = &packing->micro;
+    const struct example *examples = packing->data->examples;
+    const struct prefix_node *nodes = packing->nodes;
     struct rank_micro m = {.index = index};
     int32_t at = 0;
+    int first, last;
 
-    m.n_segments = prefix_tree(p->rows, p->shared, first, last, p->nodes);
+    micro_batches_run(p, index, &first, &last);
+    m.n_segments = prefix_tree(p->rows, p->shared, first, last, packing->nodes);
     for (int i = 0; i < m.n_segments; i++) {
-        m.T += p->nodes[i].end - p->nodes[i].begin;
-        m.is_tree |= p->nodes[i].parent >= 0;
+        m.T += nodes[i].end - nodes[i].begin;
+        m.is_tree |= nodes[i].parent >= 0;
     }
     for (int i = first; i < last; i++)
-        m.n_trained += p->data->examples[p->rows[i].row].n_trained;
+        m.n_trained += examples[p->rows[i].row].n_trained;
     buf_append(out, &m, sizeof(m));
     for (int i = 0; i < m.n_segments; i++) {
-        const struct prefix_node *n = &p->nodes[i];
+        const struct prefix_node *n = &nodes[i];
         buf_append(out, p->rows[n->of].ids + n->begin,
                    (size_t)(n->end - n->begin) * sizeof(int32_t));
     }
     for (int i = 0; i < m.n_segments; i++) {
-        const struct prefix_node *n = &p->nodes[i];
-        buf_append(out, p->data->examples[p->rows[n->of].row].labels + 1 + n->begin,
+        const struct prefix_node *n = &nodes[i];
+        buf_append(out, examples[p->rows[n->of].row].labels + 1 + n->begin,
                    (size_t)(n->end - n->begin) * sizeof(int32_t));
     }
     for (int i = 0; i < m.n_segments; i++) {
         buf_append(out, &at, sizeof(at));
-        at += p->nodes[i].end - p->nodes[i].begin;
+        at += nodes[i].end - nodes[i].begin;
     }
     buf_append(out, &at, sizeof(at));
     for (int i = 0; i < m.n_segments; i++)
-        buf_append(out, &p->rows[p->nodes[i].of].row, sizeof(int32_t));
+        buf_append(out, &p->rows[nodes[i].of].row, sizeof(int32_t));
     for (int i = 0; m.is_tree && i < m.n_segments; i++)
-        buf_append(out, &p->nodes[i].parent, sizeof(int32_t));
+        buf_append(out, &nodes[i].parent, sizeof(int32_t));
     *computed += m.T;
     return out->failed ? err_nomem(err, out->cap) : 0;
 }
 
-/* The end of run i of n: at the row where i + 1 shares of all rows to compute are reached, leaving
- * a row for each later run. */
-static int run_end(const struct packing *p, long all, int i, int n, int first, long *done)
+/* Fills in what is known of the step's rows. */
+static int pack_micros(struct packing *packing, struct packed_step *p, struct err *err)
 {
-    int last = first;
+    const struct micro_batches *m = &packing->micro;
+    int rc = 0;
 
-    do {
-        *done += p->rows[last].n - p->shared[last];
-        last++;
-    } while (last < p->n - (n - 1 - i) && *done * n < all * (i + 1));
-    return i == n - 1 ? p->n : last;
-}
-
-static void packing_close(struct packing *p)
-{
-    free(p->rows);
-    free(p->shared);
-    free(p->nodes);
-}
-
-static void list_rows(struct packing *p, const struct data_order *o, const int32_t *rows)
-{
-    for (int i = 0; i < p->n; i++)
-        p->rows[i] = data_order_useful(o, rows[i]);
-}
-
-static int packing_open(const struct data_order *o, const int32_t *rows, int n_rows,
-                        struct packing *ret, struct err *err)
-{
-    size_t n = (size_t)n_rows;
-    struct packing p = {.data = o->data, .n = n_rows};
-
-    p.rows = calloc(n + 1, sizeof(*p.rows));
-    p.shared = calloc(n + 1, sizeof(*p.shared));
-    p.nodes = calloc(2 * n + 1, sizeof(*p.nodes));
-    if (!p.rows || !p.shared || !p.nodes) {
-        packing_close(&p);
-        return err_nomem(err, 2 * n * sizeof(*p.nodes));
+    p->n_rows = m->n_rows;
+    for (int i = 0; i < m->n_rows; i++) {
+        p->tokens += packing->data->examples[m->rows[i].row].n;
+        p->trained += packing->data->examples[m->rows[i].row].n_trained;
     }
-    list_rows(&p, o, rows);
-    *ret = p;
-    return 0;
-}
-
-/* Returns how many rows are shared. Without any, rows keep their order. */
-static long share(struct packing *p, const struct data_order *o, const int32_t *rows)
-{
-    long shared = prefix_sort(p->rows, p->n, p->shared);
-
-    if (shared == 0)
-        list_rows(p, o, rows);
-    return shared;
-}
-
-/* Cuts the list into micro-batches of about equal work, `useful` rows in all. */
-static int pack_micros(const struct packing *packing, long useful, struct packed_step *p,
-                       struct err *err)
-{
-    long done = 0;
-    int first = 0, rc = 0;
-
-    p->micro = calloc((size_t)p->n_micro, sizeof(*p->micro));
-    if (!p->micro)
-        return err_nomem(err, (size_t)p->n_micro * sizeof(*p->micro));
-    for (int i = 0; i < p->n_micro && rc == 0; i++) {
-        int last = run_end(packing, useful, i, p->n_micro, first, &done);
-        rc = pack_micro(packing, first, last, i, &p->computed, &p->micro[i], err);
-        first = last;
-    }
+    p->n_micro = m->n;
+    p->micro = calloc((size_t)m->n, sizeof(*p->micro));
+    packing->nodes = calloc(2 * (size_t)m->n_rows + 1, sizeof(*packing->nodes));
+    if (!p->micro || !packing->nodes)
+        return err_nomem(err, 2 * (size_t)m->n_rows * sizeof(*packing->nodes));
+    for (int i = 0; i < m->n && rc == 0; i++)
+        rc = pack_micro(packing, i, &p->computed, &p->micro[i], err);
     return rc;
 }
 
 int pack_step(struct data_order *o, const struct packing_rules *rules, int step,
               struct packed_step *ret, struct err *err)
 {
+    struct packing packing = {.data = o->data};
     struct packed_step p = {0};
-    const int32_t *rows = data_order_step(o, step, &p.n_rows);
-    struct packing packing = {0};
-    long useful = 0;
-    int rc = packing_open(o, rows, p.n_rows, &packing, err);
+    int rc = micro_batches_open(o, rules, step, &packing.micro, err);
 
-    if (rc < 0)
-        return rc;
-    for (int i = 0; i < p.n_rows; i++) {
-        useful += packing.rows[i].n;
-        p.tokens += o->data->examples[rows[i]].n;
-        p.trained += o->data->examples[rows[i]].n_trained;
-    }
-    if (rules->share)
-        useful -= share(&packing, o, rows);
-    p.n_micro = parallel_shape_micro_batches(useful, rules->micro_batch_tokens, p.n_rows);
-    rc = pack_micros(&packing, useful, &p, err);
-    packing_close(&packing);
+    if (rc == 0)
+        rc = pack_micros(&packing, &p, err);
+    micro_batches_close(&packing.micro);
+    free(packing.nodes);
     if (rc < 0)
         packed_free(&p);
     else

@@ -1,20 +1,9 @@
-/* daemon/coordinator/packing.h - the rows of a step as micro-batches.
- *
- * They follow from the job alone, never from the number of workers, so that every sharding does the
- * same sums. The step's rows, in order, are cut into n runs of about equal length
- * (parallel_shape_micro_batches()). Rows that begin alike and are to share that
- * (training.share_prefixes) are sorted first, so that those that do are neighbours, and each run is
- * packed as a prefix tree (core/job/prefix_tree.h).
- */
+/* daemon/coordinator/packing.h - the micro-batches of a step (core/job/micro_batches.h) as workers
+ * receive them. */
 #pragma once
 #include "core/buf.h"
-#include "core/job/data_order.h"
+#include "core/job/micro_batches.h"
 #include "proto/ranks.h"
-
-struct packing_rules {
-    int micro_batch_tokens;
-    bool share;
-};
 
 /* One step, packed. */
 struct packed_step {

@@ -4,7 +4,6 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/job/lora_source.h"
-#include "core/job/prefix_tree.h"
 #include "core/log.h"
 #include "core/paths.h"
 #include "daemon/coordinator/train_impl.h"
@@ -41,20 +40,53 @@ static void decomposed(void *context, const struct rank_progress *all)
                  all->seconds_left);
 }
 
+/* A job that says how much memory it may take keeps to it; else the node decides. */
+static int check_memory(const struct train *t, struct buf *notices, struct err *err)
+{
+    int again = 0;
+
+    for (int i = 0; i < t->workers.stages; i++)
+        again += t->workers.again[i];
+    if (t->workers.too_large && job_of(t)->parallel.memory > 0)
+        return err_set(err, ERR_INVALID,
+                       "a worker needs more than its share of parallel.memory, which leaves it "
+                       "%.0f MB: give more, or more stages",
+                       t->loaded.limits.worker_bytes / 1e6);
+    if (t->workers.too_large)
+        buf_printf(
+            notices,
+            "a worker may need more memory than its node leaves it (%.0f MB): more stages or "
+            "more nodes would help\n",
+            t->loaded.limits.worker_bytes / 1e6);
+    if (again)
+        log_info("to save memory %d of %d layers are made again for their backward pass", again,
+                 model_config(t->loaded.model)->n_layers);
+    return 0;
+}
+
+static int choose_shape(struct train *t, int started, struct err *err)
+{
+    struct micro_batch_sizes sizes;
+    int rc = micro_batches_look(&t->order, &t->packing, job_of(t)->training.steps, &sizes, err);
+
+    return rc < 0 ? rc : loaded_choose_shape(&t->loaded, &sizes, started, err);
+}
+
 static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = paths_cache();
     double start = clock_s();
-    int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
+    int started = ranks_count(t->ranks) - 1, rc = choose_shape(t, started, err);
 
     if (rc == 0 && job_workers(&job_of(t)->parallel) < started)
         buf_printf(notices,
                    "%d of %d workers are idle: the job cannot be divided among all of them\n",
                    started - job_workers(&job_of(t)->parallel), started);
     if (rc == 0)
-        rc =
-            workers_open(&t->workers, t->ranks, &job_of(t)->parallel, model_config(t->loaded.model),
-                         &t->loaded.layout, loaded_trained_fraction(&t->loaded), err);
+        rc = workers_open(&t->workers, t->ranks, &job_of(t)->parallel,
+                          model_config(t->loaded.model), &t->loaded.layout, &t->loaded.limits, err);
+    if (rc == 0)
+        rc = check_memory(t, notices, err);
     t->workers.progressed = decomposed;
     t->workers.context = t;
     if (rc == 0)
@@ -196,10 +228,7 @@ static int open_orders(struct train *t, struct err *err)
 
     if (rc == 0 && t->loaded.eval.n > 0)
         rc = data_order_open(&job->training, false, &t->loaded.eval, &t->eval_order, err);
-    t->packing = (struct packing_rules){
-        .micro_batch_tokens = job->training.micro_batch_tokens,
-        .share = !prefix_hindrance(job, model_config(t->loaded.model)),
-    };
+    t->packing = packing_rules(job, model_config(t->loaded.model));
     return rc;
 }
 

@@ -2,6 +2,7 @@
  * are taken, in the order in which they come; sums are taken in the order of replicas, so the
  * order of arrival does not count. */
 #include "daemon/coordinator/workers.h"
+#include "core/job/worker_memory.h"
 #include "core/model/shard.h"
 #include <math.h>
 #include <stdio.h>
@@ -28,9 +29,23 @@ static size_t slice_size(const struct workers *w, int stage)
     return w->begin[stage + 1] - w->begin[stage];
 }
 
+/* How many layers of each stage are made again. */
+static void choose_again(struct workers *w, const struct worker_limits *limits,
+                         const struct model_config *config)
+{
+    for (int i = 0; i < w->stages; i++) {
+        struct worker_share share = {i, w->stages, w->first_layer[i], w->first_layer[i + 1], 0};
+        w->again[i] = worker_memory_fit(limits, config, w->layout, &share);
+        if (w->again[i] >= 0)
+            continue;
+        w->again[i] = worker_memory_layers(config, w->layout, &share);
+        w->too_large = true;
+    }
+}
+
 int workers_open(struct workers *w, struct ranks *ranks, const struct job_parallel *parallel,
                  const struct model_config *config, const struct trainable *layout,
-                 double trained_fraction, struct err *err)
+                 const struct worker_limits *limits, struct err *err)
 {
     int stage, first, last;
     size_t end;
@@ -42,10 +57,12 @@ int workers_open(struct workers *w, struct ranks *ranks, const struct job_parall
     w->first_layer = calloc((size_t)w->stages + 1, sizeof(*w->first_layer));
     w->begin = calloc((size_t)w->stages + 1, sizeof(*w->begin));
     w->trees = calloc((size_t)w->stages, sizeof(*w->trees));
+    w->again = calloc((size_t)w->stages, sizeof(*w->again));
     w->decomposed = calloc((size_t)count(w) + 1, sizeof(*w->decomposed));
-    if (!w->first_layer || !w->begin || !w->trees || !w->decomposed)
+    if (!w->first_layer || !w->begin || !w->trees || !w->again || !w->decomposed)
         return err_nomem(err, (size_t)w->stages * sizeof(*w->trees));
-    shard_split(config, trained_fraction, w->stages, w->first_layer);
+    shard_split(config, limits->trained, w->stages, w->first_layer);
+    choose_again(w, limits, config);
     for (stage = 0; stage < w->stages; stage++) {
         trainable_slice(layout, w->first_layer[stage], w->first_layer[stage + 1], &first, &last,
                         &w->begin[stage], &end);
@@ -64,6 +81,7 @@ void workers_close(struct workers *w)
     free(w->trees);
     free(w->first_layer);
     free(w->begin);
+    free(w->again);
     free(w->decomposed);
     buf_free(&w->body);
     *w = (struct workers){0};
@@ -168,6 +186,7 @@ static int send_setup(struct workers *w, const struct job *job, const struct mod
         .replicas = w->replicas,
         .first_layer = w->first_layer[stage],
         .last_layer = w->first_layer[stage + 1],
+        .layers_again = w->again[stage],
         .threads = job->parallel.threads,
         .cache_max_bytes = job->cache.max_bytes,
         .precision = job->training.precision,

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "core/job/job.h"
+#include "core/job/parallel_shape.h"
 #include "core/job/trainable.h"
 #include "core/tree.h"
 #include "daemon/coordinator/packing.h"
@@ -19,6 +20,8 @@ struct workers {
     int stages, replicas; /* ranks beyond these are idle until the end */
     int *first_layer;     /* (stages + 1), owned */
     size_t *begin;        /* (stages + 1): slices of the trained vector, owned */
+    int *again;           /* (stages): layers that are made again, owned */
+    bool too_large;       /* a stage does not fit the memory of its worker */
     const struct trainable *layout;
     struct grad_tree *trees;          /* (stages): sums over replicas, owned */
     struct buf body;                  /* of the message being built */
@@ -32,7 +35,7 @@ struct workers {
 
 int workers_open(struct workers *w, struct ranks *ranks, const struct job_parallel *parallel,
                  const struct model_config *config, const struct trainable *layout,
-                 double trained_fraction, struct err *err);
+                 const struct worker_limits *limits, struct err *err);
 void workers_close(struct workers *w);
 
 /* Sends the setup and waits until all are ready. model: as it is on this node; a worker that finds

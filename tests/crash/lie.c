@@ -46,6 +46,7 @@ static const struct field fields[] = {
     OF("setup", rank_setup, replicas, I32),
     OF("setup", rank_setup, first_layer, I32),
     OF("setup", rank_setup, last_layer, I32),
+    OF("setup", rank_setup, layers_again, I32),
     OF("setup", rank_setup, threads, I32),
     OF("setup", rank_setup, scaling, I32),
     OF("setup", rank_setup, precision, I32),

@@ -11,6 +11,7 @@
 #include "core/model/adapter.h"
 #include "core/job/job_read.h"
 #include "core/job/prefix_tree.h"
+#include "core/job/worker_memory.h"
 #include "core/text/dataset.h"
 #include "core/file.h"
 #include "core/json_file.h"
@@ -41,6 +42,7 @@ struct world {
     int32_t *ids, *targets, *starts, *rows;
     struct batch batch;
     bool bf16; /* of stages opened from now on */
+    int again; /* layers of theirs that are made again */
 };
 
 static struct err err;
@@ -136,6 +138,7 @@ static struct stage *new_stage(struct world *w, int first, int last)
                      0);
     if (w->bf16)
         stage_use_bf16(s);
+    stage_make_again(s, w->again < last - first ? w->again : last - first);
     stage_load(s, w->params + s->begin);
     assert_int_equal(stage_fit(s, &w->batch, 1, &err), 0);
     return s;
@@ -238,6 +241,56 @@ static void two_stages_give_the_golden_gradients(void **state)
     open_world(&w, *state);
     run_step(&w, model_config(w.model)->n_layers - 1);
     compare_gradients(&w);
+    close_world(&w);
+}
+
+/* ---- layers that are made again ---- */
+
+static void layers_made_again_give_the_same_bits(void **state)
+{
+    struct world w;
+    size_t bytes;
+    float *kept;
+    int layers;
+
+    open_world(&w, *state);
+    layers = model_config(w.model)->n_layers;
+    bytes = w.layout.count * sizeof(float);
+    kept = malloc(bytes);
+    run_step(&w, 0);
+    memcpy(kept, w.gradient, bytes);
+    for (w.again = 1; w.again <= layers; w.again++) {
+        memset(w.gradient, 0, bytes);
+        run_step(&w, w.again == 1 ? layers - 1 : 0);
+        assert_memory_equal(w.gradient, kept, bytes);
+    }
+    free(kept);
+    close_world(&w);
+}
+
+/* What one stage keeps of the forward pass, by the worker's own count and by the plan's. */
+static void plan_knows_what_a_slot_takes(void **state)
+{
+    struct world w;
+    const struct model_config *c;
+
+    open_world(&w, *state);
+    c = model_config(w.model);
+    for (w.again = 0; w.again <= c->n_layers; w.again += c->n_layers) {
+        struct worker_limits limits = {.micro_batch_tokens = w.batch.T,
+                                       .trained = (double)w.batch.trained.n / w.batch.T};
+        struct worker_share share = {0, 1, 0, c->n_layers, w.again};
+        struct worker_memory planned;
+        struct stage_slot slot = {0};
+        struct stage *s = new_stage(&w, 0, c->n_layers);
+        assert_int_equal(slot_fit(s, &slot, &w.batch, &err), 0);
+        worker_memory_of(&limits, c, &w.layout, &share, &planned);
+        if (fabs(planned.activations / (4.0 * (double)(slot.floats + s->again.floats)) - 1) > 0.05)
+            fail_msg("%.0f bytes planned, %zu taken", planned.activations,
+                     4 * (slot.floats + s->again.floats));
+        slot_free(&slot);
+        stage_close(s);
+    }
     close_world(&w);
 }
 
@@ -383,6 +436,8 @@ static int test_form(const char *folder, const char *model)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(one_stage_gives_the_golden_gradients, &golden),
         cmocka_unit_test_prestate(two_stages_give_the_golden_gradients, &golden),
+        cmocka_unit_test_prestate(layers_made_again_give_the_same_bits, &golden),
+        cmocka_unit_test_prestate(plan_knows_what_a_slot_takes, &golden),
         cmocka_unit_test_prestate(bf16_turns_the_gradients_little, &golden),
         cmocka_unit_test_prestate(shared_beginnings_give_the_gradients_of_whole_rows, &golden),
     };

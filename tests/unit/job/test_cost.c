@@ -37,12 +37,8 @@ static struct trainable adapt(struct trainable_map *maps, int first, int layers)
     return t;
 }
 
-static const struct cost_data some = {.tokens = 110,
-                                      .computed = 100,
-                                      .trained = 10,
-                                      .pairs = 1000,
-                                      .micro_batches = 4,
-                                      .largest = 25};
+static const struct cost_data some = {
+    .tokens = 110, .computed = 100, .trained = 10, .pairs = 1000, .micro_batches = 4};
 
 static void assert_close(double a, double b)
 {
@@ -55,7 +51,7 @@ static void operations_are_those_of_a_count_by_hand(void **state)
     struct model_config c = tiny(2);
     struct trainable_map maps[4];
     struct trainable t = adapt(maps, 1, 2);
-    struct cost_model m = {&c, &t, some, false, false};
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
     struct cost_operations below = cost_operations(&m, 0, 1), last = cost_operations(&m, 1, 2);
     double elements = 8 * 8 + 2 * 4 * 8 + 8 * 8 + 2 * 16 * 8 + 8 * 16;
 
@@ -84,7 +80,8 @@ static void data_are_counted_as_they_are_computed(void **state)
                              {.n = 9, .n_trained = 0}};
     const struct dataset d = {.examples = rows, .n = 3};
     const struct job_training training = {.batch_size = 2, .micro_batch_tokens = 512};
-    struct cost_data all = cost_data_of(&training, &d, 0);
+    const struct micro_batch_sizes sizes = {2, 4};
+    struct cost_data all = cost_data_of(&training, &d, 0, &sizes);
 
     (void)state;
     assert_close(all.tokens, 10);
@@ -92,11 +89,10 @@ static void data_are_counted_as_they_are_computed(void **state)
     assert_close(all.computed, 3 + 4); /* what follows the last trained token is left out */
     assert_close(all.pairs, 6 + 10);
     assert_int_equal(all.micro_batches, 2);
-    assert_close(all.largest, 3.5 + 0.5);
     /* Each row is a micro-batch: nothing is shared. */
-    assert_close(cost_data_of(&training, &d, 0.5).computed, 7);
+    assert_close(cost_data_of(&training, &d, 0.5, &sizes).computed, 7);
     rows[1].labels = NULL; /* not kept: as long as the others */
-    assert_close(cost_data_of(&training, &d, 0).computed, 3.0 * 10 / 4);
+    assert_close(cost_data_of(&training, &d, 0, &sizes).computed, 3.0 * 10 / 4);
 }
 
 static void operations_of_stages_add_up(void **state)
@@ -104,7 +100,7 @@ static void operations_of_stages_add_up(void **state)
     struct model_config c = tiny(7);
     struct trainable_map maps[14];
     struct trainable t = adapt(maps, 2, 7);
-    struct cost_model m = {&c, &t, some, false, false};
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
     struct cost_operations all = cost_operations(&m, 0, 7);
     double sum = 0, seconds = 0;
     const int first[] = {0, 1, 3, 7};
@@ -113,15 +109,17 @@ static void operations_of_stages_add_up(void **state)
     for (int i = 0; i < 3; i++) {
         struct cost_operations o = cost_operations(&m, first[i], first[i + 1]);
         sum += cost_sum(&o);
-        seconds += cost_stage_seconds(&m, first[i], first[i + 1], 3, 100);
+        seconds +=
+            cost_stage_seconds(&m, &(struct worker_share){0, 1, first[i], first[i + 1], 0}, 3, 100);
     }
     assert_close(sum, cost_sum(&all));
-    assert_close(seconds, cost_stage_seconds(&m, 0, 7, 3, 100));
+    assert_close(seconds, cost_stage_seconds(&m, &(struct worker_share){0, 1, 0, 7, 0}, 3, 100));
 }
 
 static double seconds_of(const struct cost_model *m, int threads, double gflops)
 {
-    return cost_stage_seconds(m, 0, m->config->n_layers, threads, gflops);
+    return cost_stage_seconds(m, &(struct worker_share){0, 1, 0, m->config->n_layers, 0}, threads,
+                              gflops);
 }
 
 static void more_work_takes_longer(void **state)
@@ -129,7 +127,7 @@ static void more_work_takes_longer(void **state)
     struct model_config c = tiny(4), deeper = tiny(5), windowed = tiny(4);
     struct trainable_map maps[10];
     struct trainable t = adapt(maps, 0, 4), upper = adapt(maps + 8, 3, 4);
-    struct cost_model m = {&c, &t, some, false, false}, other = m;
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false}, other = m;
     double base = seconds_of(&m, 1, 100);
 
     (void)state;
@@ -188,7 +186,7 @@ static void a_step_is_the_sum_of_its_parts(void **state)
     struct model_config c = tiny(4);
     struct trainable_map maps[8];
     struct trainable t = adapt(maps, 0, 4);
-    struct cost_model m = {&c, &t, some, false, false};
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
     const struct node node = {4, 1e9, 10, 1};
     const struct cost_shape shape = {2, 2, 2, 2, 2}, near = {1, 4, 1, 2, 2};
     struct cost_step s, s_near;
@@ -213,28 +211,24 @@ static void a_shape_is_chosen_that_fits(void **state)
     struct model_config c = tiny(4);
     struct trainable_map maps[8];
     struct trainable t = adapt(maps, 0, 4);
-    struct cost_model m = {&c, &t, some, false, false};
-    struct parallel_shape_limits limits = {.micro_batches = 4,
-                                           .micro_batch_tokens = 25,
-                                           .trained = 0.1,
-                                           .weights = {200e6, 10e6, 10e6}};
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {200e6, 10e6, 10e6}, 0}, false, false};
     const struct job_parallel any = {0}, three = {.stages = 3, .replicas = 1};
     struct node node = {4, 2e9, 10, 1};
     struct cost_shape shape;
     struct err err;
 
     (void)state;
-    assert_int_equal(cost_choose(&m, &any, &limits, &node, 1, &shape, &err), 0);
+    assert_int_equal(cost_choose(&m, &any, &node, 1, &shape, &err), 0);
     assert_int_equal(shape.stages * shape.replicas, shape.nodes * shape.workers_per_node);
     assert_true(shape.threads * shape.workers_per_node <= 4);
     /* The model takes 820 MB, of which a node has room for a part. */
-    node.bytes = 500e6;
-    assert_int_equal(cost_choose(&m, &any, &limits, &node, 2, &shape, &err), 0);
+    node.bytes = 560e6;
+    assert_int_equal(cost_choose(&m, &any, &node, 2, &shape, &err), 0);
     assert_true(shape.stages >= 2);
-    assert_int_equal(cost_choose(&m, &any, &limits, &node, 1, &shape, &err), ERR_INVALID);
+    assert_int_equal(cost_choose(&m, &any, &node, 1, &shape, &err), ERR_INVALID);
     /* Three workers on four nodes: one node is idle. */
     node.bytes = 2e9;
-    assert_int_equal(cost_choose(&m, &three, &limits, &node, 4, &shape, &err), 0);
+    assert_int_equal(cost_choose(&m, &three, &node, 4, &shape, &err), 0);
     assert_int_equal(shape.nodes, 3);
     assert_int_equal(shape.stages, 3);
 }

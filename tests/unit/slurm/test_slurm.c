@@ -4,6 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
 #include "core/job/parallel_shape.h"
+#include "core/job/worker_memory.h"
 #include "core/model/shard.h"
 #include <math.h>
 #include "core/slurm/state.h"
@@ -316,13 +317,13 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
 {
     struct job *job = parse("");
     struct trainable t;
-    struct parallel_shape_limits limits = {.micro_batches = micro,
-                                           .micro_batch_tokens = job->training.micro_batch_tokens,
-                                           .trained = 0.5,
-                                           .weights = {.layer = 4 * shard_layer_elements(&small),
-                                                       .embedding = 4 * 256 * 64,
-                                                       .head = 4 * 256 * 64},
-                                           .worker_bytes = bytes};
+    struct worker_limits limits = {.micro_batches = micro,
+                                   .micro_batch_tokens = job->training.micro_batch_tokens,
+                                   .trained = 0.5,
+                                   .weights = {.layer = 4 * shard_layer_elements(&small),
+                                               .embedding = 4 * 256 * 64,
+                                               .head = 4 * 256 * 64},
+                                   .worker_bytes = bytes};
     int rc;
 
     assert_int_equal(trainable_of_job(job, &small, &t, &err), 0);
@@ -337,13 +338,16 @@ static int choose(int workers, int micro, double bytes, int stages, int replicas
     return rc;
 }
 
-/* Of stage `stage` of three, beside its weights, when `layer` alone is adapted (-1: all are). */
-static double rest_bytes(int layer, double trained, int stage)
+/* What stage `stage` of three keeps of the forward pass, `again` layers made again, when `layer`
+ * alone is adapted (-1: all are). */
+static double kept_bytes(int layer, double trained, int stage, int again)
 {
     static const int first[] = {0, 2, 4, 6};
-    struct parallel_shape_limits limits = {.micro_batch_tokens = 1000, .trained = trained};
+    struct worker_share share = {stage, 3, first[stage], first[stage + 1], again};
+    struct worker_limits limits = {
+        .micro_batches = 4, .micro_batch_tokens = 1000, .trained = trained};
     char lines[80] = "";
-    double weights, rest;
+    struct worker_memory memory;
     struct trainable t;
     struct job *job;
 
@@ -351,27 +355,68 @@ static double rest_bytes(int layer, double trained, int stage)
         snprintf(lines, sizeof(lines), "method: lora\nlora: {layers: [%d]}\n", layer);
     job = parse(lines);
     assert_int_equal(trainable_of_job(job, &small, &t, &err), 0);
-    parallel_shape_stage_bytes(&limits, &small, &t, 3, stage, first, &weights, &rest);
+    worker_memory_of(&limits, &small, &t, &share, &memory);
     trainable_free(&t);
     job_free(job);
-    return rest;
+    return memory.activations;
 }
 
 static void memory_is_that_of_the_rows_and_layers_that_are_kept(void **state)
 {
-    /* What a token leaves in a layer: x, k, v; where its output is wanted m, q, attention, MLP. */
-    const double any = 4.0 * 1000 * (64 + 2 * 32),
-                 wanted = 4.0 * 1000 * (2 * 64 + 2 * 64 + 2 * 128);
-    double layer = any + wanted;
+    double x = 4.0 * 1000 * 64, one = kept_bytes(4, 1, 0, 0), two = kept_bytes(-1, 1, 2, 0);
 
     (void)state;
-    assert_true(fabs(rest_bytes(4, 1, 0) - layer) < 1); /* one for its two layers */
-    assert_true(fabs(rest_bytes(3, 1, 0) - layer) < 1);
-    assert_true(rest_bytes(3, 1, 1) >
-                4 * layer); /* the lower one's is kept while two are under way */
-    assert_true(rest_bytes(0, 1, 0) > 6 * layer);
-    assert_true(fabs(rest_bytes(0, 1, 2) - 2 * layer) < 1);
-    assert_true(fabs(rest_bytes(0, 0.25, 2) - 2 * layer + 0.75 * wanted) < 1);
+    assert_true(kept_bytes(3, 1, 0, 0) == one);     /* no layer of its two is adapted */
+    assert_true(kept_bytes(3, 1, 1, 0) > 3 * one);  /* the lower one is kept, two are under way */
+    assert_true(kept_bytes(-1, 1, 0, 0) > 4 * one); /* three are */
+    assert_true(two > 1.5 * one && two < 2.5 * one);
+    assert_true(kept_bytes(-1, 0.25, 2, 0) < two - 0.3 * one);
+    /* Of a layer that is made again its input is kept, and one's memory is shared. */
+    assert_true(kept_bytes(-1, 1, 0, 1) < kept_bytes(-1, 1, 0, 0));
+    assert_true(kept_bytes(-1, 1, 0, 2) < 3 * (3 * x) + 1.5 * one);
+}
+
+static void as_few_layers_as_needed_are_made_again(void **state)
+{
+    struct worker_limits limits = {.micro_batches = 4, .micro_batch_tokens = 1000, .trained = 0.5};
+    struct worker_share share = {0, 1, 0, 6, 0};
+    struct worker_memory whole, least;
+    struct job *job = parse("");
+    struct trainable t;
+
+    (void)state;
+    assert_int_equal(trainable_of_job(job, &small, &t, &err), 0);
+    worker_memory_of(&limits, &small, &t, &share, &whole);
+    assert_int_equal(worker_memory_fit(&limits, &small, &t, &share), 0);
+    limits.worker_bytes = worker_memory_sum(&whole);
+    assert_int_equal(worker_memory_fit(&limits, &small, &t, &share), 0);
+    share.n_again = 6;
+    worker_memory_of(&limits, &small, &t, &share, &least);
+    limits.worker_bytes = worker_memory_sum(&least);
+    assert_int_equal(worker_memory_fit(&limits, &small, &t, &share), 6);
+    limits.worker_bytes = (worker_memory_sum(&whole) + worker_memory_sum(&least)) / 2;
+    assert_in_range(worker_memory_fit(&limits, &small, &t, &share), 2, 5);
+    limits.worker_bytes = worker_memory_sum(&least) - 1;
+    assert_int_equal(worker_memory_fit(&limits, &small, &t, &share), -1);
+    trainable_free(&t);
+    job_free(job);
+}
+
+static void what_is_told_of_a_node_is_shared_by_its_processes(void **state)
+{
+    struct job *job = parse("parallel: {replicas: 2, memory: 6GiB}\n");
+    struct trainable t = {.count = 1000000};
+    double two;
+
+    (void)state;
+    job->launcher = LAUNCHER_LOCAL;
+    two = parallel_shape_worker_bytes(job, &t, 1e12);
+    assert_true(two < 3.0 * (1 << 30) && two > 2.5 * (1 << 30));
+    job->parallel.memory = 0;
+    assert_true(parallel_shape_worker_bytes(job, &t, 0) == 0);
+    assert_true(parallel_shape_worker_bytes(job, &t, 6.0 * (1 << 30)) == two);
+    assert_true(parallel_shape_worker_bytes(job, &t, 1e6) == 1);
+    job_free(job);
 }
 
 static void the_fewest_stages_that_serve_are_chosen(void **state)
@@ -429,6 +474,8 @@ int main(void)
         cmocka_unit_test(a_state_of_a_later_slurm_is_an_end_like_others),
         cmocka_unit_test(what_passes_is_told_from_what_does_not),
         cmocka_unit_test(memory_is_that_of_the_rows_and_layers_that_are_kept),
+        cmocka_unit_test(as_few_layers_as_needed_are_made_again),
+        cmocka_unit_test(what_is_told_of_a_node_is_shared_by_its_processes),
         cmocka_unit_test(the_fewest_stages_that_serve_are_chosen),
         cmocka_unit_test(what_the_job_fixes_is_kept_or_refused_in_words),
     };

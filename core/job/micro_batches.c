@@ -1,0 +1,122 @@
+/* core/job/micro_batches.c - see micro_batches.h. */
+#include "core/job/micro_batches.h"
+#include <stdlib.h>
+
+enum { MICRO_MIN = 4, LOOKED_AT = 100 /* steps, for their sizes */ };
+
+struct packing_rules packing_rules(const struct job *job, const struct model_config *config)
+{
+    return (struct packing_rules){.micro_batch_tokens = job->training.micro_batch_tokens,
+                                  .share = !prefix_hindrance(job, config)};
+}
+
+/* A power of two, enough that one holds about `target` tokens, and four where there are as many
+ * rows, so that pipelines and replicas have something to share. */
+static int count(long tokens, int target, int n_rows)
+{
+    int n = 1;
+
+    while ((n < MICRO_MIN || (long)n * target < tokens) && 2 * n <= n_rows)
+        n *= 2;
+    return n;
+}
+
+/* The end of run i of n: at the row where i + 1 shares of all rows to compute are reached, leaving
+ * a row for each later run. */
+static int run_end(const struct micro_batches *m, long all, int i, int first, long *done)
+{
+    int last = first;
+
+    do {
+        *done += m->rows[last].n - m->shared[last];
+        last++;
+    } while (last < m->n_rows - (m->n - 1 - i) && *done * m->n < all * (i + 1));
+    return i == m->n - 1 ? m->n_rows : last;
+}
+
+static void list_rows(struct micro_batches *m, const struct data_order *o, const int32_t *rows)
+{
+    for (int i = 0; i < m->n_rows; i++)
+        m->rows[i] = data_order_useful(o, rows[i]);
+}
+
+/* Returns how many tokens are shared. Without any, rows keep their order. */
+static long share(struct micro_batches *m, const struct data_order *o, const int32_t *rows)
+{
+    long shared = prefix_sort(m->rows, m->n_rows, m->shared);
+
+    if (shared == 0)
+        list_rows(m, o, rows);
+    return shared;
+}
+
+int micro_batches_open(struct data_order *o, const struct packing_rules *rules, int step,
+                       struct micro_batches *ret, struct err *err)
+{
+    struct micro_batches m = {0};
+    const int32_t *rows = data_order_step(o, step, &m.n_rows);
+    size_t n = (size_t)m.n_rows;
+    long useful = 0, done = 0;
+
+    m.rows = calloc(n + 1, sizeof(*m.rows));
+    m.shared = calloc(n + 1, sizeof(*m.shared));
+    m.ends = calloc(n + 1, sizeof(*m.ends));
+    if (!m.rows || !m.shared || !m.ends) {
+        micro_batches_close(&m);
+        return err_nomem(err, n * sizeof(*m.rows));
+    }
+    list_rows(&m, o, rows);
+    for (int i = 0; i < m.n_rows; i++)
+        useful += m.rows[i].n;
+    if (rules->share)
+        useful -= share(&m, o, rows);
+    m.n = count(useful, rules->micro_batch_tokens, m.n_rows);
+    for (int i = 0; i < m.n; i++)
+        m.ends[i] = run_end(&m, useful, i, i ? m.ends[i - 1] : 0, &done);
+    *ret = m;
+    return 0;
+}
+
+void micro_batches_close(struct micro_batches *m)
+{
+    free(m->rows);
+    free(m->shared);
+    free(m->ends);
+    *m = (struct micro_batches){0};
+}
+
+void micro_batches_run(const struct micro_batches *m, int i, int *ret_first, int *ret_last)
+{
+    *ret_first = i ? m->ends[i - 1] : 0;
+    *ret_last = m->ends[i];
+}
+
+/* The first row of a tree is in it whole. */
+static int tokens_of(const struct micro_batches *m, int i)
+{
+    int first, last, n = 0;
+
+    micro_batches_run(m, i, &first, &last);
+    for (int row = first; row < last; row++)
+        n += m->rows[row].n - (row > first ? m->shared[row] : 0);
+    return n;
+}
+
+int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps,
+                       struct micro_batch_sizes *ret, struct err *err)
+{
+    int looked_at = steps < LOOKED_AT ? steps : LOOKED_AT;
+
+    *ret = (struct micro_batch_sizes){1, 0};
+    for (int i = 0; i < looked_at; i++) {
+        struct micro_batches m;
+        int rc = micro_batches_open(o, rules, (int)((long)steps * i / looked_at) + 1, &m, err);
+        if (rc < 0)
+            return rc;
+        ret->n = m.n > ret->n ? m.n : ret->n;
+        for (int j = 0; j < m.n; j++)
+            ret->longest = tokens_of(&m, j) > ret->longest ? tokens_of(&m, j) : ret->longest;
+        micro_batches_close(&m);
+    }
+    return 0;
+}
