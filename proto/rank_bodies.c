@@ -351,7 +351,8 @@ int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct
 }
 
 int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n_params,
-                        const double **ret_losses, const float **ret_gradients, struct err *err)
+                        struct rank_gradients *ret, const double **ret_losses,
+                        const float **ret_gradients, struct err *err)
 {
     struct rank_cursor c = rank_cursor(body);
     const void *at = rank_next(&c, sizeof(struct rank_gradients));
@@ -367,13 +368,15 @@ int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n
     if (g.n_losses != n_losses || g.n_params != n_params)
         return err_set(err, ERR_PEER, "%d losses and %u gradients, not %d and %zu", g.n_losses,
                        g.n_params, n_losses, n_params);
-    if (!isfinite(g.busy_seconds))
-        return wrong(err, "an answer whose time is not a number");
+    for (int i = 0; i < WORK_KINDS; i++)
+        if (!isfinite(g.seconds[i]))
+            return wrong(err, "an answer whose time is not a number");
     losses = rank_next(&c, (size_t)n_losses * sizeof(double));
     gradients = rank_next(&c, n_params * sizeof(float));
     if (!losses || !gradients || rank_end(&c, err) < 0)
         return err_set(err, ERR_PEER, "%zu bytes for %d losses and %zu gradients", body->len,
                        n_losses, n_params);
+    *ret = g;
     *ret_losses = losses;
     *ret_gradients = gradients;
     return 0;

@@ -113,16 +113,28 @@ struct rank_progress {
 
 int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct err *err);
 
+/* What a worker's time goes to. */
+enum work_kind {
+    WORK_PRODUCTS,  /* with frozen matrices of the layers */
+    WORK_ADAPTERS,  /* A, B and the directions, forward and backward */
+    WORK_ATTENTION, /* between projections */
+    WORK_HEAD,      /* logits, loss, and their way back */
+    WORK_ROWS,      /* norms, rotation, activation, sums: what goes row by row */
+    WORK_WAITING,   /* for other ranks */
+    WORK_KINDS
+};
+
 struct rank_gradients { /* followed by n_losses doubles (last stage only), then n_params f32 */
     int step;
-    int n_losses;      /* summed cross entropy of each micro-batch of the replica */
-    uint32_t n_params; /* 0: the replica had no micro-batch */
-    double busy_seconds;
+    int n_losses;               /* summed cross entropy of each micro-batch of the replica */
+    uint32_t n_params;          /* 0: the replica had no micro-batch */
+    double seconds[WORK_KINDS]; /* since the answer before */
 };
 
 /* Checks a body against what the answer must have. */
 int rank_gradients_read(const struct buf *body, int step, int n_losses, size_t n_params,
-                        const double **ret_losses, const float **ret_gradients, struct err *err);
+                        struct rank_gradients *ret, const double **ret_losses,
+                        const float **ret_gradients, struct err *err);
 
 /* n f32 of a share, the whole body: RANK_IDENTIFY. All finite. */
 int rank_params_read(const struct buf *body, size_t n, const float **ret, struct err *err);

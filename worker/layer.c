@@ -142,15 +142,19 @@ static void map_forward(const struct layer_run *run, const struct layer *l, enum
             copy_rows(run, run->scratch->dbranch, x, &(struct batch_rows){.n = p->n, .at = p->at});
             rows = run->scratch->dbranch;
         }
+        work_clock_turn(run->clock, WORK_PRODUCTS);
         gemm_weight(run->team, GEMM_NT, p->n, &l->w[group], p->first, p->last,
                     (struct matrix){rows, m}, beta, p->y, p->ldy);
+        work_clock_turn(run->clock, WORK_ROWS);
         if (l->bias[group]) {
             struct rows r = {p->y, l->bias[group] + p->first, 1, p->last - p->first};
             rows_run(run->team, bias_block, &r, p->n);
         }
     }
+    work_clock_turn(run->clock, WORK_ADAPTERS);
     group_forward(run->team, &l->group[group], parts, n_parts, u, x, in->n,
                   dropout_at(run, in, &memory), adapter_scratch(run));
+    work_clock_turn(run->clock, WORK_ROWS);
 }
 
 /* dx (T, m) = dy W, unless dx is NULL, and the adapters' gradients. */
@@ -164,13 +168,17 @@ static void map_backward(const struct layer_run *run, const struct layer *l, enu
 
     for (int i = 0; dx && i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
+        work_clock_turn(run->clock, WORK_PRODUCTS);
         gemm_weight(run->team, GEMM_NN, p->n, &l->w[group], p->first, p->last,
                     (struct matrix){p->y, p->ldy}, 0, p->at ? run->scratch->dbranch : dx, m);
+        work_clock_turn(run->clock, WORK_ROWS);
         if (p->at)
             add_rows(run, dx, run->scratch->dbranch, &(struct batch_rows){.n = p->n, .at = p->at});
     }
+    work_clock_turn(run->clock, WORK_ADAPTERS);
     group_backward(run->team, &l->group[group], grads, dx, parts, n_parts, u, x, in->n,
                    dropout_at(run, in, &memory), adapter_scratch(run));
+    work_clock_turn(run->clock, WORK_ROWS);
 }
 
 /* ---- norms that may be missing ---- */
@@ -326,8 +334,10 @@ static struct attention_rows attention_rows(struct layer_rows rows)
 void layer_attend(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
                   struct layer_rows rows)
 {
+    work_clock_turn(run->clock, WORK_ATTENTION);
     attention_forward(run->team, &l->attention, a->att, a->lse, a->qkv, attention_rows(rows),
                       run->scratch->attention, run->scratch->attention_stride);
+    work_clock_turn(run->clock, WORK_ROWS);
 }
 
 /* The residual stream behind attention, and act(g) u in the scratch. */
@@ -415,8 +425,10 @@ static void attention_core_backward(const struct layer_run *run, const struct la
     struct layer_scratch *w = run->scratch;
     const struct batch_rows *all = rows.all, *some = rows.some;
 
+    work_clock_turn(run->clock, WORK_ATTENTION);
     attention_backward(run->team, &l->attention, d, w->dact, a->qkv, a->att, a->lse,
                        attention_rows(rows), w->attention, w->attention_stride, w->inherited);
+    work_clock_turn(run->clock, WORK_ROWS);
     if (l->rotated) {
         rope_backward(run->team, &s->rope, l->local_rope, d.q, d.ldq, s->H, token_positions(some),
                       some->n);

@@ -24,6 +24,7 @@
 #include "worker/ops/rmsnorm.h"
 #include "worker/ops/rope.h"
 #include "worker/team.h"
+#include "worker/work_clock.h"
 
 /* The four places of a layer where adapters sit, in the order of the forward pass. */
 enum group_kind { GROUP_QKV, GROUP_O, GROUP_GU, GROUP_DOWN, GROUPS };
@@ -126,6 +127,7 @@ struct layer_run {
     const struct layer_shape *shape;
     struct layer_scratch *scratch;
     const struct dropout *drop; /* NULL: none; rows and positions are set here */
+    struct work_clock *clock;   /* NULL: none; set to WORK_ROWS between operations */
 };
 
 /* The three parts of the forward pass; generation puts its cached attention in the middle. */

@@ -1,7 +1,6 @@
 /* worker/pipeline.c - see pipeline.h. One forward, one backward (Narayanan et al. 2019,
  * PipeDream): a stage keeps as many micro-batches as there are stages behind it, and one more. */
 #include "worker/pipeline.h"
-#include "core/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +9,6 @@ struct step {
     struct batch *batches; /* (n_micro) */
     double *losses;        /* (n_micro); last stage */
     struct stage_pass pass;
-    double waited; /* seconds spent waiting for neighbours */
 };
 
 int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,
@@ -48,13 +46,14 @@ static size_t activation_bytes(const struct pipeline *p, const struct batch *b)
 }
 
 /* A (T, C) array from a neighbour. */
-static int receive(struct pipeline *p, struct step *step, int from, enum rank_tag tag,
-                   const struct batch *batch, struct rank_message *ret, struct err *err)
+static int receive(struct pipeline *p, int from, enum rank_tag tag, const struct batch *batch,
+                   struct rank_message *ret, struct err *err)
 {
-    double start = clock_s();
-    int rc = ranks_receive(p->ranks, from, tag, ret, err);
+    int rc;
 
-    step->waited += clock_s() - start;
+    work_clock_turn(&p->stage->clock, WORK_WAITING);
+    rc = ranks_receive(p->ranks, from, tag, ret, err);
+    work_clock_turn(&p->stage->clock, WORK_ROWS);
     if (rc < 0)
         return rc;
     if (ret->body.len == activation_bytes(p, batch))
@@ -72,7 +71,7 @@ static int forward(struct pipeline *p, struct step *step, int i, struct err *err
     int rc = slot_fit(p->stage, slot, batch, err);
 
     if (rc == 0 && !p->stage->is_first)
-        rc = receive(p, step, p->before, RANK_ACTIVATION, batch, &in, err);
+        rc = receive(p, p->before, RANK_ACTIVATION, batch, &in, err);
     if (rc < 0)
         return rc;
     stage_forward(p->stage, slot, batch, &step->pass, (const float *)in.body.data);
@@ -94,7 +93,7 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
     int rc = tree_leaf(&p->tree, &leaf, err);
 
     if (rc == 0 && !p->stage->is_last) {
-        rc = receive(p, step, p->after, RANK_BACKWARD, batch, &in, err);
+        rc = receive(p, p->after, RANK_BACKWARD, batch, &in, err);
         d = (float *)in.body.data;
     }
     if (rc < 0)
@@ -128,16 +127,16 @@ static int run_schedule(struct pipeline *p, struct step *step, struct err *err)
     return rc;
 }
 
-static int answer(struct pipeline *p, struct step *step, double seconds, struct err *err)
+static int answer(struct pipeline *p, struct step *step, struct err *err)
 {
     const float *sum = step->pass.train ? tree_sum(&p->tree) : NULL;
     struct rank_gradients header = {
         .step = step->header.step,
         .n_losses = p->stage->is_last ? step->header.n_micro : 0,
         .n_params = sum ? (uint32_t)p->tree.n : 0,
-        .busy_seconds = seconds - step->waited,
     };
 
+    work_clock_take(&p->stage->clock, header.seconds);
     p->answer.len = 0;
     buf_append(&p->answer, &header, sizeof(header));
     buf_append(&p->answer, step->losses, (size_t)header.n_losses * sizeof(double));
@@ -189,14 +188,16 @@ static int read_step(struct pipeline *p, const struct buf *body, struct step *st
 int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
 {
     struct step step = {0};
-    double start = clock_s();
-    int i, rc = read_step(p, body, &step, err);
+    int i, rc;
 
+    work_clock_turn(&p->stage->clock, WORK_ROWS);
+    rc = read_step(p, body, &step, err);
     tree_begin(&p->tree);
     if (rc == 0)
         rc = run_schedule(p, &step, err);
     if (rc == 0)
-        rc = answer(p, &step, clock_s() - start, err);
+        rc = answer(p, &step, err);
+    work_clock_turn(&p->stage->clock, WORK_WAITING);
     for (i = 0; step.batches && i < step.header.n_micro; i++)
         batch_free(&step.batches[i]);
     free(step.batches);

@@ -224,7 +224,8 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
                    const struct stage_pass *pass, const float *x)
 {
     struct dropout memory;
-    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory)};
+    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory),
+                            &s->clock};
     int i, n = s->last - s->first, T = batch->T;
 
     if (s->is_first)
@@ -272,8 +273,10 @@ int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *bat
     dh = h + floats;
     rstd = dh + floats;
     rmsnorm_forward(s->team, &norm, h, rstd, slot->y, n);
+    work_clock_turn(&s->clock, WORK_HEAD);
     *ret_loss = loss_forward_backward(s->team, &head, weight != 0 ? dh : NULL, h, batch->targets, n,
                                       weight, s->logits);
+    work_clock_turn(&s->clock, WORK_ROWS);
     if (weight == 0)
         return 0;
     memset(h, 0, floats * sizeof(float));
@@ -302,7 +305,8 @@ void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch
                     const struct stage_pass *pass, float *d, float *grads)
 {
     struct dropout memory;
-    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory)};
+    struct layer_run run = {s->team, &s->shape, &s->scratch, dropout_of(s, pass, &memory),
+                            &s->clock};
     struct adapted_slice slices[GROUPS][GROUP_MAX];
     int i;
 

@@ -55,6 +55,7 @@ struct stage {
     float *logits; /* scratch of head_scratch() floats, owned; last stage */
     float *normed; /* of the trained rows: normalised, their gradients, rstd; owned */
     size_t normed_floats;
+    struct work_clock clock;
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 

@@ -134,6 +134,7 @@ int stage_open(double dropout, uint64_t seed, const struct model *model,
     if (!s)
         return err_nomem(err, sizeof(*s));
     s->team = team;
+    work_clock_start(&s->clock, WORK_ROWS);
     s->dropout = dropout;
     s->seed = seed;
     s->trainable = trainable;

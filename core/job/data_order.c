@@ -2,37 +2,54 @@
  * the pass: it is made again after a resume, and nothing of it is saved. */
 #include "core/job/data_order.h"
 #include "core/rng.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LOOKED_AT = 100 /* steps, for the share that rows have in common */ };
 
+void data_order_begin(const struct job_training *training, bool shuffle, const struct dataset *data,
+                      struct data_order *ret)
+{
+    *ret = (struct data_order){.data = data,
+                               .batch_size = training->batch_size,
+                               .seed = training->seed,
+                               .shuffle = shuffle,
+                               .pass = -1};
+}
+
+int data_order_extend(struct data_order *o, bool whole, struct err *err)
+{
+    size_t size = ((size_t)o->data->n + 1) * sizeof(int32_t);
+    int32_t *rows = realloc(o->rows, size);
+
+    if (!rows)
+        return err_nomem(err, size);
+    o->rows = rows;
+    for (; o->seen < o->data->n; o->seen++)
+        if (o->data->examples[o->seen].n_trained > 0)
+            o->rows[o->n++] = (int32_t)o->seen;
+    if (whole && o->n == 0)
+        return err_set(err, ERR_INVALID, "no row of the data has a trained token");
+    if (whole && o->shuffle && !(o->permuted = malloc(size)))
+        return err_nomem(err, size);
+    o->whole = whole;
+    return 0;
+}
+
 int data_order_open(const struct job_training *training, bool shuffle, const struct dataset *data,
                     struct data_order *ret, struct err *err)
 {
-    size_t size = ((size_t)data->n + 1) * sizeof(int32_t);
-    struct data_order o = {.data = data,
-                           .batch_size = training->batch_size,
-                           .seed = training->seed,
-                           .shuffle = shuffle,
-                           .pass = -1};
-    long i;
+    struct data_order o;
+    int rc;
 
-    o.rows = malloc(size);
-    o.permuted = malloc(size);
-    if (!o.rows || !o.permuted) {
+    data_order_begin(training, shuffle, data, &o);
+    rc = data_order_extend(&o, true, err);
+    if (rc < 0)
         data_order_close(&o);
-        return err_nomem(err, 2 * size);
-    }
-    for (i = 0; i < data->n; i++)
-        if (data->examples[i].n_trained > 0)
-            o.rows[o.n++] = (int32_t)i;
-    if (o.n == 0) {
-        data_order_close(&o);
-        return err_set(err, ERR_INVALID, "no row of the data has a trained token");
-    }
-    *ret = o;
-    return 0;
+    else
+        *ret = o;
+    return rc;
 }
 
 void data_order_close(struct data_order *o)
@@ -52,32 +69,38 @@ static long draw_below(struct rng_key key, long pass, long i, long n)
     return (long)(((uint64_t)words[0] << 32 | words[1]) % (uint64_t)n);
 }
 
-/* Fisher and Yates' shuffle of the rows, as it is for this pass. */
-static void permute(struct data_order *o, long pass)
+/* The rows in the order of this pass: Fisher and Yates' shuffle. */
+static const int32_t *pass_of(struct data_order *o, long pass)
 {
     struct rng_key key = rng_key(o->seed, RNG_SHUFFLE);
-    long i;
 
+    if (!o->shuffle)
+        return o->rows;
     if (o->pass == pass)
-        return;
+        return o->permuted;
     memcpy(o->permuted, o->rows, (size_t)o->n * sizeof(*o->rows));
-    for (i = o->n - 1; o->shuffle && i > 0; i--) {
+    for (long i = o->n - 1; i > 0; i--) {
         long j = draw_below(key, pass, i, i + 1);
         int32_t t = o->permuted[i];
         o->permuted[i] = o->permuted[j];
         o->permuted[j] = t;
     }
     o->pass = pass;
+    return o->permuted;
+}
+
+bool data_order_knows(const struct data_order *o, int step)
+{
+    return o->whole || (!o->shuffle && (long)step * o->batch_size <= o->n);
 }
 
 const int32_t *data_order_step(struct data_order *o, int step, int *n_rows)
 {
-    long per_pass = job_steps_of_pass(o->batch_size, o->n);
+    long per_pass = o->whole ? job_steps_of_pass(o->batch_size, o->n) : LONG_MAX;
     long first = (step - 1) % per_pass * o->batch_size, n = o->n - first;
 
-    permute(o, (step - 1) / per_pass);
     *n_rows = (int)(n < o->batch_size ? n : o->batch_size);
-    return o->permuted + first;
+    return pass_of(o, (step - 1) / per_pass) + first;
 }
 
 /* Rows that a forward pass needs of an example: up to the one that predicts the last trained token.

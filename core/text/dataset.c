@@ -14,7 +14,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-static const size_t SAMPLE_BYTES = 16 << 20, NOT_KEPT = (size_t)-1;
+static const size_t SAMPLE_BYTES = 16 << 20;
 
 enum { PROGRESS_ROWS = 4096 };
 
@@ -46,24 +46,35 @@ static long times_in_a_pass(struct loader *l)
     return (long)(now - before);
 }
 
+static int add_example(struct loader *l, const struct example *e)
+{
+    int rc = l->in->take ? l->in->take(l->in->taker, e, l->err) : grow(l);
+
+    if (rc < 0)
+        return rc;
+    if (!l->in->take)
+        l->d->examples[l->d->n] = *e;
+    l->d->n++;
+    return 0;
+}
+
 /* Keeps n ids of the row in the scratch, from `begin` on. n_whole: of the row. */
 static int keep_ids(struct loader *l, int begin, int n, int n_whole, int line)
 {
     const int32_t *labels = l->row.labels.ids + begin;
     struct dataset *d = l->d;
-    struct example e = {
-        .at = NOT_KEPT, .n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
+    struct example e = {.n = n, .n_whole = n_whole, .file = d->n_files - 1, .line = line};
     int rc = 0;
 
     l->row.labels.ids[begin] = LABEL_NONE; /* nothing stands in front of it */
     for (int i = 0; i < n; i++)
         e.n_trained += labels[i] != LABEL_NONE;
-    if (l->times > 0 && (!l->in->sample_only || d->ids.waiting.len < SAMPLE_BYTES))
-        rc = id_store_add(&d->ids, l->row.ids.ids + begin, labels, n, &e.at, l->err);
+    if (l->times > 0 && (!l->in->sample_only || d->ids.bytes < SAMPLE_BYTES)) {
+        rc = id_store_add(&d->ids, l->row.ids.ids + begin, labels, n, &e.ids, l->err);
+        e.labels = e.ids ? e.ids + n : NULL;
+    }
     for (long i = 0; i < l->times && rc == 0; i++) {
-        rc = grow(l);
-        if (rc == 0)
-            d->examples[d->n++] = e;
+        rc = add_example(l, &e);
         if (e.n_trained == 0)
             dataset_note_line(l, &d->untrained, line);
     }
@@ -274,20 +285,6 @@ static int load_names(struct loader *l, const struct data_names *names)
     return rc;
 }
 
-/* Where the ids of each row are. */
-static int find_ids(struct loader *l)
-{
-    struct dataset *d = l->d;
-    const char *base;
-    int rc = id_store_finish(&d->ids, &base, l->err);
-
-    for (long i = 0; rc == 0 && i < d->n && d->examples[i].at != NOT_KEPT; i++) {
-        d->examples[i].ids = (const int32_t *)(base + d->examples[i].at);
-        d->examples[i].labels = d->examples[i].ids + d->examples[i].n;
-    }
-    return rc;
-}
-
 int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
                  struct problems *problems, struct err *err)
 {
@@ -308,7 +305,7 @@ int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
     if (rc == 0)
         check_whole(&l);
     if (rc == 0)
-        rc = find_ids(&l);
+        rc = id_store_finish(&d.ids, err);
     name_unused(&l);
     token_list_free(&l.row.ids);
     token_list_free(&l.row.labels);
@@ -316,12 +313,11 @@ int dataset_load(const struct dataset_input *in, struct dataset *ret_dataset,
     free(l.parts);
     if (rc == 0 && problems_count(problems) > before)
         rc = err_set(err, ERR_INVALID, "%s: the data cannot be used", l.path);
-    if (rc < 0) {
+    if (rc < 0 && !in->take)
         dataset_free(&d);
-        return rc;
-    }
-    *ret_dataset = d;
-    return 0;
+    else
+        *ret_dataset = d;
+    return rc;
 }
 
 void dataset_free(struct dataset *d)
@@ -335,18 +331,18 @@ void dataset_free(struct dataset *d)
     *d = (struct dataset){0};
 }
 
-void dataset_hash(const struct dataset *d, char ret_hex[33])
+void dataset_hash(const struct dataset *d, long n, char ret_hex[33])
 {
     XXH3_state_t state;
     XXH128_hash_t hash;
 
     XXH3_128bits_reset(&state);
-    for (long i = 0; i < d->n; i++) {
+    for (long i = 0; i < n; i++) {
         const struct example *e = &d->examples[i];
-        int32_t n = e->n;
-        XXH3_128bits_update(&state, &n, sizeof(n));
-        XXH3_128bits_update(&state, e->ids, (size_t)n * sizeof(*e->ids));
-        XXH3_128bits_update(&state, e->labels, (size_t)n * sizeof(*e->labels));
+        int32_t length = e->n;
+        XXH3_128bits_update(&state, &length, sizeof(length));
+        XXH3_128bits_update(&state, e->ids, (size_t)length * sizeof(*e->ids));
+        XXH3_128bits_update(&state, e->labels, (size_t)length * sizeof(*e->labels));
     }
     hash = XXH3_128bits_digest(&state);
     snprintf(ret_hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,

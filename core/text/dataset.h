@@ -26,7 +26,6 @@ enum { ROW_LINES_MAX = 20 };
 struct example {
     const int32_t *ids;    /* (n); NULL where they are not kept (sample_only) */
     const int32_t *labels; /* (n) */
-    size_t at;             /* of ids in the store; labels follow */
     int n;                 /* >= 2 */
     int n_whole;           /* tokens before the row was cut to max_tokens */
     int n_trained; /* labels that are not -100; may be 0: the row is kept, but see dataset_load() */
@@ -43,7 +42,7 @@ struct row_lines { /* rows of one kind, and where the first are */
 };
 
 struct dataset {
-    struct example *examples;
+    struct example *examples;      /* NULL where another takes them */
     long n;                        /* in a pass: by weights and by data.overflow */
     long n_rows;                   /* of the files */
     struct row_lines cut;          /* rows cut to max_tokens, or into several of that many */
@@ -71,6 +70,11 @@ struct dataset_input {
     const char *folder; /* for ids that are too many for memory; NULL: none are */
     void (*progress)(void *arg, long rows); /* now and then; may be NULL */
     void *arg;
+    /* Where it is not NULL it gets every example as it is found, and the data set has none. Ids and
+     * labels stay until dataset_free(), which then is the caller's to call after a failure, too. A
+     * negative code ends the reading. */
+    int (*take)(void *taker, const struct example *e, struct err *err);
+    void *taker;
 };
 
 /* Reads the files of in->names, in order. Where rows are texts and there is no tokenizer, that is a
@@ -92,5 +96,5 @@ enum data_format dataset_find_format(const json_t *row);
 /* Appends what a user should know of it, a sentence a line. */
 void dataset_notes(const struct dataset *d, const struct data_options *data, struct buf *out);
 
-/* XXH3-128 of all ids and labels in order, as 32 hex digits. */
-void dataset_hash(const struct dataset *d, char ret_hex[33]);
+/* XXH3-128 of all ids and labels of the first n examples in order, as 32 hex digits. */
+void dataset_hash(const struct dataset *d, long n, char ret_hex[33]);

@@ -12,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Makes one error of all problems. */
 enum { PROGRESS_S = 5 };
+enum {
+    TAKE_MS = 200,     /* between two looks whether a stop is wanted */
+    SAMPLE_ROWS = 8192 /* whose sizes decide the layout, so that it does not depend on time */
+};
 
+/* Makes one error of all problems. */
 static int refuse(int rc, struct problems *problems, struct err *err)
 {
     char *text = problems->n ? problems_text(problems) : NULL;
@@ -54,14 +58,10 @@ static int read_job(const char *output, struct job **ret, struct err *err)
     return rc;
 }
 
-/* A line of the log now and then. */
-struct reading {
-    double started, told;
-};
-
+/* A line of the log now and then; of whichever thread reads. */
 static void log_progress(void *arg, long rows)
 {
-    struct reading *r = arg;
+    struct reading_clock *r = arg;
     double now = clock_s();
 
     if (now - r->told < PROGRESS_S)
@@ -70,22 +70,17 @@ static void log_progress(void *arg, long rows)
     log_info("reading the data: %ld rows in %.0f s", rows, now - r->started);
 }
 
-static int read_data(const struct data_names *names, const struct loaded *l,
-                     const struct tokenizer *tokenizer, const struct err *refusal,
-                     struct dataset *ret, struct err *err)
+static struct dataset_input input_of(struct loaded *l, const struct data_names *names)
 {
-    struct reading reading = {clock_s(), clock_s()};
-    const struct dataset_input in = {.names = names,
-                                     .data = &l->job->data,
-                                     .tokenizer = tokenizer,
-                                     .refusal = refusal->code ? refusal : NULL,
-                                     .vocab = model_config(l->model)->vocab,
-                                     .folder = l->job->output,
-                                     .progress = log_progress,
-                                     .arg = &reading};
-    struct problems problems = {0};
-
-    return refuse(dataset_load(&in, ret, &problems, err), &problems, err);
+    l->reading_clock = (struct reading_clock){clock_s(), clock_s()};
+    return (struct dataset_input){.names = names,
+                                  .data = &l->job->data,
+                                  .tokenizer = l->tokenizer,
+                                  .refusal = l->refusal.code ? &l->refusal : NULL,
+                                  .vocab = model_config(l->model)->vocab,
+                                  .folder = l->job->output,
+                                  .progress = log_progress,
+                                  .arg = &l->reading_clock};
 }
 
 static void note_rows(const struct dataset *d, const char *key, const struct data_options *data,
@@ -100,49 +95,72 @@ static void note_rows(const struct dataset *d, const char *key, const struct dat
     buf_free(&lines);
 }
 
-static void note_template(const struct dataset *d, struct buf *notices)
+static int read_eval(struct loaded *l, struct buf *notices, struct err *err)
 {
-    if (d->template_source)
-        buf_printf(notices, "the rows are rendered by the template %s\n", d->template_source);
+    const struct dataset_input in = input_of(l, &l->job->data.eval);
+    struct problems problems = {0};
+    int rc = refuse(dataset_load(&in, &l->eval, &problems, err), &problems, err);
+
+    if (rc == 0)
+        note_rows(&l->eval, "data.eval", &l->job->data, notices);
+    return rc;
+}
+
+static int start_reading(struct loaded *l, struct err *err)
+{
+    const struct dataset_input in = input_of(l, &l->job->data.train);
+
+    return reading_start(&in, &l->reading, err);
+}
+
+/* The training data is whole. */
+static void note_whole(struct loaded *l, struct buf *notices)
+{
+    long rows = l->train.n - l->train.untrained.n;
+
+    l->whole = true;
+    log_info("all %ld rows of the data are read after %.1f s", l->train.n_rows,
+             clock_s() - l->reading_clock.started);
+    if (l->train.template_source)
+        buf_printf(notices, "the rows are rendered by the template %s\n", l->train.template_source);
+    note_rows(&l->train, "data.train", &l->job->data, notices);
+    job_resolve_steps(l->job, rows);
+    job_notes(l->job, rows, notices);
+}
+
+int loaded_take(struct loaded *l, struct buf *notices, struct err *err)
+{
+    bool done;
+    int rc = l->whole ? 0 : reading_take(l->reading, &l->train, TAKE_MS, &done, err);
+
+    if (rc == 0 && !l->whole && done)
+        note_whole(l, notices);
+    return rc;
 }
 
 int load_job(const char *output, struct loaded *ret, struct buf *notices, struct err *err)
 {
-    struct loaded l = {0};
-    struct tokenizer *tokenizer = NULL;
     struct problems problems = {0};
-    struct err refusal = {0};
-    int rc = read_job(output, &l.job, err);
+    int rc = read_job(output, &ret->job, err);
 
     if (rc == 0)
-        rc = refuse(model_open(l.job->model, &l.model, &problems, err), &problems, err);
+        rc = refuse(model_open(ret->job->model, &ret->model, &problems, err), &problems, err);
     if (rc == 0)
-        rc = model_open_tokenizer_if_usable(l.model, &tokenizer, &refusal, err);
+        rc = model_open_tokenizer_if_usable(ret->model, &ret->tokenizer, &ret->refusal, err);
+    if (rc == 0 && ret->job->data.eval.n)
+        rc = read_eval(ret, notices, err);
     if (rc == 0)
-        rc = read_data(&l.job->data.train, &l, tokenizer, &refusal, &l.train, err);
-    if (rc == 0)
-        note_template(&l.train, notices);
-    if (rc == 0)
-        note_rows(&l.train, "data.train", &l.job->data, notices);
-    if (rc == 0 && l.job->data.eval.n)
-        rc = read_data(&l.job->data.eval, &l, tokenizer, &refusal, &l.eval, err);
-    if (rc == 0 && l.job->data.eval.n)
-        note_rows(&l.eval, "data.eval", &l.job->data, notices);
-    tokenizer_free(tokenizer);
-    if (rc == 0) {
-        job_resolve_steps(l.job, l.train.n - l.train.untrained.n);
-        job_notes(l.job, l.train.n - l.train.untrained.n, notices);
-        rc = trainable_of_job(l.job, model_config(l.model), &l.layout, err);
-    }
-    if (rc < 0)
-        loaded_free(&l);
-    else
-        *ret = l;
-    return rc;
+        rc = start_reading(ret, err);
+    /* A job whose steps are not said has as many as its rows make. */
+    while (rc == 0 && !ret->whole && (ret->train.n < SAMPLE_ROWS || ret->job->training.steps == 0))
+        rc = loaded_take(ret, notices, err);
+    return rc < 0 ? rc : trainable_of_job(ret->job, model_config(ret->model), &ret->layout, err);
 }
 
 void loaded_free(struct loaded *l)
 {
+    reading_close(l->reading);
+    tokenizer_free(l->tokenizer);
     job_free(l->job);
     model_close(l->model);
     dataset_free(&l->train);
@@ -160,26 +178,53 @@ static double node_bytes(void)
     return megabytes > 0 && megabytes * (1 << 20) < bytes ? megabytes * (1 << 20) : bytes;
 }
 
-static struct worker_limits find_limits(const struct loaded *l,
-                                        const struct micro_batch_sizes *sizes)
+/* The first rows of the training data, as if they were all. */
+static struct dataset sample_of(const struct loaded *l)
+{
+    struct dataset sample = l->train;
+
+    sample.n = sample.n < SAMPLE_ROWS ? sample.n : SAMPLE_ROWS;
+    return sample;
+}
+
+static double trained_fraction(const struct dataset *d)
 {
     double tokens = 0, trained = 0;
 
-    for (long i = 0; i < l->train.n; i++) {
-        tokens += l->train.examples[i].n;
-        trained += l->train.examples[i].n_trained;
+    for (long i = 0; i < d->n; i++) {
+        tokens += d->examples[i].n;
+        trained += d->examples[i].n_trained;
     }
-    return worker_limits(l->model, sizes, tokens > 0 ? trained / tokens : 0,
-                         parallel_shape_worker_bytes(l->job, &l->layout, node_bytes()));
+    return tokens > 0 ? trained / tokens : 0;
 }
 
-int loaded_choose_shape(struct loaded *l, const struct micro_batch_sizes *sizes, int workers,
-                        struct err *err)
+/* Where none of the first rows trains anything, sizes are what the job asks for. */
+static int find_sizes(const struct loaded *l, const struct dataset *sample,
+                      struct micro_batch_sizes *ret, struct err *err)
+{
+    const struct packing_rules rules = packing_rules(l->job, model_config(l->model));
+    struct data_order order;
+    int rc = data_order_open(&l->job->training, l->job->data.shuffle, sample, &order, err);
+
+    *ret = (struct micro_batch_sizes){1, l->job->training.micro_batch_tokens};
+    if (rc < 0)
+        return rc == ERR_INVALID ? 0 : rc;
+    rc = micro_batches_look(&order, &rules, l->job->training.steps, ret, err);
+    data_order_close(&order);
+    return rc;
+}
+
+int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
 {
     const struct job_parallel *parallel = &l->job->parallel;
-    int rc;
+    const struct dataset sample = sample_of(l);
+    struct micro_batch_sizes sizes;
+    int rc = find_sizes(l, &sample, &sizes, err);
 
-    l->limits = find_limits(l, sizes);
+    if (rc < 0)
+        return rc;
+    l->limits = worker_limits(l->model, &sizes, trained_fraction(&sample),
+                              parallel_shape_worker_bytes(l->job, &l->layout, node_bytes()));
     if (parallel->stages && parallel->replicas)
         return job_workers(parallel) == workers
                    ? 0

@@ -39,10 +39,15 @@ int state_continue(struct state *s, struct state *from, const char *name, struct
 /* What a checkpoint must agree with to be this job's. */
 struct state_identity {
     char job[33];        /* job_identity() */
-    char data[33];       /* dataset_hash(); "": any */
+    char data[33];       /* dataset_hash() of the rows that had been read, to be written */
+    long rows;           /* how many those are */
     char weights[33];    /* sum of the tensors' hashes */
     int steps;           /* of the job: a checkpoint is of one of 0 to steps */
     int prelaunch_steps; /* the directions are known from this step on, unless the job has none */
+    /* Of the first `rows` of the job's own rows; -1: all; "" where it has fewer. NULL: a checkpoint
+     * of any data will do. */
+    int (*hash_rows)(void *context, long rows, char ret_hex[33], struct err *err);
+    void *context;
 };
 
 /* The bytes of a checkpoint: a header with version, length and XXH3-128 of the rest, then a

@@ -54,15 +54,15 @@ static int encode_payload(const struct state *s, const struct state_identity *id
 {
     struct tensor_out tensors[TENSORS_IDENTIFIED];
     int n = list_tensors(s, &s->chosen, s->identified, tensors);
-    char step[16];
-    const char *metadata[] = {"job",        identity->job,
-                              "data",       identity->data,
-                              "step",       step,
-                              "identified", s->identified ? "yes" : "no",
-                              "weights",    identity->weights};
+    char step[16], rows[24];
+    const char *metadata[] = {
+        "job",     identity->job,    "data", identity->data, "rows",
+        rows,      "step",           step,   "identified",   s->identified ? "yes" : "no",
+        "weights", identity->weights};
 
     snprintf(step, sizeof(step), "%d", s->step);
-    return safetensors_encode(tensors, n, metadata, 5, out, err);
+    snprintf(rows, sizeof(rows), "%ld", identity->rows);
+    return safetensors_encode(tensors, n, metadata, 6, out, err);
 }
 
 static size_t tensor_bytes(const struct tensor_out *t)
@@ -154,6 +154,34 @@ static int check_header(const void *bytes, size_t len, const char *name, struct 
     return 0;
 }
 
+/* Of the job's rows as many as the checkpoint is of; one of an earlier version is of all. */
+static int hash_of_rows(const struct tensorfile *f, const struct state_identity *identity,
+                        char ret_hex[33], struct err *err)
+{
+    const char *text = tensorfile_metadata(f, "rows");
+    char *end = NULL;
+    long rows = text ? strtol(text, &end, 10) : -1;
+
+    ret_hex[0] = '\0';
+    if (text && (end == text || *end || rows < 0))
+        return 0; /* equal to none */
+    return identity->hash_rows(identity->context, rows, ret_hex, err);
+}
+
+static int check_data(const struct tensorfile *f, const struct state_identity *identity,
+                      const char *name, struct err *err)
+{
+    const char *have = tensorfile_metadata(f, "data");
+    char want[33];
+    int rc = identity->hash_rows ? hash_of_rows(f, identity, want, err) : 0;
+
+    if (rc < 0 || !identity->hash_rows || (have && want[0] && strcmp(have, want) == 0))
+        return rc;
+    return err_set(err, ERR_STATE,
+                   "%s is a checkpoint of other data (the rows of the training file have changed)",
+                   name);
+}
+
 static int check_identity(const struct tensorfile *f, const struct state_identity *identity,
                           const char *name, struct err *err)
 {
@@ -161,7 +189,6 @@ static int check_identity(const struct tensorfile *f, const struct state_identit
         const char *key, *want, *what;
     } checks[] = {
         {"job", identity->job, "another job (its settings differ)"},
-        {"data", identity->data, "other data (the rows of the training file have changed)"},
         {"weights", identity->weights, "another model (the weights have changed)"},
     };
     size_t i;
@@ -171,7 +198,7 @@ static int check_identity(const struct tensorfile *f, const struct state_identit
         if (checks[i].want[0] && (!have || strcmp(have, checks[i].want) != 0))
             return err_set(err, ERR_STATE, "%s is a checkpoint of %s", name, checks[i].what);
     }
-    return 0;
+    return check_data(f, identity, name, err);
 }
 
 static int wrong(const char *name, const char *what, struct err *err)

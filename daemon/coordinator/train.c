@@ -140,7 +140,7 @@ static int compute_step(struct train *t, struct step_row *row, struct err *err)
 {
     struct packed_step packed;
     int step = t->state.step + 1, rc = pack_step(&t->order, &t->packing, step, &packed, err);
-    double loss;
+    double loss, start;
 
     if (rc < 0)
         return rc;
@@ -154,19 +154,34 @@ static int compute_step(struct train *t, struct step_row *row, struct err *err)
     rc = workers_step(&t->workers, &t->state, &packed, step, t->gradient, &loss, err);
     row->loss = loss / (double)packed.trained;
     packed_free(&packed);
-    if (rc == 0)
-        rc = check_gradient(t, row->loss, err);
+    if (rc < 0)
+        return rc;
+    start = clock_s();
+    rc = check_gradient(t, row->loss, err);
     if (rc < 0)
         return rc;
     row->grad_norm = gradient_norm(t->gradient, t->loaded.layout.count);
     apply_gradient(t, step, row->learning_rate, clip_factor(&job_of(t)->optimizer, row->grad_norm));
+    t->updating_s += clock_s() - start;
     return 0;
+}
+
+/* Of what has been read: what comes later is not in any step yet. */
+static void identify_data(struct train *t)
+{
+    const struct dataset *d = &t->loaded.train;
+
+    if (t->identity.data[0] && t->identity.rows == d->n)
+        return;
+    dataset_hash(d, d->n, t->identity.data);
+    t->identity.rows = d->n;
 }
 
 static int save(struct train *t, struct err *err)
 {
     int rc;
 
+    identify_data(t);
     t->bytes.len = 0;
     rc = state_encode(&t->state, &t->identity, &t->bytes, err);
     if (rc == 0)
@@ -194,10 +209,31 @@ static int one_step(struct train *t, struct err *err)
         rc = save(t, err);
     if (rc == 0)
         report_step(t->report, &row);
+    t->stepping_s += clock_s() - start;
     return rc;
 }
 
-static bool stop_wanted(const struct train *t)
+/* Where the time of the steps went. */
+static void log_times(const struct train *t)
+{
+    static const char *const names[WORK_KINDS] = {
+        [WORK_PRODUCTS] = "products", [WORK_ADAPTERS] = "adapters", [WORK_ATTENTION] = "attention",
+        [WORK_HEAD] = "head",         [WORK_ROWS] = "row by row",   [WORK_WAITING] = "waiting"};
+    struct buf line = {0};
+    double sum = 0;
+
+    for (int i = 0; i < WORK_KINDS; i++)
+        sum += t->workers.seconds[i];
+    for (int i = 0; i < WORK_KINDS && sum > 0; i++)
+        buf_printf(&line, "%s%s %.1f%%", i ? ", " : "", names[i],
+                   100 * t->workers.seconds[i] / sum);
+    if (line.len && !line.failed)
+        log_info("the workers' time: %s; updating parameters took %.1f%% of a step", line.data,
+                 100 * t->updating_s / t->stepping_s);
+    buf_free(&line);
+}
+
+bool train_stops(const struct train *t)
 {
     return *t->options->stop || report_stop_wanted(t->report);
 }
@@ -208,13 +244,16 @@ static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct 
 
     report_phase(t->report, phase_of(t));
     *ret_outcome = TRAIN_DONE;
-    while (rc == 0 && t->state.step < job_of(t)->training.steps) {
-        if (stop_wanted(t)) {
-            *ret_outcome = TRAIN_STOPPED;
-            break;
-        }
-        rc = one_step(t, err);
+    while (rc == 0 && t->state.step < job_of(t)->training.steps && !train_stops(t)) {
+        rc = train_wait_for_rows(t, t->state.step + 1, err);
+        if (rc == 0 && !train_stops(t))
+            rc = one_step(t, err);
     }
+    if (rc == 0)
+        rc = train_wait_for_all_rows(t, err);
+    if (t->state.step < job_of(t)->training.steps || !t->order.whole)
+        *ret_outcome = TRAIN_STOPPED;
+    log_times(t);
     return rc == 0 ? checkpoint_wait(t->checkpoint, err) : rc;
 }
 
@@ -279,6 +318,7 @@ static void close_train(struct train *t)
     workers_close(&t->workers);
     loaded_free(&t->loaded);
     buf_free(&t->bytes);
+    buf_free(&t->notices);
     free(t->gradient);
     if (t->lock_fd >= 0)
         close(t->lock_fd);

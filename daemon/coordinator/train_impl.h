@@ -23,12 +23,19 @@ struct train {
     struct checkpoint *checkpoint;
     struct metrics metrics;
     struct report *report;
-    int lock_fd;      /* of <output>/lock: one coordinator at a time; -1: not taken */
-    float *gradient;  /* (count) */
-    struct buf bytes; /* of the checkpoint being built */
+    int lock_fd;        /* of <output>/lock: one coordinator at a time; -1: not taken */
+    float *gradient;    /* (count) */
+    struct buf bytes;   /* of the checkpoint being built */
+    struct buf notices; /* for the user, until there is a report */
     double decomposed_logged_at;
+    double stepping_s, updating_s; /* of all steps; of them, between gradient and new parameters */
 };
 
 /* Locks the folder, loads, sets the workers up, continues from a checkpoint or initialises, opens
  * the outputs and the report. What was opened is the caller's to close, also on failure. */
 int train_start(struct train *t, struct err *err);
+
+/* Waits until the rows of step `step` are read, or all are; not once a stop is wanted. */
+int train_wait_for_rows(struct train *t, int step, struct err *err);
+int train_wait_for_all_rows(struct train *t, struct err *err);
+bool train_stops(const struct train *t);

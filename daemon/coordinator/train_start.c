@@ -64,19 +64,11 @@ static int check_memory(const struct train *t, struct buf *notices, struct err *
     return 0;
 }
 
-static int choose_shape(struct train *t, int started, struct err *err)
-{
-    struct micro_batch_sizes sizes;
-    int rc = micro_batches_look(&t->order, &t->packing, job_of(t)->training.steps, &sizes, err);
-
-    return rc < 0 ? rc : loaded_choose_shape(&t->loaded, &sizes, started, err);
-}
-
 static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = paths_cache();
     double start = clock_s();
-    int started = ranks_count(t->ranks) - 1, rc = choose_shape(t, started, err);
+    int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
 
     if (rc == 0 && job_workers(&job_of(t)->parallel) < started)
         buf_printf(notices,
@@ -224,35 +216,80 @@ static int lock_output(struct train *t, struct err *err)
 static int open_orders(struct train *t, struct err *err)
 {
     const struct job *job = job_of(t);
-    int rc = data_order_open(&job->training, job->data.shuffle, &t->loaded.train, &t->order, err);
 
-    if (rc == 0 && t->loaded.eval.n > 0)
-        rc = data_order_open(&job->training, false, &t->loaded.eval, &t->eval_order, err);
+    data_order_begin(&job->training, job->data.shuffle, &t->loaded.train, &t->order);
     t->packing = packing_rules(job, model_config(t->loaded.model));
+    if (t->loaded.eval.n == 0)
+        return 0;
+    return data_order_open(&job->training, false, &t->loaded.eval, &t->eval_order, err);
+}
+
+static int take_rows(struct train *t, struct err *err)
+{
+    int rc = loaded_take(&t->loaded, &t->notices, err);
+
+    if (rc == 0)
+        rc = data_order_extend(&t->order, t->loaded.whole, err);
+    if (t->report)
+        report_lines(t, &t->notices);
+    return rc;
+}
+
+int train_wait_for_rows(struct train *t, int step, struct err *err)
+{
+    int rc = 0;
+
+    do {
+        if (!t->order.whole)
+            rc = take_rows(t, err);
+    } while (rc == 0 && !data_order_knows(&t->order, step) && !train_stops(t));
+    return rc;
+}
+
+int train_wait_for_all_rows(struct train *t, struct err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && !t->order.whole && !train_stops(t))
+        rc = take_rows(t, err);
+    return rc;
+}
+
+/* For a checkpoint, which may be of fewer rows than all. */
+static int hash_rows(void *context, long rows, char ret_hex[33], struct err *err)
+{
+    struct train *t = context;
+    const struct dataset *d = &t->loaded.train;
+    int rc = 0;
+
+    while (rc == 0 && !t->order.whole && (rows < 0 || d->n < rows))
+        rc = take_rows(t, err);
+    if (rc == 0 && rows <= d->n)
+        dataset_hash(d, rows < 0 ? d->n : rows, ret_hex);
     return rc;
 }
 
 int train_start(struct train *t, struct err *err)
 {
-    struct buf notices = {0};
     int rc = lock_output(t, err);
 
     if (rc == 0)
-        rc = load_job(t->options->output, &t->loaded, &notices, err);
+        rc = load_job(t->options->output, &t->loaded, &t->notices, err);
     if (rc == 0)
         rc = open_orders(t, err);
     if (rc == 0) {
         job_identity(job_of(t), t->identity.job);
-        dataset_hash(&t->loaded.train, t->identity.data);
+        t->identity.hash_rows = hash_rows;
+        t->identity.context = t;
         t->identity.steps = job_of(t)->training.steps;
         t->identity.prelaunch_steps = job_of(t)->dash.prelaunch_steps;
-        rc = set_up_workers(t, &notices, err);
+        rc = set_up_workers(t, &t->notices, err);
     }
     if (rc == 0)
-        rc = load_or_init(t, &notices, err);
+        rc = load_or_init(t, &t->notices, err);
     if (rc == 0)
-        rc = open_outputs(t, &notices, err);
-    report_lines(t, &notices);
+        rc = open_outputs(t, &t->notices, err);
+    report_lines(t, &t->notices);
     if (rc == 0 && t->state.identified)
         rc = workers_direct(&t->workers, &t->state, err);
     t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));

@@ -317,22 +317,25 @@ struct step_due {
     bool evaluate;
 };
 
-static int read_answer(const struct workers *w, struct rank_message *m, const struct step_due *due,
+static int read_answer(struct workers *w, struct rank_message *m, const struct step_due *due,
                        struct step_answer *ret, struct err *err)
 {
     int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages;
     int n_micro = micro_batches_of(w, due->n_micro, replica), rc;
     struct step_answer a = {.body = m->body};
+    struct rank_gradients header;
 
     a.n_losses = stage == w->stages - 1 ? n_micro : 0;
     a.has_gradients = !due->evaluate && n_micro > 0;
     rc = rank_gradients_read(&a.body, due->step, a.n_losses,
-                             a.has_gradients ? slice_size(w, stage) : 0, &a.losses, &a.gradients,
-                             err);
+                             a.has_gradients ? slice_size(w, stage) : 0, &header, &a.losses,
+                             &a.gradients, err);
     if (rc < 0) {
         buf_free(&m->body);
         return ranks_accuse(w->ranks, m->source, err);
     }
+    for (int i = 0; i < WORK_KINDS && !due->evaluate; i++)
+        w->seconds[i] += header.seconds[i];
     *ret = a;
     return 0;
 }

@@ -27,6 +27,7 @@ struct workers {
     struct buf body;                  /* of the message being built */
     unsigned long resident_bytes;     /* of all workers, as they said when ready */
     int threads;                      /* of all workers */
+    double seconds[WORK_KINDS];       /* of all workers, in steps that train */
     struct rank_progress *decomposed; /* (ranks): as each has last said, owned */
     /* Called when more matrices are decomposed; NULL: nobody asks. The caller sets them. */
     void (*progressed)(void *context, const struct rank_progress *all);

@@ -22,7 +22,7 @@ static const struct model_config smollm2 = {.n_layers = 30,
                                             .head_dim = 64,
                                             .intermediate = 1536,
                                             .vocab = 49152};
-static const struct state_identity identity = {"bench", "bench", "bench"};
+static const struct state_identity identity = {"bench", "bench", 1, "bench"};
 
 enum { SIDE = 1024 };
 

@@ -77,7 +77,7 @@ static const struct field fields[] = {
     OF("gradients", rank_gradients, step, I32),
     OF("gradients", rank_gradients, n_losses, I32),
     OF("gradients", rank_gradients, n_params, I32),
-    OF("gradients", rank_gradients, busy_seconds, F64),
+    OF("gradients", rank_gradients, seconds, F64),
     OF("progress", rank_progress, done, I32),
     OF("progress", rank_progress, n, I32),
     OF("progress", rank_progress, seconds_left, F64),

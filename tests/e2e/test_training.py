@@ -8,7 +8,7 @@ STEPS = 400
 
 
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
-class Training(World):
+class Real(World):
     def sets(self, name, *more):
         return [f"training.steps={STEPS}", "dash.prelaunch_steps=100", *more]
 
@@ -32,6 +32,8 @@ class Training(World):
         self.wait_state(client, job.id, pb.SUCCEEDED)
         return self.adapter("undisturbed")
 
+
+class Training(Real):
     def test_run_trains_golden_tiny(self):
         done = self.dashctl("run", JOB, "--set", "data.max_tokens=128", "--set", f"output={self.path('out')}")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -117,6 +119,56 @@ class Training(World):
         self.assertEqual((job.steps_done, job.reason), (STEPS, ""))
         self.assertEqual([s.phase for s in steps], [pb.PRELAUNCH] * 100 + [pb.DASH] * 300)
         self.assertAlmostEqual(steps[-1].loss, rows[-1]["loss"])
+
+
+class LongData(Real):
+    """In file order the first steps do not wait for the last row."""
+    ROWS = 30000 if ADDRESS_SANITIZER else 300000
+    READ = "rows of the data are read"
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(TINY, "train.jsonl")) as f:
+            self.rows = f.readlines()
+        self.write("long.jsonl", "".join(self.rows) * (self.ROWS // len(self.rows)))
+
+    def sets(self, name, *more):
+        # all of its rows over and over, or as often in one long file
+        data = TINY + "/train.jsonl" if name == "undisturbed" else self.path("long.jsonl")
+        return [f"data.train={data}", "training.steps=100", "dash.prelaunch_steps=20", *more]
+
+    def kill_early(self, client, name):
+        job = self.train(client, name)
+        self.wait_step(client, job.id, 1)
+        os.kill(self.ranks("dash-coordinator")[0], signal.SIGKILL)
+        self.wait_state(client, job.id, pb.FAILED)
+        self.assertNotIn(self.READ, self.read(name, "logs/job.log"))
+        return job
+
+    def test_a_step_before_the_last_row_is_read_counts(self):
+        client = self.start()
+        job = self.kill_early(client, "out")
+        client.ResumeJob(id=job.id)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertIn(self.READ, self.read("out", "logs/job.log"))
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
+    def test_a_step_of_rows_that_have_changed_since_does_not(self):
+        client = self.start()
+        job = self.kill_early(client, "out")
+        self.rows[0], self.rows[1] = self.rows[1], self.rows[0]
+        self.write("long.jsonl", "".join(self.rows) * (self.ROWS // len(self.rows)))
+        client.ResumeJob(id=job.id)
+        self.assertIn("other data", self.wait_state(client, job.id, pb.FAILED).reason)
+
+    def test_a_row_that_is_wrong_ends_the_job(self):
+        client = self.start()
+        job = self.kill_early(client, "out")
+        with open(self.path("long.jsonl"), "a") as f:
+            f.write('{"input_ids": [1, 2], "labels": [1]}\n')
+        client.ResumeJob(id=job.id)
+        line = self.ROWS // len(self.rows) * len(self.rows) + 1
+        self.assertIn(f"long.jsonl:{line}: ", self.wait_state(client, job.id, pb.FAILED).reason)
 
 
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")

@@ -19,7 +19,18 @@
 #include <xxhash.h>
 
 static struct err err;
-static const struct state_identity identity = {"job", "data", "weights", 100, 1};
+enum { ROWS = 7 };
+
+/* The job has ten rows; the context is the hash of any of them. */
+static int hash_rows(void *context, long rows, char ret_hex[33], struct err *e)
+{
+    (void)e;
+    snprintf(ret_hex, 33, "%s", rows <= 10 ? (const char *)context : "");
+    return 0;
+}
+
+static const struct state_identity identity = {"job", "data", ROWS,      "weights",
+                                               100,   1,      hash_rows, "data"};
 
 struct world {
     struct trainable_map maps[2];
@@ -197,9 +208,9 @@ static void cut_off_newest_falls_back_and_nothing_left_is_an_error(void **state)
 static void strangers_are_refused_in_words(void **state)
 {
     const struct state_identity others[] = {
-        {"x", "data", "weights", 100, 1},
-        {"job", "x", "weights", 100, 1},
-        {"job", "data", "x", 100, 1},
+        {"x", "", 0, "weights", 100, 1, hash_rows, "data"},
+        {"job", "", 0, "weights", 100, 1, hash_rows, "x"},
+        {"job", "", 0, "x", 100, 1, hash_rows, "data"},
     };
     static const char *const words[] = {"another job", "other data", "another model"};
     struct world w;
@@ -217,6 +228,39 @@ static void strangers_are_refused_in_words(void **state)
         buf_free(&notices);
         state_close(&s);
     }
+    close_world(&w);
+}
+
+/* A checkpoint is of the rows that had been read. */
+static void rows_that_were_not_read_yet_do_not_count(void **state)
+{
+    struct state_identity who = identity;
+    struct buf bytes = {0}, notices = {0};
+    struct state s;
+    struct world w;
+    char *path;
+    bool found;
+
+    (void)state;
+    open_world(&w);
+    path = path_of(&w, 2);
+    w.state.step = 2;
+    w.state.identified = true;
+    for (who.rows = 9; who.rows <= 11; who.rows++) {
+        bytes.len = 0;
+        assert_int_equal(state_encode(&w.state, &who, &bytes, &err), 0);
+        assert_int_equal(file_write_durably(path, bytes.data, bytes.len, &err), 0);
+        assert_int_equal(load(&w, &identity, &s, &found, &notices), who.rows <= 10 ? 0 : ERR_STATE);
+        state_close(&s);
+    }
+    assert_non_null(strstr(err.text, "other data"));
+    who = identity;
+    who.hash_rows = NULL; /* any data */
+    assert_int_equal(load(&w, &who, &s, &found, &notices), 0);
+    state_close(&s);
+    free(path);
+    buf_free(&bytes);
+    buf_free(&notices);
     close_world(&w);
 }
 
@@ -383,7 +427,8 @@ static void step_and_directions_fit_the_job(void **state)
     (void)state;
     open_world(&w);
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct state_identity who = {"job", "data", "weights", cases[i].steps, cases[i].prelaunch};
+        struct state_identity who = {
+            "job", "data", ROWS, "weights", cases[i].steps, cases[i].prelaunch, hash_rows, "data"};
         struct buf bytes = {0}, notices = {0};
         char *path = path_of(&w, cases[i].named);
         struct state s;
@@ -629,6 +674,7 @@ int main(void)
         cmocka_unit_test(any_damaged_byte_falls_back_to_the_one_before),
         cmocka_unit_test(cut_off_newest_falls_back_and_nothing_left_is_an_error),
         cmocka_unit_test(strangers_are_refused_in_words),
+        cmocka_unit_test(rows_that_were_not_read_yet_do_not_count),
         cmocka_unit_test(folder_that_cannot_be_written_is_named),
         cmocka_unit_test(right_checksum_over_wrong_words_falls_back),
         cmocka_unit_test(right_checksum_over_wrong_numbers_falls_back),

@@ -172,7 +172,7 @@ static int load_data(const char *folder, struct result *r, struct err *err)
             .names = &ONE_FILE(path), .data = &data, .tokenizer = shared, .vocab = SMALL_VOCAB},
         &d, &problems, err);
     if (rc == 0) {
-        dataset_hash(&d, hex);
+        dataset_hash(&d, d.n, hex);
         keep(r, hex, 32);
         keep(r, &d.n, sizeof(d.n));
     }

@@ -355,15 +355,16 @@ static void gradients_are_checked(void **state)
         struct rank_gradients header;
         double losses[2];
         float gradients[3];
-    } __attribute__((packed)) right = {{7, 2, 3, 0.5}, {1, 2}, {3, 4, 5}}, wrong;
+    } __attribute__((packed)) right = {{7, 2, 3, {0.5}}, {1, 2}, {3, 4, 5}}, wrong;
     const double *losses;
     const float *gradients;
+    struct rank_gradients header;
     struct buf b = exactly(&right, sizeof(right));
 
     (void)state;
-#define READ(step, n, p) rank_gradients_read(&b, step, n, p, &losses, &gradients, &err)
+#define READ(step, n, p) rank_gradients_read(&b, step, n, p, &header, &losses, &gradients, &err)
     assert_ok(READ(7, 2, 3), err);
-    assert_true(losses[1] == 2 && gradients[2] == 5);
+    assert_true(losses[1] == 2 && gradients[2] == 5 && header.seconds[0] == 0.5);
     assert_refused(READ(8, 2, 3), "step 7 where step 8");
     assert_refused(READ(7, 1, 3), "2 losses");
     assert_refused(READ(7, 2, 4), "3 gradients");

@@ -390,8 +390,8 @@ static void array_and_lines_give_the_same_data(void **state)
 
     (void)state;
     assert_int_equal(a.n, 2);
-    dataset_hash(&a, x);
-    dataset_hash(&b, y);
+    dataset_hash(&a, a.n, x);
+    dataset_hash(&b, b.n, y);
     assert_int_equal(strlen(x), 32);
     assert_string_equal(x, y);
     assert_int_equal(a.examples[1].line, 3);
@@ -414,8 +414,8 @@ static void csv_gives_the_same_data_as_json(void **state)
     (void)state;
     assert_int_equal(b.n, 2);
     assert_int_equal(b.examples[1].line, 3);
-    dataset_hash(&a, x);
-    dataset_hash(&b, y);
+    dataset_hash(&a, a.n, x);
+    dataset_hash(&b, b.n, y);
     assert_string_equal(x, y);
     dataset_free(&a);
     dataset_free(&b);
@@ -439,7 +439,7 @@ static void hash_sees_ids_labels_and_where_rows_end(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         struct dataset d = load_good(texts[i], &defaults, NULL);
-        dataset_hash(&d, hashes[i]);
+        dataset_hash(&d, d.n, hashes[i]);
         dataset_free(&d);
         for (int k = 0; k < i; k++)
             assert_string_not_equal(hashes[k], hashes[i]);
