@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { BLOCK = 128 }; /* queries at a time */
+enum { BLOCK = 64 }; /* queries at a time */
 
 struct pass {
     const struct attention *a;
