@@ -13,7 +13,7 @@ enum {
     UNPACKED = 2 * KERNEL_ROWS, /* rows of A up to which rows of B are read as they lie */
     ROWS_MIN = 4 * KERNEL_ROWS, /* of A in a task */
     ROUNDED_ROWS = 256,         /* of A that are rounded to bf16 at a time */
-    ROUNDED_PANELS = 2          /* for which they are rounded once */
+    ROUNDED_PANELS = 8          /* for which they are rounded once */
 };
 
 struct product {
