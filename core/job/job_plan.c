@@ -5,6 +5,7 @@
 #include "core/job/data_order.h"
 #include "core/job/decomposition.h"
 #include "core/job/job_check.h"
+#include "core/job/job_keys.h"
 #include "core/job/job_slurm.h"
 #include "core/job/lora_source.h"
 #include "core/job/parallel_shape.h"
@@ -141,11 +142,11 @@ static double plan_stage(const struct model_config *c, const struct trainable *t
     return n < 0 ? worker_memory_sum(&m) : 0;
 }
 
-/* ERR_INVALID where the job says how much memory it may take, and that is too little. */
-static int plan_stages(const struct job *job, const struct job_parallel *shaped,
-                       const struct model_config *c, const struct trainable *t,
-                       const struct worker_limits *limits, int *first, struct job_plan *plan,
-                       struct err *err)
+/* Too little memory is a problem where the job says how much it may take, else a note. */
+static void plan_stages(const struct job *job, const struct job_parallel *shaped,
+                        const struct model_config *c, const struct trainable *t,
+                        const struct worker_limits *limits, int *first, struct job_plan *plan,
+                        struct problems *problems)
 {
     int workers = job_workers(shaped);
     double too_many = 0;
@@ -156,16 +157,14 @@ static int plan_stages(const struct job *job, const struct job_parallel *shaped,
         too_many = fmax(too_many, plan_stage(c, t, limits, &share, plan));
     }
     job_plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
-    if (too_many == 0)
-        return 0;
-    if (job->parallel.memory > 0)
-        return err_set(err, ERR_INVALID,
-                       "parallel.memory leaves each worker %.0f MB, but one needs about %.0f MB: "
-                       "give more, more stages, or a lower training.micro_batch_tokens",
-                       limits->worker_bytes / 1e6, too_many / 1e6);
-    job_plan_add(plan, "note: that is more than the %.0f MB that its node has for a worker",
-                 limits->worker_bytes / 1e6);
-    return 0;
+    if (too_many > 0 && job->parallel.memory > 0)
+        problems_add(problems, job->file, job_line(job, "parallel.memory"),
+                     "parallel.memory leaves each worker %.0f MB, but one needs about %.0f MB: "
+                     "give more, more stages, or a lower training.micro_batch_tokens",
+                     limits->worker_bytes / 1e6, too_many / 1e6);
+    else if (too_many > 0)
+        job_plan_add(plan, "note: that is more than the %.0f MB that its node has for a worker",
+                     limits->worker_bytes / 1e6);
 }
 
 /* What the identification of directions needs beside training. */
@@ -304,7 +303,7 @@ static void plan_disk(const struct trainable *t, struct job_plan *plan)
 }
 
 static int plan_shape(const struct job *job, const struct model *model, const struct trainable *t,
-                      struct job_plan *plan, struct err *err)
+                      struct job_plan *plan, struct problems *problems, struct err *err)
 {
     double node_bytes =
         job->launcher == LAUNCHER_SLURM ? job_slurm_memory(&job->slurm) : memory_total();
@@ -321,13 +320,13 @@ static int plan_shape(const struct job *job, const struct model *model, const st
         return err_nomem(err, (size_t)shaped.stages * sizeof(*first));
     if (job->launcher == LAUNCHER_SLURM)
         plan_nodes(job, &shaped, plan);
-    rc = plan_stages(job, &shaped, c, t, &limits, first, plan, err);
+    plan_stages(job, &shaped, c, t, &limits, first, plan, problems);
     free(first);
-    return rc;
+    return 0;
 }
 
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
-                  struct job_plan *plan, struct err *err)
+                  struct job_plan *plan, struct problems *problems, struct err *err)
 {
     const struct model_config *c = model_config(model);
     struct trainable t;
@@ -359,7 +358,7 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)
         plan_decompositions(job, &t, plan);
     if (rc == 0)
-        rc = plan_shape(job, model, &t, plan, err);
+        rc = plan_shape(job, model, &t, plan, problems, err);
     if (rc == 0)
         plan_disk(&t, plan);
     trainable_free(&t);

@@ -121,6 +121,39 @@ class Training(Real):
         self.assertAlmostEqual(steps[-1].loss, rows[-1]["loss"])
 
 
+class Memory(Real):
+    """parallel.memory bounds what a job takes, and changes no bit."""
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(TINY, "train.jsonl")) as f:
+            self.write("rows.jsonl", f.read() * 64)
+
+    def sets(self, name, *more):
+        return [f"data.train={self.path('rows.jsonl')}", "training.steps=3", "training.batch_size=1024",
+                "training.micro_batch_tokens=4096", "method=lora", *more]
+
+    def plan(self, *sets):
+        options = [option for s in [*self.sets("plan"), *sets, f"output={self.path('plan')}"] for option in ("--set", s)]
+        return self.dashctl("plan", JOB, *options)
+
+    def test_layers_are_made_again_where_memory_is_short(self):
+        coordinator, worker = map(float, re.search(r"about (\d+) MB of the coordinator, (\d+) MB", self.plan().stdout).groups())
+        activations = float(re.search(r"(\d+) activations", self.plan().stdout)[1])
+        short = f"parallel.memory={(coordinator + worker - activations / 2) / 0.9:.0f}MB"
+        self.assertRegex(self.plan(short).stdout, r"[1-4] of them are made again")
+        client = self.start()
+        job = self.train(client, "out", short)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertRegex(self.read("out", "logs/job.log"), r"to save memory [1-4] of 4 layers are made again")
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
+    def test_a_job_that_cannot_keep_to_it_is_refused(self):
+        done = self.plan("parallel.memory=30MB")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"parallel.memory leaves each worker \d+ MB, but one needs about \d+ MB")
+
+
 class LongData(Real):
     """In file order the first steps do not wait for the last row."""
     ROWS = 30000 if ADDRESS_SANITIZER else 300000
