@@ -114,6 +114,7 @@ static void add_files(const struct model_files *files, XXH3_state_t *tensors, XX
             add_description(tensors, tensorfile_at(f, k));
             add_weights(weights, tensorfile_at(f, k), whole);
         }
+        tensorfile_release(f);
     }
 }
 

@@ -39,6 +39,12 @@ static int map_file(struct tensorfile *f, struct err *err)
     return rc;
 }
 
+void tensorfile_release(const struct tensorfile *file)
+{
+    if (file->map)
+        madvise(file->map, file->len, MADV_DONTNEED);
+}
+
 static int compare_names(const void *a, const void *b, void *tensors)
 {
     const struct tensor *t = tensors;

@@ -34,6 +34,9 @@ struct tensorfile; /* owns the map */
 int tensorfile_open(const char *path, struct tensorfile **ret_file, struct err *err);
 void tensorfile_close(struct tensorfile *file); /* NULL-safe */
 
+/* Gives back the memory into which tensors were read; they are read again where they are used. */
+void tensorfile_release(const struct tensorfile *file);
+
 const char *tensorfile_path(const struct tensorfile *file);
 int tensorfile_count(const struct tensorfile *file);
 const struct tensor *tensorfile_at(const struct tensorfile *file, int i);
