@@ -1,7 +1,7 @@
 /* client/node_rate.c - see node_rate.h. The measurement is the one of `dashctl doctor`: a probe
  * that runs alone and leaves its results in a folder. What is kept should hold when other programs
- * have ended, too: the fastest product counts. That a rate cannot be kept costs only the
- * next measurement. */
+ * have ended, too: the fastest product counts, and a rate of a busy machine is measured again the
+ * next time. That a rate cannot be kept costs only the next measurement. */
 #include "client/node_rate.h"
 #include "client/doctor/meeting.h"
 #include "client/doctor/probed.h"
@@ -56,7 +56,12 @@ static bool is_text(const json_t *doc, const char *key, const char *text)
     return value && strcmp(value, text) == 0;
 }
 
-static bool read_kept(const struct rate_key *k, double *ret)
+struct rate {
+    double gflops;
+    bool busy; /* other programs ran while it was measured */
+};
+
+static bool read_kept(const struct rate_key *k, struct rate *ret)
 {
     char *text = NULL;
     json_t *doc = NULL;
@@ -71,17 +76,17 @@ static bool read_kept(const struct rate_key *k, double *ret)
                json_integer_value(json_object_get(doc, "threads")) == k->threads &&
                isfinite(gflops) && gflops > 0;
         if (good)
-            *ret = gflops;
+            *ret = (struct rate){gflops, json_is_true(json_object_get(doc, "busy"))};
     }
     json_decref(doc);
     free(text);
     return good;
 }
 
-static void keep(const struct rate_key *k, double gflops)
+static void keep(const struct rate_key *k, const struct rate *r)
 {
-    json_t *doc = json_pack("{s:s, s:i, s:s, s:f}", "cpu", k->cpu, "threads", k->threads, "build",
-                            build_identity, "gflops", gflops);
+    json_t *doc = json_pack("{s:s, s:i, s:s, s:f, s:b}", "cpu", k->cpu, "threads", k->threads,
+                            "build", build_identity, "gflops", r->gflops, "busy", r->busy);
     char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL, *folder = paths_cache();
     struct err ignored;
 
@@ -146,20 +151,31 @@ static int measure(double *ret, struct err *err)
     return rc;
 }
 
+/* Whether others take much of the cores. */
+static bool is_busy(int threads)
+{
+    double load = 0;
+
+    return getloadavg(&load, 1) == 1 && load > 0.5 * threads;
+}
+
 int node_rate(double *ret_gflops, struct err *err)
 {
     struct rate_key key;
-    double gflops = 0;
+    struct rate kept = {0, true};
     int rc = 0;
 
     key_open(&key);
-    if (!read_kept(&key, &gflops)) {
-        rc = measure(&gflops, err);
+    if (!read_kept(&key, &kept) || kept.busy) {
+        struct rate now = {.busy = is_busy(key.threads)};
+        rc = measure(&now.gflops, err);
+        now.gflops = fmax(now.gflops, kept.gflops);
         if (rc == 0)
-            keep(&key, gflops);
+            keep(&key, &now);
+        kept = now;
     }
     free(key.path);
     if (rc == 0)
-        *ret_gflops = gflops;
+        *ret_gflops = kept.gflops;
     return rc;
 }

@@ -1,4 +1,4 @@
-/* client/node_rate.h - the rate of float products of this machine, measured once and kept.
+/* client/node_rate.h - the rate of float products of this machine, measured and kept.
  *
  * It is kept in the cache folder (core/paths.h) as rate-<hash>.json, by CPU model, threads and
  * build: machines that share the folder have one each. A file that is damaged, or of another
@@ -10,6 +10,6 @@
 /* CPUs that this process may use. */
 int node_cores(void);
 
-/* 1e9 operations a second with a thread on each of node_cores(). Where it is not kept, dash-worker
- * measures it for about a second (worker/probe.h). */
+/* 1e9 operations a second with a thread on each of node_cores(). Where it is not kept, or was
+ * measured on a busy machine, dash-worker measures it for about a second (worker/probe.h). */
 int node_rate(double *ret_gflops, struct err *err);
