@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10, REASON_LOOKS = 5 };
+enum { TRY_AGAIN_MS = 30 * 1000, LATE_LOOKS = 10, REASON_LOOKS = 40 };
 
 /* ---- while it is in Slurm's hands ---- */
 
@@ -45,14 +45,14 @@ static const char *why_requeued(const char *output, int64_t from)
     return words;
 }
 
-/* The reason may reach the log after Slurm has reported that the job waits: some looks are worth
- * it. */
-static void note_requeued(struct run *run)
+/* The reason may reach the log long after Slurm has reported that the job waits, when its last
+ * process has ended; not after it runs again. */
+static void note_requeued(struct run *run, bool runs_again)
 {
     const char *why = why_requeued(run->row.output, run->slurm.log_seen);
     char text[200];
 
-    run->slurm.reason_looks--;
+    run->slurm.reason_looks = runs_again ? 0 : run->slurm.reason_looks - 1;
     if (!why && run->slurm.reason_looks > 0)
         return;
     run->slurm.reason_looks = 0;
@@ -113,7 +113,7 @@ static void on_news(void *arg, const struct slurm_row *row)
         run->slurm.requeued_after = run->steps.done;
     }
     if (run->slurm.reason_looks > 0)
-        note_requeued(run);
+        note_requeued(run, row->state == SLURM_RUNNING);
     update(run, row, waits && run->row.state == RUN_RUNNING, words);
     run->slurm.ran = row->state == SLURM_RUNNING || (run->slurm.ran && !waits);
 }
@@ -251,10 +251,8 @@ static void on_end(void *arg, const struct slurm_end *end)
     enum run_event event;
     char *reason = NULL;
 
-    if (run->slurm.reason_looks > 0) {
-        run->slurm.reason_looks = 1;
-        note_requeued(run);
-    }
+    if (run->slurm.reason_looks > 0)
+        note_requeued(run, true);
     if (is_late(run, end) || run_launch_is_over(run))
         return;
     if (end->row.state == SLURM_NEVER) {
