@@ -162,18 +162,11 @@ struct search {
     struct cost_shape best;
 };
 
-static bool is_power_of_two(int n)
-{
-    return n > 0 && (n & (n - 1)) == 0;
-}
-
-static bool is_possible(const struct search *s, const struct cost_shape *shape)
+static bool is_allowed(const struct search *s, const struct cost_shape *shape)
 {
     const struct job_parallel *p = s->parallel;
 
-    return is_power_of_two(shape->replicas) && shape->stages <= s->m->config->n_layers &&
-           shape->replicas <= s->m->data.micro_batches &&
-           (!p->stages || p->stages == shape->stages) &&
+    return (!p->stages || p->stages == shape->stages) &&
            (!p->replicas || p->replicas == shape->replicas);
 }
 
@@ -184,7 +177,7 @@ static int consider(struct search *s, struct cost_shape *shape, struct err *err)
     bool fits;
     int rc;
 
-    if (!is_possible(s, shape))
+    if (!is_allowed(s, shape))
         return 0;
     shape->worker_bytes = cost_spare_bytes(s->parallel, s->m->trainable, s->node->bytes, shape);
     shard_split(s->m->config, s->m->limits.trained, shape->stages, s->first);
@@ -200,18 +193,21 @@ static int consider(struct search *s, struct cost_shape *shape, struct err *err)
     return 0;
 }
 
-/* All ways to make stages and replicas of the workers of that many nodes. */
+/* All ways to make stages and replicas, a power of two, of the workers of that many nodes: those
+ * may be more than an int holds. */
 static int consider_workers(struct search *s, int nodes, int per_node, struct err *err)
 {
-    int workers = nodes * per_node, rc = 0;
+    long workers = (long)nodes * per_node, layers = s->m->config->n_layers;
     struct cost_shape shape = {.nodes = nodes, .workers_per_node = per_node};
+    int rc = 0;
 
     shape.threads = s->parallel->threads ? s->parallel->threads : s->node->cores / per_node;
-    for (int replicas = 1; replicas <= workers && rc == 0; replicas *= 2) {
-        shape.replicas = replicas;
-        shape.stages = workers / replicas;
-        if (workers % replicas == 0)
-            rc = consider(s, &shape, err);
+    for (long replicas = 1; replicas <= s->m->data.micro_batches && rc == 0; replicas *= 2) {
+        if (workers % replicas != 0 || workers / replicas > layers)
+            continue;
+        shape.replicas = (int)replicas;
+        shape.stages = (int)(workers / replicas);
+        rc = consider(s, &shape, err);
     }
     return rc;
 }

@@ -233,6 +233,26 @@ static void a_shape_is_chosen_that_fits(void **state)
     assert_int_equal(shape.stages, 3);
 }
 
+static void more_workers_than_an_int_holds_are_too_many(void **state)
+{
+    static const int cores[] = {16384, 32768, 65536};
+    struct model_config c = tiny(4);
+    struct trainable_map maps[8];
+    struct trainable t = adapt(maps, 0, 4);
+    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {200e6, 10e6, 10e6}, 0}, false, false};
+    const struct job_parallel any = {0};
+    struct cost_shape shape;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cores) / sizeof(cores[0]); i++) {
+        const struct node node = {cores[i], 64e9, 1000, 100};
+        assert_int_equal(cost_choose(&m, &any, &node, 100000, &shape, &err), 0);
+        assert_true(shape.stages <= m.config->n_layers);
+        assert_true(shape.replicas <= m.data.micro_batches);
+    }
+}
+
 static void bytes_of_files_follow_from_shapes(void **state)
 {
     struct trainable_map maps[2];
@@ -323,6 +343,7 @@ int main(void)
         cmocka_unit_test(equal_stages_wait_as_the_formula_says),
         cmocka_unit_test(a_step_is_the_sum_of_its_parts),
         cmocka_unit_test(a_shape_is_chosen_that_fits),
+        cmocka_unit_test(more_workers_than_an_int_holds_are_too_many),
         cmocka_unit_test(bytes_of_files_follow_from_shapes),
         cmocka_unit_test(a_node_is_read),
         cmocka_unit_test(every_fault_of_a_node_is_a_problem),
