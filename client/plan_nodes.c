@@ -118,7 +118,7 @@ static bool ask_sinfo(const char *partition, struct node *ret)
 
 static void find_partition(struct plan_nodes *n, const struct job_slurm *slurm)
 {
-    double allotted = job_slurm_memory(slurm) * slurm->workers_per_node;
+    double allotted = job_slurm_memory(slurm);
     struct node machine, *node = &n->found.node;
 
     if (!ask_sinfo(slurm->partition, node)) {

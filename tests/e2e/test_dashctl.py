@@ -94,6 +94,8 @@ class Words(World):
         self.assertIn("nodes of partition big with 48 cores", text)
         self.assertIn("as fast as one here", text)
         self.assertIn("nodes of the default partition with 8 cores", self.said(*slurm, status=0, env=env))
+        text = self.said(*slurm, "--set", "slurm.mem=2G", "--set", "slurm.workers_per_node=4", "--nodes", "1", status=0, env=env)
+        self.assertIn("nodes of 8 cores, 2 GiB,", text)
         text = self.said(*slurm, "--set", "slurm.partition=none", status=0, env=env)
         self.assertIn("note: time is not planned: sinfo names no nodes of partition none", text)
 
