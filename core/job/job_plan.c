@@ -113,7 +113,8 @@ static int plan_steps_of_data(const struct job *job, const struct model_config *
         return rc == ERR_INVALID ? 0 : rc;
     rc = plan_shared(job, c, &order, plan, ret_shared, err);
     if (rc == 0)
-        rc = micro_batches_look(&order, &rules, job->training.steps, &plan->sizes, err);
+        rc = micro_batches_look(&order, &rules, job->training.steps, LOOK_AT_SOME, &plan->sizes,
+                                err);
     data_order_close(&order);
     return rc;
 }

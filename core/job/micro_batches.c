@@ -2,7 +2,7 @@
 #include "core/job/micro_batches.h"
 #include <stdlib.h>
 
-enum { MICRO_MIN = 4, LOOKED_AT = 100 /* steps, for their sizes */ };
+enum { MICRO_MIN = 4 };
 
 struct packing_rules packing_rules(const struct job *job, const struct model_config *config)
 {
@@ -102,10 +102,10 @@ static int tokens_of(const struct micro_batches *m, int i)
     return n;
 }
 
-int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps,
+int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps, int most,
                        struct micro_batch_sizes *ret, struct err *err)
 {
-    int looked_at = steps < LOOKED_AT ? steps : LOOKED_AT;
+    int looked_at = steps < most ? steps : most;
 
     *ret = (struct micro_batch_sizes){1, 0};
     for (int i = 0; i < looked_at; i++) {
@@ -119,4 +119,14 @@ int micro_batches_look(struct data_order *o, const struct packing_rules *rules, 
         micro_batches_close(&m);
     }
     return 0;
+}
+
+/* A share is the target, or that of two rows where there are too few for that; a run passes its end
+ * by less than a row, and has its first row whole. */
+int micro_batches_most(const struct packing_rules *rules, int longest)
+{
+    long share = rules->micro_batch_tokens, two = 2L * longest;
+    long most = (share > two ? share : two) + two;
+
+    return most < INT_MAX ? (int)most : INT_MAX;
 }

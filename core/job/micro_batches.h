@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "core/job/data_order.h"
+#include <limits.h>
 
 struct packing_rules {
     int micro_batch_tokens;
@@ -34,6 +35,9 @@ struct micro_batch_sizes {
     int n;       /* of a step with the most */
     int longest; /* tokens that the largest of all computes */
 };
-/* In as many of steps 1 to `steps` as are worth looking at. */
-int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps,
+enum { LOOK_AT_SOME = 100, LOOK_AT_ALL = INT_MAX };
+/* In steps 1 to `steps`, or in `most` of them. */
+int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps, int most,
                        struct micro_batch_sizes *ret, struct err *err);
+/* Tokens that no micro-batch has more than, whatever its rows of up to `longest` tokens are. */
+int micro_batches_most(const struct packing_rules *rules, int longest);

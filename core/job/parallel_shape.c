@@ -31,6 +31,18 @@ static bool fits(const struct model_config *c, const struct trainable *t,
     return true;
 }
 
+int parallel_shape_is_roomy(int stages, const struct model_config *c, const struct trainable *t,
+                            const struct worker_limits *limits, bool *ret, struct err *err)
+{
+    int *first = calloc((size_t)stages + 1, sizeof(*first));
+
+    if (!first)
+        return err_nomem(err, (size_t)stages * sizeof(*first));
+    *ret = fits(c, t, limits, stages, false, first);
+    free(first);
+    return 0;
+}
+
 static bool is_power_of_two(int n)
 {
     return n > 0 && (n & (n - 1)) == 0;

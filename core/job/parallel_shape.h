@@ -19,6 +19,10 @@
 double parallel_shape_worker_bytes(const struct job *job, const struct trainable *t,
                                    double node_bytes);
 
+/* Whether all workers of that many stages fit their memory with no layer made again. */
+int parallel_shape_is_roomy(int stages, const struct model_config *c, const struct trainable *t,
+                            const struct worker_limits *limits, bool *ret, struct err *err);
+
 /* Sets stages and replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be
  * shared out so. */
 int parallel_shape_choose(struct job_parallel *parallel, const struct model_config *c,

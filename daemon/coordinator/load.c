@@ -198,33 +198,51 @@ static double trained_fraction(const struct dataset *d)
     return tokens > 0 ? trained / tokens : 0;
 }
 
-/* Where none of the first rows trains anything, sizes are what the job asks for. */
-static int find_sizes(const struct loaded *l, const struct dataset *sample,
-                      struct micro_batch_sizes *ret, struct err *err)
+/* Adds what micro-batches of that data have, in `most` of its steps. */
+static int look(const struct loaded *l, const struct dataset *d, bool shuffle, int steps, int most,
+                struct micro_batch_sizes *sizes, struct err *err)
 {
     const struct packing_rules rules = packing_rules(l->job, model_config(l->model));
+    struct micro_batch_sizes found;
     struct data_order order;
-    int rc = data_order_open(&l->job->training, l->job->data.shuffle, sample, &order, err);
+    int rc = data_order_open(&l->job->training, shuffle, d, &order, err);
 
-    *ret = (struct micro_batch_sizes){1, l->job->training.micro_batch_tokens};
-    if (rc < 0)
+    if (rc < 0) /* none of those rows trains anything */
         return rc == ERR_INVALID ? 0 : rc;
-    rc = micro_batches_look(&order, &rules, l->job->training.steps, ret, err);
+    if (steps == 0)
+        steps = (int)job_steps_of_pass(order.batch_size, order.n);
+    rc = micro_batches_look(&order, &rules, steps, most, &found, err);
     data_order_close(&order);
+    if (rc < 0)
+        return rc;
+    sizes->n = found.n > sizes->n ? found.n : sizes->n;
+    sizes->longest = found.longest > sizes->longest ? found.longest : sizes->longest;
+    return 0;
+}
+
+/* Where no row trains anything, sizes are what the job asks for. An evaluation takes memory, too,
+ * but decides nothing else. */
+static int find_limits(struct loaded *l, const struct dataset *train, int most, struct err *err)
+{
+    double bytes = parallel_shape_worker_bytes(l->job, &l->layout, node_bytes());
+    struct micro_batch_sizes sizes = {1, 0}, of_eval = {1, 0};
+    int rc = look(l, train, l->job->data.shuffle, l->job->training.steps, most, &sizes, err);
+
+    if (rc == 0 && l->eval.n > 0)
+        rc = look(l, &l->eval, false, 0, LOOK_AT_ALL, &of_eval, err);
+    if (sizes.longest == 0)
+        sizes.longest = l->job->training.micro_batch_tokens;
+    if (of_eval.longest > sizes.longest)
+        sizes.longest = of_eval.longest;
+    if (rc == 0)
+        l->limits = worker_limits(l->model, &sizes, trained_fraction(train), bytes);
     return rc;
 }
 
-int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
+static int choose(struct loaded *l, int workers, struct job_parallel *parallel, struct err *err)
 {
-    const struct job_parallel *parallel = &l->job->parallel;
-    const struct dataset sample = sample_of(l);
-    struct micro_batch_sizes sizes;
-    int rc = find_sizes(l, &sample, &sizes, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    l->limits = worker_limits(l->model, &sizes, trained_fraction(&sample),
-                              parallel_shape_worker_bytes(l->job, &l->layout, node_bytes()));
     if (parallel->stages && parallel->replicas)
         return job_workers(parallel) == workers
                    ? 0
@@ -232,8 +250,45 @@ int loaded_choose_shape(struct loaded *l, int workers, struct err *err)
                              "the job needs %d workers (stages x replicas) but %d were started",
                              job_workers(parallel), workers);
     do
-        rc = parallel_shape_choose(&l->job->parallel, model_config(l->model), &l->layout,
-                                   &l->limits, workers, err);
+        rc = parallel_shape_choose(parallel, model_config(l->model), &l->layout, &l->limits,
+                                   workers, err);
     while (rc == ERR_INVALID && --workers > 0);
+    return rc;
+}
+
+/* Whether a shape has memory for any rows that may follow the first. */
+static int is_roomy(const struct loaded *l, int stages, bool *ret, struct err *err)
+{
+    const struct packing_rules rules = packing_rules(l->job, model_config(l->model));
+    struct worker_limits limits = l->limits;
+    int most = micro_batches_most(&rules, l->job->data.max_tokens);
+
+    if (most > limits.micro_batch_tokens)
+        limits.micro_batch_tokens = most;
+    return parallel_shape_is_roomy(stages, model_config(l->model), &l->layout, &limits, ret, err);
+}
+
+int loaded_choose_shape(struct loaded *l, int workers, struct buf *notices, struct err *err)
+{
+    const struct dataset sample = sample_of(l);
+    struct job_parallel shaped = l->job->parallel;
+    bool roomy = false;
+    int rc = find_limits(l, &sample, LOOK_AT_SOME, err);
+
+    if (rc == 0)
+        rc = choose(l, workers, &shaped, err);
+    if (rc == 0)
+        rc = is_roomy(l, shaped.stages, &roomy, err);
+    if (rc == 0 && !roomy) { /* the largest micro-batch of all decides */
+        while (rc == 0 && !l->whole)
+            rc = loaded_take(l, notices, err);
+        shaped = l->job->parallel;
+        if (rc == 0)
+            rc = find_limits(l, &l->train, LOOK_AT_ALL, err);
+        if (rc == 0)
+            rc = choose(l, workers, &shaped, err);
+    }
+    if (rc == 0)
+        l->job->parallel = shaped;
     return rc;
 }

@@ -42,5 +42,6 @@ void loaded_free(struct loaded *l);
 int loaded_take(struct loaded *l, struct buf *notices, struct err *err);
 
 /* Chooses stages and replicas where the job leaves them open, for `workers` workers or for as many
- * of them as can share it out, which is stages * replicas. */
-int loaded_choose_shape(struct loaded *l, int workers, struct err *err);
+ * of them as can share it out, which is stages * replicas. Where memory is short, so that a long
+ * row counts, it waits for the last row first. */
+int loaded_choose_shape(struct loaded *l, int workers, struct buf *notices, struct err *err);

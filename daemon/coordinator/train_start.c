@@ -68,8 +68,9 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = paths_cache();
     double start = clock_s();
-    int started = ranks_count(t->ranks) - 1, rc = loaded_choose_shape(&t->loaded, started, err);
+    int started = ranks_count(t->ranks) - 1, rc;
 
+    rc = loaded_choose_shape(&t->loaded, started, notices, err);
     if (rc == 0 && job_workers(&job_of(t)->parallel) < started)
         buf_printf(notices,
                    "%d of %d workers are idle: the job cannot be divided among all of them\n",

@@ -204,6 +204,21 @@ class LongData(Real):
         self.assertIn(f"long.jsonl:{line}: ", self.wait_state(client, job.id, pb.FAILED).reason)
 
 
+class LongRowsLast(Real):
+    """Rows that come late count for memory as the first do."""
+
+    def test_a_job_keeps_to_the_memory_that_its_plan_says(self):
+        row = [json.dumps({"input_ids": list(range(n)), "labels": list(range(n))}) + "\n" for n in (5, 100)]
+        self.write("rows.jsonl", row[0] * 9000 + row[1] * 3000)
+        sets = [f"data.train={self.path('rows.jsonl')}", "data.max_tokens=128", "training.batch_size=512",
+                "training.micro_batch_tokens=16384", "training.share_prefixes=off", "training.steps=4",
+                "dash.prelaunch_steps=2", "data.shuffle=true", "parallel.memory=100MB", f"output={self.path('out')}"]
+        sets = [word for text in sets for word in ("--set", text)]
+        self.assertIn("3 of them are made again", self.dashctl("plan", JOB, *sets).stdout)
+        self.assertEqual(self.dashctl("run", JOB, *sets).returncode, 0)
+        self.assertIn("3 of 4 layers are made again", self.read("out/logs/job.log"))
+
+
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
 class Continued(World):
     """A job that starts from what a LoRA-Dash job has trained."""

@@ -1,6 +1,7 @@
 /* tests/unit/coordinator/test_packing.c - which rows a step takes, and how they are packed. */
 #include "tests/unit/support.h"
 #include <math.h>
+#include "core/job/micro_batches.h"
 #include "daemon/coordinator/packing.h"
 
 static struct err err;
@@ -283,6 +284,33 @@ static void rows_that_share_nothing_keep_their_order(void **state)
     }
 }
 
+/* Rows of all lengths, with the fewest tokens and the most, with and without beginnings in common.
+ */
+static void no_micro_batch_is_larger_than_the_most(void **state)
+{
+    static struct rows r;
+    struct job_training training = {.seed = 1};
+    uint64_t random = 7;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        const struct packing_rules rules = {1 + (round * 37) % 300, round & 1};
+        struct micro_batch_sizes sizes;
+        struct data_order order;
+        int n = 1 + round % ROWS_MAX, longest = 0;
+        draw_rows(&r, n, &random);
+        training.batch_size = 1 + round % n;
+        for (int i = 0; i < n; i++)
+            longest = r.examples[i].n > longest ? r.examples[i].n : longest;
+        if (data_order_open(&training, true, &r.data, &order, &err) < 0)
+            continue; /* nothing is trained */
+        assert_ok(micro_batches_look(&order, &rules, 8, LOOK_AT_ALL, &sizes, &err), err);
+        assert_in_range(sizes.longest, 1, micro_batches_most(&rules, longest));
+        data_order_close(&order);
+    }
+    assert_int_equal(micro_batches_most(&(struct packing_rules){1, false}, INT_MAX), INT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +319,7 @@ int main(void)
         cmocka_unit_test(trees_hold_every_row_whole),
         cmocka_unit_test(a_beginning_is_computed_once_in_a_micro_batch),
         cmocka_unit_test(rows_that_share_nothing_keep_their_order),
+        cmocka_unit_test(no_micro_batch_is_larger_than_the_most),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
