@@ -156,7 +156,7 @@ static int check_data(struct job *job, const struct model *model, struct problem
     job_resolve_steps(job, train.n - train.untrained.n);
     check_schedule(job, problems);
     if (rc == 0 && train.n > 0 && problems_count(problems) == 0)
-        rc = job_plan_make(job, model, &train, plan, problems, err);
+        rc = job_plan_make(job, model, &train, &eval, plan, problems, err);
 done:
     dataset_free(&train);
     dataset_free(&eval);

@@ -50,11 +50,12 @@ int job_validate(const char *text, const char *file, const char *directory, cons
                  struct job_plan *ret_plan, struct problems *problems, struct err *err);
 void job_plan_free(struct job_plan *plan);
 
-/* Fills *plan, of a job that has no problems, for the training data d; what its memory does not
- * suffice for becomes a problem. ERR_INVALID where the nodes that it asks for cannot share it out.
- * What was added is there on failure too. */
+/* Fills *plan, of a job that has no problems, for the training data d and that of evaluations (n 0:
+ * none); what its memory does not suffice for becomes a problem. ERR_INVALID where the nodes that
+ * it asks for cannot share it out. What was added is there on failure too. */
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
-                  struct job_plan *plan, struct problems *problems, struct err *err);
+                  const struct dataset *eval, struct job_plan *plan, struct problems *problems,
+                  struct err *err);
 
 enum { PLAN_COUNTS_MAX = 16 };
 

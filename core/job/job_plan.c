@@ -94,6 +94,36 @@ static int plan_shared(const struct job *job, const struct model_config *c,
     return 0;
 }
 
+/* The rows whose tokens were kept. */
+static struct dataset kept_of(const struct dataset *d)
+{
+    struct dataset kept = *d;
+
+    for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
+        kept.n++;
+    return kept;
+}
+
+/* An evaluation takes memory for its largest micro-batch, too. */
+static int plan_eval(const struct job *job, const struct model_config *c,
+                     const struct dataset *eval, struct job_plan *plan, struct err *err)
+{
+    const struct packing_rules rules = packing_rules(job, c);
+    const struct dataset kept = kept_of(eval);
+    struct micro_batch_sizes sizes;
+    struct data_order order;
+    int rc = data_order_open(&job->training, false, &kept, &order, err);
+
+    if (rc < 0)
+        return rc == ERR_INVALID ? 0 : rc;
+    rc = micro_batches_look(&order, &rules, (int)job_steps_of_pass(order.batch_size, order.n),
+                            LOOK_AT_SOME, &sizes, err);
+    data_order_close(&order);
+    if (rc == 0 && sizes.longest > plan->sizes.longest)
+        plan->sizes.longest = sizes.longest;
+    return rc;
+}
+
 /* Of the rows whose tokens were kept. Where none of those trains anything, the sizes are what the
  * job asks for. */
 static int plan_steps_of_data(const struct job *job, const struct model_config *c,
@@ -101,12 +131,10 @@ static int plan_steps_of_data(const struct job *job, const struct model_config *
                               struct err *err)
 {
     const struct packing_rules rules = packing_rules(job, c);
-    struct dataset kept = *d;
+    const struct dataset kept = kept_of(d);
     struct data_order order;
     int rc;
 
-    for (kept.n = 0; kept.n < d->n && d->examples[kept.n].ids;)
-        kept.n++;
     plan->sizes = (struct micro_batch_sizes){1, job->training.micro_batch_tokens};
     rc = data_order_open(&job->training, job->data.shuffle, &kept, &order, err);
     if (rc < 0)
@@ -327,7 +355,8 @@ static int plan_shape(const struct job *job, const struct model *model, const st
 }
 
 int job_plan_make(const struct job *job, const struct model *model, const struct dataset *d,
-                  struct job_plan *plan, struct problems *problems, struct err *err)
+                  const struct dataset *eval, struct job_plan *plan, struct problems *problems,
+                  struct err *err)
 {
     const struct model_config *c = model_config(model);
     struct trainable t;
@@ -354,6 +383,8 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
     plan->data = cost_data_of(&job->training, d, shared, &plan->sizes);
     plan->trained = trained / tokens;
     plan->data_bytes = ROW_BYTES * tokens + (double)d->n * sizeof(struct example);
+    if (rc == 0)
+        rc = plan_eval(job, c, eval, plan, err);
     if (rc == 0)
         rc = plan_start(job, plan, err);
     if (rc == 0 && t.directions > 0 && job->dash.prelaunch_steps > 0)

@@ -204,8 +204,8 @@ class LongData(Real):
         self.assertIn(f"long.jsonl:{line}: ", self.wait_state(client, job.id, pb.FAILED).reason)
 
 
-class LongRowsLast(Real):
-    """Rows that come late count for memory as the first do."""
+class LongRows(Real):
+    """Rows that come late, or in evaluations, count for memory as the first do."""
 
     def test_a_job_keeps_to_the_memory_that_its_plan_says(self):
         row = [json.dumps({"input_ids": list(range(n)), "labels": list(range(n))}) + "\n" for n in (5, 100)]
@@ -217,6 +217,10 @@ class LongRowsLast(Real):
         self.assertIn("3 of them are made again", self.dashctl("plan", JOB, *sets).stdout)
         self.assertEqual(self.dashctl("run", JOB, *sets).returncode, 0)
         self.assertIn("3 of 4 layers are made again", self.read("out/logs/job.log"))
+        self.write("rows.jsonl", row[0] * 9000)
+        self.write("eval.jsonl", row[1] * 1000)
+        sets += ["--set", f"data.eval={self.path('eval.jsonl')}", "--set", f"output={self.path('other')}"]
+        self.assertIn("parallel.memory leaves each worker", self.dashctl("plan", JOB, *sets).stderr)
 
 
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
