@@ -183,6 +183,9 @@ static int load_rows(struct loader *l, struct rows *rows)
             give_up(l, rows_failed_line(rows), failed.text);
         else if ((rc = add_row(l, rows, &row)) < 0)
             return rc;
+        /* Whoever takes rows may use those behind it at once, as if it were not there. */
+        if (l->in->take && problems_count(l->problems) > 0)
+            l->hopeless = true;
         if (l->in->progress && ++l->n_read % PROGRESS_ROWS == 0)
             l->in->progress(l->in->arg, l->n_read);
     }

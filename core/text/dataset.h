@@ -72,7 +72,7 @@ struct dataset_input {
     void *arg;
     /* Where it is not NULL it gets every example as it is found, and the data set has none. Ids and
      * labels stay until dataset_free(), which then is the caller's to call after a failure, too. A
-     * negative code ends the reading. */
+     * negative code ends the reading, as does the first row that is wrong. */
     int (*take)(void *taker, const struct example *e, struct err *err);
     void *taker;
 };

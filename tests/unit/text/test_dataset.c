@@ -35,6 +35,42 @@ static struct loaded load_weighted(const char *text, size_t len, const struct da
     return l;
 }
 
+static int count_rows(void *taker, const struct example *e, struct err *err)
+{
+    (void)e;
+    (void)err;
+    ++*(int *)taker;
+    return 0;
+}
+
+static void no_row_behind_a_fault_is_given_to_a_taker(void **state)
+{
+    static const char text[] = "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n"
+                               "{\"input_ids\": [1, 2], \"labels\": [1]}\n"
+                               "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n";
+    char *folder = new_folder(), *path = file_join(folder, "data.jsonl");
+    struct problems problems = {0};
+    struct data_names names = ONE_FILE(path);
+    struct dataset d = {0};
+    struct err err;
+    int taken = 0;
+
+    (void)state;
+    write_file(folder, "data.jsonl", text, sizeof(text) - 1);
+    assert_int_equal(dataset_load(&(struct dataset_input){.names = &names,
+                                                          .data = &defaults,
+                                                          .vocab = SMALL_VOCAB,
+                                                          .take = count_rows,
+                                                          .taker = &taken},
+                                  &d, &problems, &err),
+                     ERR_INVALID);
+    assert_int_equal(taken, 1);
+    dataset_free(&d);
+    problems_free(&problems);
+    free(path);
+    remove_folder(folder);
+}
+
 static struct loaded load_with(const char *text, size_t len, const struct data_options *data,
                                const struct tokenizer *t, int vocab)
 {
@@ -733,6 +769,7 @@ int main(void)
         cmocka_unit_test(lone_prompt_is_what_a_row_begins_with),
         cmocka_unit_test(numbers_beyond_64_bits_matter_only_where_they_are_used),
         cmocka_unit_test(damaged_data_never_crashes),
+        cmocka_unit_test(no_row_behind_a_fault_is_given_to_a_taker),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
