@@ -11,7 +11,6 @@
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/paths.h"
-#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,9 @@
 #include <xxhash.h>
 
 enum { PROBE_MS = 30 * 1000 };
+
+/* What a --node may have, too: a rate beyond is of a damaged file. */
+static const double GFLOPS_LEAST = 1e-3, GFLOPS_MOST = 1e9;
 
 int node_cores(void)
 {
@@ -74,7 +76,7 @@ static bool read_kept(const struct rate_key *k, struct rate *ret)
         double gflops = json_number_value(json_object_get(doc, "gflops"));
         good = is_text(doc, "cpu", k->cpu) && is_text(doc, "build", build_identity) &&
                json_integer_value(json_object_get(doc, "threads")) == k->threads &&
-               isfinite(gflops) && gflops > 0;
+               gflops >= GFLOPS_LEAST && gflops <= GFLOPS_MOST;
         if (good)
             *ret = (struct rate){gflops, json_is_true(json_object_get(doc, "busy"))};
     }
