@@ -32,6 +32,8 @@ double cost_spare_bytes(const struct job_parallel *parallel, const struct traina
 {
     double bytes = parallel->memory > 0 ? parallel->memory : node_bytes;
 
+    if (node_bytes > 0 && node_bytes < bytes)
+        bytes = node_bytes;
     if (bytes <= 0)
         return 0;
     bytes = USED * bytes - cost_coordinator_bytes(t, shape->stages, shape->replicas, 0);

@@ -188,7 +188,8 @@ static void plan_stages(const struct job *job, const struct job_parallel *shaped
     job_plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
     if (too_many > 0 && job->parallel.memory > 0)
         problems_add(problems, job->file, job_line(job, "parallel.memory"),
-                     "parallel.memory leaves each worker %.0f MB, but one needs about %.0f MB: "
+                     "parallel.memory, or the node, leaves each worker %.0f MB, but one needs "
+                     "about %.0f MB: "
                      "give more, more stages, or a lower training.micro_batch_tokens",
                      limits->worker_bytes / 1e6, too_many / 1e6);
     else if (too_many > 0)

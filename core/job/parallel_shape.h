@@ -14,8 +14,8 @@
 #include "core/job/worker_memory.h"
 
 /* What each worker of the job may take of a node with that much memory (0: not known), where the
- * coordinator and the other workers of the node are, too: parallel.memory, or most of the node's.
- * 0: not known. */
+ * coordinator and the other workers of the node are, too: as cost_spare_bytes() has it. 0: not
+ * known. */
 double parallel_shape_worker_bytes(const struct job *job, const struct trainable *t,
                                    double node_bytes);
 

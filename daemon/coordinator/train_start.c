@@ -49,7 +49,8 @@ static int check_memory(const struct train *t, struct buf *notices, struct err *
         again += t->workers.again[i];
     if (t->workers.too_large && job_of(t)->parallel.memory > 0)
         return err_set(err, ERR_INVALID,
-                       "a worker needs more than its share of parallel.memory, which leaves it "
+                       "a worker needs more than its share of parallel.memory, or of the node, "
+                       "which leaves it "
                        "%.0f MB: give more, or more stages",
                        t->loaded.limits.worker_bytes / 1e6);
     if (t->workers.too_large)

@@ -220,7 +220,7 @@ class LongRows(Real):
         self.write("rows.jsonl", row[0] * 9000)
         self.write("eval.jsonl", row[1] * 1000)
         sets += ["--set", f"data.eval={self.path('eval.jsonl')}", "--set", f"output={self.path('other')}"]
-        self.assertIn("parallel.memory leaves each worker", self.dashctl("plan", JOB, *sets).stderr)
+        self.assertIn("leaves each worker", self.dashctl("plan", JOB, *sets).stderr)
 
 
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")

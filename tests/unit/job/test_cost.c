@@ -233,6 +233,21 @@ static void a_shape_is_chosen_that_fits(void **state)
     assert_int_equal(shape.stages, 3);
 }
 
+static void a_job_takes_no_more_than_its_node_has(void **state)
+{
+    struct trainable_map maps[2];
+    struct trainable t = adapt(maps, 0, 1);
+    const struct cost_shape one = {.workers_per_node = 1, .stages = 1, .replicas = 1};
+    const struct job_parallel any = {0}, little = {.memory = 1e9}, much = {.memory = 1e12};
+    double of_node = cost_spare_bytes(&any, &t, 4e9, &one);
+
+    (void)state;
+    assert_true(cost_spare_bytes(&little, &t, 4e9, &one) < of_node);
+    assert_close(cost_spare_bytes(&much, &t, 4e9, &one), of_node);
+    assert_close(cost_spare_bytes(&little, &t, 0, &one), cost_spare_bytes(&any, &t, 1e9, &one));
+    assert_true(cost_spare_bytes(&any, &t, 0, &one) == 0);
+}
+
 static void more_workers_than_an_int_holds_are_too_many(void **state)
 {
     static const int cores[] = {16384, 32768, 65536};
@@ -343,6 +358,7 @@ int main(void)
         cmocka_unit_test(equal_stages_wait_as_the_formula_says),
         cmocka_unit_test(a_step_is_the_sum_of_its_parts),
         cmocka_unit_test(a_shape_is_chosen_that_fits),
+        cmocka_unit_test(a_job_takes_no_more_than_its_node_has),
         cmocka_unit_test(more_workers_than_an_int_holds_are_too_many),
         cmocka_unit_test(bytes_of_files_follow_from_shapes),
         cmocka_unit_test(a_node_is_read),
