@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/paths.h"
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>

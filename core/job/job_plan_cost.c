@@ -139,7 +139,7 @@ static int plan_job(const struct costing *k, struct err *err)
         return rc;
     job_plan_add(k->plan, "memory: about %.0f MB of the coordinator, %.0f MB of the largest worker",
                  e.coordinator_bytes / 1e6, e.worker_bytes / 1e6);
-    if (!e.fits && k->nodes->node.bytes > 0)
+    if (!e.fits && k->job->launcher == LAUNCHER_SLURM && !k->job->slurm.mem)
         job_plan_add(k->plan, "note: a node has %.1f GiB: less than its processes need",
                      gib(k->nodes->node.bytes));
     if (k->nodes->node.gflops <= 0) {
@@ -159,7 +159,7 @@ static void say_heading(const struct costing *k)
     const struct node *n = &k->nodes->node;
 
     job_plan_add(k->plan,
-                 "nodes of %d cores, %.0f GiB, %.0f GFLOP/s and %.0f Gbit/s (%s); a step has %.0f "
+                 "nodes of %d cores, %.4g GiB, %.4g GFLOP/s and %.4g Gbit/s (%s); a step has %.0f "
                  "rows in %d micro-batches, %.3g GFLOP",
                  n->cores, gib(n->bytes), n->gflops, n->gbits, k->nodes->origin, k->m.data.computed,
                  k->m.data.micro_batches, cost_sum(&o) / 1e9);

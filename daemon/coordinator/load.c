@@ -128,10 +128,10 @@ static void note_whole(struct loaded *l, struct buf *notices)
     job_notes(l->job, rows, notices);
 }
 
-int loaded_take(struct loaded *l, struct buf *notices, struct err *err)
+int loaded_take(struct loaded *l, bool wait, struct buf *notices, struct err *err)
 {
     bool done;
-    int rc = l->whole ? 0 : reading_take(l->reading, &l->train, TAKE_MS, &done, err);
+    int rc = l->whole ? 0 : reading_take(l->reading, &l->train, wait ? TAKE_MS : 0, &done, err);
 
     if (rc == 0 && !l->whole && done)
         note_whole(l, notices);
@@ -153,7 +153,7 @@ int load_job(const char *output, struct loaded *ret, struct buf *notices, struct
         rc = start_reading(ret, err);
     /* A job whose steps are not said has as many as its rows make. */
     while (rc == 0 && !ret->whole && (ret->train.n < SAMPLE_ROWS || ret->job->training.steps == 0))
-        rc = loaded_take(ret, notices, err);
+        rc = loaded_take(ret, true, notices, err);
     return rc < 0 ? rc : trainable_of_job(ret->job, model_config(ret->model), &ret->layout, err);
 }
 
@@ -281,7 +281,7 @@ int loaded_choose_shape(struct loaded *l, int workers, struct buf *notices, stru
         rc = is_roomy(l, shaped.stages, &roomy, err);
     if (rc == 0 && !roomy) { /* the largest micro-batch of all decides */
         while (rc == 0 && !l->whole)
-            rc = loaded_take(l, notices, err);
+            rc = loaded_take(l, true, notices, err);
         shaped = l->job->parallel;
         if (rc == 0)
             rc = find_limits(l, &l->train, LOOK_AT_ALL, err);

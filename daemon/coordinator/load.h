@@ -38,8 +38,8 @@ struct loaded { /* zero-initialise; stays where it is, since the thread reads of
 int load_job(const char *output, struct loaded *ret, struct buf *notices, struct err *err);
 void loaded_free(struct loaded *l);
 
-/* Takes what has been read of the training data since, for which it waits a moment. */
-int loaded_take(struct loaded *l, struct buf *notices, struct err *err);
+/* Takes what has been read of the training data since, for which it waits a moment, or not. */
+int loaded_take(struct loaded *l, bool wait, struct buf *notices, struct err *err);
 
 /* Chooses stages and replicas where the job leaves them open, for `workers` workers or for as many
  * of them as can share it out, which is stages * replicas. Where memory is short, so that a long

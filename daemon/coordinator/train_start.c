@@ -226,9 +226,9 @@ static int open_orders(struct train *t, struct err *err)
     return data_order_open(&job->training, false, &t->loaded.eval, &t->eval_order, err);
 }
 
-static int take_rows(struct train *t, struct err *err)
+static int take_rows(struct train *t, bool wait, struct err *err)
 {
-    int rc = loaded_take(&t->loaded, &t->notices, err);
+    int rc = loaded_take(&t->loaded, wait, &t->notices, err);
 
     if (rc == 0)
         rc = data_order_extend(&t->order, t->loaded.whole, err);
@@ -243,7 +243,7 @@ int train_wait_for_rows(struct train *t, int step, struct err *err)
 
     do {
         if (!t->order.whole)
-            rc = take_rows(t, err);
+            rc = take_rows(t, !data_order_knows(&t->order, step), err);
     } while (rc == 0 && !data_order_knows(&t->order, step) && !train_stops(t));
     return rc;
 }
@@ -253,7 +253,7 @@ int train_wait_for_all_rows(struct train *t, struct err *err)
     int rc = 0;
 
     while (rc == 0 && !t->order.whole && !train_stops(t))
-        rc = take_rows(t, err);
+        rc = take_rows(t, true, err);
     return rc;
 }
 
@@ -265,7 +265,7 @@ static int hash_rows(void *context, long rows, char ret_hex[33], struct err *err
     int rc = 0;
 
     while (rc == 0 && !t->order.whole && (rows < 0 || d->n < rows))
-        rc = take_rows(t, err);
+        rc = take_rows(t, true, err);
     if (rc == 0 && rows <= d->n)
         dataset_hash(d, rows < 0 ? d->n : rows, ret_hex);
     return rc;

@@ -151,7 +151,7 @@ class Memory(Real):
     def test_a_job_that_cannot_keep_to_it_is_refused(self):
         done = self.plan("parallel.memory=30MB")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"parallel.memory leaves each worker \d+ MB, but one needs about \d+ MB")
+        self.assertRegex(done.stderr, r"parallel.memory, or the node, leaves each worker \d+ MB, but one needs about \d+ MB")
 
 
 class LongData(Real):
