@@ -235,6 +235,11 @@ static int sweep(struct ranks *r)
     return left;
 }
 
+void ranks_progress(struct ranks *r)
+{
+    sweep(r);
+}
+
 void ranks_close(struct ranks *r)
 {
     struct backoff wait = {0};

@@ -85,6 +85,10 @@ int ranks_neighbour_index(const struct ranks *r); /* which of them this one is, 
 /* Whether the coordinator is on this host too. */
 bool ranks_beside_coordinator(const struct ranks *r);
 
+/* Moves on what is under way: MPI may pass a message on only while its sender is in a call of it. A
+ * rank that computes for long after it has sent calls this now and then. */
+void ranks_progress(struct ranks *r);
+
 /* Copies len bytes and sends them to rank `to`. */
 int ranks_send(struct ranks *r, int to, enum rank_tag tag, const void *bytes, size_t len,
                struct err *err);

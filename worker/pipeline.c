@@ -11,6 +11,14 @@ struct step {
     struct stage_pass pass;
 };
 
+/* What was sent to a neighbour may reach it only while this rank is in MPI. */
+static void move_messages(void *context)
+{
+    const struct pipeline *p = context;
+
+    ranks_progress(p->ranks);
+}
+
 int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,
                   int stages, struct err *err)
 {
@@ -24,6 +32,8 @@ int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, 
                            .after = me + 1,
                            .n_slots = stage_has_backward(stage) ? stages - index : 1};
     p->tree.n = stage->end - stage->begin;
+    stage->between_layers = stages > 1 ? move_messages : NULL;
+    stage->context = p;
     p->slots = calloc((size_t)p->n_slots, sizeof(*p->slots));
     return p->slots ? 0 : err_nomem(err, (size_t)p->n_slots * sizeof(*p->slots));
 }

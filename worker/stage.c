@@ -204,6 +204,12 @@ static const struct dropout *dropout_of(const struct stage *s, const struct stag
     return memory;
 }
 
+static void pause_between_layers(const struct stage *s)
+{
+    if (s->between_layers)
+        s->between_layers(s->context);
+}
+
 static void note_made(struct stage *s, const struct stage_slot *slot, int i)
 {
     s->again.slot = slot;
@@ -240,6 +246,7 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
                      rows);
         if (is_made_again(s, i))
             note_made(s, slot, i);
+        pause_between_layers(s);
     }
 }
 
@@ -316,5 +323,6 @@ void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch
         point_grads(s, &s->layers[i], grads, slices);
         layer_backward(&run, &s->layers[i], &slot->acts[i], rows, slices, s->first + i > s->lowest,
                        d);
+        pause_between_layers(s);
     }
 }

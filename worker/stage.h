@@ -56,6 +56,8 @@ struct stage {
     float *normed; /* of the trained rows: normalised, their gradients, rstd; owned */
     size_t normed_floats;
     struct work_clock clock;
+    void (*between_layers)(void *context); /* NULL: nothing; called often during a pass */
+    void *context;
     uint64_t hash[2]; /* sum over the stage's tensors of XXH3-128(tensor's f32 bytes, place) */
 };
 
