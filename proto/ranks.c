@@ -42,6 +42,7 @@ enum {
     SPINS = 200,           /* polls before the first sleep: about 50 us */
     SLEEP_FIRST_NS = 5000, /* then sleeps that grow to SLEEP_LAST_NS */
     SLEEP_LAST_NS = 300000,
+    MOVING_SPINS = 20000, /* the same while a message is under way: about 10 ms */
 };
 
 enum { LAST_WORDS_S = 10 };
@@ -51,11 +52,12 @@ struct backoff {
     long sleep_ns;
 };
 
-static void backoff_wait(struct backoff *b)
+/* moving: parts of a message may be under way, each of which needs both its ends. */
+static void backoff_wait(struct backoff *b, bool moving)
 {
     struct timespec t = {0};
 
-    if (b->polls++ < SPINS) {
+    if (b->polls++ < (moving ? MOVING_SPINS : SPINS)) {
         sched_yield();
         return;
     }
@@ -247,7 +249,7 @@ void ranks_close(struct ranks *r)
     if (!r)
         return;
     while (sweep(r) > 0)
-        backoff_wait(&wait);
+        backoff_wait(&wait, true);
     MPI_Finalize();
     free(r->hellos);
     free(r);
@@ -346,7 +348,7 @@ static int take(MPI_Message *message, const MPI_Status *status, struct rank_mess
     while (rc == MPI_SUCCESS && !done) {
         rc = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
         if (!done)
-            backoff_wait(&wait);
+            backoff_wait(&wait, true);
     }
     if (rc != MPI_SUCCESS) {
         buf_free(&m.body);
@@ -378,8 +380,7 @@ int ranks_receive_for(struct ranks *r, int from, int tag, int timeout_ms, bool *
             return take(&message, &status, ret, err);
         if (timeout_ms >= 0 && clock_ms() >= deadline)
             return 0;
-        sweep(r);
-        backoff_wait(&wait);
+        backoff_wait(&wait, sweep(r) > 0);
     }
 }
 
