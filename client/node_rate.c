@@ -1,7 +1,7 @@
 /* client/node_rate.c - see node_rate.h. The measurement is the one of `dashctl doctor`: a probe
  * that runs alone and leaves its results in a folder. What is kept should hold when other programs
  * have ended, too: the fastest product counts, and a rate of a busy machine is measured again the
- * next time. That a rate cannot be kept costs only the next measurement. */
+ * next time. A rate that cannot be saved is measured again, too. */
 #include "client/node_rate.h"
 #include "client/doctor/meeting.h"
 #include "client/doctor/probed.h"

@@ -29,7 +29,7 @@ struct row_sums {
 
 static void add_row(struct row_sums *sums, const struct example *e)
 {
-    int n = e->n - 1;
+    int n;
 
     if (e->n_trained == 0)
         return;
@@ -38,8 +38,7 @@ static void add_row(struct row_sums *sums, const struct example *e)
     sums->trained += e->n_trained;
     if (!e->labels)
         return;
-    while (n > 0 && e->labels[n] == -100)
-        n--;
+    n = data_order_useful_rows(e);
     sums->kept_tokens += e->n;
     sums->computed += n;
     sums->pairs += n * (n + 1.0) / 2;

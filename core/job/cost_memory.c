@@ -17,10 +17,8 @@ double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *sh
     *ret_fits = true;
     for (int i = 0; i < shape->stages; i++) {
         struct worker_share share = {i, shape->stages, first[i], first[i + 1], 0};
-        int again = worker_memory_fit(&limits, m->config, m->trainable, &share);
         struct worker_memory memory;
-        *ret_fits &= again >= 0;
-        share.n_again = again < 0 ? worker_memory_layers(m->config, m->trainable, &share) : again;
+        *ret_fits &= worker_memory_choose(&limits, m->config, m->trainable, &share);
         worker_memory_of(&limits, m->config, m->trainable, &share, &memory);
         most = fmax(most, worker_memory_sum(&memory));
     }

@@ -103,9 +103,7 @@ const int32_t *data_order_step(struct data_order *o, int step, int *n_rows)
     return pass_of(o, (step - 1) / per_pass) + first;
 }
 
-/* Rows that a forward pass needs of an example: up to the one that predicts the last trained token.
- */
-static int useful_rows(const struct example *e)
+int data_order_useful_rows(const struct example *e)
 {
     int last = e->n - 1;
 
@@ -128,7 +126,7 @@ struct prefix_row data_order_useful(const struct data_order *o, int32_t row)
 {
     const struct example *e = &o->data->examples[row];
 
-    return (struct prefix_row){e->ids, useful_rows(e), free_rows(e), row};
+    return (struct prefix_row){e->ids, data_order_useful_rows(e), free_rows(e), row};
 }
 
 int data_order_shared(struct data_order *o, int steps, double *ret_share, struct err *err)

@@ -40,6 +40,9 @@ void data_order_close(struct data_order *o);
 bool data_order_knows(const struct data_order *o, int step);
 /* Their numbers, in order; valid until the next call. */
 const int32_t *data_order_step(struct data_order *o, int step, int *n_rows);
+/* How many tokens of an example are computed: up to the one that predicts the last trained token.
+ */
+int data_order_useful_rows(const struct example *e);
 /* What is computed of a row. */
 struct prefix_row data_order_useful(const struct data_order *o, int32_t row);
 

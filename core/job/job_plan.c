@@ -154,9 +154,8 @@ static double plan_stage(const struct model_config *c, const struct trainable *t
 {
     struct worker_memory m;
     char again[60] = "";
-    int n = worker_memory_fit(limits, c, t, share);
+    bool fits = worker_memory_choose(limits, c, t, share);
 
-    share->n_again = n < 0 ? worker_memory_layers(c, t, share) : n;
     worker_memory_of(limits, c, t, share, &m);
     if (share->n_again)
         snprintf(again, sizeof(again), "; %d of them are made again to save memory",
@@ -168,7 +167,7 @@ static double plan_stage(const struct model_config *c, const struct trainable *t
         share->stage, share->first, share->last - 1, again, worker_memory_sum(&m) / 1e6,
         m.weights / 1e6, m.activations / 1e6,
         (worker_memory_sum(&m) - m.weights - m.activations) / 1e6);
-    return n < 0 ? worker_memory_sum(&m) : 0;
+    return fits ? 0 : worker_memory_sum(&m);
 }
 
 /* Too little memory is a problem where the job says how much it may take, else a note. */

@@ -167,3 +167,12 @@ int worker_memory_fit(const struct worker_limits *limits, const struct model_con
     }
     return -1;
 }
+
+bool worker_memory_choose(const struct worker_limits *limits, const struct model_config *c,
+                          const struct trainable *t, struct worker_share *share)
+{
+    int n = worker_memory_fit(limits, c, t, share);
+
+    share->n_again = n < 0 ? worker_memory_layers(c, t, share) : n;
+    return n >= 0;
+}

@@ -46,3 +46,6 @@ int worker_memory_layers(const struct model_config *c, const struct trainable *t
  * known, and none are); -1 where it does not fit even so. share->n_again is not looked at. */
 int worker_memory_fit(const struct worker_limits *limits, const struct model_config *c,
                       const struct trainable *t, const struct worker_share *share);
+/* Sets share->n_again to that, or to all that can be. Returns whether the share fits so. */
+bool worker_memory_choose(const struct worker_limits *limits, const struct model_config *c,
+                          const struct trainable *t, struct worker_share *share);

@@ -35,11 +35,8 @@ static void choose_again(struct workers *w, const struct worker_limits *limits,
 {
     for (int i = 0; i < w->stages; i++) {
         struct worker_share share = {i, w->stages, w->first_layer[i], w->first_layer[i + 1], 0};
-        w->again[i] = worker_memory_fit(limits, config, w->layout, &share);
-        if (w->again[i] >= 0)
-            continue;
-        w->again[i] = worker_memory_layers(config, w->layout, &share);
-        w->too_large = true;
+        w->too_large |= !worker_memory_choose(limits, config, w->layout, &share);
+        w->again[i] = share.n_again;
     }
 }
 
