@@ -16,6 +16,7 @@ enum err_code {
     ERR_NOT_FOUND = -6,
     ERR_PEER = -7,     /* another process broke the protocol or went away */
     ERR_INTERNAL = -8, /* our own bug, or a library's */
+    ERR_DENIED = -9,   /* this caller may not do it, or is not known */
 };
 
 struct err {

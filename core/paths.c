@@ -21,23 +21,34 @@ static const char *home_folder(void)
     return who ? who->pw_dir : NULL;
 }
 
-int paths_state(char **ret_path, struct err *err)
+/* $VARIABLE/dash, else in the home folder. */
+static int user_folder(const char *variable, const char *in_home, char **ret_path, struct err *err)
 {
-    const char *base = getenv("XDG_STATE_HOME");
+    const char *base = getenv(variable);
     const char *rest = "dash";
     char *path;
 
     if (!base || base[0] != '/') {
         base = home_folder();
-        rest = ".local/state/dash";
+        rest = in_home;
     }
     if (!base)
-        return err_set(err, ERR_NOT_FOUND, "no home folder is known: set HOME or XDG_STATE_HOME");
+        return err_set(err, ERR_NOT_FOUND, "no home folder is known: set HOME or %s", variable);
     path = file_join(base, rest);
     if (!path)
         return err_nomem(err, strlen(base));
     *ret_path = path;
     return 0;
+}
+
+int paths_state(char **ret_path, struct err *err)
+{
+    return user_folder("XDG_STATE_HOME", ".local/state/dash", ret_path, err);
+}
+
+int paths_config(char **ret_path, struct err *err)
+{
+    return user_folder("XDG_CONFIG_HOME", ".config/dash", ret_path, err);
 }
 
 char *paths_cache(void)

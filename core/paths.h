@@ -11,6 +11,10 @@ int paths_state(char **ret_path, struct err *err);
  * frees it. */
 char *paths_cache(void);
 
+/* The folder of dashctl's settings: $XDG_CONFIG_HOME/dash, else ~/.config/dash. Caller frees
+ * *ret_path. */
+int paths_config(char **ret_path, struct err *err);
+
 /* "unix:<state>/dashd.sock", the address that dashd listens on for this state folder (NULL: the
  * default one). A path too long for a unix socket is refused. Caller frees *ret_address. */
 int paths_address(const char *state, char **ret_address, struct err *err);
