@@ -98,7 +98,7 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
     char path[128];
     struct err err;
 
-    if (!c->channel && channel_open(c->server, &c->channel, &err) < 0)
+    if (!c->channel && channel_open(c->server, NULL, &c->channel, &err) < 0)
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
     if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0) {

@@ -71,6 +71,8 @@ static void print_job(const Dash__V1__Job *job)
     print_time("created", job->created_ms);
     print_time("started", job->started_ms);
     print_time("finished", job->finished_ms);
+    if (job->created_by[0])
+        printf("%-10s %s\n", "creator", job->created_by);
     if (job->slurm_job)
         printf("%-10s %lld\n", "slurm job", (long long)job->slurm_job);
     printf("%-10s %s\n", "output", job->output);

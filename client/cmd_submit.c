@@ -46,6 +46,8 @@ static void print_result(const struct client *c, const struct submit *s,
     if (!s->watch)
         printf("  dashctl watch %s    follow its progress\n", job->id);
     printf("  output: %s\n", job->output);
+    if (r->runs_as[0])
+        printf("  it runs as %s, the user of dashd\n", r->runs_as);
     for (i = 0; !s->watch && i < job->n_notices; i++)
         printf("  note: %s\n", job->notices[i]);
 }

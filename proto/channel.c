@@ -18,7 +18,17 @@ static grpc_arg int_arg(const char *key, int value)
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
-static grpc_channel *create(const char *address)
+static grpc_channel_credentials *credentials(const struct channel_tls *tls)
+{
+    grpc_ssl_pem_key_cert_pair pair;
+
+    if (!tls)
+        return grpc_insecure_credentials_create();
+    pair = (grpc_ssl_pem_key_cert_pair){tls->key, tls->certificate};
+    return grpc_ssl_credentials_create(tls->ca, tls->key ? &pair : NULL, NULL, NULL);
+}
+
+static grpc_channel *create(const char *address, const struct channel_tls *tls)
 {
     grpc_arg args[] = {
         int_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0), /* clusters set http_proxy for other things */
@@ -28,16 +38,22 @@ static grpc_channel *create(const char *address)
         int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_MAX_MS),
         int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
         int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_BYTES), /* long lists of problems */
+        {.type = GRPC_ARG_STRING,
+         .key = (char *)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG,
+         .value.string = (char *)(tls ? tls->name : NULL)}, /* the last: it may be left out */
     };
-    grpc_channel_args all = {sizeof(args) / sizeof(args[0]), args};
-    grpc_channel_credentials *none = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(address, none, &all);
+    size_t n = sizeof(args) / sizeof(args[0]);
+    grpc_channel_args all = {tls && tls->name ? n : n - 1, args};
+    grpc_channel_credentials *with = credentials(tls);
+    grpc_channel *channel = with ? grpc_channel_create(address, with, &all) : NULL;
 
-    grpc_channel_credentials_release(none);
+    if (with)
+        grpc_channel_credentials_release(with);
     return channel;
 }
 
-int channel_open(const char *address, struct channel **ret_channel, struct err *err)
+int channel_open(const char *address, const struct channel_tls *tls, struct channel **ret_channel,
+                 struct err *err)
 {
     struct channel *c;
 
@@ -50,7 +66,12 @@ int channel_open(const char *address, struct channel **ret_channel, struct err *
     wire_quiet();
     grpc_init();
     c->address = strdup(address);
-    c->channel = create(address);
+    c->channel = create(address, tls);
+    if (tls && tls->token && asprintf(&c->authorization, "Bearer %s", tls->token) < 0) {
+        c->authorization = NULL;
+        channel_close(c);
+        return err_nomem(err, strlen(tls->token));
+    }
     if (!c->address || !c->channel) {
         channel_close(c);
         return err_set(err, ERR_INTERNAL, "cannot create a gRPC channel to '%s'", address);
@@ -67,6 +88,7 @@ void channel_close(struct channel *c)
         grpc_channel_destroy(c->channel);
     grpc_shutdown();
     free(c->address);
+    free(c->authorization);
     free(c->error);
     free(c);
 }
@@ -80,8 +102,10 @@ static int code_of(grpc_status_code status)
 {
     switch (status) {
     case GRPC_STATUS_INVALID_ARGUMENT:
-    case GRPC_STATUS_PERMISSION_DENIED:
         return ERR_INVALID;
+    case GRPC_STATUS_PERMISSION_DENIED:
+    case GRPC_STATUS_UNAUTHENTICATED:
+        return ERR_DENIED;
     case GRPC_STATUS_NOT_FOUND:
         return ERR_NOT_FOUND;
     case GRPC_STATUS_FAILED_PRECONDITION:

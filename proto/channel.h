@@ -4,11 +4,11 @@
  * stream_wake() and stream_cancel(), which any thread may call while the stream is open. Nothing
  * connects before the first call; a connection that broke is made again by the next call.
  *
- * Addresses: "unix:/path" and "host:port". Connections are not encrypted.
+ * Addresses: "unix:/path" and "host:port".
  *
  * Errors: ERR_PEER means that no dashd answers or that it went away: trying again later may work.
  * The other codes carry dashd's own words: ERR_INVALID, ERR_NOT_FOUND, ERR_STATE, ERR_UNSUPPORTED,
- * ERR_INTERNAL.
+ * ERR_DENIED, ERR_INTERNAL.
  */
 #pragma once
 #include "core/err.h"
@@ -17,7 +17,16 @@
 struct channel;
 struct stream;
 
-int channel_open(const char *address, struct channel **ret_channel, struct err *err);
+struct channel_tls {
+    const char *ca;    /* PEM: what must have signed dashd's certificate, or that one itself */
+    const char *name;  /* that the certificate must have; NULL: the host of the address */
+    const char *token; /* sent with each call; NULL: none */
+    const char *certificate, *key; /* PEM: shown to dashd; NULL: none */
+};
+
+/* tls NULL: in plain text. Its texts are copied. */
+int channel_open(const char *address, const struct channel_tls *tls, struct channel **ret_channel,
+                 struct err *err);
 void channel_close(struct channel *c); /* NULL-safe; close its streams first */
 
 /* Calls a unary method ("/dash.v1.FineTuning/GetJob") and waits for the answer, at most timeout_ms.

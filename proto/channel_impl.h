@@ -7,7 +7,8 @@
 struct channel {
     grpc_channel *channel;
     char *address;
-    char *error; /* owned: channel_error() */
+    char *authorization; /* sent with each call; NULL: none */
+    char *error;         /* owned: channel_error() */
 };
 
 /* Opens a call with a deadline (-1: none). */

@@ -93,9 +93,9 @@ static int start(struct stream *s, const grpc_op *ops, size_t n, enum tag tag, s
     return 0;
 }
 
-static int send_request(struct stream *s, const ProtobufCMessage *request, struct err *err)
+static int send_with(struct stream *s, grpc_op ops[3], const ProtobufCMessage *request,
+                     struct err *err)
 {
-    grpc_op ops[3] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
     grpc_byte_buffer *bytes = NULL;
     int rc;
 
@@ -109,6 +109,25 @@ static int send_request(struct stream *s, const ProtobufCMessage *request, struc
     ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
     rc = start(s, ops, 3, TAG_START, err);
     grpc_byte_buffer_destroy(bytes);
+    return rc;
+}
+
+/* gRPC takes references to what the metadata holds. */
+static int send_request(struct stream *s, const ProtobufCMessage *request, struct err *err)
+{
+    grpc_op ops[3] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
+    grpc_metadata authorization;
+    int rc;
+
+    if (!s->channel->authorization)
+        return send_with(s, ops, request, err);
+    authorization =
+        (grpc_metadata){.key = grpc_slice_from_static_string("authorization"),
+                        .value = grpc_slice_from_copied_string(s->channel->authorization)};
+    ops[0].data.send_initial_metadata.count = 1;
+    ops[0].data.send_initial_metadata.metadata = &authorization;
+    rc = send_with(s, ops, request, err);
+    grpc_slice_unref(authorization.value);
     return rc;
 }
 

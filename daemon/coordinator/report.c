@@ -257,12 +257,13 @@ static void publish(struct report *r, struct stream *s)
 /* Dials once. True if dashd answered, which resets the back-off. */
 static bool dial(struct report *r, const char *address)
 {
+    const struct channel_tls tls = {.ca = r->contact.certificate, .name = CONTACT_SERVER_NAME};
     struct channel *c = NULL;
     struct stream *s = NULL;
     bool welcomed = false;
     struct err err;
 
-    if (channel_open(address, &c, &err) < 0)
+    if (channel_open(address, tls.ca ? &tls : NULL, &c, &err) < 0)
         return false;
     if (stream_open(c, "/dash.v1.Coordination/Report", NULL,
                     &dash__v1__coordinator_command__descriptor, &s, &err) == 0) {

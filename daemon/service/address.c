@@ -28,8 +28,49 @@ static bool answers(const struct sockaddr_un *at)
     return yes;
 }
 
-static int check_unix(const char *path, struct err *err)
+static char *folder_of(const char *path)
 {
+    const char *slash = strrchr(path, '/');
+
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* Whoever can enter the folder can try to connect, and whoever can write to it can put a socket of
+ * his own in this one's place. */
+static int check_folder(const char *path, const gid_t *group, struct err *err)
+{
+    char *folder = folder_of(path);
+    struct stat st;
+    int rc = 0;
+
+    if (!folder)
+        return err_nomem(err, strlen(path));
+    if (stat(folder, &st) < 0)
+        rc = err_errno(err, "%s: the folder of the socket cannot be examined", folder);
+    else if (st.st_uid != geteuid())
+        rc =
+            err_set(err, ERR_INVALID,
+                    "%s: the folder of the socket belongs to another user (uid %ld): name a socket "
+                    "in a folder of your own with --listen",
+                    folder, (long)st.st_uid);
+    else if (group && (st.st_gid != *group || (st.st_mode & 0777) != 0750))
+        rc = err_set(err, ERR_INVALID,
+                     "%s: with --group the folder of the socket must belong to the group and have "
+                     "mode 0750: run `chgrp %ld %s && chmod 0750 %s`",
+                     folder, (long)*group, folder, folder);
+    else if (!group && (st.st_mode & 0777) != 0700)
+        rc = err_set(err, ERR_INVALID,
+                     "%s: the folder of the socket must have mode 0700, not %04o: run `chmod 0700 "
+                     "%s`, or name a socket in another folder with --listen",
+                     folder, st.st_mode & 0777, folder);
+    free(folder);
+    return rc;
+}
+
+static int check_unix(const char *path, const gid_t *group, struct err *err)
+{
+    int rc;
+
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     struct stat st;
 
@@ -38,6 +79,9 @@ static int check_unix(const char *path, struct err *err)
     if (strlen(path) >= sizeof(at.sun_path))
         return err_set(err, ERR_INVALID, "unix:%s: too long for a unix socket (at most %zu bytes)",
                        path, sizeof(at.sun_path) - 1);
+    rc = check_folder(path, group, err);
+    if (rc < 0)
+        return rc;
     strcpy(at.sun_path, path);
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : err_errno(err, "%s cannot be examined", path);
@@ -86,25 +130,20 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-int address_check(const char *address, bool insecure_tcp, struct err *err)
+int address_check(const char *address, bool insecure_tcp, const gid_t *group, struct err *err)
 {
     char host[256];
     int port, rc;
 
     if (address_is_unix(address))
-        return check_unix(address + 5, err);
+        return check_unix(address + 5, group, err);
     rc = split(address, host, sizeof(host), &port, err);
-    if (rc < 0 || insecure_tcp)
+    if (rc < 0 || !insecure_tcp || is_loopback(host))
         return rc;
-    if (is_loopback(host))
-        return err_set(err, ERR_INVALID,
-                       "%s: TCP has no authentication yet: every user of this machine could run "
-                       "jobs as you. Listen on a unix socket, or give --insecure-tcp if you are "
-                       "its only user",
-                       address);
     return err_set(err, ERR_INVALID,
-                   "%s: TCP has no authentication yet: whoever reaches the port runs jobs as you. "
-                   "Listen on a unix socket, or give --insecure-tcp if the network is yours alone",
+                   "%s: --insecure-tcp is for loopback addresses alone: whoever reaches the port "
+                   "would run jobs as you. Without it dashd uses TLS, once `dashd init` has made "
+                   "its keys",
                    address);
 }
 
@@ -154,17 +193,18 @@ int address_check_reach(const char *address, struct err *err)
     return rc;
 }
 
-static int bind_unix(const char *path, int *ret_fd, struct err *err)
+static int bind_unix(const char *path, const gid_t *group, int *ret_fd, struct err *err)
 {
+    mode_t mode = group ? 0660 : 0600;
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return err_errno(err, "cannot open a socket");
     strncpy(at.sun_path, path, sizeof(at.sun_path) - 1);
-    /* Linux gives the file the socket's own mode. */
+    /* Linux gives the file the socket's own mode: the group is let in last. */
     if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-        chmod(path, 0600) < 0) {
+        (group && chown(path, (uid_t)-1, *group) < 0) || chmod(path, mode) < 0) {
         err_errno(err, "cannot bind");
         close(fd);
         return ERR_IO;
@@ -252,14 +292,14 @@ static int bind_tcp(const char *host, int port, int *fds, int *ret_n, int *ret_p
     return rc;
 }
 
-int address_bind(const char *address, int ret_fds[ADDRESS_SOCKETS_MAX], int *ret_n, int *ret_port,
-                 struct err *err)
+int address_bind(const char *address, const gid_t *group, int ret_fds[ADDRESS_SOCKETS_MAX],
+                 int *ret_n, int *ret_port, struct err *err)
 {
     char host[256];
     int port, rc;
 
     if (address_is_unix(address)) {
-        rc = bind_unix(address + 5, &ret_fds[0], err);
+        rc = bind_unix(address + 5, group, &ret_fds[0], err);
         if (rc == 0) {
             *ret_n = 1;
             *ret_port = 0;

@@ -184,6 +184,7 @@ int coordination_register(struct rpc_server *server, struct runs *runs, struct e
 {
     static const struct rpc_method methods[] = {
         {.path = "/dash.v1.Coordination/Report",
+         .is_open = true, /* the token of a launch is asked for in Hello */
          .request_type = &dash__v1__coordinator_report__descriptor,
          .client_streams = true,
          .on_message = on_report,

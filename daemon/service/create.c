@@ -4,6 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job.h"
 #include "daemon/service/check.h"
+#include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
 #include "daemon/service/run_slurm.h"
 #include "daemon/service/runs.h"
@@ -58,9 +59,11 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
         .external = c->batch,
         .max_restarts = job->max_restarts,
         .death_reason = strdup(""),
+        .created_by = strdup(rpc_caller(c->call)->name),
     };
     job_free(job);
-    if (row->name && row->reason && row->output && row->job_yaml && row->death_reason)
+    if (row->name && row->reason && row->output && row->job_yaml && row->death_reason &&
+        row->created_by)
         return 0;
     run_row_free(row);
     return err_nomem(err, strlen(r->yaml));
@@ -72,7 +75,7 @@ static void answer_create(struct creation *c, const struct check_result *r)
     struct message_job m;
     struct run_row row;
     struct run *run = NULL;
-    char *script = NULL;
+    char *script = NULL, user[JOB_ACCESS_USER_SIZE];
     struct err err;
     int rc;
 
@@ -89,6 +92,9 @@ static void answer_create(struct creation *c, const struct check_result *r)
     if (r->risk)
         run_add_notice(run, r->risk, NULL); /* the plan has it too */
     response.batch_script = script;
+    job_access_runs_as(c->call, user);
+    response.runs_as = user;
+    rpc_set_job(c->call, run->row.id);
     message_job(run, &m);
     m.job.job_yaml = run->row.job_yaml;
     response.job = &m.job;

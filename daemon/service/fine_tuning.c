@@ -2,6 +2,7 @@
  * answer. */
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/create.h"
+#include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
 #include "daemon/service/resume.h"
 #include "daemon/service/outcome.h"
@@ -21,7 +22,7 @@ static struct run *find(struct rpc_call *call, const char *id)
     struct run *run = NULL;
     struct err err;
 
-    if (runs_find(rpc_service(call), id, &run, &err) == 0)
+    if (job_access_find(call, rpc_service(call), id, &run, &err) == 0)
         return run;
     rpc_fail(call, &err);
     return NULL;
@@ -159,6 +160,8 @@ static void on_info(struct rpc_call *call, const ProtobufCMessage *message)
     response.max_running = (uint32_t)runs->options.max_running;
     response.queued = (uint32_t)runs_count(runs, true);
     response.running = (uint32_t)runs_count(runs, false);
+    response.caller = (char *)rpc_caller(call)->name;
+    response.role = (char *)role_name(rpc_caller(call)->role);
     rpc_reply(call, &response.base);
 }
 
@@ -166,35 +169,44 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
 {
     static const struct rpc_method methods[] = {
         {.path = "/dash.v1.FineTuning/CreateJob",
+         .role = ROLE_SUBMIT,
          .max_bytes = JOB_BYTES,
          .request_type = &dash__v1__create_job_request__descriptor,
          .on_message = create_on_create,
          .on_gone = create_on_gone},
         {.path = "/dash.v1.FineTuning/PlanJob",
+         .role = ROLE_SUBMIT,
          .max_bytes = JOB_BYTES,
          .request_type = &dash__v1__plan_job_request__descriptor,
          .on_message = create_on_plan,
          .on_gone = create_on_gone},
         {.path = "/dash.v1.FineTuning/GetJob",
+         .role = ROLE_READ,
          .request_type = &dash__v1__get_job_request__descriptor,
          .on_message = on_get},
         {.path = "/dash.v1.FineTuning/ListJobs",
+         .role = ROLE_READ,
          .request_type = &dash__v1__list_jobs_request__descriptor,
          .on_message = on_list},
         {.path = "/dash.v1.FineTuning/CancelJob",
+         .role = ROLE_SUBMIT,
          .request_type = &dash__v1__cancel_job_request__descriptor,
          .on_message = on_cancel},
         {.path = "/dash.v1.FineTuning/ResumeJob",
+         .role = ROLE_SUBMIT,
          .request_type = &dash__v1__resume_job_request__descriptor,
          .on_message = resume_on_resume,
          .on_gone = resume_on_gone},
         {.path = "/dash.v1.FineTuning/GetLogs",
+         .role = ROLE_READ,
          .request_type = &dash__v1__get_logs_request__descriptor,
          .on_message = on_logs},
         {.path = "/dash.v1.FineTuning/GetServerInfo",
+         .role = ROLE_READ,
          .request_type = &dash__v1__get_server_info_request__descriptor,
          .on_message = on_info},
         {.path = "/dash.v1.FineTuning/WatchJob",
+         .role = ROLE_READ,
          .request_type = &dash__v1__watch_job_request__descriptor,
          .on_message = on_watch,
          .on_writable = watch_on_writable,

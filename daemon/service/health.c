@@ -54,9 +54,11 @@ int health_register(struct rpc_server *server, struct err *err)
 {
     static const struct rpc_method methods[] = {
         {.path = "/grpc.health.v1.Health/Check",
+         .is_open = true,
          .request_type = &grpc__health__v1__health_check_request__descriptor,
          .on_message = on_check},
         {.path = "/grpc.health.v1.Health/Watch",
+         .is_open = true,
          .request_type = &grpc__health__v1__health_check_request__descriptor,
          .on_message = on_watch,
          .on_gone = on_gone},

@@ -5,33 +5,45 @@
 
 enum { PREFACE_BYTES = 24, HEADER_BYTES = 9 };
 enum frame_type { FRAME_DATA = 0, FRAME_HEADERS = 1, FRAME_RST_STREAM = 3, FRAME_PING = 6 };
-enum {
-    BYTES_UNPROVED = 16384,
-    DATA_COUNTED = 1024 /* bytes: larger frames of data cost their sender */
+enum { DATA_COUNTED = 1024 /* bytes: larger frames of data cost their sender */ };
+
+struct kind { /* while the client is not proved: at once, and a second; then the same when it is */
+    int unproved, unproved_a_second, burst, a_second;
 };
 
-/* How many of a kind: in all while the client is not proved; then at once, and a second. */
-static const struct kind {
-    int unproved, burst, a_second;
-} calls = {8, 100, 10}, pings = {8, 50, 1}, others = {100, 1000, 200};
+/* A program's first call may be a large job: as much of it as HTTP/2's first window lets through
+ * comes before dashd has looked at the call's token. */
+static const struct rates {
+    size_t bytes_unproved;
+    struct kind calls, pings, others;
+} rates[] = {
+    [HTTP2_COORDINATOR] = {.bytes_unproved = 16384,
+                           .calls = {8, 0, 100, 10},
+                           .pings = {8, 0, 50, 1},
+                           .others = {100, 0, 1000, 200}},
+    [HTTP2_PROGRAM] = {.bytes_unproved = 128 * 1024,
+                       .calls = {100, 5, 1000, 300},
+                       .pings = {20, 1, 50, 1},
+                       .others = {400, 10, 5000, 2000}},
+};
 
-static double forgive(double count, double seconds, const struct kind *kind)
+static double forgive(const struct http2_limits *l, double count, double seconds,
+                      const struct kind *kind)
 {
-    count -= seconds * kind->a_second;
+    count -= seconds * (l->proved ? kind->a_second : kind->unproved_a_second);
     return count > 0 ? count : 0;
 }
 
 static void pass_time(struct http2_limits *l, uint64_t now_ms)
 {
     double seconds = l->at_ms ? (double)(now_ms - l->at_ms) / 1000 : 0;
+    const struct rates *r = &rates[l->sender];
 
     l->at_ms = now_ms;
-    if (!l->proved)
-        return;
-    l->calls = forgive(l->calls, seconds, &calls);
-    l->resets = forgive(l->resets, seconds, &calls);
-    l->pings = forgive(l->pings, seconds, &pings);
-    l->others = forgive(l->others, seconds, &others);
+    l->calls = forgive(l, l->calls, seconds, &r->calls);
+    l->resets = forgive(l, l->resets, seconds, &r->calls);
+    l->pings = forgive(l, l->pings, seconds, &r->pings);
+    l->others = forgive(l, l->others, seconds, &r->others);
 }
 
 static bool count(const struct http2_limits *l, double *n, const struct kind *kind)
@@ -41,18 +53,20 @@ static bool count(const struct http2_limits *l, double *n, const struct kind *ki
 
 static bool count_frame(struct http2_limits *l)
 {
+    const struct rates *r = &rates[l->sender];
+
     switch (l->header[3]) {
     case FRAME_HEADERS:
-        return count(l, &l->calls, &calls);
+        return count(l, &l->calls, &r->calls);
     case FRAME_RST_STREAM:
-        return count(l, &l->resets, &calls);
+        return count(l, &l->resets, &r->calls);
     case FRAME_PING:
-        return count(l, &l->pings, &pings);
+        return count(l, &l->pings, &r->pings);
     case FRAME_DATA: /* a known client's reports are small, and many after a break */
         return (l->proved && l->in_payload > 0) || l->in_payload > DATA_COUNTED ||
-               count(l, &l->others, &others);
+               count(l, &l->others, &r->others);
     default:
-        return count(l, &l->others, &others);
+        return count(l, &l->others, &r->others);
     }
 }
 
@@ -74,7 +88,7 @@ bool http2_limits_allow(struct http2_limits *l, const void *bytes, size_t len, u
 
     pass_time(l, now_ms);
     l->bytes += l->proved ? 0 : len;
-    if (l->bytes > BYTES_UNPROVED)
+    if (l->bytes > rates[l->sender].bytes_unproved)
         return false;
     l->preface += skip;
     at += skip;

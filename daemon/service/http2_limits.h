@@ -3,15 +3,20 @@
  * A stream that is opened and reset at once costs its sender 50 bytes and a gRPC server kilobytes
  * (CVE-2023-44487); pings, settings and frames of little data are as cheap, and messages that never
  * end fill a server's memory. This reads the frames' headers of what a client sends, and nothing
- * else of it. A client that has not shown who it is may send little in all; one that has, at a
- * rate.
+ * else of it. A client that has not shown who it is may send little; one that has, at a rate.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct http2_limits {        /* zero-initialise */
+enum http2_sender {
+    HTTP2_COORDINATOR = 0, /* has one call */
+    HTTP2_PROGRAM          /* a person's: any number of short calls, large jobs, many watches */
+};
+
+struct http2_limits { /* zero-initialise but for the sender */
+    enum http2_sender sender;
     bool proved;             /* its sender is known */
     size_t preface;          /* bytes of the connection's preface that have come */
     unsigned char header[9]; /* of the frame that is arriving */

@@ -5,6 +5,11 @@
  * once its number no longer leads to the same socket; that is looked for at every accept and once a
  * second.
  *
+ * A call is found by the number of gRPC's descriptor, which is how gRPC names its peer. That number
+ * is its connection's as long as the call lives: gRPC closes the descriptor when the last call on
+ * it has been destroyed. So of several entries with one number the newest is meant, and a call is
+ * never taken for one of another peer.
+ *
  * A failed accept (no descriptor, no memory) pauses accepting for a moment; connections wait in the
  * kernel's queue until then. Descriptors are kept in reserve for the store and for jobs.
  */
@@ -13,10 +18,12 @@
 #include "daemon/service/address.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/relay.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +44,13 @@ enum {
     PUNISHED_MS = 1000,
     RESETS_BURST = 100, /* calls that a connection may reset at once, and then a second */
     RESETS_A_SECOND = 20,
+    REFUSALS_BURST = 20, /* calls of unknown callers, likewise */
+    REFUSALS_A_SECOND = 1,
+};
+
+struct bucket { /* events, less what time has forgiven */
+    double n;
+    uint64_t at_ms;
 };
 
 struct connection {
@@ -47,10 +61,10 @@ struct connection {
     int fd;              /* ours, without a relay */
     ino_t socket;
     unsigned char peer[16]; /* the TCP address: of IPv6 the network's half; all 0: unix */
-    bool proved, closed;    /* closed: by gRPC */
-    int calls;              /* open */
-    double resets;          /* less what time has forgiven */
-    uint64_t resets_at_ms;
+    struct peer who;
+    bool proved, closed; /* closed: by gRPC */
+    int calls;           /* open */
+    struct bucket resets, refusals;
 };
 
 struct listening {
@@ -73,7 +87,7 @@ struct listener {
     struct connection *unused;           /* of them */
     struct connection *oldest, **newest; /* in the order of their accept */
     int n;
-    struct relay_group relays; /* where proof is asked for: strangers can connect */
+    struct relay_group relays; /* with TLS: strangers can connect */
     uv_timer_t sweep, pause;
     uint64_t logged_at_ms;
     struct { /* peers whose connections were ended for abuse, and until when they are refused */
@@ -91,7 +105,7 @@ int listener_open(uv_loop_t *loop, const struct listener_limits *limits,
 {
     struct listener *l = calloc(1, sizeof(*l));
 
-    int n = descriptors_connections(limits->asks_for_proof ? RELAYED_FDS : DIRECT_FDS), i;
+    int n = descriptors_connections(limits->tls ? RELAYED_FDS : DIRECT_FDS), i;
 
     if (n > limits->connections)
         n = limits->connections;
@@ -232,7 +246,7 @@ static void end_connection(struct connection *c)
 
 static bool makes_room(const struct listener *l, const struct connection *c)
 {
-    return !c->closed && !c->proved && (l->limits.asks_for_proof || c->calls == 0);
+    return !c->closed && !c->proved && (l->limits.tls || c->calls == 0);
 }
 
 /* Ends the oldest connection that may be ended; of `peer` unless that is NULL. */
@@ -278,14 +292,43 @@ static void read_peer(const struct sockaddr_storage *a, unsigned char peer[16])
     }
 }
 
-/* The file's mode keeps others out already. */
-static bool is_this_users(int fd)
+static void describe_tcp(const struct sockaddr_storage *a, struct peer *who)
 {
-    struct ucred who;
-    socklen_t size = sizeof(who);
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+    char host[INET6_ADDRSTRLEN] = "";
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 &&
-           (who.uid == geteuid() || who.uid == 0);
+    if (a->ss_family == AF_INET) {
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
+        snprintf(who->address, sizeof(who->address), "%s:%d", host, ntohs(four->sin_port));
+    } else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        inet_ntop(AF_INET, six->sin6_addr.s6_addr + 12, host, sizeof(host));
+        snprintf(who->address, sizeof(who->address), "%s:%d", host, ntohs(six->sin6_port));
+    } else {
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
+        snprintf(who->address, sizeof(who->address), "[%s]:%d", host, ntohs(six->sin6_port));
+    }
+}
+
+/* False where the connection is not let in. Of a unix socket the kernel says who has connected; the
+ * file's mode and its folder's keep others out already. */
+static bool describe(const struct listener *l, int fd, const struct sockaddr_storage *from,
+                     bool is_tcp, struct peer *who)
+{
+    struct ucred user;
+    socklen_t size = sizeof(user);
+
+    *who = (struct peer){.kind = l->limits.tls ? PEER_TLS : PEER_TCP};
+    if (is_tcp) {
+        describe_tcp(from, who);
+        return true;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &size) < 0)
+        return false;
+    who->kind = PEER_UNIX;
+    who->uid = user.uid;
+    strcpy(who->address, "unix");
+    return l->limits.group || user.uid == geteuid() || user.uid == 0;
 }
 
 static void start_sweeping(struct listener *l)
@@ -306,17 +349,19 @@ static void on_relay_ended(void *arg, bool abused)
 }
 
 /* Takes an entry for the socket fd, which it takes over on success. *ret_grpc: gRPC's. */
-static bool add_connection(struct listener *l, int fd, const unsigned char *peer, int *ret_grpc)
+static bool add_connection(struct listener *l, int fd, const unsigned char *peer,
+                           const struct peer *who, int *ret_grpc)
 {
     struct connection *c = l->unused;
+    struct relay_spec spec = {fd, l->limits.tls, l->limits.sender, on_relay_ended, c};
     struct stat st;
 
     if (!c)
         return false;
-    *c = (struct connection){.next = c->next, .listener = l, .fd = -1};
+    *c = (struct connection){.next = c->next, .listener = l, .fd = -1, .who = *who};
     memcpy(c->peer, peer, sizeof(c->peer));
-    if (l->limits.asks_for_proof) {
-        if (relay_start(&l->relays, fd, on_relay_ended, c, &c->relay, &c->grpc_fd, NULL) < 0)
+    if (l->limits.tls) {
+        if (relay_start(&l->relays, &spec, &c->relay, &c->grpc_fd, NULL) < 0)
             return true; /* closed; there is nothing to hand over */
     } else {
         if (fstat(fd, &st) < 0 || (c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
@@ -347,18 +392,19 @@ static bool has_descriptors(struct listener *l, int fd)
 static void admit(struct listener *l, int fd, const struct sockaddr_storage *from, bool is_tcp)
 {
     unsigned char peer[16];
+    struct peer who;
     int grpc = -1, one = 1;
 
     read_peer(from, peer);
     sweep(l);
     if ((is_tcp && is_punished(l, peer)) || !has_descriptors(l, fd) ||
-        (!is_tcp && !is_this_users(fd)) || !is_within_limits(l, peer, is_tcp)) {
+        !describe(l, fd, from, is_tcp, &who) || !is_within_limits(l, peer, is_tcp)) {
         close(fd);
         return;
     }
     if (is_tcp)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (!add_connection(l, fd, peer, &grpc))
+    if (!add_connection(l, fd, peer, &who, &grpc))
         close(fd);
     else if (grpc >= 0)
         l->accepted(l->arg, grpc);
@@ -451,7 +497,7 @@ int listener_add(struct listener *l, const char *address, int *ret_port, struct 
 {
     int fds[ADDRESS_SOCKETS_MAX], n = 0, i, rc;
 
-    rc = address_bind(address, fds, &n, ret_port, err);
+    rc = address_bind(address, l->limits.group, fds, &n, ret_port, err);
     for (i = 0; i < n; i++) {
         if (rc == 0 && l->n_sockets == SOCKETS_MAX)
             rc = err_set(err, ERR_INVALID, "there are too many sockets");
@@ -529,14 +575,20 @@ struct connection *listener_call_opened(struct listener *l, int fd)
     return found;
 }
 
-static bool resets_too_often(struct listener *l, struct connection *c)
+/* One more event. True where there have been too many. */
+static bool overflows(struct bucket *b, uint64_t now, int burst, int a_second)
 {
-    uint64_t now = uv_now(l->loop);
+    b->n -= (double)(now - b->at_ms) / 1000 * a_second;
+    b->n = (b->n > 0 ? b->n : 0) + 1;
+    b->at_ms = now;
+    return b->n > burst;
+}
 
-    c->resets -= (double)(now - c->resets_at_ms) / 1000 * RESETS_A_SECOND;
-    c->resets = (c->resets > 0 ? c->resets : 0) + 1;
-    c->resets_at_ms = now;
-    return c->resets > RESETS_BURST;
+static void end_abuser(struct listener *l, struct connection *c, const char *why)
+{
+    log_now_and_then(l, why);
+    punish(l, c->peer);
+    end_connection(c);
 }
 
 void listener_call_closed(struct listener *l, struct connection *c, bool reset)
@@ -544,11 +596,23 @@ void listener_call_closed(struct listener *l, struct connection *c, bool reset)
     if (!c)
         return;
     c->calls--;
-    if (!reset || c->closed || !resets_too_often(l, c))
-        return;
-    log_now_and_then(l, "a connection is ended: it resets its calls at a high rate");
-    punish(l, c->peer);
-    end_connection(c);
+    if (reset && !c->closed &&
+        overflows(&c->resets, uv_now(l->loop), RESETS_BURST, RESETS_A_SECOND))
+        end_abuser(l, c, "a connection is ended: it resets its calls at a high rate");
+}
+
+void listener_refused(struct listener *l, struct connection *c)
+{
+    if (c && !c->closed &&
+        overflows(&c->refusals, uv_now(l->loop), REFUSALS_BURST, REFUSALS_A_SECOND))
+        end_abuser(l, c, "a connection is ended: dashd knows none of its callers");
+}
+
+void listener_peer(const struct connection *c, struct peer *ret_peer)
+{
+    *ret_peer = c->who;
+    if (c->relay)
+        relay_client_name(c->relay, ret_peer->certificate, sizeof(ret_peer->certificate));
 }
 
 void listener_prove(struct connection *c)

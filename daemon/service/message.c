@@ -42,6 +42,7 @@ void message_job(const struct run *run, struct message_job *ret)
     job->phase = (Dash__V1__Phase)row->phase;
     job->restarts = (uint32_t)row->restarts;
     job->slurm_job = row->slurm_job;
+    job->created_by = row->created_by;
     job->notices = run->notices;
     job->n_notices = (size_t)run->n_notices;
     job->queue_position = (uint32_t)runs_queue_position(run);

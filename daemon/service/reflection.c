@@ -268,6 +268,7 @@ int reflection_register(struct rpc_server *server, struct err *err)
 {
     static const struct rpc_method methods[] = {
         {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+         .role = ROLE_READ,
          .request_type = &grpc__reflection__v1alpha__server_reflection_request__descriptor,
          .client_streams = true,
          .on_message = on_request,

@@ -4,6 +4,7 @@
 #include "core/job/job_read.h"
 #include "core/job/job.h"
 #include "daemon/service/check.h"
+#include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
@@ -57,7 +58,7 @@ static void on_checked(void *arg, const struct check_result *result)
     rc = result->code < 0 ? err_set(&err, result->code, "%s", result->error)
                           : make_shape(result->yaml, &shape, &err);
     if (rc == 0)
-        rc = runs_find(r->runs, r->id, &run, &err);
+        rc = job_access_find(r->call, r->runs, r->id, &run, &err);
     if (rc == 0)
         rc = run_resume(run, &shape, &err);
     if (rc < 0)
@@ -110,7 +111,7 @@ void resume_on_resume(struct rpc_call *call, const ProtobufCMessage *message)
     struct run *run = NULL;
     enum run_state next;
     struct err err;
-    int rc = runs_find(rpc_service(call), m->id, &run, &err);
+    int rc = job_access_find(call, rpc_service(call), m->id, &run, &err);
 
     if (rc == 0)
         rc = run_apply(run->row.state, RUN_RESUME, &next, &err);

@@ -92,8 +92,8 @@ static void hand_over(void *arg, int fd)
     grpc_server_add_channel_from_fd(s->server, fd, s->credentials);
 }
 
-int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, struct rpc_server **ret_server,
-             struct err *err)
+int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, const struct rpc_guard *guard,
+             struct rpc_server **ret_server, struct err *err)
 {
     struct rpc_server *s = calloc(1, sizeof(*s));
     int rc;
@@ -107,6 +107,7 @@ int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, struct rpc_server
     }
     s->loop = loop;
     s->limits = *limits;
+    s->guard = *guard;
     s->last = &s->first;
     pthread_mutex_init(&s->lock, NULL);
     wire_quiet();
@@ -142,6 +143,7 @@ int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct 
 static void on_late(uv_timer_t *timer)
 {
     rpc_end_late(timer->data);
+    rpc_end_revoked(timer->data);
 }
 
 static int make_handles(struct rpc_server *s, struct err *err)

@@ -19,6 +19,8 @@
  */
 #pragma once
 #include "core/err.h"
+#include "daemon/service/audit.h"
+#include "daemon/service/auth.h"
 #include "daemon/service/listener.h"
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -39,11 +41,15 @@ enum rpc_status { /* gRPC's numbers */
                   RPC_UNIMPLEMENTED = 12,
                   RPC_INTERNAL = 13,
                   RPC_UNAVAILABLE = 14,
+                  RPC_UNAUTHENTICATED = 16,
 };
 
 struct rpc_method {
     const char *path; /* "/dash.v1.FineTuning/GetJob" */
     const ProtobufCMessageDescriptor *request_type;
+    enum role role; /* that a caller needs; ROLE_NOBODY, which is what a row has that says nothing:
+                       admin */
+    bool is_open;   /* needs none, and nobody is asked */
     bool client_streams;
     int max_bytes; /* of a message; 0: RPC_MESSAGE_BYTES */
     /* m lives as long as the call, or until the callback returns where the client streams. */
@@ -57,15 +63,20 @@ struct rpc_method {
 enum { RPC_MESSAGE_BYTES = 1 << 20 };
 
 struct rpc_limits {
-    struct listener_limits connections; /* asks_for_proof: calls must be proved (rpc_prove()) */
+    struct listener_limits connections; /* with TLS, calls must be proved (rpc_prove()) */
     int calls_of_connection;
     int message_bytes; /* of any method */
     int memory_bytes;  /* for what is on its way in */
     int idle_ms;       /* a connection without a call is closed after it */
 };
 
-int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, struct rpc_server **ret_server,
-             struct err *err);
+struct rpc_guard {       /* must outlive the server */
+    struct auth *auth;   /* NULL: nobody is known, so only open methods can be called */
+    struct audit *audit; /* NULL: nothing is written down */
+};
+
+int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, const struct rpc_guard *guard,
+             struct rpc_server **ret_server, struct err *err);
 /* Methods must outlive the server; service is what rpc_service() gives their handlers. */
 int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int n, void *service,
                     struct err *err);
@@ -74,12 +85,19 @@ int rpc_add_methods(struct rpc_server *s, const struct rpc_method *methods, int 
 int rpc_listen(struct rpc_server *s, const char *address, int *ret_port, struct err *err);
 int rpc_start(struct rpc_server *s, struct err *err);
 /* The call has proved whose it is: neither it nor its connection is ended to make room, or for
- * lateness. */
+ * lateness. Of a caller that auth.h knows that is done before its handler sees the call. */
 void rpc_prove(struct rpc_call *call);
 bool rpc_is_started(const struct rpc_server *s); /* NULL: no */
 /* Takes no more calls, ends those that are open (UNAVAILABLE, by on_gone()) and then calls done. */
 void rpc_stop(struct rpc_server *s, void (*done)(void *arg), void *arg);
 void rpc_close(struct rpc_server *s); /* NULL-safe; after done, or before rpc_start() */
+
+/* Who calls; of an open method it may be nobody (name ""). */
+const struct caller *rpc_caller(const struct rpc_call *call);
+/* The method needs more than the role `read`. */
+bool rpc_changes(const struct rpc_call *call);
+/* The call is about this job: for the audit log. */
+void rpc_set_job(struct rpc_call *call, long id);
 
 void *rpc_service(const struct rpc_call *call);
 void *rpc_data(const struct rpc_call *call);

@@ -254,7 +254,7 @@ static bool is_late(const struct rpc_call *c)
     if (c->finished || c->gone)
         return false;
     return (!c->seen && age > REQUEST_MS) ||
-           (c->server->limits.connections.asks_for_proof && !c->proved && age > PROOF_MS);
+           (c->server->limits.connections.tls && !c->proved && age > PROOF_MS);
 }
 
 static struct rpc_call *next_late(const struct rpc_server *s)
@@ -308,7 +308,7 @@ static void begin(struct rpc_call *c)
         rpc_finish(c, RPC_UNIMPLEMENTED, "dashd has no such method");
     } else if (c->server->stopping) {
         rpc_finish(c, RPC_UNAVAILABLE, "dashd is shutting down");
-    } else {
+    } else if (rpc_is_allowed(c)) {
         read_next(c);
     }
 }
@@ -425,9 +425,11 @@ void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text)
 {
     if (call->finished)
         return;
+    rpc_override_end(call, &status, &text);
     call->finished = true;
     call->status = status;
     call->text = text ? fit_text(text) : NULL;
+    rpc_write_audit(call);
     advance(call);
 }
 
@@ -457,6 +459,9 @@ void rpc_fail(struct rpc_call *call, const struct err *err)
         break;
     case ERR_NOMEM:
         status = RPC_RESOURCE_EXHAUSTED;
+        break;
+    case ERR_DENIED:
+        status = RPC_PERMISSION_DENIED;
         break;
     default:
         break;

@@ -28,6 +28,8 @@ struct rpc_server {
     grpc_server *server;
     grpc_server_credentials *credentials;
     struct rpc_limits limits;
+    struct rpc_guard guard;
+    uint64_t refusal_logged_at_ms; /* loop time; 0: never */
     struct listener *listener;
     grpc_completion_queue *queue;
     struct method_slot *methods;
@@ -63,6 +65,11 @@ struct rpc_call {
     struct connection *connection; /* that it came on, or NULL */
     uint64_t arrived_ms;           /* loop time */
     bool proved;
+    struct peer peer;
+    struct caller caller;
+    long job;        /* rpc_set_job(); 0: none */
+    bool is_refused; /* before its handler saw it, or since its caller is known no more */
+    bool is_revoked; /* the latter */
     grpc_call_details details;
     grpc_metadata_array metadata;
     int cancelled;
@@ -92,3 +99,14 @@ void rpc_keep_asking(struct rpc_server *s);
 void rpc_notify_gone(struct rpc_call *c);
 /* Ends the calls whose request, or whose proof, is overdue. */
 void rpc_end_late(struct rpc_server *s);
+
+/* rpc_access.c */
+
+/* Finds out who calls, and ends the call where that may not be. */
+bool rpc_is_allowed(struct rpc_call *c);
+/* Ends the calls whose caller is known no more. */
+void rpc_end_revoked(struct rpc_server *s);
+/* Of such a call, whatever its handler says. */
+void rpc_override_end(const struct rpc_call *c, enum rpc_status *status, const char **text);
+/* To be called once, when status and text are set. */
+void rpc_write_audit(const struct rpc_call *c);

@@ -33,6 +33,8 @@ static int write_contact(const struct run *run, struct err *err)
     snprintf(job, sizeof(job), "%ld", run->row.id);
     if (!run->row.slurm)
         contact.addresses[contact.n++] = o->server;
+    if (run->row.slurm)
+        contact.certificate = o->reports_certificate;
     for (i = 0; run->row.slurm && o->node_addresses && o->node_addresses[i] &&
                 contact.n < CONTACT_ADDRESSES;
          i++)

@@ -75,8 +75,9 @@ struct runs_options {
     char *server;         /* the address that coordinators on this machine dial */
     char *
         *node_addresses; /* those that coordinators on other nodes try; NULL-terminated, or NULL */
-    int max_running;     /* of those that run on this machine */
-    int slurm_poll_s;    /* between two looks at Slurm's queue, at most */
+    char *reports_certificate; /* dashd's, at the latter, PEM; NULL where they are NULL */
+    int max_running;           /* of those that run on this machine */
+    int slurm_poll_s;          /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */
     struct check_limits check;

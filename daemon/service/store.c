@@ -13,7 +13,7 @@
     "name, state, reason, created_ms, queued_ms, started_ms, finished_ms, steps_total, phase, "    \
     "workers, restarts, output, job_yaml, stop_wanted, launch, token, pid, pid_start, boot_id, "   \
     "log_offset, max_restarts, deaths, death_step, death_reason, not_before_ms, slurm, external, " \
-    "slurm_job, mark"
+    "slurm_job, mark, created_by"
 
 static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_BEGIN] = "BEGIN IMMEDIATE",
@@ -21,10 +21,10 @@ static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_ROLLBACK] = "ROLLBACK",
     [STORE_ADD_RUN] = "INSERT INTO jobs (" RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
                       "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-                      "?23, ?24, ?25, ?26, ?27, ?28, ?29)",
+                      "?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
     [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
                        "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-                       "?23, ?24, ?25, ?26, ?27, ?28, ?29) WHERE id = ?30",
+                       "?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30) WHERE id = ?31",
     [STORE_LOAD_RUNS] = "SELECT " RUN_COLUMNS ", id FROM jobs ORDER BY id",
     [STORE_ADD_STEP] = "INSERT OR REPLACE INTO steps (job, step, loss, grad_norm, learning_rate, "
                        "tokens, trained_tokens, seconds, phase, eval_loss) "
@@ -156,6 +156,7 @@ static void bind_run(sqlite3_stmt *q, const struct run_row *row)
     sqlite3_bind_int(q, 27, row->external);
     sqlite3_bind_int64(q, 28, row->slurm_job);
     bind_text(q, 29, row->mark);
+    bind_text(q, 30, row->created_by);
 }
 
 int store_add_run(struct store *s, struct run_row *row, struct err *err)
@@ -172,7 +173,7 @@ int store_add_run(struct store *s, struct run_row *row, struct err *err)
 int store_save_run(struct store *s, const struct run_row *row, struct err *err)
 {
     bind_run(s->statements[STORE_SAVE_RUN], row);
-    sqlite3_bind_int64(s->statements[STORE_SAVE_RUN], 30, row->id);
+    sqlite3_bind_int64(s->statements[STORE_SAVE_RUN], 31, row->id);
     return finish(s, s->statements[STORE_SAVE_RUN], err);
 }
 
@@ -223,17 +224,18 @@ static int read_run(sqlite3_stmt *q, struct run_row *row, struct err *err)
         .slurm = sqlite3_column_int(q, 25),
         .external = sqlite3_column_int(q, 26),
         .slurm_job = sqlite3_column_int64(q, 27),
-        .id = (long)sqlite3_column_int64(q, 29),
+        .created_by = text_at(q, 29),
+        .id = (long)sqlite3_column_int64(q, 30),
     };
     copy_at(q, 15, row->token, sizeof(row->token));
     copy_at(q, 18, row->boot_id, sizeof(row->boot_id));
     copy_at(q, 28, row->mark, sizeof(row->mark));
     if (row->name && row->reason && row->output && row->job_yaml && row->death_reason &&
-        row->state >= RUN_QUEUED && row->state < RUN_STATES)
+        row->created_by && row->state >= RUN_QUEUED && row->state < RUN_STATES)
         return 0;
     run_row_free(row);
     return err_set(err, ERR_INVALID, "job %lld of the store cannot be read",
-                   sqlite3_column_int64(q, 29));
+                   sqlite3_column_int64(q, 30));
 }
 
 void run_row_free(struct run_row *row)
@@ -243,6 +245,7 @@ void run_row_free(struct run_row *row)
     free(row->output);
     free(row->job_yaml);
     free(row->death_reason);
+    free(row->created_by);
     *row = (struct run_row){0};
 }
 

@@ -50,6 +50,7 @@ struct run_row {
                            a later one */
     char boot_id[40];
     int64_t log_offset; /* size of the job's log when this launch began */
+    char *created_by;   /* who; "": not known */
 };
 
 /* state: an existing folder. */

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 2 };
+enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 3 };
 
 static const char schema[] =
     "CREATE TABLE jobs ("
@@ -28,7 +28,8 @@ static const char schema[] =
     " pid_start INTEGER NOT NULL, boot_id TEXT NOT NULL, log_offset INTEGER NOT NULL,"
     " max_restarts INTEGER NOT NULL, deaths INTEGER NOT NULL, death_step INTEGER NOT NULL,"
     " death_reason TEXT NOT NULL, not_before_ms INTEGER NOT NULL, slurm INTEGER NOT NULL,"
-    " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL);"
+    " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL,"
+    " created_by TEXT NOT NULL);"
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
@@ -178,18 +179,21 @@ static int check_whole(struct store *s, struct err *err)
     return rc;
 }
 
-/* From schema 1, which knew of no Slurm. A job that an older dashd left running is not recognised:
- * its outcome decides, and a second launch waits for the folder's lock. */
-static int upgrade(struct store *s, struct err *err)
+/* From schema 1, which knew of no Slurm, and 2, which knew of no callers. A job that an older dashd
+ * left running is not recognised: its outcome decides, and a second launch waits for the folder's
+ * lock. */
+static int upgrade(struct store *s, long version, struct err *err)
 {
     char sql[512];
 
     snprintf(sql, sizeof(sql),
-             "BEGIN; ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
-             "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
-             "ALTER TABLE jobs ADD COLUMN slurm_job INTEGER NOT NULL DEFAULT 0;"
-             "ALTER TABLE jobs ADD COLUMN mark TEXT NOT NULL DEFAULT '';"
+             "BEGIN; %s ALTER TABLE jobs ADD COLUMN created_by TEXT NOT NULL DEFAULT '';"
              "PRAGMA user_version=%d; COMMIT;",
+             version > 1 ? ""
+                         : "ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
+                           "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
+                           "ALTER TABLE jobs ADD COLUMN slurm_job INTEGER NOT NULL DEFAULT 0;"
+                           "ALTER TABLE jobs ADD COLUMN mark TEXT NOT NULL DEFAULT '';",
              SCHEMA_VERSION);
     return run_sql(s, sql, err);
 }
@@ -210,8 +214,8 @@ static int check_file(struct store *s, struct err *err)
     if (application != APPLICATION_ID)
         return err_set(err, ERR_INVALID, "%s is not a job store of dashd: it was left as it is",
                        s->path);
-    if (version == 1)
-        rc = upgrade(s, err);
+    if (version == 1 || version == 2)
+        rc = upgrade(s, version, err);
     else if (version != SCHEMA_VERSION)
         return err_set(
             err, ERR_UNSUPPORTED,

@@ -295,9 +295,11 @@ class States(World):
         self.assertEqual(os.stat(self.path("state/jobs.db")).st_mode & 0o077, 0)
         daemon.client().ListJobs()
 
-    def test_tcp_is_refused_without_insecure_tcp(self):
+    def test_tcp_needs_keys_and_plain_text_is_for_loopback(self):
         for address in ("0.0.0.0:0", "example.org:50051", "127.0.0.1:0", "localhost:0", "[::1]:0"):
-            self.refused_start("give --insecure-tcp if", "--listen", address)
+            self.refused_start("run `dashd init`", "--listen", address)
+        for address in ("0.0.0.0:0", "example.org:50051", "[::]:0"):
+            self.refused_start("is for loopback addresses alone", "--insecure-tcp", "--listen", address)
         daemon = self.dashd("--listen", "127.0.0.1:0", "--insecure-tcp")
         address = re.search(r"serves (\S+)", daemon.greeting)[1]
         client = Client(address)

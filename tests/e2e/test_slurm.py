@@ -235,9 +235,14 @@ class Slurm(World):
         self.start("--reports", "127.0.0.1:0")
         id = self.submit()
         self.wait_reason(id, "as job 1")
-        address = json.loads(self.read("out/logs/dashd.json"))["addresses"][0]
-        stranger = Client(address)
+        contact = json.loads(self.read("out/logs/dashd.json"))
+        stranger = Client(contact["addresses"][0])
         self.addCleanup(stranger.close)
+        self.refused(grpc.StatusCode.UNAVAILABLE, stranger.ListJobs)  # in plain text
+        stranger.channel.close()
+        stranger.channel = grpc.secure_channel(
+            contact["addresses"][0], grpc.ssl_channel_credentials(contact["certificate"].encode()),
+            options=[("grpc.ssl_target_name_override", "dashd")])
         self.refused(grpc.StatusCode.UNIMPLEMENTED, stranger.ListJobs)
 
 

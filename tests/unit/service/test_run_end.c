@@ -39,6 +39,7 @@ static struct run_row running_job(const char *folder)
                             .state = RUN_RUNNING,
                             .reason = strdup(""),
                             .death_reason = strdup(""),
+                            .created_by = strdup(""),
                             .output = file_join(folder, "out"),
                             .job_yaml = strdup("name: job\n"),
                             .steps_total = 9,

@@ -115,6 +115,7 @@ static struct run_row example(void)
         .external = true,
         .slurm_job = (int64_t)1 << 33,
         .mark = "0123456789abcdef",
+        .created_by = (char *)"token:ci",
     };
 }
 
@@ -141,6 +142,7 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_int_equal(a->deaths, b->deaths);
     assert_int_equal(a->death_step, b->death_step);
     assert_string_equal(a->death_reason, b->death_reason);
+    assert_string_equal(a->created_by, b->created_by);
     assert_int_equal(a->not_before_ms, b->not_before_ms);
     assert_true(a->pid_start == b->pid_start);
     assert_string_equal(a->boot_id, b->boot_id);
@@ -178,13 +180,13 @@ static void a_job_comes_back_as_it_was_put_in(void **state)
     assert_rows_equal(&w->row, &row);
 }
 
-/* The store of version 0.1.0 before it knew Slurm: today's without the four columns. */
+/* The store of version 0.1.0 before it knew Slurm: today's without five columns. */
 static void a_store_of_schema_1_is_brought_up_to_date(void **state)
 {
     static const char older[] =
         "ALTER TABLE jobs DROP COLUMN slurm; ALTER TABLE jobs DROP COLUMN external;"
         "ALTER TABLE jobs DROP COLUMN slurm_job; ALTER TABLE jobs DROP COLUMN mark;"
-        "PRAGMA user_version=1;";
+        "ALTER TABLE jobs DROP COLUMN created_by; PRAGMA user_version=1;";
     struct world *w = *state;
     struct run_row row = example();
     char *path = file_join(w->folder, "jobs.db");

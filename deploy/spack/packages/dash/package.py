@@ -41,6 +41,7 @@ class Dash(CMakePackage):
     depends_on("grpc@1.50:1.54 +shared cxxstd=17")
     depends_on("protobuf-c@1.4:")
     depends_on("protobuf", type="build")
+    depends_on("openssl@3:")
     depends_on("libuv@1.44:")
     depends_on("openblas +shared")
     depends_on("sqlite@3.26:")

@@ -1,0 +1,44 @@
+/* daemon/service/job_access.c - see job_access.h. Who created a job is the name that auth.h gives,
+ * of which no two callers have the same. A job without one is of a dashd before there were callers.
+ */
+#include "daemon/service/job_access.h"
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int job_access_find(struct rpc_call *call, struct runs *runs, const char *id, struct run **ret_run,
+                    struct err *err)
+{
+    const struct caller *caller = rpc_caller(call);
+    struct run *run = NULL;
+    int rc = runs_find(runs, id, &run, err);
+
+    if (rc < 0)
+        return rc;
+    rpc_set_job(call, run->row.id);
+    if (rpc_changes(call) && caller->role < ROLE_ADMIN &&
+        strcmp(run->row.created_by, caller->name) != 0)
+        return err_set(
+            err, ERR_DENIED,
+            "job %ld was created by %s: only its creator and admins change it, and %s is "
+            "neither",
+            run->row.id, run->row.created_by[0] ? run->row.created_by : "nobody known",
+            caller->name);
+    *ret_run = run;
+    return 0;
+}
+
+void job_access_runs_as(const struct rpc_call *call, char ret_user[JOB_ACCESS_USER_SIZE])
+{
+    char own[CALLER_NAME_SIZE];
+    const struct passwd *user;
+
+    snprintf(own, sizeof(own), "uid:%u", (unsigned)geteuid());
+    ret_user[0] = '\0';
+    if (strcmp(rpc_caller(call)->name, own) == 0)
+        return;
+    user = getpwuid(geteuid());
+    snprintf(ret_user, JOB_ACCESS_USER_SIZE, "%.40s (uid %u)", user ? user->pw_name : "unknown",
+             (unsigned)geteuid());
+}

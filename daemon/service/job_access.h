@@ -1,0 +1,17 @@
+/* daemon/service/job_access.h - whose job it is.
+ *
+ * Everybody who may look at one job may look at all. A method that changes something
+ * (rpc_changes()) changes a job only for who created it, and for admins.
+ */
+#pragma once
+#include "daemon/service/rpc.h"
+#include "daemon/service/runs.h"
+
+/* Finds the job that a call is about, by id or name, as runs_find() does, and notes it for the
+ * audit log. ERR_DENIED where it is another's and the call would change it. */
+int job_access_find(struct rpc_call *call, struct runs *runs, const char *id, struct run **ret_run,
+                    struct err *err);
+
+enum { JOB_ACCESS_USER_SIZE = 64 };
+/* Whose rights the caller's jobs have, "ann (uid 1001)", where they are not its own, else "". */
+void job_access_runs_as(const struct rpc_call *call, char ret_user[JOB_ACCESS_USER_SIZE]);
