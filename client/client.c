@@ -2,6 +2,7 @@
  * parsers are nested: a command's options, then ID, then --server and --output, each in one place.
  * */
 #include "client/client.h"
+#include "client/logins.h"
 #include "client/printable.h"
 #include <errno.h>
 #include <stdio.h>
@@ -91,6 +92,36 @@ bool client_has_dashd(const struct client *c)
     return c->server_was_named || c->server_from_env || somebody_answers(c->server);
 }
 
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "localhost:", 10) == 0 || strncmp(address, "127.", 4) == 0 ||
+           strncmp(address, "[::1]:", 6) == 0;
+}
+
+int client_open_channel(const struct client *c, struct channel **ret_channel, struct err *err)
+{
+    struct login login = {0};
+    struct channel_tls tls;
+    int rc;
+
+    if (strncmp(c->server, "unix:", 5) == 0 || !strrchr(c->server, ':'))
+        return channel_open(c->server, NULL, ret_channel, err);
+    rc = login_find(c->server, &login, err);
+    if (rc == ERR_NOT_FOUND && is_loopback(c->server))
+        return channel_open(c->server, NULL, ret_channel, err);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_DENIED,
+                       "you are not logged in to %s: run `dashctl login %s`, with a token that the "
+                       "owner of that dashd gives out",
+                       c->server, c->server);
+    if (rc < 0)
+        return rc;
+    tls = (struct channel_tls){.ca = login.ca, .token = login.token};
+    rc = channel_open(c->server, &tls, ret_channel, err);
+    login_free(&login);
+    return rc;
+}
+
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply)
 {
@@ -98,7 +129,7 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
     char path[128];
     struct err err;
 
-    if (!c->channel && channel_open(c->server, NULL, &c->channel, &err) < 0)
+    if (!c->channel && client_open_channel(c, &c->channel, &err) < 0)
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
     if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0) {

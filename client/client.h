@@ -28,6 +28,10 @@ struct client {
 /* --server and --output, for every command. Its input is a struct client. */
 extern const struct argp client_argp;
 
+/* A channel to the server: with the CA and the token of a login (logins.h), where it is a TCP
+ * address; in plain text to a unix socket, and to a loopback address without a login. */
+int client_open_channel(const struct client *c, struct channel **ret_channel, struct err *err);
+
 /* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
  * and EXIT_FAILED is returned. */
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
@@ -69,4 +73,6 @@ int cmd_sbatch(struct client *c, int argc, char **argv);
 int cmd_generate(struct client *c, int argc, char **argv);
 int cmd_data(struct client *c, int argc, char **argv);
 int cmd_init(struct client *c, int argc, char **argv);
+int cmd_login(struct client *c, int argc, char **argv);
+int cmd_logout(struct client *c, int argc, char **argv);
 int cmd_doctor(struct client *c, int argc, char **argv);

@@ -191,7 +191,7 @@ static int connect_once(struct view *v, struct err *err)
 
     request.id = v->id ? v->id : (char *)v->f->id;
     request.from_step = (uint32_t)v->next_step;
-    rc = channel_open(v->f->client->server, NULL, &channel, err);
+    rc = client_open_channel(v->f->client, &channel, err);
     if (rc < 0)
         return rc;
     rc = stream_open(channel, "/dash.v1.FineTuning/WatchJob", &request.base,

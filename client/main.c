@@ -27,6 +27,8 @@ static const struct command {
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
     {"tokenize", cmd_tokenize, "[FILE]", "print the token ids of a text"},
+    {"login", cmd_login, "ADDRESS", "keep a token of a dashd on another machine"},
+    {"logout", cmd_logout, "ADDRESS", "forget that token"},
     {"doctor", cmd_doctor, "", "check this machine and cluster, and suggest fixes"},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
