@@ -170,11 +170,9 @@ class Pages(unittest.TestCase):
         self.assertEqual(options_in(text), options_of(help_text), what)
 
     def test_options(self):
-        for name in ("dashd", "dash-coordinator"):
-            self.explain_equally(page(f"man1/{name}.1"), run(installed("bin", name), "--help"), name)
-        worker = installed("bin/dash-worker")
-        told = [run(worker, *mode, "--help") for mode in ([], ["generate"], ["probe"])]
-        self.explain_equally(page("man1/dash-worker.1"), "".join(told), "dash-worker")
+        for name, modes in (("dash-coordinator", []), ("dashd", ["init", "token"]), ("dash-worker", ["generate", "probe"])):
+            helps = [run(installed("bin", name), *mode, "--help") for mode in ([], *([m] for m in modes))]
+            self.explain_equally(page(f"man1/{name}.1"), "".join(helps), name)
 
     def test_commands_and_their_options(self):
         text = page("man1/dashctl.1")
