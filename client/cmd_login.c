@@ -132,7 +132,7 @@ static int choose(const struct command *c, const struct server_certificates *sho
 static int find_ca(const struct command *c, char **ret_ca, struct err *err)
 {
     struct server_certificates shown = {.n = 0};
-    const char *port, *pem = NULL;
+    const char *port, *pem = "";
     char *host = NULL;
     size_t len;
     int rc = split(c->address, &host, &port, err);

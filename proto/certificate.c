@@ -36,26 +36,32 @@ int certificate_fingerprint(const char *pem, char ret[CERTIFICATE_FINGERPRINT_SI
         rc = err_set(err, ERR_INTERNAL, "the certificate's SHA-256 cannot be computed");
     X509_free(x);
     for (i = 0; rc == 0 && i < len; i++)
-        snprintf(ret + 3 * i, 4, i + 1 < len ? "%02X:" : "%02X", digest[i]);
+        snprintf(ret + (size_t)3 * i, 4, i + 1 < len ? "%02X:" : "%02X", digest[i]);
     return rc;
+}
+
+/* The digits alone, of either case; false where there are others, or not as many. */
+static bool digits_of(const char *text, char ret[64 + 1])
+{
+    size_t n = 0;
+
+    for (; *text && n < 64; text++)
+        if (isxdigit((unsigned char)*text))
+            ret[n++] = (char)toupper((unsigned char)*text);
+        else if (*text != ':' && !isspace((unsigned char)*text))
+            return false;
+    ret[n] = '\0';
+    return n == 64 && !text[strspn(text, ": \t\r\n")];
 }
 
 bool certificate_is_fingerprint(const char *text, const char fingerprint[])
 {
     static const char label[] = "SHA256:";
+    char said[64 + 1], wanted[64 + 1];
 
     if (strncasecmp(text, label, strlen(label)) == 0)
         text += strlen(label);
-    for (;; text++, fingerprint++) {
-        while (*text == ':' || isspace((unsigned char)*text))
-            text++;
-        while (*fingerprint == ':')
-            fingerprint++;
-        if (!*text || !*fingerprint)
-            return !*text && !*fingerprint;
-        if (toupper((unsigned char)*text) != *fingerprint)
-            return false;
-    }
+    return digits_of(text, said) && digits_of(fingerprint, wanted) && strcmp(said, wanted) == 0;
 }
 
 static char *text_of(const GENERAL_NAME *name)

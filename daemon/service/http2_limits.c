@@ -21,7 +21,7 @@ static const struct rates {
                            .calls = {8, 0, 100, 10},
                            .pings = {8, 0, 50, 1},
                            .others = {100, 0, 1000, 200}},
-    [HTTP2_PROGRAM] = {.bytes_unproved = 128 * 1024,
+    [HTTP2_PROGRAM] = {.bytes_unproved = (size_t)128 * 1024,
                        .calls = {100, 5, 1000, 300},
                        .pings = {20, 1, 50, 1},
                        .others = {400, 10, 5000, 2000}},

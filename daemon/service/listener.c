@@ -18,9 +18,9 @@
 #include "daemon/service/address.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/relay.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -292,22 +292,19 @@ static void read_peer(const struct sockaddr_storage *a, unsigned char peer[16])
     }
 }
 
+/* A socket for IPv6 shows addresses of IPv4 as "::ffff:10.1.0.4". */
 static void describe_tcp(const struct sockaddr_storage *a, struct peer *who)
 {
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
-    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
-    char host[INET6_ADDRSTRLEN] = "";
+    socklen_t size =
+        a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    char text[48] = "", port[8] = "", *host = text;
 
-    if (a->ss_family == AF_INET) {
-        inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
-        snprintf(who->address, sizeof(who->address), "%s:%d", host, ntohs(four->sin_port));
-    } else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
-        inet_ntop(AF_INET, six->sin6_addr.s6_addr + 12, host, sizeof(host));
-        snprintf(who->address, sizeof(who->address), "%s:%d", host, ntohs(six->sin6_port));
-    } else {
-        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
-        snprintf(who->address, sizeof(who->address), "[%s]:%d", host, ntohs(six->sin6_port));
-    }
+    getnameinfo((const struct sockaddr *)a, size, text, sizeof(text), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    if (strncmp(host, "::ffff:", 7) == 0)
+        host += 7;
+    snprintf(who->address, sizeof(who->address), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
+             port);
 }
 
 /* False where the connection is not let in. Of a unix socket the kernel says who has connected; the
@@ -315,7 +312,7 @@ static void describe_tcp(const struct sockaddr_storage *a, struct peer *who)
 static bool describe(const struct listener *l, int fd, const struct sockaddr_storage *from,
                      bool is_tcp, struct peer *who)
 {
-    struct ucred user;
+    struct ucred user = {.uid = (uid_t)-1};
     socklen_t size = sizeof(user);
 
     *who = (struct peer){.kind = l->limits.tls ? PEER_TLS : PEER_TCP};

@@ -40,7 +40,7 @@ static bool parse_time(const char *text, int64_t *ret_ms)
     static const struct {
         char unit;
         int64_t seconds;
-    } units[] = {{'m', MINUTE_S}, {'h', HOUR_S}, {'d', DAY_S}, {'w', 7 * DAY_S}};
+    } units[] = {{'m', MINUTE_S}, {'h', HOUR_S}, {'d', DAY_S}, {'w', (int64_t)7 * DAY_S}};
     char *end;
     long n = strtol(text, &end, 10);
     size_t i;

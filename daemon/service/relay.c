@@ -320,7 +320,7 @@ int relay_start(struct relay_group *g, const struct relay_spec *spec, struct rel
                 int *ret_other, struct err *err)
 {
     struct relay *r = NULL;
-    int pair[2], rc = make(spec, &r, pair, err);
+    int pair[2] = {-1, -1}, rc = make(spec, &r, pair, err);
 
     if (rc < 0)
         return rc;

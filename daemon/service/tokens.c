@@ -205,7 +205,7 @@ static int remove_entry(struct tokens *t, const struct token *entry, struct err 
 {
     int at = find_name(t, entry->name, entry->certificate);
 
-    if (at < 0)
+    if (at < 0 || !t->items)
         return err_set(err, ERR_NOT_FOUND, "there is no %s %s: `dashd token list` shows all",
                        entry->certificate ? "certificate" : "token", entry->name);
     t->items[at] = t->items[--t->n];

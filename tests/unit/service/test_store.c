@@ -204,6 +204,7 @@ static void a_store_of_schema_1_is_brought_up_to_date(void **state)
     row.slurm = row.external = false;
     row.slurm_job = 0;
     row.mark[0] = '\0';
+    row.created_by = (char *)"";
     assert_rows_equal(&w->row, &row);
     reopen(w);
 }
