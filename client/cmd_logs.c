@@ -3,12 +3,9 @@
 #include "client/client.h"
 #include "client/interrupt.h"
 #include "client/printable.h"
-#include "client/words.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum { POLL_MS = 300 };
+enum { LOOK_MS = 200 };
 
 struct logs_options {
     struct job_argument job;
@@ -17,7 +14,8 @@ struct logs_options {
 };
 
 static const struct argp_option options[] = {
-    {"follow", 'f', NULL, 0, "Continue until the job has ended; Ctrl-C leaves it running", 0},
+    {"follow", 'f', NULL, 0,
+     "Continue until the job has ended or is paused; Ctrl-C leaves it running", 0},
     {"bytes", 'b', "N", 0, "At most the newest N bytes (default: 65536)", 0},
     {0},
 };
@@ -41,8 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* Prints what is new and moves *offset. *ret_some: there was something. */
-static int print_more(const struct logs_options *o, uint64_t *offset, bool *ret_some)
+static int print_end(const struct logs_options *o)
 {
     Dash__V1__GetLogsRequest request = DASH__V1__GET_LOGS_REQUEST__INIT;
     Dash__V1__GetLogsResponse *response = NULL;
@@ -50,50 +47,51 @@ static int print_more(const struct logs_options *o, uint64_t *offset, bool *ret_
 
     request.id = o->job.id;
     request.max_bytes = o->max_bytes;
-    request.from_offset = *offset;
     status = client_call(o->job.client, "GetLogs", &request.base,
                          &dash__v1__get_logs_response__descriptor, CALL_TIMEOUT_MS, &response);
     if (status != 0)
         return status;
     printable_print(stdout, response->text);
-    fflush(stdout);
-    *ret_some = response->text[0];
-    *offset = response->next_offset;
     dash__v1__get_logs_response__free_unpacked(response, NULL);
     return 0;
 }
 
-static int has_ended(const struct logs_options *o, bool *ret_ended)
+static int print_stream(struct stream *s, struct err *err)
 {
-    Dash__V1__GetJobRequest request = DASH__V1__GET_JOB_REQUEST__INIT;
-    Dash__V1__GetJobResponse *response = NULL;
-    int status;
+    ProtobufCMessage *m = NULL;
+    int rc = 0;
 
-    request.id = o->job.id;
-    status = client_call(o->job.client, "GetJob", &request.base,
-                         &dash__v1__get_job_response__descriptor, CALL_TIMEOUT_MS, &response);
-    if (status != 0)
-        return status;
-    *ret_ended = words_is_final(response->job->state);
-    dash__v1__get_job_response__free_unpacked(response, NULL);
-    return 0;
+    while (rc >= 0 && rc != STREAM_END && !interrupt_count()) {
+        rc = stream_read(s, LOOK_MS, &m, err);
+        if (rc != STREAM_MESSAGE)
+            continue;
+        printable_print(stdout, ((Dash__V1__FollowLogsResponse *)m)->text);
+        fflush(stdout);
+        protobuf_c_message_free_unpacked(m, NULL);
+    }
+    return rc < 0 ? rc : 0;
 }
 
-/* The end is looked for before the last read: what was written before it is printed. */
-static int follow(const struct logs_options *o, uint64_t offset)
+static int follow(const struct logs_options *o)
 {
-    bool some = true, ended = false;
-    int status = 0;
+    Dash__V1__FollowLogsRequest request = DASH__V1__FOLLOW_LOGS_REQUEST__INIT;
+    struct channel *channel = NULL;
+    struct stream *s = NULL;
+    struct err err;
+    int rc;
 
+    request.id = o->job.id;
+    request.max_bytes = o->max_bytes;
     interrupt_catch();
-    while (status == 0 && !interrupt_count() && !(ended && !some)) {
-        if (!some)
-            interrupt_sleep_ms(POLL_MS);
-        status = has_ended(o, &ended);
-        if (status == 0)
-            status = print_more(o, &offset, &some);
-    }
-    return status;
+    rc = client_open_channel(o->job.client, &channel, &err);
+    if (rc == 0)
+        rc = stream_open(channel, "/dash.v1.FineTuning/FollowLogs", &request.base,
+                         &dash__v1__follow_logs_response__descriptor, &s, &err);
+    if (rc == 0)
+        rc = print_stream(s, &err);
+    stream_close(s);
+    channel_close(channel);
+    return rc < 0 ? client_fail(&err) : EXIT_OK;
 }
 
 int cmd_logs(struct client *c, int argc, char **argv)
@@ -105,13 +103,7 @@ int cmd_logs(struct client *c, int argc, char **argv)
                                 .doc = "Prints the end of a job's log.",
                                 .children = children};
     struct logs_options o = {.job.client = c};
-    uint64_t offset = 0;
-    bool some;
-    int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &o);
-    status = print_more(&o, &offset, &some);
-    if (status == 0 && o.follow)
-        status = follow(&o, offset);
-    return status;
+    return o.follow ? follow(&o) : print_end(&o);
 }

@@ -1,5 +1,5 @@
-/* client/cmd_resume.c - dashctl resume ID: a job that failed or was cancelled continues, in another
- * shape if asked. */
+/* client/cmd_resume.c - dashctl resume ID: a job that failed, was cancelled or is paused continues,
+ * in another shape if asked. */
 #include "client/client.h"
 #include "client/json.h"
 #include "client/sets.h"
@@ -9,9 +9,17 @@
 struct resume {
     struct job_argument job;
     struct sets sets;
+    uint32_t from_step;
 };
 
-static const struct argp_option options[] = {SETS_OPTION, {0}};
+static const struct argp_option options[] = {
+    {"from-step", 'F', "STEP", 0,
+     "Continue from the checkpoint of this step, which `dashctl checkpoints` lists; later ones are "
+     "removed (default: the newest)",
+     0},
+    SETS_OPTION,
+    {0},
+};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -21,6 +29,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &r->job;
         return 0;
+    case 'F':
+        r->from_step = (uint32_t)client_parse_integer(state, "--from-step", arg, 1, INT32_MAX);
+        return 0;
     case OPTION_SET:
         sets_add(&r->sets, arg, state);
         return 0;
@@ -29,13 +40,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void print_result(const struct client *c, const Dash__V1__Job *job)
+static void print_result(const struct client *c, const Dash__V1__Job *job, uint32_t from_step)
 {
     if (c->json)
         json_print(&job->base, true);
     else
         printf("job %s (%s) continues after step %u; `dashctl watch %s` shows it\n", job->id,
-               job->name, job->steps_done, job->id);
+               job->name, from_step ? from_step : job->steps_done, job->id);
 }
 
 int cmd_resume(struct client *c, int argc, char **argv)
@@ -45,7 +56,8 @@ int cmd_resume(struct client *c, int argc, char **argv)
         .options = options,
         .parser = parse,
         .args_doc = "ID",
-        .doc = "Queues a job that failed or was cancelled again. It continues from its last "
+        .doc = "Queues a job that failed, was cancelled or is paused again. It continues from its "
+               "last "
                "checkpoint; with --set parallel.stages=2 and the like in another shape, which does "
                "not change the result.",
         .children = children};
@@ -56,6 +68,7 @@ int cmd_resume(struct client *c, int argc, char **argv)
 
     argp_parse(&parser, argc, argv, 0, NULL, &r);
     request.id = r.job.id;
+    request.from_step = r.from_step;
     request.overrides = r.sets.items;
     request.n_overrides = (size_t)r.sets.n;
     status = client_call(c, "ResumeJob", &request.base, &dash__v1__resume_job_response__descriptor,
@@ -63,7 +76,7 @@ int cmd_resume(struct client *c, int argc, char **argv)
     free(r.sets.items);
     if (status != 0)
         return status;
-    print_result(c, response->job);
+    print_result(c, response->job, r.from_step);
     dash__v1__resume_job_response__free_unpacked(response, NULL);
     return EXIT_OK;
 }

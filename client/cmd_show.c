@@ -5,18 +5,14 @@
 #include "proto/phase.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static void print_time(const char *title, int64_t ms)
 {
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm tm;
     char text[64];
 
     if (!ms)
         return;
-    localtime_r(&seconds, &tm);
-    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+    words_time(ms, text, sizeof(text));
     printf("%-10s %s\n", title, text);
 }
 
@@ -39,6 +35,10 @@ static void print_progress(const Dash__V1__Job *job)
         words_duration(job->eta_seconds, time, sizeof(time));
         printf("%-10s %s\n", "ETA", time);
     }
+    print_time("finish", job->estimated_finish_ms);
+    if (job->trained_tokens)
+        printf("%-10s %llu, %llu of them trained\n", "tokens", (unsigned long long)job->tokens,
+               (unsigned long long)job->trained_tokens);
     if (job->restarts)
         printf("%-10s %u\n", "restarts", job->restarts);
 }
@@ -73,6 +73,12 @@ static void print_job(const Dash__V1__Job *job)
     print_time("finished", job->finished_ms);
     if (job->created_by[0])
         printf("%-10s %s\n", "creator", job->created_by);
+    if (job->nodes[0])
+        printf("%-10s %s\n", "nodes", job->nodes);
+    if (job->priority)
+        printf("%-10s %d\n", "priority", job->priority);
+    for (i = 0; i < job->n_labels; i++)
+        printf("%-10s %s=%s\n", "label", job->labels[i]->name, job->labels[i]->value);
     if (job->slurm_job)
         printf("%-10s %lld\n", "slurm job", (long long)job->slurm_job);
     printf("%-10s %s\n", "output", job->output);

@@ -9,8 +9,16 @@ struct submit {
     bool watch;
 };
 
+enum { OPTION_VALIDATE_ONLY = 3000, OPTION_REQUEST_ID };
+
 static const struct argp_option options[] = {
     {"watch", 'w', NULL, 0, "Then watch it, as `dashctl watch` does", 0},
+    {"validate-only", OPTION_VALIDATE_ONLY, NULL, 0, "Check everything, and queue nothing", 0},
+    {"priority", 'p', "N", 0,
+     "Of queued jobs, the one of greatest priority starts first: -1000 to 1000 (default: 0)", 0},
+    LABEL_OPTION("Give the job a label"),
+    {"request-id", OPTION_REQUEST_ID, "TEXT", 0,
+     "A name for this request: sent again, it queues no second job", 0},
     {0},
 };
 
@@ -18,13 +26,28 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct submit *s = state->input;
 
-    (void)arg;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &s->file;
         return 0;
     case 'w':
         s->watch = true;
+        return 0;
+    case OPTION_VALIDATE_ONLY:
+        s->file.validate_only = true;
+        return 0;
+    case 'p':
+        s->file.priority = (int32_t)client_parse_integer(state, "--priority", arg, -1000, 1000);
+        return 0;
+    case OPTION_LABEL:
+        label_options_add(&s->file.labels, arg, state);
+        return 0;
+    case OPTION_REQUEST_ID:
+        s->file.request_id = arg;
+        return 0;
+    case ARGP_KEY_SUCCESS:
+        if (s->watch && s->file.validate_only)
+            argp_error(state, "--validate-only queues no job that could be watched");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -41,6 +64,10 @@ static void print_result(const struct client *c, const struct submit *s,
         json_print(&r->base, true);
     if (c->json)
         return;
+    if (s->file.validate_only) {
+        printf("the job (%s) can be submitted; its output would be %s\n", job->name, job->output);
+        return;
+    }
     printf("job %s (%s) is %s\n", job->id, job->name,
            job->queue_position > 1 ? "in the queue" : "accepted");
     if (!s->watch)

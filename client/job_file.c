@@ -133,6 +133,12 @@ int job_file_create(struct client *c, const struct job_file *f, Dash__V1__Create
     request.n_overrides = (size_t)f->sets.n;
     request.resume = f->resume;
     request.batch = f->batch;
+    request.validate_only = f->validate_only;
+    if (f->request_id)
+        request.request_id = f->request_id;
+    request.labels = (Dash__V1__Label **)f->labels.list;
+    request.n_labels = f->labels.n;
+    request.priority = f->priority;
     return client_call(c, "CreateJob", &request.base, &dash__v1__create_job_response__descriptor,
                        VALIDATE_TIMEOUT_MS, ret);
 }

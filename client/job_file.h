@@ -2,13 +2,18 @@
  */
 #pragma once
 #include "client/client.h"
+#include "client/label_options.h"
 #include "client/sets.h"
 
 struct job_file {
     struct client *client; /* set before parsing: job_file_argp hands it on to client_argp */
     const char *path;      /* "-": standard input */
     struct sets sets;
-    bool resume, batch; /* as CreateJobRequest has them */
+    /* As CreateJobRequest has them. */
+    bool resume, batch, validate_only;
+    char *request_id; /* NULL: none */
+    struct label_options labels;
+    int32_t priority;
     char *text;
     char *directory; /* absolute: of the file, or where we are for "-" */
 };

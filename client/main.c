@@ -21,7 +21,14 @@ static const struct command {
     {"watch", cmd_watch, "ID", "show a job as it runs"},
     {"logs", cmd_logs, "ID", "print a job's log"},
     {"cancel", cmd_cancel, "ID", "stop a job after a checkpoint"},
-    {"resume", cmd_resume, "ID", "continue a job that failed or was cancelled"},
+    {"pause", cmd_pause, "ID", "stop a job after a checkpoint, to be resumed"},
+    {"resume", cmd_resume, "ID", "continue a job that failed, was cancelled or is paused"},
+    {"update", cmd_update, "ID", "change a job's priority and labels"},
+    {"events", cmd_events, "ID", "list what has happened to a job"},
+    {"checkpoints", cmd_checkpoints, "ID", "list a job's checkpoints"},
+    {"files", cmd_files, "ID", "list a job's files"},
+    {"download", cmd_download, "ID [PATH...]", "copy a job's files from dashd"},
+    {"delete", cmd_delete, "ID", "forget a job that has ended"},
     {"plan", cmd_plan, "JOB.YAML", "check a job and show what would run"},
     {"data", cmd_data, "check ...", "check a job's data, and show a row as the model sees it"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
@@ -65,7 +72,7 @@ static void print_help(FILE *to)
     fprintf(to, "Fine-tunes language models with LoRA-Dash.\n\n"
                 "Usage: dashctl [--server ADDRESS] COMMAND ...\n\nCommands:\n");
     for (i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-8s %-10s %s\n", commands[i].name, commands[i].arguments,
+        fprintf(to, "  %-11s %-12s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].summary);
     fprintf(to,
             "\nSee `dashctl help COMMAND` for more. Every command takes --server ADDRESS (or "

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
 
 void words_duration(double seconds, char *out, size_t size)
@@ -30,6 +31,15 @@ void words_decomposition(const Dash__V1__Decomposition *d, char *out, size_t siz
         snprintf(out, size, "%u of %u matrices decomposed, %s left", d->done, d->matrices, time);
     else
         snprintf(out, size, "%u of %u matrices decomposed", d->done, d->matrices);
+}
+
+void words_time(int64_t unix_ms, char *out, size_t size)
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm tm;
+
+    localtime_r(&seconds, &tm);
+    strftime(out, size, "%Y-%m-%d %H:%M:%S", &tm);
 }
 
 const char *words_state(Dash__V1__JobState state)

@@ -179,3 +179,18 @@ bool job_is_given(const struct job *job, const char *path)
 
     return key && job->given && job->given[key - job_keys];
 }
+
+void job_key_of_sentence(const char *text, char ret_key[JOB_KEY_BYTES])
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+
+    while (len > 0 && text[len - 1] == '.')
+        len--;
+    ret_key[0] = '\0';
+    if (len == 0 || len >= JOB_KEY_BYTES)
+        return;
+    memcpy(ret_key, text, len);
+    ret_key[len] = '\0';
+    if (!job_key_find(ret_key) && !job_key_is_section(ret_key))
+        ret_key[0] = '\0';
+}

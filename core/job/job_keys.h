@@ -51,6 +51,11 @@ bool job_key_is_section(const char *path);
 /* The key or section nearest to a mistyped path, or NULL where none is near. */
 const char *job_key_suggest(const char *path);
 
+enum { JOB_KEY_BYTES = 64 };
+/* The key that a sentence about a job begins with ("lora.rank must be ..." or "output: ..."); ""
+ * where it begins otherwise. */
+void job_key_of_sentence(const char *text, char ret_key[JOB_KEY_BYTES]);
+
 /* Edit distance of two words, for "did you mean" (Levenshtein 1966). */
 int word_distance(const char *a, const char *b);
 

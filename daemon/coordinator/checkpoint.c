@@ -2,10 +2,10 @@
  * the lock; `busy` says that the bytes are the thread's. */
 #include "daemon/coordinator/checkpoint.h"
 #include "core/file.h"
+#include "core/job/checkpoint_name.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,25 +41,10 @@ static int falling(const void *a, const void *b)
 
 static char *path_of(const char *folder, int step)
 {
-    char *path = NULL;
+    char name[CHECKPOINT_NAME_BYTES];
 
-    return asprintf(&path, "%s/step-%08d.checkpoint", folder, step) < 0 ? NULL : path;
-}
-
-/* The step of a checkpoint's name exactly as path_of() writes it; -1: another file. */
-static int step_of(const char *name)
-{
-    char wanted[40];
-    long step;
-
-    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9')
-        return -1;
-    errno = 0;
-    step = strtol(name + 5, NULL, 10);
-    if (errno || step > INT_MAX)
-        return -1;
-    snprintf(wanted, sizeof(wanted), "step-%08ld.checkpoint", step);
-    return strcmp(name, wanted) == 0 ? (int)step : -1;
+    checkpoint_name(step, name);
+    return file_join(folder, name);
 }
 
 static int add_step(struct listing *l, int step, struct err *err)
@@ -92,8 +77,8 @@ static int list_checkpoints(const char *folder, struct listing *ret, struct err 
         e = readdir(d);
         if (!e)
             break;
-        if (step_of(e->d_name) >= 0)
-            rc = add_step(&l, step_of(e->d_name), err);
+        if (checkpoint_name_step(e->d_name) >= 0)
+            rc = add_step(&l, checkpoint_name_step(e->d_name), err);
     }
     if (rc == 0 && errno)
         rc = err_errno(err, "%s: the folder cannot be read", folder);

@@ -212,26 +212,52 @@ static const char *text_of(const json_t *doc, const char *key)
     return json_string_value(json_object_get(doc, key));
 }
 
+/* Caller frees *ret; NULL for lack of memory. */
+static int read_problems(const json_t *list, struct check_problem **ret)
+{
+    size_t n = json_array_size(list), i;
+    struct check_problem *problems = calloc(n + 1, sizeof(*problems));
+
+    *ret = problems;
+    for (i = 0; problems && i < n; i++) {
+        const char *field = text_of(json_array_get(list, i), "field");
+        const char *text = text_of(json_array_get(list, i), "text");
+        problems[i] = (struct check_problem){field ? field : "", text ? text : ""};
+    }
+    return problems ? (int)n : 0;
+}
+
+/* Caller frees *ret; NULL for lack of memory. */
+static int read_lines(const json_t *list, const char ***ret)
+{
+    size_t n = json_array_size(list), i;
+    const char **texts = calloc(n + 1, sizeof(*texts));
+    int kept = 0;
+
+    *ret = texts;
+    for (i = 0; texts && i < n; i++) {
+        texts[kept] = json_string_value(json_array_get(list, i));
+        kept += texts[kept] != NULL;
+    }
+    return kept;
+}
+
 static void read_result(struct check *check, const json_t *doc)
 {
-    const json_t *lines = json_object_get(doc, "lines");
-    size_t n = json_array_size(lines), i;
     struct check_result r = {.code = (int)json_integer_value(json_object_get(doc, "code")),
                              .error = text_of(doc, "error"),
                              .yaml = text_of(doc, "yaml"),
                              .output = text_of(doc, "output"),
                              .risk = text_of(doc, "risk")};
-    const char **texts = calloc(n + 1, sizeof(*texts));
+    struct check_problem *problems = NULL;
     struct job_estimate *estimates = NULL;
 
+    r.n_problems = read_problems(json_object_get(doc, "problems"), &problems);
+    r.problems = problems;
     r.n_estimates = check_estimates_decode(json_object_get(doc, "estimates"), &estimates);
     r.estimates = estimates;
-    r.lines = texts;
-    for (i = 0; texts && i < n; i++) {
-        texts[r.n_lines] = json_string_value(json_array_get(lines, i));
-        r.n_lines += texts[r.n_lines] != NULL;
-    }
-    if (!texts)
+    r.n_lines = read_lines(json_object_get(doc, "lines"), &r.lines);
+    if (!r.lines || !problems)
         fail(check, ERR_NOMEM, "dashd is out of memory");
     else if (r.code == 0 ? !r.yaml : !r.error)
         fail(check, ERR_INTERNAL, "the check of the job returned no result");
@@ -240,7 +266,8 @@ static void read_result(struct check *check, const json_t *doc)
     else
         finish(check, &r);
     free(estimates);
-    free(texts);
+    free(problems);
+    free(r.lines);
 }
 
 static void on_end(void *arg, const struct command_result *result)

@@ -37,9 +37,16 @@ struct check_request { /* copied by check_start() */
     const char *before; /* the job that this one must equal in what decides the numbers, or NULL */
 };
 
+struct check_problem {
+    const char *field; /* the key of the job file; "" where none is known */
+    const char *text;
+};
+
 struct check_result {
-    int code;           /* 0; ERR_INVALID where there are problems; else ERR_ */
-    const char *error;  /* where code is not 0: all problems, a line each, or what failed */
+    int code;          /* 0; ERR_INVALID where there are problems; else ERR_ */
+    const char *error; /* where code is not 0: all problems, a line each, or what failed */
+    const struct check_problem *problems; /* the same, one by one */
+    int n_problems;
     const char *yaml;   /* the resolved job, where code is 0 */
     const char *output; /* its output folder as far as it is known, else NULL */
     const char *risk;   /* what the user should know about the output folder, or NULL */

@@ -163,6 +163,34 @@ static json_t *string_of(const char *text)
     return value;
 }
 
+/* What is wrong with the job itself begins with its key; with a file that it names, the key is that
+ * of the file. */
+static void find_field(const struct job *job, const struct problem *p, char field[JOB_KEY_BYTES])
+{
+    size_t model = job && job->model ? strlen(job->model) : 0;
+
+    job_key_of_sentence(p->text, field);
+    if (field[0] || !job || !p->file || strcmp(p->file, job->file ? job->file : "") == 0)
+        return;
+    snprintf(field, JOB_KEY_BYTES, "%s",
+             model && strncmp(p->file, job->model, model) == 0 ? "model" : "data");
+}
+
+static json_t *problems_of(const struct checked *c)
+{
+    json_t *list = json_array();
+    char field[JOB_KEY_BYTES];
+    int i;
+
+    for (i = 0; c->rc == ERR_INVALID && i < c->problems.n; i++) {
+        const struct problem *p = &c->problems.items[i];
+        find_field(c->job, p, field);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o}", "field", field, "text", string_of(p->text)));
+    }
+    return list;
+}
+
 static int answer(const struct checked *c)
 {
     char *error = c->rc < 0 ? error_text(c) : NULL;
@@ -173,9 +201,10 @@ static int answer(const struct checked *c)
         json_array_append_new(lines, string_of(c->plan.lines[i]));
     if (c->risk)
         json_array_append_new(lines, json_sprintf("warning: %s", c->risk));
-    doc = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "error", string_of(error),
-                    "yaml", string_of(c->yaml), "output", string_of(c->job ? c->job->output : NULL),
-                    "risk", string_of(c->risk), "lines", lines, "estimates",
+    doc = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "error",
+                    string_of(error), "problems", problems_of(c), "yaml", string_of(c->yaml),
+                    "output", string_of(c->job ? c->job->output : NULL), "risk", string_of(c->risk),
+                    "lines", lines, "estimates",
                     check_estimates_encode(c->plan.estimates, c->plan.n_estimates));
     status = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && fflush(stdout) == 0 ? 0 : 1;
     json_decref(doc);

@@ -68,7 +68,7 @@ static void handle_hello(struct rpc_call *call, const Dash__V1__Hello *hello)
         drop(call, RPC_UNAVAILABLE, out_of_memory);
         return;
     }
-    if (run->row.stop_wanted || run->pausing)
+    if (run->row.stop || run->interrupting)
         run_ask_to_stop(run);
 }
 

@@ -13,13 +13,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+enum { REQUEST_ID_MAX = 128 };
 
 struct creation {
     struct rpc_call *call;
     struct runs *runs;
     struct check *check;
-    bool plan_only, batch;
+    const Dash__V1__CreateJobRequest *request; /* the call's; NULL: a plan */
+    char request_hash[33];
+    char *labels;
 };
+
+static void free_creation(struct creation *c)
+{
+    free(c->labels);
+    free(c);
+}
 
 static void answer_plan(struct creation *c, const struct check_result *r)
 {
@@ -56,67 +67,109 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
         .steps_total = job->training.steps,
         .workers = job_workers(&job->parallel),
         .slurm = job->launcher == LAUNCHER_SLURM,
-        .external = c->batch,
+        .external = c->request->batch,
         .max_restarts = job->max_restarts,
         .death_reason = strdup(""),
+        .labels = strdup(c->labels),
+        .priority = c->request->priority,
+        .request_id = strdup(c->request->request_id),
         .created_by = strdup(rpc_caller(c->call)->name),
+        .nodes = strdup(""),
     };
+    snprintf(row->request_hash, sizeof(row->request_hash), "%s", c->request_hash);
     job_free(job);
-    if (row->name && row->reason && row->output && row->job_yaml && row->death_reason &&
-        row->created_by)
+    if (run_row_is_whole(row))
         return 0;
     run_row_free(row);
     return err_nomem(err, strlen(r->yaml));
 }
 
-static void answer_create(struct creation *c, const struct check_result *r)
+static void reply_job(const struct creation *c, const struct run *run, char *script)
 {
     Dash__V1__CreateJobResponse response = DASH__V1__CREATE_JOB_RESPONSE__INIT;
+    char user[JOB_ACCESS_USER_SIZE];
     struct message_job m;
+
+    job_access_runs_as(c->call, user);
+    response.runs_as = user;
+    message_job(run, &m);
+    m.job.job_yaml = run->row.job_yaml;
+    response.job = &m.job;
+    response.batch_script = script;
+    rpc_reply(c->call, &response.base);
+    message_job_close(&m);
+}
+
+static void reply_run(const struct creation *c, struct run *run)
+{
+    char *script = NULL;
+    struct err err;
+
+    rpc_set_job(c->call, run->row.id);
+    if (c->request->batch && run_write_script(run, &script, &err) < 0) {
+        rpc_fail(c->call, &err);
+        return;
+    }
+    reply_job(c, run, script);
+    free(script);
+}
+
+/* Of a row that is not kept: the job has no id. */
+static void reply_validated(const struct creation *c, const struct run_row *row)
+{
+    struct run run = {.runs = c->runs, .row = *row};
+
+    reply_job(c, &run, NULL);
+}
+
+static void answer_create(struct creation *c, const struct check_result *r)
+{
     struct run_row row;
     struct run *run = NULL;
-    char *script = NULL, user[JOB_ACCESS_USER_SIZE];
     struct err err;
     int rc;
 
     rc = make_row(c, r, &row, &err);
+    if (rc == 0 && c->request->validate_only) {
+        reply_validated(c, &row);
+        run_row_free(&row);
+        return;
+    }
     if (rc == 0) {
         rc = runs_create(c->runs, &row, &run, &err);
         if (rc < 0)
             run_row_free(&row);
     }
-    if (rc < 0 || (c->batch && run_write_script(run, &script, &err) < 0)) {
+    if (rc < 0) {
         rpc_fail(c->call, &err);
         return;
     }
     if (r->risk)
         run_add_notice(run, r->risk, NULL); /* the plan has it too */
-    response.batch_script = script;
-    job_access_runs_as(c->call, user);
-    response.runs_as = user;
-    rpc_set_job(c->call, run->row.id);
-    message_job(run, &m);
-    m.job.job_yaml = run->row.job_yaml;
-    response.job = &m.job;
-    rpc_reply(c->call, &response.base);
-    free(script);
+    reply_run(c, run);
 }
 
 /* What is wrong with the job and what other jobs say against its folder, in one answer. */
 static void refuse(struct creation *c, const struct check_result *r, const char *others)
 {
+    struct rpc_violation violations[PROBLEMS_MAX + 1];
     struct err err = {.code = r->code};
     char *text = NULL;
+    int n;
 
     if (r->code < 0 && r->code != ERR_INVALID) {
         snprintf(err.text, sizeof(err.text), "%s", r->error);
         rpc_fail(c->call, &err);
         return;
     }
+    for (n = 0; n < r->n_problems && n < PROBLEMS_MAX; n++)
+        violations[n] = (struct rpc_violation){r->problems[n].field, r->problems[n].text};
+    if (others[0])
+        violations[n++] = (struct rpc_violation){"output", others};
     if (asprintf(&text, "%s%s%s", r->error ? r->error : "", r->error && others[0] ? "\n" : "",
                  others) < 0)
         text = NULL;
-    rpc_finish(c->call, RPC_INVALID_ARGUMENT, text ? text : r->error);
+    rpc_refuse(c->call, text ? text : r->error, violations, n);
     free(text);
 }
 
@@ -134,6 +187,21 @@ static char *other_jobs_problems(struct creation *c, const struct check_result *
     return text;
 }
 
+/* Where the request has made a job before: that one is the answer. */
+static bool answer_repeated(struct creation *c)
+{
+    struct run *run = runs_find_request(c->runs, rpc_caller(c->call)->name, c->request->request_id);
+
+    if (!run)
+        return false;
+    if (strcmp(run->row.request_hash, c->request_hash) == 0)
+        reply_run(c, run);
+    else
+        rpc_finish(c->call, RPC_ALREADY_EXISTS,
+                   "request_id: another request had this id; a new request must have a new one");
+    return true;
+}
+
 static void on_checked(void *arg, const struct check_result *r)
 {
     struct creation *c = arg;
@@ -143,37 +211,31 @@ static void on_checked(void *arg, const struct check_result *r)
         rpc_finish(c->call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
     else if (c->runs->stopping)
         rpc_finish(c->call, RPC_UNAVAILABLE, "dashd is shutting down");
+    else if (c->request && answer_repeated(c))
+        ; /* the same request, sent twice, has made the job while this one was checked */
     else if (r->code < 0 || others[0])
         refuse(c, r, others);
-    else if (c->plan_only)
+    else if (!c->request)
         answer_plan(c, r);
     else
         answer_create(c, r);
     free(others);
-    free(c);
+    free_creation(c);
 }
 
-static void start(struct rpc_call *call, const struct creation *creation,
-                  struct check_request *request)
+/* Takes over c. */
+static void start(struct creation *c, struct check_request *request)
 {
-    struct creation *c = malloc(sizeof(*c));
-    struct runs *runs = rpc_service(call);
+    struct rpc_call *call = c->call;
     struct err err;
 
-    if (!c) {
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
-        return;
-    }
-    *c = *creation;
-    c->call = call;
-    c->runs = runs;
     request->new_output = true;
-    request->has_slurm = c->plan_only || runs->slurm;
+    request->has_slurm = !c->request || c->runs->slurm;
     rpc_set_data(call, c);
-    if (check_start(runs->checker, request, on_checked, c, &c->check, &err) < 0) {
+    if (check_start(c->runs->checker, request, on_checked, c, &c->check, &err) < 0) {
         rpc_set_data(call, NULL);
         rpc_fail(call, &err);
-        free(c);
+        free_creation(c);
     }
 }
 
@@ -181,41 +243,113 @@ void create_on_gone(struct rpc_call *call)
 {
     struct creation *c = rpc_data(call);
 
-    if (c)
+    if (c) {
         check_cancel(c->check);
-    free(c);
+        free_creation(c);
+    }
     rpc_set_data(call, NULL);
     rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
+}
+
+/* NULL for lack of memory: the call is answered. */
+static struct creation *make_creation(struct rpc_call *call)
+{
+    struct creation *c = calloc(1, sizeof(*c));
+
+    if (c) {
+        c->call = call;
+        c->runs = rpc_service(call);
+    } else {
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+    }
+    return c;
+}
+
+static int hash_request(const Dash__V1__CreateJobRequest *m, char ret[33], struct err *err)
+{
+    size_t len = protobuf_c_message_get_packed_size(&m->base);
+    uint8_t *bytes = malloc(len + 1);
+    XXH128_hash_t hash;
+
+    if (!bytes)
+        return err_nomem(err, len);
+    hash = XXH3_128bits(bytes, protobuf_c_message_pack(&m->base, bytes));
+    snprintf(ret, 33, "%016llx%016llx", (unsigned long long)hash.high64,
+             (unsigned long long)hash.low64);
+    free(bytes);
+    return 0;
+}
+
+static int check_request_id(const char *id, struct err *err)
+{
+    size_t i;
+
+    for (i = 0; id[i] > 0x20 && id[i] < 0x7f; i++)
+        ;
+    if (!id[i] && i <= REQUEST_ID_MAX)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "request_id must have at most %d letters, digits and signs of ASCII, no spaces",
+                   REQUEST_ID_MAX);
+}
+
+/* What of the request is not the job file's. */
+static int read_request(struct creation *c, struct err *err)
+{
+    const Dash__V1__CreateJobRequest *m = c->request;
+    struct label labels[LABELS_MAX];
+    int rc = check_request_id(m->request_id, err);
+
+    if (rc == 0)
+        rc = message_check_priority(m->priority, err);
+    if (rc == 0)
+        rc = message_read_labels(m->labels, m->n_labels, labels, err);
+    if (rc == 0)
+        rc = labels_encode(labels, m->n_labels, &c->labels, err);
+    return rc == 0 ? hash_request(m, c->request_hash, err) : rc;
 }
 
 void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__CreateJobRequest *m = (const Dash__V1__CreateJobRequest *)message;
+    struct creation *c = make_creation(call);
+    struct err err;
 
-    start(call, &(struct creation){.batch = m->batch},
-          &(struct check_request){.text = m->job_yaml,
-                                  .directory = m->directory,
-                                  .file = m->file_name[0] ? m->file_name : NULL,
-                                  .sets = (const char *const *)m->overrides,
-                                  .n_sets = (int)m->n_overrides,
-                                  .resume = m->resume});
+    if (!c)
+        return;
+    c->request = m;
+    if (read_request(c, &err) < 0) {
+        rpc_fail(call, &err);
+        free_creation(c);
+    } else if (answer_repeated(c)) {
+        free_creation(c);
+    } else {
+        start(c, &(struct check_request){.text = m->job_yaml,
+                                         .directory = m->directory,
+                                         .file = m->file_name[0] ? m->file_name : NULL,
+                                         .sets = (const char *const *)m->overrides,
+                                         .n_sets = (int)m->n_overrides,
+                                         .resume = m->resume});
+    }
 }
 
 void create_on_plan(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__PlanJobRequest *m = (const Dash__V1__PlanJobRequest *)message;
     struct job_plan_nodes nodes;
+    struct creation *c;
     struct err err;
 
     if (m->node && plan_nodes_read(m, &nodes, &err) < 0) {
         rpc_fail(call, &err);
         return;
     }
-    start(call, &(struct creation){.plan_only = true},
-          &(struct check_request){.nodes = m->node ? &nodes : NULL,
-                                  .text = m->job_yaml,
-                                  .directory = m->directory,
-                                  .file = m->file_name[0] ? m->file_name : NULL,
-                                  .sets = (const char *const *)m->overrides,
-                                  .n_sets = (int)m->n_overrides});
+    c = make_creation(call);
+    if (c)
+        start(c, &(struct check_request){.nodes = m->node ? &nodes : NULL,
+                                         .text = m->job_yaml,
+                                         .directory = m->directory,
+                                         .file = m->file_name[0] ? m->file_name : NULL,
+                                         .sets = (const char *const *)m->overrides,
+                                         .n_sets = (int)m->n_overrides});
 }

@@ -3,36 +3,23 @@
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/create.h"
 #include "daemon/service/job_access.h"
+#include "daemon/service/download.h"
+#include "daemon/service/follow_logs.h"
+#include "daemon/service/list.h"
 #include "daemon/service/message.h"
 #include "daemon/service/resume.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/watch.h"
 #include <stdlib.h>
+#include <string.h>
 
-enum {
-    LOG_BYTES = 64 * 1024,
-    LOG_BYTES_MAX = 4 * 1024 * 1024,
-    JOB_BYTES = 4 << 20,
-    STATES_MAX = 64
-};
-
-/* Answers the call itself where there is no such job. */
-static struct run *find(struct rpc_call *call, const char *id)
-{
-    struct run *run = NULL;
-    struct err err;
-
-    if (job_access_find(call, rpc_service(call), id, &run, &err) == 0)
-        return run;
-    rpc_fail(call, &err);
-    return NULL;
-}
+enum { LOG_BYTES = 64 * 1024, LOG_BYTES_MAX = 4 * 1024 * 1024, JOB_BYTES = 4 << 20 };
 
 static void on_get(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__GetJobRequest *m = (const Dash__V1__GetJobRequest *)message;
     Dash__V1__GetJobResponse response = DASH__V1__GET_JOB_RESPONSE__INIT;
-    struct run *run = find(call, m->id);
+    struct run *run = job_access_run(call, m->id);
     struct message_job job;
     char *tail = NULL;
 
@@ -46,62 +33,18 @@ static void on_get(struct rpc_call *call, const ProtobufCMessage *message)
         job.job.log_tail = tail;
     response.job = &job.job;
     rpc_reply(call, &response.base);
+    message_job_close(&job);
     free(tail);
-}
-
-/* A bit for each state that is asked for. */
-static unsigned int wanted_states(const Dash__V1__ListJobsRequest *m)
-{
-    unsigned int wanted = 0;
-    size_t i;
-
-    for (i = 0; i < m->n_states; i++)
-        if ((int)m->states[i] > 0 && (int)m->states[i] < (int)RUN_STATES)
-            wanted |= 1u << m->states[i];
-    return m->n_states ? wanted : ~0u;
-}
-
-static void on_list(struct rpc_call *call, const ProtobufCMessage *message)
-{
-    const Dash__V1__ListJobsRequest *m = (const Dash__V1__ListJobsRequest *)message;
-    Dash__V1__ListJobsResponse response = DASH__V1__LIST_JOBS_RESPONSE__INIT;
-    struct runs *runs = rpc_service(call);
-    struct message_job *jobs;
-    Dash__V1__Job **pointers;
-    unsigned int wanted = wanted_states(m);
-    size_t n = 0;
-    int i;
-
-    if (m->n_states > STATES_MAX) {
-        rpc_finish(call, RPC_INVALID_ARGUMENT, "states: there are more entries than states");
-        return;
-    }
-    jobs = calloc((size_t)runs->n + 1, sizeof(*jobs));
-    pointers = calloc((size_t)runs->n + 1, sizeof(Dash__V1__Job *));
-    for (i = runs->n - 1; jobs && pointers && i >= 0; i--) {
-        if (!(wanted & 1u << runs->items[i]->row.state))
-            continue;
-        message_job(runs->items[i], &jobs[n]);
-        pointers[n] = &jobs[n].job;
-        n++;
-    }
-    response.jobs = pointers;
-    response.n_jobs = n;
-    if (jobs && pointers)
-        rpc_reply(call, &response.base);
-    else
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
-    free(jobs);
-    free(pointers);
 }
 
 static void on_watch(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__WatchJobRequest *m = (const Dash__V1__WatchJobRequest *)message;
-    struct run *run = find(call, m->id);
+    struct run *run = job_access_run(call, m->id);
+    const struct watch_from from = {(int)m->from_step, m->events, m->after_event};
     struct err err;
 
-    if (run && watch_add(run, call, (int)m->from_step, &err) < 0)
+    if (run && watch_add(run, call, &from, &err) < 0)
         rpc_fail(call, &err);
 }
 
@@ -109,7 +52,7 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__CancelJobRequest *m = (const Dash__V1__CancelJobRequest *)message;
     Dash__V1__CancelJobResponse response = DASH__V1__CANCEL_JOB_RESPONSE__INIT;
-    struct run *run = find(call, m->id);
+    struct run *run = job_access_run(call, m->id);
     struct message_job job;
     struct err err;
 
@@ -122,6 +65,105 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message)
     message_job(run, &job);
     response.job = &job.job;
     rpc_reply(call, &response.base);
+    message_job_close(&job);
+}
+
+static void on_pause(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const Dash__V1__PauseJobRequest *m = (const Dash__V1__PauseJobRequest *)message;
+    Dash__V1__PauseJobResponse response = DASH__V1__PAUSE_JOB_RESPONSE__INIT;
+    struct run *run = job_access_run(call, m->id);
+    struct message_job job;
+    struct err err;
+
+    if (!run)
+        return;
+    if (run_pause(run, &err) < 0) {
+        rpc_fail(call, &err);
+        return;
+    }
+    message_job(run, &job);
+    response.job = &job.job;
+    rpc_reply(call, &response.base);
+    message_job_close(&job);
+}
+
+static void on_delete(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const Dash__V1__DeleteJobRequest *m = (const Dash__V1__DeleteJobRequest *)message;
+    Dash__V1__DeleteJobResponse response = DASH__V1__DELETE_JOB_RESPONSE__INIT;
+    struct run *run = job_access_run(call, m->id);
+    struct err err;
+
+    if (!run)
+        return;
+    if (run_delete(run, &err) < 0)
+        rpc_fail(call, &err);
+    else
+        rpc_reply(call, &response.base);
+}
+
+static bool is_among(const char *name, char *const *names, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The job's labels with those of the request in their place. Caller frees *ret. */
+static int change_labels(const struct run *run, const Dash__V1__UpdateJobRequest *m, char **ret,
+                         struct err *err)
+{
+    struct label had[LABELS_MAX], labels[2 * LABELS_MAX];
+    char *text = strdup(run->row.labels);
+    size_t n_had, n = m->n_labels, i, j;
+    int rc;
+
+    if (!text)
+        return err_nomem(err, strlen(run->row.labels));
+    rc = message_read_labels(m->labels, m->n_labels, labels, err);
+    n_had = rc == 0 ? labels_split(text, had) : 0;
+    for (i = 0; i < n_had; i++) {
+        for (j = 0; j < m->n_labels && strcmp(labels[j].name, had[i].name) != 0; j++)
+            ;
+        if (j == m->n_labels && !is_among(had[i].name, m->remove_labels, m->n_remove_labels))
+            labels[n++] = had[i];
+    }
+    if (rc == 0)
+        rc = labels_encode(labels, n, ret, err);
+    free(text);
+    return rc;
+}
+
+static void on_update(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const Dash__V1__UpdateJobRequest *m = (const Dash__V1__UpdateJobRequest *)message;
+    Dash__V1__UpdateJobResponse response = DASH__V1__UPDATE_JOB_RESPONSE__INIT;
+    struct run *run = job_access_run(call, m->id);
+    int priority = m->priority ? m->priority->value : run ? run->row.priority : 0, rc;
+    struct message_job job;
+    char *labels = NULL;
+    struct err err;
+
+    if (!run)
+        return;
+    rc = message_check_priority(priority, &err);
+    if (rc == 0)
+        rc = change_labels(run, m, &labels, &err);
+    if (rc == 0)
+        rc = run_update(run, labels, priority, &err);
+    free(labels);
+    if (rc < 0) {
+        rpc_fail(call, &err);
+        return;
+    }
+    message_job(run, &job);
+    response.job = &job.job;
+    rpc_reply(call, &response.base);
+    message_job_close(&job);
 }
 
 static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
@@ -129,7 +171,7 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
     const Dash__V1__GetLogsRequest *m = (const Dash__V1__GetLogsRequest *)message;
     Dash__V1__GetLogsResponse response = DASH__V1__GET_LOGS_RESPONSE__INIT;
     size_t most = m->max_bytes ? m->max_bytes : LOG_BYTES;
-    struct run *run = find(call, m->id);
+    struct run *run = job_access_run(call, m->id);
     struct buf text = {0};
     int64_t next = 0;
     struct err err;
@@ -187,7 +229,43 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
         {.path = "/dash.v1.FineTuning/ListJobs",
          .role = ROLE_READ,
          .request_type = &dash__v1__list_jobs_request__descriptor,
-         .on_message = on_list},
+         .on_message = list_on_jobs},
+        {.path = "/dash.v1.FineTuning/ListEvents",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__list_events_request__descriptor,
+         .on_message = list_on_events},
+        {.path = "/dash.v1.FineTuning/PauseJob",
+         .role = ROLE_SUBMIT,
+         .request_type = &dash__v1__pause_job_request__descriptor,
+         .on_message = on_pause},
+        {.path = "/dash.v1.FineTuning/DeleteJob",
+         .role = ROLE_SUBMIT,
+         .request_type = &dash__v1__delete_job_request__descriptor,
+         .on_message = on_delete},
+        {.path = "/dash.v1.FineTuning/UpdateJob",
+         .role = ROLE_SUBMIT,
+         .request_type = &dash__v1__update_job_request__descriptor,
+         .on_message = on_update},
+        {.path = "/dash.v1.FineTuning/ListFiles",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__list_files_request__descriptor,
+         .on_message = download_on_list},
+        {.path = "/dash.v1.FineTuning/ListCheckpoints",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__list_checkpoints_request__descriptor,
+         .on_message = download_on_checkpoints},
+        {.path = "/dash.v1.FineTuning/DownloadFile",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__download_file_request__descriptor,
+         .on_message = download_on_download,
+         .on_writable = download_on_writable,
+         .on_gone = download_on_gone},
+        {.path = "/dash.v1.FineTuning/FollowLogs",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__follow_logs_request__descriptor,
+         .on_message = follow_logs_on_follow,
+         .on_writable = follow_logs_on_writable,
+         .on_gone = follow_logs_on_gone},
         {.path = "/dash.v1.FineTuning/CancelJob",
          .role = ROLE_SUBMIT,
          .request_type = &dash__v1__cancel_job_request__descriptor,

@@ -42,3 +42,14 @@ void job_access_runs_as(const struct rpc_call *call, char ret_user[JOB_ACCESS_US
     snprintf(ret_user, JOB_ACCESS_USER_SIZE, "%.40s (uid %u)", user ? user->pw_name : "unknown",
              (unsigned)geteuid());
 }
+
+struct run *job_access_run(struct rpc_call *call, const char *id)
+{
+    struct run *run = NULL;
+    struct err err;
+
+    if (job_access_find(call, rpc_service(call), id, &run, &err) == 0)
+        return run;
+    rpc_fail(call, &err);
+    return NULL;
+}

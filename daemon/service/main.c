@@ -90,6 +90,7 @@ static int open_private(struct dashd *d, struct err *err)
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;
     options.on_change = watch_wake;
+    options.on_delete = watch_end;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);
 }
 

@@ -6,8 +6,10 @@
 #include "daemon/service/check.h"
 #include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
+#include "daemon/service/results.h"
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ struct reshape {
     struct runs *runs;
     struct check *check;
     const char *id;
+    int from_step;
 };
 
 static void answer(struct rpc_call *call, struct run *run)
@@ -26,6 +29,7 @@ static void answer(struct rpc_call *call, struct run *run)
     message_job(run, &job);
     response.job = &job.job;
     rpc_reply(call, &response.base);
+    message_job_close(&job);
 }
 
 static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
@@ -39,6 +43,13 @@ static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
                               job->launcher == LAUNCHER_SLURM};
     job_free(job);
     return ret->job_yaml ? 0 : err_nomem(err, strlen(yaml));
+}
+
+static int resume(struct run *run, struct run_shape *shape, int from_step, struct err *err)
+{
+    int rc = from_step ? results_check_step(run->row.output, from_step, err) : 0;
+
+    return rc < 0 ? rc : run_resume(run, shape, from_step, err);
 }
 
 /* The job may have been resumed by another call meanwhile: run_resume() looks again. */
@@ -60,7 +71,7 @@ static void on_checked(void *arg, const struct check_result *result)
     if (rc == 0)
         rc = job_access_find(r->call, r->runs, r->id, &run, &err);
     if (rc == 0)
-        rc = run_resume(run, &shape, &err);
+        rc = resume(run, &shape, r->from_step, &err);
     if (rc < 0)
         rpc_fail(r->call, &err);
     else
@@ -96,7 +107,8 @@ static void start_reshape(struct rpc_call *call, const Dash__V1__ResumeJobReques
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
         return;
     }
-    *r = (struct reshape){.call = call, .runs = run->runs, .id = m->id};
+    *r = (struct reshape){
+        .call = call, .runs = run->runs, .id = m->id, .from_step = (int)m->from_step};
     rpc_set_data(call, r);
     if (check_start(run->runs->checker, &request, on_checked, r, &r->check, &err) < 0) {
         rpc_set_data(call, NULL);
@@ -115,12 +127,14 @@ void resume_on_resume(struct rpc_call *call, const ProtobufCMessage *message)
 
     if (rc == 0)
         rc = run_apply(run->row.state, RUN_RESUME, &next, &err);
+    if (rc == 0 && m->from_step > INT_MAX)
+        rc = err_set(&err, ERR_INVALID, "from_step: no job has %u steps", m->from_step);
     if (rc == 0 && m->n_overrides > 0) {
         start_reshape(call, m, run);
         return;
     }
     if (rc == 0)
-        rc = run_resume(run, NULL, &err);
+        rc = resume(run, NULL, (int)m->from_step, &err);
     if (rc < 0)
         rpc_fail(call, &err);
     else

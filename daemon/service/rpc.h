@@ -34,6 +34,7 @@ enum rpc_status { /* gRPC's numbers */
                   RPC_INVALID_ARGUMENT = 3,
                   RPC_DEADLINE_EXCEEDED = 4,
                   RPC_NOT_FOUND = 5,
+                  RPC_ALREADY_EXISTS = 6,
                   RPC_PERMISSION_DENIED = 7,
                   RPC_RESOURCE_EXHAUSTED = 8,
                   RPC_FAILED_PRECONDITION = 9,
@@ -109,3 +110,12 @@ bool rpc_idle(const struct rpc_call *call); /* nothing waits to be sent */
 void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text);
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and finish with OK */
 void rpc_fail(struct rpc_call *call, const struct err *err);      /* by err's code */
+
+/* One thing that is wrong with a request: google.rpc.BadRequest.FieldViolation. */
+struct rpc_violation {
+    const char *field; /* "" where none can be named */
+    const char *text;
+};
+/* INVALID_ARGUMENT with text, and with as many of the violations as fit beside it. */
+void rpc_refuse(struct rpc_call *call, const char *text, const struct rpc_violation *violations,
+                int n);

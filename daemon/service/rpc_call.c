@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DETAIL_BYTES = 6000, UNPACK_BYTES = 1 << 20, REQUEST_MS = 20000, PROOF_MS = 10000 };
+enum {
+    STATUS_BYTES = 7400,
+    DETAIL_BYTES = 6000,
+    UNPACK_BYTES = 1 << 20,
+    REQUEST_MS = 20000,
+    PROOF_MS = 10000
+};
 
 /* Operations on a call that is over are refused by gRPC; then the op is done at once, without
  * effect. */
@@ -49,6 +55,7 @@ static void free_call(struct rpc_call *c)
     grpc_call_details_destroy(&c->details);
     grpc_metadata_array_destroy(&c->metadata);
     free(c->text);
+    rpc_details_free(c->status_details);
     free(c);
 }
 
@@ -77,6 +84,10 @@ static void send_status(struct rpc_call *c)
 
     ops[1].data.send_status_from_server.status = (grpc_status_code)c->status;
     ops[1].data.send_status_from_server.status_details = &details;
+    if (c->status_details) {
+        ops[1].data.send_status_from_server.trailing_metadata_count = 1;
+        ops[1].data.send_status_from_server.trailing_metadata = &c->status_details->trailer;
+    }
     c->headers_sent = true;
     c->status_started = true;
     c->sending = start(c, ops + skip, 2 - skip, &c->status_sent);
@@ -398,8 +409,13 @@ bool rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
     return true;
 }
 
-/* What fits the 8 KiB that clients allow for a status, where bytes outside printable ASCII take
- * three: whole lines, and how many were left out. */
+/* On the wire, where bytes outside printable ASCII take three. */
+static size_t cost_of(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '%' ? 1 : 3;
+}
+
+/* What fits the 8 KiB that clients allow for a status: whole lines, and how many were left out. */
 static char *fit_text(const char *text)
 {
     size_t cost = 0, i, cut = 0;
@@ -407,7 +423,7 @@ static char *fit_text(const char *text)
     char *fitted;
 
     for (i = 0; text[i] && cost < DETAIL_BYTES; i++) {
-        cost += text[i] >= 0x20 && text[i] < 0x7f && text[i] != '%' ? 1 : 3;
+        cost += cost_of(text[i]);
         if (text[i] == '\n')
             cut = i;
     }
@@ -431,6 +447,19 @@ void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text)
     call->text = text ? fit_text(text) : NULL;
     rpc_write_audit(call);
     advance(call);
+}
+
+void rpc_refuse(struct rpc_call *call, const char *text, const struct rpc_violation *violations,
+                int n)
+{
+    size_t room = STATUS_BYTES, i;
+
+    if (call->finished)
+        return;
+    for (i = 0; text[i] && room > 0; i++)
+        room -= room < cost_of(text[i]) ? room : cost_of(text[i]);
+    call->status_details = rpc_details_make(violations, n, room);
+    rpc_finish(call, RPC_INVALID_ARGUMENT, text);
 }
 
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)

@@ -88,7 +88,16 @@ struct rpc_call {
     int busy; /* callbacks under way: not to be freed */
     enum rpc_status status;
     char *text;
+    struct rpc_details *status_details; /* of the status, or NULL */
 };
+
+/* A packed google.rpc.Status as a trailer. It must live until the status was sent. */
+struct rpc_details {
+    grpc_metadata trailer;
+};
+/* At most room bytes on the wire; NULL where nothing fits. */
+struct rpc_details *rpc_details_make(const struct rpc_violation *violations, int n, size_t room);
+void rpc_details_free(struct rpc_details *d); /* NULL-safe */
 /* To be called before an op is given to gRPC. */
 void rpc_give_away(struct rpc_server *s);
 /* Has gRPC hand over the next call that comes; each that has come asks for the next. */

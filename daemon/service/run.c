@@ -4,6 +4,7 @@
 static const char *const state_names[RUN_STATES] = {
     [RUN_QUEUED] = "QUEUED",       [RUN_STARTING] = "STARTING", [RUN_RUNNING] = "RUNNING",
     [RUN_SUCCEEDED] = "SUCCEEDED", [RUN_FAILED] = "FAILED",     [RUN_CANCELLED] = "CANCELLED",
+    [RUN_PAUSED] = "PAUSED",
 };
 
 static const char *const event_words[RUN_EVENTS] = {
@@ -14,9 +15,11 @@ static const char *const event_words[RUN_EVENTS] = {
     [RUN_BROKE] = "fail",
     [RUN_RANK_DIED] = "be queued again",
     [RUN_UNSTARTED] = "be queued again",
-    [RUN_PAUSED] = "be queued again",
+    [RUN_INTERRUPTED] = "be queued again",
     [RUN_REQUEUED] = "be in Slurm's queue again",
     [RUN_CANCEL] = "be cancelled",
+    [RUN_PAUSE] = "be paused",
+    [RUN_HELD] = "be paused",
     [RUN_RESUME] = "be resumed",
 };
 
@@ -25,9 +28,10 @@ static const enum run_state table[RUN_STATES][RUN_EVENTS] = {
         {
             [RUN_LAUNCHED] = RUN_STARTING,
             [RUN_CANCEL] = RUN_CANCELLED,
+            [RUN_PAUSE] = RUN_PAUSED,
             [RUN_RANK_DIED] = RUN_QUEUED,
             [RUN_UNSTARTED] = RUN_QUEUED,
-            [RUN_PAUSED] = RUN_QUEUED,
+            [RUN_INTERRUPTED] = RUN_QUEUED,
         },
     [RUN_STARTING] =
         {
@@ -37,9 +41,11 @@ static const enum run_state table[RUN_STATES][RUN_EVENTS] = {
             [RUN_BROKE] = RUN_FAILED,
             [RUN_RANK_DIED] = RUN_QUEUED,
             [RUN_UNSTARTED] = RUN_QUEUED,
-            [RUN_PAUSED] = RUN_QUEUED,
+            [RUN_INTERRUPTED] = RUN_QUEUED,
             [RUN_REQUEUED] = RUN_STARTING,
             [RUN_CANCEL] = RUN_STARTING,
+            [RUN_PAUSE] = RUN_STARTING,
+            [RUN_HELD] = RUN_PAUSED,
         },
     [RUN_RUNNING] =
         {
@@ -49,13 +55,21 @@ static const enum run_state table[RUN_STATES][RUN_EVENTS] = {
             [RUN_BROKE] = RUN_FAILED,
             [RUN_RANK_DIED] = RUN_QUEUED,
             [RUN_UNSTARTED] = RUN_QUEUED,
-            [RUN_PAUSED] = RUN_QUEUED,
+            [RUN_INTERRUPTED] = RUN_QUEUED,
             [RUN_REQUEUED] = RUN_STARTING,
             [RUN_CANCEL] = RUN_RUNNING,
+            [RUN_PAUSE] = RUN_RUNNING,
+            [RUN_HELD] = RUN_PAUSED,
         },
     [RUN_SUCCEEDED] = {[RUN_ADAPTER_WRITTEN] = RUN_SUCCEEDED},
     [RUN_FAILED] = {[RUN_BROKE] = RUN_FAILED, [RUN_RESUME] = RUN_QUEUED},
     [RUN_CANCELLED] = {[RUN_STOPPED] = RUN_CANCELLED, [RUN_RESUME] = RUN_QUEUED},
+    [RUN_PAUSED] =
+        {
+            [RUN_HELD] = RUN_PAUSED,
+            [RUN_CANCEL] = RUN_CANCELLED,
+            [RUN_RESUME] = RUN_QUEUED,
+        },
 };
 
 int run_apply(enum run_state state, enum run_event event, enum run_state *ret_state,
@@ -73,6 +87,11 @@ int run_apply(enum run_state state, enum run_event event, enum run_state *ret_st
 bool run_is_final(enum run_state state)
 {
     return state == RUN_SUCCEEDED || state == RUN_FAILED || state == RUN_CANCELLED;
+}
+
+bool run_is_under_way(enum run_state state)
+{
+    return state == RUN_STARTING || state == RUN_RUNNING;
 }
 
 const char *run_state_name(enum run_state state)

@@ -6,10 +6,12 @@
  *   QUEUED ---------------------------> CANCELLED    (at once: nothing runs)
  *   STARTING, RUNNING ----------------> QUEUED       (the launch is over, the job is not)
  *   RUNNING --------------------------> STARTING     (it is in Slurm's queue again)
- *   FAILED, CANCELLED ----------------> QUEUED       (resume)
+ *   STARTING, RUNNING, QUEUED --------> PAUSED       (a queued one at once)
+ *   PAUSED ---------------------------> CANCELLED
+ *   FAILED, CANCELLED, PAUSED --------> QUEUED       (resume)
  *
- * A cancel leaves a job that runs in its state: it finishes its step, writes a checkpoint and then
- * ends as CANCELLED.
+ * A cancel or a pause leaves a job that runs in its state: it finishes its step, writes a
+ * checkpoint and then is CANCELLED or PAUSED.
  *
  * run_apply() is a pure function of (state, event): the table in run.c is all there is to know. Its
  * caller commits the new state to the store before it acts on it (runs.h), so a restart re-applies
@@ -20,6 +22,9 @@
 #include "core/err.h"
 #include <stdbool.h>
 
+/* What a job that is under way has been asked to do. The values are what the store keeps. */
+enum run_stop { STOP_NONE, STOP_CANCEL, STOP_PAUSE };
+
 /* The values are those of JobState in proto/dash.proto, and what the store keeps. */
 enum run_state {
     RUN_QUEUED = 1,
@@ -28,6 +33,7 @@ enum run_state {
     RUN_SUCCEEDED,
     RUN_FAILED,
     RUN_CANCELLED,
+    RUN_PAUSED,
     RUN_STATES
 };
 
@@ -39,9 +45,11 @@ enum run_event {
     RUN_BROKE,           /* it ended otherwise, or could not be started */
     RUN_RANK_DIED,       /* the launch has died */
     RUN_UNSTARTED,       /* it never got past its gate, or into Slurm */
-    RUN_PAUSED,          /* dashd has stopped it, for the next dashd to continue */
+    RUN_INTERRUPTED,     /* dashd has stopped it, for the next dashd to continue */
     RUN_REQUEUED,        /* Slurm will start it again: the launch waits */
     RUN_CANCEL,
+    RUN_PAUSE, /* it is to stop and to wait until it is resumed */
+    RUN_HELD,  /* it has, after a checkpoint, or was killed */
     RUN_RESUME,
     RUN_EVENTS
 };
@@ -53,5 +61,7 @@ int run_apply(enum run_state state, enum run_event event, enum run_state *ret_st
 
 /* SUCCEEDED, FAILED or CANCELLED: nothing more comes unless it is resumed. */
 bool run_is_final(enum run_state state);
+/* STARTING or RUNNING: only then reports and ends are expected. */
+bool run_is_under_way(enum run_state state);
 
 const char *run_state_name(enum run_state state); /* "QUEUED" and so on */

@@ -113,8 +113,9 @@ char *run_explain_stop(const struct run *run)
 {
     char *words;
 
-    if (asprintf(&words, "stopped after step %d; `dashctl resume %ld` continues from there",
-                 run->steps.done, run->row.id) < 0)
+    if (asprintf(&words, "%s after step %d; `dashctl resume %ld` continues from there",
+                 run->row.stop == STOP_PAUSE ? "paused" : "stopped", run->steps.done,
+                 run->row.id) < 0)
         return NULL;
     return words;
 }
@@ -123,9 +124,11 @@ enum run_event run_resolve_event(const struct run *run, enum run_event event)
 {
     bool over = event == RUN_RANK_DIED || event == RUN_UNSTARTED;
 
-    if (run->pausing && (event == RUN_STOPPED || over))
-        return RUN_PAUSED;
-    return run->row.stop_wanted && over ? RUN_STOPPED : event;
+    if (run->interrupting && (event == RUN_STOPPED || over))
+        return RUN_INTERRUPTED;
+    if (run->row.stop && over)
+        event = RUN_STOPPED;
+    return run->row.stop == STOP_PAUSE && event == RUN_STOPPED ? RUN_HELD : event;
 }
 
 /* A stop that nobody here asked for: mpirun ends the other ranks by SIGTERM when one dies. What is
@@ -133,7 +136,7 @@ enum run_event run_resolve_event(const struct run *run, enum run_event event)
  * reason of a launch that was lost. */
 static bool is_unasked(const struct run *run, enum run_event event)
 {
-    return event == RUN_STOPPED && !run->row.stop_wanted && !run->pausing;
+    return event == RUN_STOPPED && !run->row.stop && !run->interrupting;
 }
 
 int run_ended(struct run *run, enum run_event event, const char *reason, struct err *err)
@@ -142,7 +145,7 @@ int run_ended(struct run *run, enum run_event event, const char *reason, struct 
     char *words = NULL;
     int rc;
 
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+    if (!run_is_under_way(run->row.state))
         return 0; /* sent again: it is known */
     rc = run_flush(run, err);
     if (rc < 0)
@@ -153,11 +156,11 @@ int run_ended(struct run *run, enum run_event event, const char *reason, struct 
         return 0;
     }
     event = run_resolve_event(run, event);
-    if (event == RUN_STOPPED)
+    if (event == RUN_STOPPED || event == RUN_HELD)
         words = run_explain_stop(run);
     else if (event != RUN_BROKE)
         reason = "";
-    next.stop_wanted = false;
+    next.stop = STOP_NONE;
     rc = run_transit(run, &next, event, words ? words : reason, err);
     free(words);
     if (rc < 0)
@@ -188,20 +191,20 @@ static void judge(struct run *run, const struct launch_end *end)
             reason = explain_death(run, end, &from_outside);
         }
     } else {
-        if (!end->known && run->row.state == RUN_STARTING && !run->row.stop_wanted) {
+        if (!end->known && run->row.state == RUN_STARTING && !run->row.stop) {
             run_end(run, RUN_UNSTARTED, NULL);
             return;
         }
         reason = explain_death(run, end, &from_outside);
     }
-    if (event == RUN_RANK_DIED && !run->row.stop_wanted && !run->pausing) {
+    if (event == RUN_RANK_DIED && !run->row.stop && !run->interrupting) {
         run_die(run, reason, from_outside);
         return;
     }
     event = run_resolve_event(run, event);
     if (event != RUN_BROKE) {
         free(reason);
-        reason = event == RUN_STOPPED ? run_explain_stop(run) : NULL;
+        reason = event == RUN_STOPPED || event == RUN_HELD ? run_explain_stop(run) : NULL;
     }
     run_end(run, event, reason);
 }
@@ -216,7 +219,7 @@ bool run_launch_is_over(struct run *run)
         run_report_gone(run);
     }
     run_flush(run, NULL);
-    if (!run_is_final(run->row.state) && run->row.state != RUN_QUEUED) {
+    if (run_is_under_way(run->row.state)) {
         run_catch_up(run, NULL); /* tried again before the end is committed */
         return false;
     }
@@ -303,7 +306,7 @@ static int commit_death(struct run *run, struct run_row *next, struct err *err)
     if (verdict == RESTART_AGAIN)
         return commit_restart(run, deaths, next, err);
     words = explain_last(run, verdict);
-    next->stop_wanted = false;
+    next->stop = STOP_NONE;
     rc = run_transit(run, next, RUN_BROKE, words ? words : words_of(e), err);
     free(words);
     return rc;
@@ -313,7 +316,7 @@ static int commit_event(struct run *run, struct run_row *next, struct err *err)
 {
     const struct run_ending *e = &run->ending;
 
-    next->stop_wanted = false;
+    next->stop = STOP_NONE;
     if (e->event == RUN_UNSTARTED && uv_now(run->runs->loop) < run->gate_until_ms)
         next->not_before_ms = clock_unix_ms() + GATE_PAUSE_MS;
     if (e->not_before_ms)
@@ -321,16 +324,17 @@ static int commit_event(struct run *run, struct run_row *next, struct err *err)
     return run_transit(run, next, e->event, words_of(e), err);
 }
 
-/* A cancel that came while the end waited: the job is not launched again. */
-static void apply_cancel(struct run *run)
+/* A cancel or a pause that came while the end waited: the job is not launched again. */
+static void apply_stop(struct run *run)
 {
     struct run_ending *e = &run->ending;
 
-    if (!run->row.stop_wanted || e->kind == ENDING_OVER ||
-        (e->event != RUN_RANK_DIED && e->event != RUN_UNSTARTED && e->event != RUN_PAUSED))
+    if (!run->row.stop || e->kind == ENDING_OVER ||
+        (e->event != RUN_RANK_DIED && e->event != RUN_UNSTARTED && e->event != RUN_INTERRUPTED))
         return;
     free(e->reason);
-    *e = (struct run_ending){ENDING_EVENT, .event = RUN_STOPPED, .reason = run_explain_stop(run)};
+    *e = (struct run_ending){ENDING_EVENT, .event = run_resolve_event(run, RUN_STOPPED),
+                             .reason = run_explain_stop(run)};
 }
 
 static int commit_ending(struct run *run, struct err *err)
@@ -342,7 +346,7 @@ static int commit_ending(struct run *run, struct err *err)
         rc = run_catch_up(run, err);
     if (rc < 0)
         return rc;
-    apply_cancel(run);
+    apply_stop(run);
     next = run->row;
     next.pid = 0;
     next.slurm_job = 0;

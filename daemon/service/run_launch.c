@@ -1,5 +1,5 @@
 /* daemon/service/run_launch.c - see run_launch.h. The queue is not kept: it is the rows that are
- * QUEUED, by the time at which they were. */
+ * QUEUED, by priority and by the time at which they were. */
 #include "daemon/service/run_launch.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -7,11 +7,13 @@
 #include "core/random.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/outcome.h"
+#include "daemon/service/results.h"
 #include "daemon/service/run_end.h"
 #include "daemon/service/run_report.h"
 #include "daemon/service/run_slurm.h"
 #include "proto/contact.h"
 #include "proto/dash.pb-c.h"
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,8 +48,12 @@ static int write_contact(const struct run *run, struct err *err)
 
 static int prepare_output(const struct run *run, struct err *err)
 {
-    int rc = script_prepare(run->row.output, run->row.job_yaml, run->row.mark, err);
+    int rc = 0;
 
+    if (run->row.restore_step)
+        rc = results_cut_checkpoints(run->row.output, run->row.restore_step, err);
+    if (rc == 0)
+        rc = script_prepare(run->row.output, run->row.job_yaml, run->row.mark, err);
     return rc == 0 ? write_contact(run, err) : rc;
 }
 
@@ -65,7 +71,7 @@ static int commit_starting(struct run *run, struct err *err)
     next.not_before_ms = 0;
     next.phase = 0;
     run->decomposition = (struct run_decomposition){0};
-    run->pausing = false;
+    run->interrupting = false;
     memcpy(next.boot_id, run->runs->boot_id, sizeof(next.boot_id));
     rc = random_hex(next.token, sizeof(next.token) / 2, err);
     if (rc == 0)
@@ -93,6 +99,16 @@ static int check_programs(const char *folder, struct err *err)
     return rc;
 }
 
+/* Caller frees; NULL for lack of memory. */
+static char *host_name(void)
+{
+    char name[HOST_NAME_MAX + 1] = "";
+
+    if (gethostname(name, sizeof(name) - 1) < 0)
+        strcpy(name, "localhost");
+    return strdup(name);
+}
+
 static int start_here(struct run *run, struct err *err)
 {
     struct runs *r = run->runs;
@@ -105,19 +121,22 @@ static int start_here(struct run *run, struct err *err)
     };
     int rc;
 
+    next.nodes = host_name();
+    if (!next.nodes)
+        return err_nomem(err, HOST_NAME_MAX);
     rc = local_start(r->loop, &spec, run_on_launch_end, run, &run->launch, &next.pid,
                      &next.pid_start, err);
-    if (rc < 0)
-        return rc;
-    rc = run_save(run, &next, err);
-    if (rc < 0) { /* never through the gate: to the queue again */
-        run_log_once(run, "cannot be started now", err);
-        run->pausing = true;
-        launch_kill(run->launch);
+    if (rc == 0 && run_save(run, &next, err) == 0) {
+        local_go(run->launch);
         return 0;
     }
-    local_go(run->launch);
-    return 0;
+    free(next.nodes);
+    if (rc == 0) { /* never through the gate: to the queue again */
+        run_log_once(run, "cannot be started now", err);
+        run->interrupting = true;
+        launch_kill(run->launch);
+    }
+    return rc;
 }
 
 static int start_launch(struct run *run, struct err *err)
@@ -151,8 +170,8 @@ static void start_run(struct run *run)
 
 static int count_launches(const struct runs *r);
 
-/* The queued run that has waited longest, whose last launch is over, and for which there is
- * room: Slurm has always. */
+/* The first in the queue whose last launch is over and for which there is room: Slurm has
+ * always. */
 static struct run *next_in_queue(struct runs *r)
 {
     bool room = count_launches(r) < r->options.max_running;
@@ -164,7 +183,7 @@ static struct run *next_in_queue(struct runs *r)
         struct run *run = r->items[i];
         if (run->row.state == RUN_QUEUED && !run->launch && run->ending.kind == ENDING_NONE &&
             (room || run->row.slurm) && run->row.not_before_ms <= now &&
-            (!first || run->row.queued_ms < first->row.queued_ms))
+            (!first || run_is_before(&run->row, &first->row)))
             first = run;
     }
     return first;
@@ -208,6 +227,13 @@ void runs_schedule(struct runs *r)
     }
 }
 
+static const char *why_to_stop(const struct run *run)
+{
+    if (run->interrupting)
+        return "dashd stops its jobs";
+    return run->row.stop == STOP_PAUSE ? "paused" : "cancelled";
+}
+
 void run_ask_to_stop(struct run *run)
 {
     Dash__V1__CoordinatorCommand command = DASH__V1__COORDINATOR_COMMAND__INIT;
@@ -216,7 +242,7 @@ void run_ask_to_stop(struct run *run)
     if (!run->launch)
         return;
     if (run->report && !run->stop_sent) {
-        stop.reason = run->pausing ? "dashd stops its jobs" : "cancelled";
+        stop.reason = (char *)why_to_stop(run);
         command.command_case = DASH__V1__COORDINATOR_COMMAND__COMMAND_STOP;
         command.stop = &stop;
         run->stop_sent = true;
@@ -254,9 +280,9 @@ int run_adopt(struct run *run, struct err *err)
         return rc;
     if (run->launch && write_contact(run, &late) < 0)
         run_log_once(run, "may not find this dashd", &late);
-    if (run->launch && row->stop_wanted)
+    if (run->launch && row->stop)
         run_ask_to_stop(run);
-    else if (run->launch && run_is_final(row->state))
+    else if (run->launch && !run_is_under_way(row->state))
         run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
     return 0;
 }

@@ -33,11 +33,12 @@ static int apply_first_report(struct run *run, int resumed_from, int steps_total
     rc = run_steps_cut(&run->steps, run->runs->store, run->row.id, resumed_from, err);
     if (rc < 0)
         return rc;
+    next.restore_step = 0;
     if (steps_total > 0)
         next.steps_total = steps_total;
     if (run->row.slurm && run->runs->slurm)
         slurm_look_soon(run->runs->slurm); /* it knows on which nodes */
-    return run_transit(run, &next, RUN_FIRST_REPORT, run->row.stop_wanted ? NULL : "", err);
+    return run_transit(run, &next, RUN_FIRST_REPORT, run->row.stop ? NULL : "", err);
 }
 
 int run_hello(struct runs *r, const char *id, const char *token, int resumed_from, int steps_total,
@@ -49,8 +50,8 @@ int run_hello(struct runs *r, const char *id, const char *token, int resumed_fro
     /* Strangers do not learn which jobs there are; and a token serves as long as its launch. */
     if (runs_find(r, id, &run, NULL) < 0 || !run->launch || !is_token(&run->row, token))
         return err_set(err, ERR_INVALID, "no job %.20s with this token runs here", id);
-    if (run->row.state == RUN_QUEUED)
-        return err_set(err, ERR_STATE, "job %s is in the queue again", id);
+    if (run->row.state == RUN_QUEUED || run->row.state == RUN_PAUSED)
+        return err_set(err, ERR_STATE, "job %s is %s", id, run_state_name(run->row.state));
     rc = run_flush(run, err);
     if (rc == 0 && run->row.state == RUN_STARTING)
         rc = apply_first_report(run, resumed_from, steps_total, err);
@@ -117,7 +118,7 @@ int run_step(struct run *run, const struct step_row *step, struct err *err)
 
     if (step->step <= run_steps_last(&run->steps))
         return 0; /* sent again after a dial */
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+    if (!run_is_under_way(run->row.state))
         return err_set(err, ERR_STATE, "job %ld is %s: it takes no further steps", run->row.id,
                        run_state_name(run->row.state));
     if (step->step > run->row.steps_total)
@@ -156,7 +157,7 @@ int run_phase(struct run *run, int phase, struct err *err)
     if (phase == run->row.phase)
         return 0;
     next.phase = phase;
-    return run_save(run, &next, err);
+    return run_save_phase(run, &next, err);
 }
 
 void run_decomposed(struct run *run, const struct run_decomposition *decomposition)

@@ -62,7 +62,23 @@ static void note_requeued(struct run *run, bool runs_again)
     run_add_notice(run, text, NULL);
 }
 
-/* Changes id and reason where they differ, by an event or without. */
+/* Frees what next has that the run has not. */
+static void drop_next(const struct run *run, struct run_row *next)
+{
+    if (next->reason != run->row.reason)
+        free(next->reason);
+    if (next->nodes != run->row.nodes)
+        free(next->nodes);
+}
+
+/* A copy of text, or old where it is the same, or there is nothing to say. NULL for lack of memory.
+ */
+static char *replace(char *old, const char *text)
+{
+    return !text[0] || strcmp(old, text) == 0 ? old : strdup(text);
+}
+
+/* Changes id, nodes and reason where they differ, by an event or without. */
 static void update(struct run *run, const struct slurm_row *row, bool requeued, const char *words)
 {
     struct run_row next = run->row;
@@ -70,16 +86,22 @@ static void update(struct run *run, const struct slurm_row *row, bool requeued, 
     int rc;
 
     next.slurm_job = row->id;
-    if (run->row.stop_wanted)
-        words = run->row.reason;
-    if (!requeued && strcmp(run->row.reason, words) == 0 && run->row.slurm_job == row->id)
+    next.nodes = replace(run->row.nodes, row->nodes);
+    if (!requeued && !run->row.stop && strcmp(run->row.reason, words) != 0)
+        next.reason = strdup(words);
+    if (!next.nodes || !next.reason) {
+        drop_next(run, &next); /* the next look has it too */
         return;
-    if (!requeued && strcmp(run->row.reason, words) != 0 && !(next.reason = strdup(words)))
-        return; /* the next look has it too */
-    rc = requeued ? run_transit(run, &next, RUN_REQUEUED, words, &err) : run_save(run, &next, &err);
+    }
+    if (requeued)
+        rc = run_transit(run, &next, RUN_REQUEUED, run->row.stop ? run->row.reason : words, &err);
+    else if (next.reason != run->row.reason || next.nodes != run->row.nodes ||
+             next.slurm_job != run->row.slurm_job)
+        rc = run_save(run, &next, &err);
+    else
+        return;
     if (rc < 0) {
-        if (!requeued && next.reason != run->row.reason)
-            free(next.reason);
+        drop_next(run, &next);
         run_log_once(run, "cannot save what Slurm reported; retrying", &err);
     }
 }
@@ -104,7 +126,7 @@ static void on_news(void *arg, const struct slurm_row *row)
     bool waits = row->state == SLURM_PENDING || row->state == SLURM_PREPARING;
     char words[300];
 
-    if (run_is_final(run->row.state) || run->row.state == RUN_QUEUED)
+    if (!run_is_under_way(run->row.state))
         return;
     read_folder(run);
     slurm_describe(row, words, sizeof(words));
@@ -199,7 +221,7 @@ static char *explain_cancel(const struct run *run, const struct slurm_end *end)
 /* Neither an adapter nor a failure in words: Slurm's state decides. */
 static void judge_without_outcome(struct run *run, const struct slurm_end *end)
 {
-    if (run->row.stop_wanted || run->pausing)
+    if (run->row.stop || run->interrupting)
         run_end(run, run_resolve_event(run, RUN_RANK_DIED), run_explain_stop(run));
     else if (end->row.state == SLURM_CANCELLED)
         run_end(run, RUN_STOPPED, explain_cancel(run, end));
@@ -213,7 +235,7 @@ static void end_never(struct run *run, const struct slurm_end *end)
 {
     char *words = NULL;
 
-    if (run->row.stop_wanted || run->pausing) {
+    if (run->row.stop || run->interrupting) {
         run_end(run, run_resolve_event(run, RUN_RANK_DIED), run_explain_stop(run));
     } else if (!end->may_pass) {
         if (asprintf(&words, "Slurm rejected the job: %s", end->words) < 0)
@@ -236,7 +258,7 @@ static bool is_late(struct run *run, const struct slurm_end *end)
     enum run_event event;
     char *reason = NULL;
 
-    if (end->row.state != SLURM_COMPLETED || run_is_final(run->row.state))
+    if (end->row.state != SLURM_COMPLETED || !run_is_under_way(run->row.state))
         return false;
     if (outcome_read(run->row.output, &event, &reason, NULL) == 0) {
         free(reason);
@@ -383,6 +405,7 @@ void run_slurm_away(void *arg, const char *words)
         snprintf(text, sizeof(text), "%s: Slurm's controller answers again", when);
     log_warn("%s", text);
     for (i = 0; i < r->n; i++)
-        if (r->items[i]->row.slurm && r->items[i]->launch && !run_is_final(r->items[i]->row.state))
+        if (r->items[i]->row.slurm && r->items[i]->launch &&
+            run_is_under_way(r->items[i]->row.state))
             run_add_notice(r->items[i], text, NULL);
 }

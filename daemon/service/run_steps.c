@@ -11,13 +11,17 @@ int run_steps_last(const struct run_steps *s)
 
 int run_steps_load(struct run_steps *s, struct store *store, long id, struct err *err)
 {
-    int last = 0, n = 0, rc = store_last_step(store, id, &last, err);
+    struct step_sums sums = {0};
+    int n = 0, rc = store_sum_steps(store, id, &sums, err);
 
-    if (rc == 0 && last > 0)
-        rc = store_read_steps(store, id, last - STEPS_RECENT + 1, s->recent, STEPS_RECENT, &n, err);
+    if (rc == 0 && sums.last > 0)
+        rc = store_read_steps(store, id, sums.last - STEPS_RECENT + 1, s->recent, STEPS_RECENT, &n,
+                              err);
     if (rc < 0)
         return rc;
-    s->done = last;
+    s->done = sums.last;
+    s->tokens = sums.tokens;
+    s->trained_tokens = sums.trained_tokens;
     s->n_recent = n;
     return 0;
 }
@@ -53,6 +57,8 @@ static void remember(struct run_steps *s, const struct step_row *step)
     else
         s->n_recent++;
     s->recent[s->n_recent - 1] = *step;
+    s->tokens += step->tokens;
+    s->trained_tokens += step->trained_tokens;
 }
 
 int run_steps_commit(struct run_steps *s, struct store *store, long id, struct err *err)

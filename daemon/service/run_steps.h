@@ -10,7 +10,8 @@ struct run_steps {
     int done;                             /* number of the last committed step */
     struct step_row recent[STEPS_RECENT]; /* the last committed steps, oldest first */
     int n_recent;
-    struct step_row *pending; /* reported, not yet committed */
+    int64_t tokens, trained_tokens; /* of all committed steps */
+    struct step_row *pending;       /* reported, not yet committed */
     int n_pending, cap_pending;
     int64_t metrics_read; /* bytes of its metrics.jsonl that are known; see catch_up.h */
 };

@@ -19,8 +19,14 @@ void run_changed(struct run *run)
     run->runs->options.on_change(run);
 }
 
-/* Those in the queue have moved. */
-static void queue_changed(struct runs *r)
+bool run_is_before(const struct run_row *a, const struct run_row *b)
+{
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    return a->queued_ms != b->queued_ms ? a->queued_ms < b->queued_ms : a->id < b->id;
+}
+
+void runs_queue_changed(struct runs *r)
 {
     int i;
 
@@ -29,27 +35,62 @@ static void queue_changed(struct runs *r)
             run_changed(r->items[i]);
 }
 
-int run_save(struct run *run, struct run_row *next, struct err *err)
+/* In one commit: the row, if it is to change, and what happened, if it is worth an event. */
+static int commit(struct run *run, const struct run_row *next, const struct event_row *event,
+                  struct err *err)
 {
-    int rc = store_save_run(run->runs->store, next, err);
+    struct store *s = run->runs->store;
+    int rc = store_begin(s, err);
 
     if (rc < 0)
         return rc;
-    if (run->row.reason != next->reason)
-        free(run->row.reason);
-    if (run->row.death_reason != next->death_reason)
-        free(run->row.death_reason);
-    if (run->row.job_yaml != next->job_yaml)
-        free(run->row.job_yaml);
-    run->row = *next;
+    rc = next ? store_save_run(s, next, err) : 0;
+    if (rc == 0 && event)
+        rc = store_add_event(s, run->row.id, event, err);
+    if (rc == 0 && event && event->kind == EVENT_NOTICE)
+        rc = store_add_notice(s, run->row.id, event->text, err);
+    if (rc < 0) {
+        store_rollback(s);
+        return rc;
+    }
+    return store_commit(s, err);
+}
+
+static struct event_row event_of(enum event_kind kind, const struct run_row *row, const char *text)
+{
+    return (struct event_row){0, clock_unix_ms(), kind, row->state, row->phase, text};
+}
+
+static int save_with(struct run *run, struct run_row *next, const struct event_row *event,
+                     struct err *err)
+{
+    int rc = commit(run, next, event, err);
+
+    if (rc < 0)
+        return rc;
+    run_row_replace(&run->row, next);
     run_changed(run);
     return 0;
+}
+
+int run_save(struct run *run, struct run_row *next, struct err *err)
+{
+    return save_with(run, next, NULL, err);
+}
+
+int run_save_phase(struct run *run, struct run_row *next, struct err *err)
+{
+    struct event_row event = event_of(EVENT_PHASE, next, "");
+
+    return save_with(run, next, &event, err);
 }
 
 int run_transit(struct run *run, struct run_row *next, enum run_event event, const char *reason,
                 struct err *err)
 {
     enum run_state before = run->row.state;
+    struct event_row what;
+    bool changes;
     int rc;
 
     rc = run_apply(before, event, &next->state, err);
@@ -59,20 +100,26 @@ int run_transit(struct run *run, struct run_row *next, enum run_event event, con
         next->finished_ms = clock_unix_ms();
     if (reason) {
         next->reason = strdup(reason);
-        if (!next->reason)
+        if (!next->reason) {
+            next->reason = run->row.reason;
             return err_nomem(err, strlen(reason));
+        }
     }
-    rc = run_save(run, next, err);
+    changes =
+        next->state != before || (reason && reason[0] && strcmp(reason, run->row.reason) != 0);
+    what = event_of(EVENT_STATE, next, next->reason);
+    rc = save_with(run, next, changes ? &what : NULL, err);
     if (rc < 0) {
         if (reason)
             free(next->reason);
+        next->reason = run->row.reason;
         return rc;
     }
     if (before != next->state) {
         log_info("job %ld: %s%s%s", run->row.id, run_state_name(run->row.state),
                  run->row.reason[0] ? ": " : "", run->row.reason);
         if (before == RUN_QUEUED || next->state == RUN_QUEUED)
-            queue_changed(run->runs);
+            runs_queue_changed(run->runs);
     }
     return 0;
 }
@@ -107,6 +154,7 @@ static int keep_notice(void *arg, const char *text, struct err *err)
 int run_add_notice(struct run *run, const char *text, struct err *err)
 {
     size_t len = utf8_fit(text, NOTICE_BYTES_MAX);
+    struct event_row event;
     char *fitted;
     int rc, i;
 
@@ -116,8 +164,8 @@ int run_add_notice(struct run *run, const char *text, struct err *err)
         if (strncmp(run->notices[i], text, len) == 0 && !run->notices[i][len])
             return 0;
     fitted = strndup(text, len);
-    rc =
-        fitted ? store_add_notice(run->runs->store, run->row.id, fitted, err) : err_nomem(err, len);
+    event = event_of(EVENT_NOTICE, &run->row, fitted);
+    rc = fitted ? commit(run, NULL, &event, err) : err_nomem(err, len);
     if (rc == 0)
         rc = keep_notice(run, fitted, err);
     if (rc == 0)
@@ -275,6 +323,23 @@ int runs_find(struct runs *r, const char *id_or_name, struct run **ret_run, stru
     return 0;
 }
 
+static int commit_new(struct store *s, struct run_row *row, struct err *err)
+{
+    struct event_row event = event_of(EVENT_STATE, row, row->reason);
+    int rc = store_begin(s, err);
+
+    if (rc < 0)
+        return rc;
+    rc = store_add_run(s, row, err);
+    if (rc == 0)
+        rc = store_add_event(s, row->id, &event, err);
+    if (rc < 0) {
+        store_rollback(s);
+        return rc;
+    }
+    return store_commit(s, err);
+}
+
 int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err)
 {
     struct run *run = NULL;
@@ -282,7 +347,7 @@ int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, str
 
     if (rc < 0)
         return rc;
-    rc = store_add_run(r->store, &run->row, err);
+    rc = commit_new(r->store, &run->row, err);
     if (rc < 0) {
         r->n--;
         free(run);
@@ -291,6 +356,33 @@ int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, str
     *row = (struct run_row){0};
     *ret_run = run;
     return 0;
+}
+
+int run_table_remove(struct run *run, struct err *err)
+{
+    struct runs *r = run->runs;
+    int rc = store_delete_run(r->store, run->row.id, err), i = 0;
+
+    if (rc < 0)
+        return rc;
+    r->options.on_delete(run);
+    while (r->items[i] != run)
+        i++;
+    memmove(&r->items[i], &r->items[i + 1], (size_t)(r->n - i - 1) * sizeof(*r->items));
+    r->n--;
+    free_run(run);
+    return 0;
+}
+
+struct run *runs_find_request(struct runs *r, const char *created_by, const char *request_id)
+{
+    int i;
+
+    for (i = r->n - 1; request_id[0] && i >= 0; i--)
+        if (strcmp(r->items[i]->row.request_id, request_id) == 0 &&
+            strcmp(r->items[i]->row.created_by, created_by) == 0)
+            return r->items[i];
+    return NULL;
 }
 
 void runs_arm(struct runs *r)

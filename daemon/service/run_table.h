@@ -63,7 +63,7 @@ struct run {
     struct launch *launch;   /* what runs, or NULL */
     struct rpc_call *report; /* the coordinator's stream, or NULL */
     bool stop_sent;          /* on that stream */
-    bool pausing;            /* dashd stops its jobs: this one is queued again when it ends */
+    bool interrupting;       /* dashd stops its jobs: this one is queued again when it ends */
     uint64_t kill_at_ms;     /* loop time; 0: no deadline runs */
     uint64_t gate_until_ms;  /* loop time: so long an earlier dashd's process may wait to start */
     struct run_ending ending;
@@ -82,6 +82,7 @@ struct runs_options {
     int restart_delay_ms; /* after a first death */
     struct check_limits check;
     void (*on_change)(struct run *run); /* of what its watchers see */
+    void (*on_delete)(struct run *run); /* it is about to be freed */
 };
 
 /* What the table calls above it. */
@@ -114,8 +115,16 @@ void run_table_close(struct runs *r); /* NULL-safe */
 
 /* Adds a job, committed; takes over row's strings on success. */
 int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err);
+/* Deletes a job for good, of which nothing runs and no end waits; frees run. */
+int run_table_remove(struct run *run, struct err *err);
+/* The job that this caller's request of this id has made; NULL: none, or the id is "". */
+struct run *runs_find_request(struct runs *r, const char *created_by, const char *request_id);
 /* By id, else by a name that only one job has. */
 int runs_find(struct runs *r, const char *id_or_name, struct run **ret_run, struct err *err);
+/* The order of the queue. */
+bool run_is_before(const struct run_row *a, const struct run_row *b);
+/* Those in the queue have moved. */
+void runs_queue_changed(struct runs *r);
 /* Makes sure that the tick comes. */
 void runs_arm(struct runs *r);
 
@@ -125,6 +134,8 @@ int run_transit(struct run *run, struct run_row *next, enum run_event event, con
                 struct err *err);
 /* Commits a row whose state does not change. */
 int run_save(struct run *run, struct run_row *next, struct err *err);
+/* The same, for a new phase. */
+int run_save_phase(struct run *run, struct run_row *next, struct err *err);
 /* Something that watchers see has changed. */
 void run_changed(struct run *run);
 /* A sentence for the user, kept once. */

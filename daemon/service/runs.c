@@ -55,7 +55,7 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
         const struct run_row *row = &r->items[i]->row;
         if (!is_same_folder(row->output, output))
             continue;
-        if (row->state == RUN_FAILED || row->state == RUN_CANCELLED)
+        if (row->state == RUN_FAILED || row->state == RUN_CANCELLED || row->state == RUN_PAUSED)
             problems_add(
                 problems, NULL, 0,
                 "output: %s belongs to job %ld (%s, %s): `dashctl resume %ld` continues it, "
@@ -84,32 +84,62 @@ int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struc
     return 0;
 }
 
-int run_cancel(struct run *run, struct err *err)
+/* Of one that is under way: it ends later. */
+static int ask_to_stop(struct run *run, enum run_stop stop, enum run_event event,
+                       const char *reason, struct err *err)
 {
     struct run_row next = run->row;
     int rc;
 
-    if (run->row.state == RUN_QUEUED)
-        return run_transit(run, &next, RUN_CANCEL,
-                           run->row.launch ? "cancelled while it waited to continue"
-                                           : "cancelled before it started",
-                           err);
-    next.stop_wanted = true;
-    rc = run_transit(run, &next, RUN_CANCEL,
-                     "cancelled: it finishes its step and writes a checkpoint", err);
+    next.stop = stop;
+    rc = run_transit(run, &next, event, reason, err);
     if (rc < 0)
         return rc;
-    run->pausing = false;
+    run->interrupting = false;
     run_ask_to_stop(run);
     return 0;
 }
 
-int run_resume(struct run *run, struct run_shape *shape, struct err *err)
+int run_cancel(struct run *run, struct err *err)
+{
+    struct run_row next = run->row;
+
+    if (run_is_under_way(run->row.state))
+        return ask_to_stop(run, STOP_CANCEL, RUN_CANCEL,
+                           "cancelled: it finishes its step and writes a checkpoint", err);
+    return run_transit(run, &next, RUN_CANCEL,
+                       run->row.state == RUN_PAUSED ? "cancelled while it was paused"
+                       : run->row.launch            ? "cancelled while it waited to continue"
+                                                    : "cancelled before it started",
+                       err);
+}
+
+int run_pause(struct run *run, struct err *err)
+{
+    struct run_row next = run->row;
+
+    if (run->row.stop == STOP_CANCEL)
+        return err_set(err, ERR_STATE, "job %ld is being cancelled", run->row.id);
+    if (run->row.external)
+        return err_set(err, ERR_STATE,
+                       "job %ld is not paused: dashd does not launch it, its user submits its "
+                       "batch script; `dashctl cancel %ld` ends it after a checkpoint",
+                       run->row.id, run->row.id);
+    if (run_is_under_way(run->row.state))
+        return ask_to_stop(run, STOP_PAUSE, RUN_PAUSE,
+                           "paused: it finishes its step and writes a checkpoint", err);
+    return run_transit(
+        run, &next, RUN_PAUSE,
+        run->row.launch ? "paused while it waited to continue" : "paused before it started", err);
+}
+
+int run_resume(struct run *run, struct run_shape *shape, int from_step, struct err *err)
 {
     struct run_row next = run->row;
     int rc;
 
-    next.stop_wanted = false;
+    next.restore_step = from_step;
+    next.stop = STOP_NONE;
     next.external = false;
     next.queued_ms = clock_unix_ms();
     next.finished_ms = 0;
@@ -130,9 +160,43 @@ int run_resume(struct run *run, struct run_shape *shape, struct err *err)
     return 0;
 }
 
-static bool is_before(const struct run_row *a, const struct run_row *b)
+int run_delete(struct run *run, struct err *err)
 {
-    return a->queued_ms != b->queued_ms ? a->queued_ms < b->queued_ms : a->id < b->id;
+    long id = run->row.id;
+    int rc;
+
+    if (!run_is_final(run->row.state) && run->row.state != RUN_PAUSED)
+        return err_set(err, ERR_STATE,
+                       "job %ld is %s: only jobs that have ended or are paused can be deleted; "
+                       "`dashctl cancel %ld` ends it",
+                       id, run_state_name(run->row.state), id);
+    if (run->launch || run->ending.kind != ENDING_NONE)
+        return err_set(err, ERR_STATE, "the processes of job %ld have not ended yet: try again",
+                       id);
+    rc = run_table_remove(run, err);
+    if (rc == 0)
+        log_info("job %ld: deleted", id);
+    return rc;
+}
+
+int run_update(struct run *run, const char *labels, int priority, struct err *err)
+{
+    struct run_row next = run->row;
+    bool moves = priority != run->row.priority;
+    int rc;
+
+    next.priority = priority;
+    next.labels = strdup(labels);
+    if (!next.labels)
+        return err_nomem(err, strlen(labels));
+    rc = run_save(run, &next, err);
+    if (rc < 0) {
+        free(next.labels);
+        return rc;
+    }
+    if (moves)
+        runs_queue_changed(run->runs);
+    return 0;
 }
 
 int runs_queue_position(const struct run *run)
@@ -143,7 +207,7 @@ int runs_queue_position(const struct run *run)
     if (run->row.state != RUN_QUEUED)
         return 0;
     for (i = 0; i < r->n; i++)
-        if (r->items[i]->row.state == RUN_QUEUED && is_before(&r->items[i]->row, &run->row))
+        if (r->items[i]->row.state == RUN_QUEUED && run_is_before(&r->items[i]->row, &run->row))
             position++;
     return position;
 }
@@ -181,8 +245,8 @@ void runs_stop(struct runs *r, bool stop_jobs, void (*done)(void *arg), void *ar
             run->kill_at_ms = 0;
         } else if (again) {
             launch_kill(run->launch);
-        } else if (!run_is_final(run->row.state)) {
-            run->pausing = !run->row.stop_wanted;
+        } else if (run_is_under_way(run->row.state)) {
+            run->interrupting = !run->row.stop;
             run_ask_to_stop(run);
         }
     }

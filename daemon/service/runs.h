@@ -19,6 +19,7 @@ void runs_check_output(struct runs *r, const char *output, struct problems *prob
 /* Takes over row's strings on success. */
 int runs_create(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err);
 int run_cancel(struct run *run, struct err *err);
+int run_pause(struct run *run, struct err *err);
 /* shape: what the job runs as from now on, or NULL for what it ran as; on success its text is taken
  * over, and NULL here. */
 struct run_shape {
@@ -26,7 +27,12 @@ struct run_shape {
     int workers, max_restarts;
     bool slurm;
 };
-int run_resume(struct run *run, struct run_shape *shape, struct err *err);
+/* from_step: continue from the checkpoint of this step, which is there; 0: from the newest. */
+int run_resume(struct run *run, struct run_shape *shape, int from_step, struct err *err);
+/* Frees run. ERR_STATE where it can still do something. */
+int run_delete(struct run *run, struct err *err);
+/* labels: a text of labels.h, copied. */
+int run_update(struct run *run, const char *labels, int priority, struct err *err);
 
 int runs_queue_position(const struct run *run);    /* from 1; 0: not queued */
 int runs_count(const struct runs *r, bool queued); /* queued ones, or those that run */

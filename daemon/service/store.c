@@ -5,6 +5,7 @@
 #include "daemon/service/store_impl.h"
 #include "core/file.h"
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,18 +14,18 @@
     "name, state, reason, created_ms, queued_ms, started_ms, finished_ms, steps_total, phase, "    \
     "workers, restarts, output, job_yaml, stop_wanted, launch, token, pid, pid_start, boot_id, "   \
     "log_offset, max_restarts, deaths, death_step, death_reason, not_before_ms, slurm, external, " \
-    "slurm_job, mark, created_by"
+    "slurm_job, mark, labels, priority, request_id, request_hash, created_by, nodes, restore_step"
+#define RUN_VALUES                                                                                 \
+    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "  \
+    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36"
+enum { RUN_ID = 36 }; /* column after RUN_COLUMNS, from 0; as a parameter, one more */
 
 static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_BEGIN] = "BEGIN IMMEDIATE",
     [STORE_COMMIT] = "COMMIT",
     [STORE_ROLLBACK] = "ROLLBACK",
-    [STORE_ADD_RUN] = "INSERT INTO jobs (" RUN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                      "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-                      "?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
-    [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-                       "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-                       "?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30) WHERE id = ?31",
+    [STORE_ADD_RUN] = "INSERT INTO jobs (" RUN_COLUMNS ") VALUES (" RUN_VALUES ")",
+    [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (" RUN_VALUES ") WHERE id = ?37",
     [STORE_LOAD_RUNS] = "SELECT " RUN_COLUMNS ", id FROM jobs ORDER BY id",
     [STORE_ADD_STEP] = "INSERT OR REPLACE INTO steps (job, step, loss, grad_norm, learning_rate, "
                        "tokens, trained_tokens, seconds, phase, eval_loss) "
@@ -33,9 +34,18 @@ static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_READ_STEPS] = "SELECT step, loss, grad_norm, learning_rate, tokens, trained_tokens, "
                          "seconds, phase, eval_loss FROM steps WHERE job = ?1 AND step >= ?2 "
                          "ORDER BY step LIMIT ?3",
-    [STORE_LAST_STEP] = "SELECT coalesce(max(step), 0) FROM steps WHERE job = ?1",
+    [STORE_SUM_STEPS] = "SELECT coalesce(max(step), 0), coalesce(sum(tokens), 0), "
+                        "coalesce(sum(trained_tokens), 0) FROM steps WHERE job = ?1",
     [STORE_ADD_NOTICE] = "INSERT INTO notices (job, text) VALUES (?1, ?2)",
     [STORE_LOAD_NOTICES] = "SELECT text FROM notices WHERE job = ?1 ORDER BY id",
+    [STORE_ADD_EVENT] = "INSERT INTO events (job, at_ms, kind, state, phase, text) "
+                        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [STORE_READ_EVENTS] = "SELECT id, at_ms, kind, state, phase, text FROM events "
+                          "WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    [STORE_DROP_STEPS] = "DELETE FROM steps WHERE job = ?1",
+    [STORE_DROP_NOTICES] = "DELETE FROM notices WHERE job = ?1",
+    [STORE_DROP_EVENTS] = "DELETE FROM events WHERE job = ?1",
+    [STORE_DROP_RUN] = "DELETE FROM jobs WHERE id = ?1",
 };
 
 static int prepare_all(struct store *s, struct err *err)
@@ -140,7 +150,7 @@ static void bind_run(sqlite3_stmt *q, const struct run_row *row)
     sqlite3_bind_int(q, 11, row->restarts);
     bind_text(q, 12, row->output);
     bind_text(q, 13, row->job_yaml);
-    sqlite3_bind_int(q, 14, row->stop_wanted);
+    sqlite3_bind_int(q, 14, row->stop);
     sqlite3_bind_int(q, 15, row->launch);
     bind_text(q, 16, row->token);
     sqlite3_bind_int64(q, 17, row->pid);
@@ -156,7 +166,13 @@ static void bind_run(sqlite3_stmt *q, const struct run_row *row)
     sqlite3_bind_int(q, 27, row->external);
     sqlite3_bind_int64(q, 28, row->slurm_job);
     bind_text(q, 29, row->mark);
-    bind_text(q, 30, row->created_by);
+    bind_text(q, 30, row->labels);
+    sqlite3_bind_int(q, 31, row->priority);
+    bind_text(q, 32, row->request_id);
+    bind_text(q, 33, row->request_hash);
+    bind_text(q, 34, row->created_by);
+    bind_text(q, 35, row->nodes);
+    sqlite3_bind_int(q, 36, row->restore_step);
 }
 
 int store_add_run(struct store *s, struct run_row *row, struct err *err)
@@ -173,7 +189,7 @@ int store_add_run(struct store *s, struct run_row *row, struct err *err)
 int store_save_run(struct store *s, const struct run_row *row, struct err *err)
 {
     bind_run(s->statements[STORE_SAVE_RUN], row);
-    sqlite3_bind_int64(s->statements[STORE_SAVE_RUN], 31, row->id);
+    sqlite3_bind_int64(s->statements[STORE_SAVE_RUN], RUN_ID + 1, row->id);
     return finish(s, s->statements[STORE_SAVE_RUN], err);
 }
 
@@ -211,7 +227,7 @@ static int read_run(sqlite3_stmt *q, struct run_row *row, struct err *err)
         .restarts = sqlite3_column_int(q, 10),
         .output = text_at(q, 11),
         .job_yaml = text_at(q, 12),
-        .stop_wanted = sqlite3_column_int(q, 13),
+        .stop = (enum run_stop)sqlite3_column_int(q, 13),
         .launch = sqlite3_column_int(q, 14),
         .pid = (long)sqlite3_column_int64(q, 16),
         .pid_start = (uint64_t)sqlite3_column_int64(q, 17),
@@ -224,29 +240,63 @@ static int read_run(sqlite3_stmt *q, struct run_row *row, struct err *err)
         .slurm = sqlite3_column_int(q, 25),
         .external = sqlite3_column_int(q, 26),
         .slurm_job = sqlite3_column_int64(q, 27),
-        .created_by = text_at(q, 29),
-        .id = (long)sqlite3_column_int64(q, 30),
+        .labels = text_at(q, 29),
+        .priority = sqlite3_column_int(q, 30),
+        .request_id = text_at(q, 31),
+        .created_by = text_at(q, 33),
+        .nodes = text_at(q, 34),
+        .restore_step = sqlite3_column_int(q, 35),
+        .id = (long)sqlite3_column_int64(q, RUN_ID),
     };
     copy_at(q, 15, row->token, sizeof(row->token));
     copy_at(q, 18, row->boot_id, sizeof(row->boot_id));
     copy_at(q, 28, row->mark, sizeof(row->mark));
-    if (row->name && row->reason && row->output && row->job_yaml && row->death_reason &&
-        row->created_by && row->state >= RUN_QUEUED && row->state < RUN_STATES)
+    copy_at(q, 32, row->request_hash, sizeof(row->request_hash));
+    if (run_row_is_whole(row) && row->state >= RUN_QUEUED && row->state < RUN_STATES)
         return 0;
     run_row_free(row);
     return err_set(err, ERR_INVALID, "job %lld of the store cannot be read",
-                   sqlite3_column_int64(q, 30));
+                   sqlite3_column_int64(q, RUN_ID));
+}
+
+/* Where the strings of a row are. */
+static const size_t string_offsets[] = {
+    offsetof(struct run_row, name),         offsetof(struct run_row, reason),
+    offsetof(struct run_row, death_reason), offsetof(struct run_row, output),
+    offsetof(struct run_row, job_yaml),     offsetof(struct run_row, labels),
+    offsetof(struct run_row, request_id),   offsetof(struct run_row, created_by),
+    offsetof(struct run_row, nodes),
+};
+enum { STRINGS = sizeof(string_offsets) / sizeof(string_offsets[0]) };
+
+static char *string_of(const struct run_row *row, int i)
+{
+    return *(char *const *)((const char *)row + string_offsets[i]);
+}
+
+bool run_row_is_whole(const struct run_row *row)
+{
+    int i;
+
+    for (i = 0; i < STRINGS; i++)
+        if (!string_of(row, i))
+            return false;
+    return true;
+}
+
+void run_row_replace(struct run_row *row, const struct run_row *next)
+{
+    int i;
+
+    for (i = 0; i < STRINGS; i++)
+        if (string_of(row, i) != string_of(next, i))
+            free(string_of(row, i));
+    *row = *next;
 }
 
 void run_row_free(struct run_row *row)
 {
-    free(row->name);
-    free(row->reason);
-    free(row->output);
-    free(row->job_yaml);
-    free(row->death_reason);
-    free(row->created_by);
-    *row = (struct run_row){0};
+    run_row_replace(row, &(struct run_row){0});
 }
 
 int store_load_runs(struct store *s, int (*take)(void *arg, struct run_row *row, struct err *err),
@@ -342,14 +392,15 @@ int store_read_steps(struct store *s, long id, int from, struct step_row *steps,
     return rc;
 }
 
-int store_last_step(struct store *s, long id, int *ret_step, struct err *err)
+int store_sum_steps(struct store *s, long id, struct step_sums *ret, struct err *err)
 {
-    sqlite3_stmt *q = s->statements[STORE_LAST_STEP];
+    sqlite3_stmt *q = s->statements[STORE_SUM_STEPS];
     int rc = 0;
 
     sqlite3_bind_int64(q, 1, id);
     if (sqlite3_step(q) == SQLITE_ROW)
-        *ret_step = sqlite3_column_int(q, 0);
+        *ret = (struct step_sums){sqlite3_column_int(q, 0), sqlite3_column_int64(q, 1),
+                                  sqlite3_column_int64(q, 2)};
     else
         rc = store_failed(s, err);
     sqlite3_reset(q);
@@ -379,4 +430,66 @@ int store_load_notices(struct store *s, long id,
         rc = store_failed(s, err);
     sqlite3_reset(q);
     return rc;
+}
+
+int store_add_event(struct store *s, long id, const struct event_row *event, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_ADD_EVENT];
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int64(q, 2, event->at_ms);
+    sqlite3_bind_int(q, 3, (int)event->kind);
+    sqlite3_bind_int(q, 4, (int)event->state);
+    sqlite3_bind_int(q, 5, event->phase);
+    bind_text(q, 6, event->text);
+    return finish(s, q, err);
+}
+
+int store_read_events(struct store *s, long id, int64_t after, int max,
+                      int (*take)(void *arg, const struct event_row *event, struct err *err),
+                      void *arg, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_READ_EVENTS];
+    int rc = 0, step;
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int64(q, 2, after);
+    sqlite3_bind_int(q, 3, max);
+    while (rc == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(q, 5);
+        struct event_row event = {
+            .id = sqlite3_column_int64(q, 0),
+            .at_ms = sqlite3_column_int64(q, 1),
+            .kind = (enum event_kind)sqlite3_column_int(q, 2),
+            .state = (enum run_state)sqlite3_column_int(q, 3),
+            .phase = sqlite3_column_int(q, 4),
+            .text = text ? text : "",
+        };
+        rc = take(arg, &event, err);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = store_failed(s, err);
+    sqlite3_reset(q);
+    return rc;
+}
+
+int store_delete_run(struct store *s, long id, struct err *err)
+{
+    static const int drops[] = {STORE_DROP_STEPS, STORE_DROP_NOTICES, STORE_DROP_EVENTS,
+                                STORE_DROP_RUN};
+    size_t i;
+    int rc;
+
+    rc = store_begin(s, err);
+    if (rc < 0)
+        return rc;
+    for (i = 0; i < sizeof(drops) / sizeof(drops[0]) && rc == 0; i++) {
+        sqlite3_bind_int64(s->statements[drops[i]], 1, id);
+        rc = finish(s, s->statements[drops[i]], err);
+    }
+    if (rc < 0) {
+        store_rollback(s);
+        return rc;
+    }
+    return store_commit(s, err);
 }

@@ -35,7 +35,7 @@ struct run_row {
     int64_t not_before_ms; /* Unix time: back-off; 0: none */
     char *output;
     char *job_yaml;
-    bool stop_wanted; /* a cancel is on its way */
+    enum run_stop stop; /* it has been asked to stop, and why */
 
     bool slurm;        /* launched by Slurm, else by mpirun here */
     bool external;     /* its user submits its batch script */
@@ -50,7 +50,31 @@ struct run_row {
                            a later one */
     char boot_id[40];
     int64_t log_offset; /* size of the job's log when this launch began */
-    char *created_by;   /* who; "": not known */
+
+    char *labels;          /* as labels.h writes them */
+    int priority;          /* the greater runs first */
+    char *request_id;      /* by which its creator knows it; "": none */
+    char request_hash[33]; /* of the request that made it */
+    char *created_by;      /* who */
+    char *nodes;           /* where it runs, or last ran: a host, or Slurm's list of nodes; "" */
+    int restore_step;      /* checkpoints after it are removed before the next launch; 0: none */
+};
+
+/* What the steps of a job come to. */
+struct step_sums {
+    int last; /* number of the last; 0: none */
+    int64_t tokens, trained_tokens;
+};
+
+/* What happened to a job, for good. The values are those of EventKind in proto/dash.proto. */
+enum event_kind { EVENT_STATE = 1, EVENT_PHASE, EVENT_NOTICE };
+struct event_row {
+    int64_t id; /* rises, over all jobs */
+    int64_t at_ms;
+    enum event_kind kind;
+    enum run_state state; /* after it */
+    int phase;            /* after it */
+    const char *text;     /* reason of the state, or the notice */
 };
 
 /* state: an existing folder. */
@@ -68,6 +92,12 @@ int store_save_run(struct store *s, const struct run_row *row, struct err *err);
 int store_load_runs(struct store *s, int (*take)(void *arg, struct run_row *row, struct err *err),
                     void *arg, struct err *err);
 void run_row_free(struct run_row *row);
+/* Whether it has all its strings: false for lack of memory. */
+bool run_row_is_whole(const struct run_row *row);
+/* *row becomes *next, whose strings it may share. */
+void run_row_replace(struct run_row *row, const struct run_row *next);
+/* With its steps, notices and events. Its id is not given again. */
+int store_delete_run(struct store *s, long id, struct err *err);
 
 /* Steps of job id, all or none. A step that is there already is replaced. */
 int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, struct err *err);
@@ -76,9 +106,15 @@ int store_cut_steps(struct store *s, long id, int last, struct err *err);
 /* Up to max steps from number `from` on. */
 int store_read_steps(struct store *s, long id, int from, struct step_row *steps, int max,
                      int *ret_n, struct err *err);
-int store_last_step(struct store *s, long id, int *ret_step, struct err *err); /* 0: none */
+int store_sum_steps(struct store *s, long id, struct step_sums *ret, struct err *err);
 
 int store_add_notice(struct store *s, long id, const char *text, struct err *err);
 int store_load_notices(struct store *s, long id,
                        int (*take)(void *arg, const char *text, struct err *err), void *arg,
                        struct err *err);
+
+int store_add_event(struct store *s, long id, const struct event_row *event, struct err *err);
+/* Calls take for up to max events of the job with ids after `after`, oldest first. */
+int store_read_events(struct store *s, long id, int64_t after, int max,
+                      int (*take)(void *arg, const struct event_row *event, struct err *err),
+                      void *arg, struct err *err);

@@ -17,6 +17,13 @@
 
 enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 3 };
 
+#define EVENTS                                                                                     \
+    "CREATE TABLE events ("                                                                        \
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES jobs,"                 \
+    " at_ms INTEGER NOT NULL, kind INTEGER NOT NULL, state INTEGER NOT NULL,"                      \
+    " phase INTEGER NOT NULL, text TEXT NOT NULL);"                                                \
+    "CREATE INDEX events_of_job ON events (job, id);"
+
 static const char schema[] =
     "CREATE TABLE jobs ("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, state INTEGER NOT NULL,"
@@ -29,14 +36,16 @@ static const char schema[] =
     " max_restarts INTEGER NOT NULL, deaths INTEGER NOT NULL, death_step INTEGER NOT NULL,"
     " death_reason TEXT NOT NULL, not_before_ms INTEGER NOT NULL, slurm INTEGER NOT NULL,"
     " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL,"
-    " created_by TEXT NOT NULL);"
+    " labels TEXT NOT NULL, priority INTEGER NOT NULL, request_id TEXT NOT NULL,"
+    " request_hash TEXT NOT NULL, created_by TEXT NOT NULL, nodes TEXT NOT NULL,"
+    " restore_step INTEGER NOT NULL);"
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
     " phase INTEGER NOT NULL, eval_loss REAL, PRIMARY KEY (job, step)) WITHOUT ROWID;"
     "CREATE TABLE notices ("
     " id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, text TEXT NOT NULL);"
-    "CREATE INDEX notices_of_job ON notices (job);";
+    "CREATE INDEX notices_of_job ON notices (job);" EVENTS;
 
 static int damaged(const struct store *s, const char *how, struct err *err)
 {
@@ -105,7 +114,7 @@ static int open_file(struct store *s, const char *path, int flags, struct err *e
 
 static int make_schema(struct store *s, const char *path, struct err *err)
 {
-    char sql[2048];
+    char sql[4096];
     int rc;
 
     rc = open_file(s, path, SQLITE_OPEN_CREATE, err);
@@ -179,23 +188,36 @@ static int check_whole(struct store *s, struct err *err)
     return rc;
 }
 
-/* From schema 1, which knew of no Slurm, and 2, which knew of no callers. A job that an older dashd
- * left running is not recognised: its outcome decides, and a second launch waits for the folder's
- * lock. */
+/* What makes a store of schema i + 1 one of schema i + 2. Schema 1 knew of no Slurm: a job that an
+ * older dashd left running is not recognised, its outcome decides, and a second launch waits for
+ * the folder's lock. Schema 2 knew no events. */
+static const char *const upgrades[SCHEMA_VERSION - 1] = {
+    "ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN slurm_job INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN mark TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE jobs ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN request_id TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN request_hash TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN created_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN nodes TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN restore_step INTEGER NOT NULL DEFAULT 0;" EVENTS,
+};
+
 static int upgrade(struct store *s, long version, struct err *err)
 {
-    char sql[512];
+    char number[64];
+    int rc = run_sql(s, "BEGIN", err);
 
-    snprintf(sql, sizeof(sql),
-             "BEGIN; %s ALTER TABLE jobs ADD COLUMN created_by TEXT NOT NULL DEFAULT '';"
-             "PRAGMA user_version=%d; COMMIT;",
-             version > 1 ? ""
-                         : "ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
-                           "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
-                           "ALTER TABLE jobs ADD COLUMN slurm_job INTEGER NOT NULL DEFAULT 0;"
-                           "ALTER TABLE jobs ADD COLUMN mark TEXT NOT NULL DEFAULT '';",
-             SCHEMA_VERSION);
-    return run_sql(s, sql, err);
+    for (; rc == 0 && version < SCHEMA_VERSION; version++)
+        rc = run_sql(s, upgrades[version - 1], err);
+    snprintf(number, sizeof(number), "PRAGMA user_version=%d; COMMIT;", SCHEMA_VERSION);
+    if (rc == 0)
+        rc = run_sql(s, number, err);
+    if (rc < 0)
+        run_sql(s, "ROLLBACK", NULL);
+    return rc;
 }
 
 static int check_file(struct store *s, struct err *err)
@@ -214,7 +236,7 @@ static int check_file(struct store *s, struct err *err)
     if (application != APPLICATION_ID)
         return err_set(err, ERR_INVALID, "%s is not a job store of dashd: it was left as it is",
                        s->path);
-    if (version == 1 || version == 2)
+    if (version >= 1 && version < SCHEMA_VERSION)
         rc = upgrade(s, version, err);
     else if (version != SCHEMA_VERSION)
         return err_set(

@@ -10,8 +10,11 @@ struct watcher {
     struct run *run;
     struct rpc_call *call;
     int next_step;
-    unsigned int version_sent; /* 0: nothing yet */
-    bool steps_since;          /* steps were sent after the job */
+    bool events;
+    int64_t last_event;          /* that it was sent */
+    unsigned int events_version; /* of the run, of which all events were sent */
+    unsigned int version_sent;   /* 0: nothing yet */
+    bool steps_since;            /* steps were sent after the job */
     struct watcher *next, **prev;
 };
 
@@ -28,13 +31,16 @@ static bool send_job(struct watcher *w)
 {
     Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
     struct message_job m;
+    bool sent;
 
     message_job(w->run, &m);
     response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_JOB;
     response.job = &m.job;
     w->version_sent = w->run->version;
     w->steps_since = false;
-    return rpc_send(w->call, &response.base);
+    sent = rpc_send(w->call, &response.base);
+    message_job_close(&m);
+    return sent;
 }
 
 static bool send_steps(struct watcher *w, const struct step_row *rows, int n)
@@ -55,6 +61,37 @@ static bool send_steps(struct watcher *w, const struct step_row *rows, int n)
     return true;
 }
 
+static int send_event(void *arg, const struct event_row *row, struct err *err)
+{
+    struct watcher *w = arg;
+    Dash__V1__WatchJobResponse response = DASH__V1__WATCH_JOB_RESPONSE__INIT;
+    Dash__V1__Event event;
+
+    message_event(row, &event);
+    response.event_case = DASH__V1__WATCH_JOB_RESPONSE__EVENT_HAPPENED;
+    response.happened = &event;
+    if (!rpc_send(w->call, &response.base))
+        return err_nomem(err, sizeof(event));
+    w->last_event = row->id;
+    return 0;
+}
+
+/* The next events. *ret_some: there were some. */
+static int send_events(struct watcher *w, bool *ret_some, struct err *err)
+{
+    int64_t before = w->last_event;
+    int rc;
+
+    *ret_some = false;
+    if (!w->events || w->events_version == w->run->version)
+        return 0;
+    rc = store_read_events(w->run->runs->store, w->run->row.id, before, BATCH, send_event, w, err);
+    *ret_some = w->last_event != before;
+    if (rc == 0 && !*ret_some)
+        w->events_version = w->run->version;
+    return rc;
+}
+
 /* The call is over; what was sent stays sent, and the client can continue from there. */
 static void give_up(struct watcher *w, const struct err *err)
 {
@@ -71,7 +108,7 @@ static void advance(struct watcher *w)
     struct run *run = w->run;
     struct step_row rows[BATCH];
     struct rpc_call *call = w->call;
-    bool final = run_is_final(run->row.state), sent = true;
+    bool final = run_is_final(run->row.state), sent = true, some = false;
     struct err err;
     int n = 0;
 
@@ -88,6 +125,12 @@ static void advance(struct watcher *w)
         give_up(w, &err);
         return;
     }
+    if (n == 0 && send_events(w, &some, &err) < 0) {
+        give_up(w, &err);
+        return;
+    }
+    if (some)
+        return;
     if (n > 0) {
         sent = send_steps(w, rows, n);
     } else if (w->version_sent != run->version || (final && w->steps_since)) {
@@ -100,7 +143,8 @@ static void advance(struct watcher *w)
         give_up(w, &err);
 }
 
-int watch_add(struct run *run, struct rpc_call *call, int from_step, struct err *err)
+int watch_add(struct run *run, struct rpc_call *call, const struct watch_from *from,
+              struct err *err)
 {
     struct watcher *w = calloc(1, sizeof(*w));
 
@@ -108,7 +152,9 @@ int watch_add(struct run *run, struct rpc_call *call, int from_step, struct err 
         return err_nomem(err, sizeof(*w));
     w->run = run;
     w->call = call;
-    w->next_step = from_step > 1 ? from_step : 1;
+    w->next_step = from->step > 1 ? from->step : 1;
+    w->events = from->events;
+    w->last_event = from->after_event;
     w->next = run->watchers;
     w->prev = &run->watchers;
     if (w->next)
@@ -126,6 +172,17 @@ void watch_wake(struct run *run)
     for (w = run->watchers; w; w = next) {
         next = w->next;
         advance(w);
+    }
+}
+
+void watch_end(struct run *run)
+{
+    struct rpc_call *call;
+
+    while (run->watchers) {
+        call = run->watchers->call;
+        remove_watcher(run->watchers);
+        rpc_finish(call, RPC_NOT_FOUND, "the job was deleted");
     }
 }
 

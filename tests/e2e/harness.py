@@ -53,8 +53,8 @@ class Client:
         self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def __getattr__(self, name):
-        response = {"WatchJob": pb.WatchJobResponse}.get(name, getattr(pb, name + "Response", None))
-        make = self.channel.unary_stream if name == "WatchJob" else self.channel.unary_unary
+        response = getattr(pb, name + "Response")
+        make = self.channel.unary_stream if name in ("WatchJob", "DownloadFile", "FollowLogs") else self.channel.unary_unary
         method = make(f"/dash.v1.FineTuning/{name}",
                       request_serializer=getattr(pb, name + "Request").SerializeToString,
                       response_deserializer=response.FromString)

@@ -14,7 +14,9 @@ ROLES = ("read", "submit", "admin")
 # Every method of the services that clients see, with the least role that may call it. A method that is missing here fails.
 NEEDED = {
     "CreateJob": "submit", "PlanJob": "submit", "GetJob": "read", "ListJobs": "read", "WatchJob": "read",
-    "CancelJob": "submit", "ResumeJob": "submit", "GetLogs": "read", "GetServerInfo": "read",
+    "CancelJob": "submit", "ResumeJob": "submit", "GetLogs": "read", "GetServerInfo": "read", "PauseJob": "submit",
+    "DeleteJob": "submit", "UpdateJob": "submit", "ListEvents": "read", "ListFiles": "read", "ListCheckpoints": "read",
+    "DownloadFile": "read", "FollowLogs": "read",
 }
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 TOKEN = re.compile(r"dash_[0-9a-f]{64}")
@@ -269,14 +271,14 @@ class Roles(Secured):
         job = self.create(mine)
         self.assertEqual(job.created_by, "token:mine")
         self.assertEqual(other.ListJobs().jobs[0].id, job.id)
-        for call in (other.CancelJob, other.ResumeJob):
+        for call in (other.CancelJob, other.ResumeJob, other.PauseJob, other.UpdateJob, other.DeleteJob):
             self.assertIn("was created by token:mine", self.refused(grpc.StatusCode.PERMISSION_DENIED, call, id=job.id))
             self.refused(grpc.StatusCode.PERMISSION_DENIED, call, id=job.name)
         mine.CancelJob(id=job.id)
         self.wait_state(mine, job.id, pb.CANCELLED)
         self.remote(self.admin).ResumeJob(id=job.id)
         refused = [line for line in self.audit() if line["caller"] == "token:other"]
-        self.assertEqual([(r["outcome"], r["job"]) for r in refused], [("PERMISSION_DENIED", job.id)] * 4)
+        self.assertEqual([(r["outcome"], r["job"]) for r in refused], [("PERMISSION_DENIED", job.id)] * 10)
 
     def test_what_was_changed_and_refused_is_written_down(self):
         self.start()

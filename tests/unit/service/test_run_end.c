@@ -39,7 +39,10 @@ static struct run_row running_job(const char *folder)
                             .state = RUN_RUNNING,
                             .reason = strdup(""),
                             .death_reason = strdup(""),
+                            .labels = strdup(""),
+                            .request_id = strdup(""),
                             .created_by = strdup(""),
+                            .nodes = strdup(""),
                             .output = file_join(folder, "out"),
                             .job_yaml = strdup("name: job\n"),
                             .steps_total = 9,
@@ -122,7 +125,7 @@ static void a_cancel_while_a_death_waits_for_the_disk_counts(void **state)
     assert_int_equal(w->run->ending.kind, ENDING_NONE);
     assert_int_equal(w->run->row.state, RUN_CANCELLED);
     assert_int_equal(w->run->row.restarts, 0);
-    assert_false(w->run->row.stop_wanted);
+    assert_false(w->run->row.stop);
     assert_contains(w->run->row.reason, "stopped after step 0");
     close_world(w);
 }

@@ -13,32 +13,40 @@
 static const int arrows[][3] = {
     {RUN_QUEUED, RUN_LAUNCHED, RUN_STARTING},
     {RUN_QUEUED, RUN_CANCEL, RUN_CANCELLED},
+    {RUN_QUEUED, RUN_PAUSE, RUN_PAUSED},
     {RUN_QUEUED, RUN_RANK_DIED, RUN_QUEUED},
     {RUN_QUEUED, RUN_UNSTARTED, RUN_QUEUED},
-    {RUN_QUEUED, RUN_PAUSED, RUN_QUEUED},
+    {RUN_QUEUED, RUN_INTERRUPTED, RUN_QUEUED},
     {RUN_STARTING, RUN_FIRST_REPORT, RUN_RUNNING},
     {RUN_STARTING, RUN_ADAPTER_WRITTEN, RUN_SUCCEEDED},
     {RUN_STARTING, RUN_STOPPED, RUN_CANCELLED},
     {RUN_STARTING, RUN_BROKE, RUN_FAILED},
     {RUN_STARTING, RUN_RANK_DIED, RUN_QUEUED},
     {RUN_STARTING, RUN_UNSTARTED, RUN_QUEUED},
-    {RUN_STARTING, RUN_PAUSED, RUN_QUEUED},
+    {RUN_STARTING, RUN_INTERRUPTED, RUN_QUEUED},
     {RUN_STARTING, RUN_REQUEUED, RUN_STARTING},
     {RUN_STARTING, RUN_CANCEL, RUN_STARTING},
+    {RUN_STARTING, RUN_PAUSE, RUN_STARTING},
+    {RUN_STARTING, RUN_HELD, RUN_PAUSED},
     {RUN_RUNNING, RUN_FIRST_REPORT, RUN_RUNNING},
     {RUN_RUNNING, RUN_ADAPTER_WRITTEN, RUN_SUCCEEDED},
     {RUN_RUNNING, RUN_STOPPED, RUN_CANCELLED},
     {RUN_RUNNING, RUN_BROKE, RUN_FAILED},
     {RUN_RUNNING, RUN_RANK_DIED, RUN_QUEUED},
     {RUN_RUNNING, RUN_UNSTARTED, RUN_QUEUED},
-    {RUN_RUNNING, RUN_PAUSED, RUN_QUEUED},
+    {RUN_RUNNING, RUN_INTERRUPTED, RUN_QUEUED},
     {RUN_RUNNING, RUN_REQUEUED, RUN_STARTING},
     {RUN_RUNNING, RUN_CANCEL, RUN_RUNNING},
+    {RUN_RUNNING, RUN_PAUSE, RUN_RUNNING},
+    {RUN_RUNNING, RUN_HELD, RUN_PAUSED},
     {RUN_SUCCEEDED, RUN_ADAPTER_WRITTEN, RUN_SUCCEEDED},
     {RUN_FAILED, RUN_BROKE, RUN_FAILED},
     {RUN_FAILED, RUN_RESUME, RUN_QUEUED},
     {RUN_CANCELLED, RUN_STOPPED, RUN_CANCELLED},
     {RUN_CANCELLED, RUN_RESUME, RUN_QUEUED},
+    {RUN_PAUSED, RUN_HELD, RUN_PAUSED},
+    {RUN_PAUSED, RUN_CANCEL, RUN_CANCELLED},
+    {RUN_PAUSED, RUN_RESUME, RUN_QUEUED},
 };
 
 static int expected(int state, int event)
@@ -80,14 +88,14 @@ static void a_refusal_names_the_state_and_the_wish(void **state)
 /* A restart reports an end again: it must be the same end. */
 static void an_end_told_twice_is_one_end(void **state)
 {
-    static const enum run_event ends[] = {RUN_ADAPTER_WRITTEN, RUN_STOPPED, RUN_BROKE};
+    static const enum run_event ends[] = {RUN_ADAPTER_WRITTEN, RUN_STOPPED, RUN_BROKE, RUN_HELD};
     enum run_state once, twice;
     size_t i;
 
     (void)state;
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         assert_int_equal(run_apply(RUN_RUNNING, ends[i], &once, NULL), 0);
-        assert_true(run_is_final(once));
+        assert_false(run_is_under_way(once));
         assert_int_equal(run_apply(once, ends[i], &twice, NULL), 0);
         assert_int_equal(once, twice);
     }

@@ -21,6 +21,7 @@ struct world {
     struct run_row row; /* the last one loaded */
     int n_rows, n_notices;
     char notices[200];
+    int64_t last_event;
 };
 
 static void reopen(struct world *w)
@@ -99,7 +100,7 @@ static struct run_row example(void)
         .restarts = 7,
         .output = (char *)"/out",
         .job_yaml = (char *)"a: b\n",
-        .stop_wanted = true,
+        .stop = STOP_CANCEL,
         .launch = 8,
         .token = "0123456789abcdef0123456789abcdef",
         .pid = 4194304,
@@ -115,7 +116,13 @@ static struct run_row example(void)
         .external = true,
         .slurm_job = (int64_t)1 << 33,
         .mark = "0123456789abcdef",
-        .created_by = (char *)"token:ci",
+        .labels = (char *)"owner=me\nset=a b=c\n",
+        .priority = -13,
+        .request_id = (char *)"req-1",
+        .request_hash = "fedcba9876543210fedcba9876543210",
+        .created_by = (char *)"uid:1001",
+        .nodes = (char *)"n[1-4]",
+        .restore_step = 14,
     };
 }
 
@@ -134,7 +141,7 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_int_equal(a->restarts, b->restarts);
     assert_string_equal(a->output, b->output);
     assert_string_equal(a->job_yaml, b->job_yaml);
-    assert_int_equal(a->stop_wanted, b->stop_wanted);
+    assert_int_equal(a->stop, b->stop);
     assert_int_equal(a->launch, b->launch);
     assert_string_equal(a->token, b->token);
     assert_int_equal(a->pid, b->pid);
@@ -142,7 +149,6 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_int_equal(a->deaths, b->deaths);
     assert_int_equal(a->death_step, b->death_step);
     assert_string_equal(a->death_reason, b->death_reason);
-    assert_string_equal(a->created_by, b->created_by);
     assert_int_equal(a->not_before_ms, b->not_before_ms);
     assert_true(a->pid_start == b->pid_start);
     assert_string_equal(a->boot_id, b->boot_id);
@@ -151,6 +157,13 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_int_equal(a->external, b->external);
     assert_int_equal(a->slurm_job, b->slurm_job);
     assert_string_equal(a->mark, b->mark);
+    assert_string_equal(a->labels, b->labels);
+    assert_int_equal(a->priority, b->priority);
+    assert_string_equal(a->request_id, b->request_id);
+    assert_string_equal(a->request_hash, b->request_hash);
+    assert_string_equal(a->created_by, b->created_by);
+    assert_string_equal(a->nodes, b->nodes);
+    assert_int_equal(a->restore_step, b->restore_step);
 }
 
 static void load(struct world *w)
@@ -180,14 +193,9 @@ static void a_job_comes_back_as_it_was_put_in(void **state)
     assert_rows_equal(&w->row, &row);
 }
 
-/* The store of version 0.1.0 before it knew Slurm: today's without five columns. */
-static void a_store_of_schema_1_is_brought_up_to_date(void **state)
+/* Writes a job, and then makes the file what an older dashd would have left. */
+static void make_older(struct world *w, const char *sql)
 {
-    static const char older[] =
-        "ALTER TABLE jobs DROP COLUMN slurm; ALTER TABLE jobs DROP COLUMN external;"
-        "ALTER TABLE jobs DROP COLUMN slurm_job; ALTER TABLE jobs DROP COLUMN mark;"
-        "ALTER TABLE jobs DROP COLUMN created_by; PRAGMA user_version=1;";
-    struct world *w = *state;
     struct run_row row = example();
     char *path = file_join(w->folder, "jobs.db");
     sqlite3 *db = NULL;
@@ -196,17 +204,115 @@ static void a_store_of_schema_1_is_brought_up_to_date(void **state)
     store_close(w->store);
     w->store = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, older, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     free(path);
     reopen(w);
     load(w);
+}
+
+#define WITHOUT_SCHEMA_3                                                                           \
+    "DROP TABLE events; ALTER TABLE jobs DROP COLUMN labels;"                                      \
+    "ALTER TABLE jobs DROP COLUMN priority; ALTER TABLE jobs DROP COLUMN request_id;"              \
+    "ALTER TABLE jobs DROP COLUMN request_hash; ALTER TABLE jobs DROP COLUMN created_by;"          \
+    "ALTER TABLE jobs DROP COLUMN nodes; ALTER TABLE jobs DROP COLUMN restore_step;"
+
+static struct run_row example_of_schema_2(void)
+{
+    struct run_row row = example();
+
+    row.labels = row.request_id = row.created_by = row.nodes = (char *)"";
+    row.request_hash[0] = '\0';
+    row.priority = row.restore_step = 0;
+    return row;
+}
+
+static void a_store_of_schema_2_is_brought_up_to_date(void **state)
+{
+    struct event_row event = {.at_ms = 1, .kind = EVENT_NOTICE, .text = "now it has events"};
+    struct run_row row = example_of_schema_2();
+    struct world *w = *state;
+
+    make_older(w, WITHOUT_SCHEMA_3 "PRAGMA user_version=2;");
+    assert_rows_equal(&w->row, &row);
+    assert_int_equal(store_add_event(w->store, 1, &event, NULL), 0);
+    reopen(w);
+}
+
+/* Schema 1 knew no Slurm. */
+static void a_store_of_schema_1_is_brought_up_to_date(void **state)
+{
+    struct run_row row = example_of_schema_2();
+    struct world *w = *state;
+
+    make_older(w, WITHOUT_SCHEMA_3
+               "ALTER TABLE jobs DROP COLUMN slurm; ALTER TABLE jobs DROP COLUMN external;"
+               "ALTER TABLE jobs DROP COLUMN slurm_job; ALTER TABLE jobs DROP COLUMN mark;"
+               "PRAGMA user_version=1;");
     row.slurm = row.external = false;
     row.slurm_job = 0;
     row.mark[0] = '\0';
     row.created_by = (char *)"";
     assert_rows_equal(&w->row, &row);
     reopen(w);
+}
+
+static int keep_event(void *arg, const struct event_row *event, struct err *err)
+{
+    struct world *w = arg;
+    size_t used = strlen(w->notices);
+
+    (void)err;
+    snprintf(w->notices + used, sizeof(w->notices) - used, "%d %s;", (int)event->kind, event->text);
+    w->last_event = event->id;
+    return 0;
+}
+
+static void events_are_read_after_any_of_them(void **state)
+{
+    struct event_row event = {.at_ms = 1, .kind = EVENT_STATE, .state = RUN_QUEUED, .text = "one"};
+    struct run_row row = example();
+    struct world *w = *state;
+
+    store_add_run(w->store, &row, NULL);
+    store_add_event(w->store, 1, &event, NULL);
+    event.kind = EVENT_NOTICE;
+    event.text = "two";
+    store_add_event(w->store, 1, &event, NULL);
+    event.text = "three";
+    store_add_event(w->store, 1, &event, NULL);
+    reopen(w);
+    assert_int_equal(store_read_events(w->store, 1, 0, 2, keep_event, w, NULL), 0);
+    assert_string_equal(w->notices, "1 one;3 two;");
+    assert_int_equal(store_read_events(w->store, 1, w->last_event, 9, keep_event, w, NULL), 0);
+    assert_string_equal(w->notices, "1 one;3 two;3 three;");
+    assert_int_equal(store_read_events(w->store, 2, 0, 9, keep_event, w, NULL), 0);
+    assert_string_equal(w->notices, "1 one;3 two;3 three;");
+}
+
+static void a_deleted_job_leaves_nothing_and_its_id_is_not_given_again(void **state)
+{
+    struct event_row event = {.at_ms = 1, .kind = EVENT_STATE, .text = "one"};
+    struct step_row step = {.step = 1};
+    struct run_row row = example();
+    struct step_sums sums;
+    struct world *w = *state;
+
+    store_add_run(w->store, &row, NULL);
+    store_add_event(w->store, 1, &event, NULL);
+    store_add_notice(w->store, 1, "a notice", NULL);
+    store_add_steps(w->store, 1, &step, 1, NULL);
+    assert_int_equal(store_delete_run(w->store, 1, NULL), 0);
+    reopen(w);
+    load(w);
+    assert_int_equal(w->n_rows, 0);
+    assert_int_equal(store_sum_steps(w->store, 1, &sums, NULL), 0);
+    assert_int_equal(sums.last, 0);
+    assert_int_equal(store_read_events(w->store, 1, 0, 9, keep_event, w, NULL), 0);
+    assert_int_equal(store_load_notices(w->store, 1, keep_notice, w, NULL), 0);
+    assert_string_equal(w->notices, "");
+    store_add_run(w->store, &row, NULL);
+    assert_int_equal(row.id, 2);
 }
 
 static void ids_are_never_given_twice(void **state)
@@ -227,14 +333,18 @@ static void steps_are_read_from_any_number_in_batches(void **state)
     struct world *w = *state;
     struct run_row row = example();
     struct step_row steps[10], out[4];
-    int i, n = 0, last = -1;
+    struct step_sums sums = {.last = -1};
+    int i, n = 0;
 
     store_add_run(w->store, &row, NULL);
-    assert_int_equal(store_last_step(w->store, 1, &last, NULL), 0);
-    assert_int_equal(last, 0);
+    assert_int_equal(store_sum_steps(w->store, 1, &sums, NULL), 0);
+    assert_int_equal(sums.last, 0);
     for (i = 0; i < 10; i++)
-        steps[i] =
-            (struct step_row){.step = i + 1, .loss = 1.0 / (i + 1), .tokens = 100 + i, .phase = 3};
+        steps[i] = (struct step_row){.step = i + 1,
+                                     .loss = 1.0 / (i + 1),
+                                     .tokens = 100 + i,
+                                     .trained_tokens = i,
+                                     .phase = 3};
     assert_int_equal(store_add_steps(w->store, 1, steps, 10, NULL), 0);
     reopen(w);
     assert_int_equal(store_read_steps(w->store, 1, 3, out, 4, &n, NULL), 0);
@@ -247,8 +357,10 @@ static void steps_are_read_from_any_number_in_batches(void **state)
     assert_int_equal(store_read_steps(w->store, 2, 1, out, 4, &n, NULL), 0);
     assert_int_equal(n, 0);
     assert_int_equal(store_cut_steps(w->store, 1, 7, NULL), 0);
-    assert_int_equal(store_last_step(w->store, 1, &last, NULL), 0);
-    assert_int_equal(last, 7);
+    assert_int_equal(store_sum_steps(w->store, 1, &sums, NULL), 0);
+    assert_int_equal(sums.last, 7);
+    assert_int_equal(sums.tokens, 7 * 100 + 21);
+    assert_int_equal(sums.trained_tokens, 21);
 }
 
 static void a_loss_that_is_not_finite_is_kept_as_such(void **state)
@@ -339,6 +451,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_job_comes_back_as_it_was_put_in),
         TEST(a_store_of_schema_1_is_brought_up_to_date),
+        TEST(a_store_of_schema_2_is_brought_up_to_date),
+        TEST(events_are_read_after_any_of_them),
+        TEST(a_deleted_job_leaves_nothing_and_its_id_is_not_given_again),
         TEST(ids_are_never_given_twice),
         TEST(steps_are_read_from_any_number_in_batches),
         TEST(a_loss_that_is_not_finite_is_kept_as_such),
