@@ -87,11 +87,10 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
 static void reply_job(const struct creation *c, const struct run *run, char *script)
 {
     Dash__V1__CreateJobResponse response = DASH__V1__CREATE_JOB_RESPONSE__INIT;
-    char user[JOB_ACCESS_USER_SIZE];
     struct message_job m;
 
-    job_access_runs_as(c->call, user);
-    response.runs_as = user;
+    if (!job_access_is_owner(c->call))
+        response.runs_as = (char *)c->runs->options.user;
     message_job(run, &m);
     m.job.job_yaml = run->row.job_yaml;
     response.job = &m.job;

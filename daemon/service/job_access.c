@@ -2,7 +2,6 @@
  * of which no two callers have the same. A job without one is of a dashd before there were callers.
  */
 #include "daemon/service/job_access.h"
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,18 +28,12 @@ int job_access_find(struct rpc_call *call, struct runs *runs, const char *id, st
     return 0;
 }
 
-void job_access_runs_as(const struct rpc_call *call, char ret_user[JOB_ACCESS_USER_SIZE])
+bool job_access_is_owner(const struct rpc_call *call)
 {
     char own[CALLER_NAME_SIZE];
-    const struct passwd *user;
 
     snprintf(own, sizeof(own), "uid:%u", (unsigned)geteuid());
-    ret_user[0] = '\0';
-    if (strcmp(rpc_caller(call)->name, own) == 0)
-        return;
-    user = getpwuid(geteuid());
-    snprintf(ret_user, JOB_ACCESS_USER_SIZE, "%.40s (uid %u)", user ? user->pw_name : "unknown",
-             (unsigned)geteuid());
+    return strcmp(rpc_caller(call)->name, own) == 0;
 }
 
 struct run *job_access_run(struct rpc_call *call, const char *id)

@@ -84,6 +84,7 @@ static int open_private(struct dashd *d, struct err *err)
         return rc;
     servers_addresses(d->servers, &options);
     options.programs = d->options.programs;
+    options.user = d->options.user;
     options.slurm_poll_s = d->options.slurm_poll_s;
     options.max_running = d->options.max_running;
     options.stop_grace_s = d->options.stop_grace_s;

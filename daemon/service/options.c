@@ -6,8 +6,11 @@
 #include <argp.h>
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTION_STATE = 256,
@@ -228,6 +231,14 @@ static int find_group(struct options *o, struct err *err)
     return 0;
 }
 
+static void find_user(struct options *o)
+{
+    const struct passwd *user = getpwuid(geteuid());
+
+    snprintf(o->user, sizeof(o->user), "%.40s (uid %u)", user ? user->pw_name : "unknown",
+             (unsigned)geteuid());
+}
+
 static bool has_local_address(const struct options *o)
 {
     int i;
@@ -247,6 +258,7 @@ int options_fill(struct options *o, struct err *err)
         return rc;
     free(o->state);
     o->state = state;
+    find_user(o);
     if (o->group_name)
         rc = find_group(o, err);
     if (rc == 0 && !has_local_address(o)) {

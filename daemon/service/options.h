@@ -14,7 +14,8 @@ struct options {
     int n_listen;
     const char *reports;                               /* "none", an address, or NULL: any */
     const char *tls_certificate, *tls_key, *client_ca; /* PEM files; NULL: those of `dashd init` */
-    const char *group_name;                            /* NULL: none */
+    char user[64];          /* whose rights all jobs have: "ann (uid 1001)" */
+    const char *group_name; /* NULL: none */
     gid_t group;
     int max_running, stop_grace_s, restart_delay_ms, slurm_poll_s;
     struct check_limits check;

@@ -76,6 +76,7 @@ struct runs_options {
     char *
         *node_addresses; /* those that coordinators on other nodes try; NULL-terminated, or NULL */
     char *reports_certificate; /* dashd's, at the latter, PEM; NULL where they are NULL */
+    const char *user;          /* whose rights all jobs have, in words */
     int max_running;           /* of those that run on this machine */
     int slurm_poll_s;          /* between two looks at Slurm's queue, at most */
     int stop_grace_s;

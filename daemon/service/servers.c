@@ -214,9 +214,8 @@ static int listen_for_clients(struct servers *s, struct err *err)
     for (i = 0; i < o->n_listen && rc == 0; i++)
         rc = listen_one(s, o->listen[i], err);
     if (rc == 0 && o->group_name)
-        log_info("the members of the group %s can submit jobs, all of which run as this user (uid "
-                 "%ld)",
-                 o->group_name, (long)geteuid());
+        log_info("the members of the group %s can submit jobs, all of which run as %s",
+                 o->group_name, o->user);
     return rc;
 }
 

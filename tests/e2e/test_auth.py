@@ -391,7 +391,7 @@ class Sockets(World):
         daemon = self.dashd("--group", "nogroup", env={"FAKE_HOLD": self.path("hold")})
         self.assertEqual(os.stat(daemon.socket).st_mode & 0o777, 0o660)
         self.assertEqual(os.stat(daemon.socket).st_gid, group.gr_gid)
-        self.assertIn("all of which run as this user (uid 0)", self.daemon_log())
+        self.assertIn("all of which run as root (uid 0)", self.daemon_log())
         job = self.create(daemon.client())
 
         def become():

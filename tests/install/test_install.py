@@ -301,7 +301,7 @@ class Module(unittest.TestCase):
 class Recipe(unittest.TestCase):
     """Spack's recipe, against a Spack that only writes down its calls."""
 
-    names = {"grpc": "grpc", "libuv": "libuv", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
+    names = {"grpc": "grpc", "openssl": "openssl", "libuv": "libuv", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
              "jansson": "jansson", "yaml-0.1": "libyaml", "libpcre2-8": "pcre2", "libxxhash": "xxhash", "zlib": "zlib-api",
              "libzstd": "zstd", "cmocka": "cmocka"}
 

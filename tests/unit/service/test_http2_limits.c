@@ -69,6 +69,20 @@ static void whoever_is_known_may_report_for_as_long_as_it_likes(void **state)
     assert_in_range(passed(&l, PING, 8, 1000, &now), 40, 60); /* forgiven */
 }
 
+static void a_program_may_send_a_first_window_and_is_forgiven_with_time(void **state)
+{
+    struct http2_limits l = begun();
+    uint64_t now = 1;
+
+    (void)state;
+    l.sender = HTTP2_PROGRAM;
+    assert_int_equal(passed(&l, DATA, 16000, 4, &now), 4); /* before its token is looked at */
+    assert_in_range(passed(&l, PING, 8, 1000, &now), 15, 25);
+    now += 5000;
+    assert_in_range(passed(&l, PING, 8, 1000, &now), 4, 7);
+    assert_in_range(passed(&l, DATA, 16000, 1000, &now), 0, 4); /* in all */
+}
+
 static void frames_are_counted_however_the_bytes_come(void **state)
 {
     unsigned char bytes[9 * 20];
@@ -90,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strangers_may_send_few_frames_of_each_kind_and_little_in_all),
         cmocka_unit_test(whoever_is_known_may_report_for_as_long_as_it_likes),
+        cmocka_unit_test(a_program_may_send_a_first_window_and_is_forgiven_with_time),
         cmocka_unit_test(frames_are_counted_however_the_bytes_come),
     };
 
