@@ -66,6 +66,7 @@ int channel_open(const char *address, const struct channel_tls *tls, struct chan
     wire_quiet();
     grpc_init();
     c->address = strdup(address);
+    c->tls = tls != NULL;
     c->channel = create(address, tls);
     if (tls && tls->token && asprintf(&c->authorization, "Bearer %s", tls->token) < 0) {
         c->authorization = NULL;
@@ -143,7 +144,13 @@ int channel_failed(struct channel *c, const char *method, grpc_status_code statu
     char *text = NULL;
     int n;
 
-    if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details))
+    if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details) && c->tls)
+        n = asprintf(
+            &text,
+            "no dashd answers at %s with a certificate that is trusted: it does not run, or "
+            "has other keys than at the last `dashctl login %s`",
+            c->address, c->address);
+    else if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details))
         n = asprintf(
             &text, "no dashd answers at %s: start one with `dashd`, or name another with --server",
             c->address);

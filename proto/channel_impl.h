@@ -7,6 +7,7 @@
 struct channel {
     grpc_channel *channel;
     char *address;
+    bool tls;
     char *authorization; /* sent with each call; NULL: none */
     char *error;         /* owned: channel_error() */
 };

@@ -524,6 +524,16 @@ class Logins(Secured):
         self.assertEqual(terminal.wait(), 1)
         self.assertIn("not confirmed", terminal.read())
 
+    def test_a_server_with_other_keys_is_noticed(self):
+        self.login("--ca", self.ca, "--token-file", "-")
+        self.daemon.stop()
+        shutil.rmtree(self.path("state/tls"))
+        self.operator("init")
+        self.daemon = self.dashd("--listen", self.address)
+        done = self.dashctl("list", server=self.address, env=self.env)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("has other keys than at the last `dashctl login", done.stderr)
+
     def test_another_address_is_never_called_in_plain_text(self):
         done = self.dashctl("list", "--server", "192.0.2.1:7700", env=self.env)
         self.assertIn("run `dashctl login 192.0.2.1:7700`", done.stderr)
