@@ -1,15 +1,9 @@
-/* core/file.c - see file.h.
- *
- * Writing: the data reaches the disk before the name points at it, and the name's folder is synced
- * before success is reported. The temporary file has a random name and must be new (O_EXCL), so
- * that nobody can have put a link there.
+/* core/file.c - see file.h: all but writing, which file_write.c does.
  *
  * Reading: O_NONBLOCK, so that a FIFO does not block open(), then fstat(), so that only regular
  * files are read, and a limit, which holds even if the file grows at the same time.
  */
 #include "core/file.h"
-#include "core/random.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -19,122 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* X.0123456789abcdef.tmp */
-enum { SECRET = 0600, RANDOM_BYTES = 8, SUFFIX_LEN = 1 + 2 * RANDOM_BYTES + 4 };
-
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int sync_folder_of(const char *path, struct err *err)
-{
-    char *copy = strdup(path);
-    int rc = 0, fd;
-
-    if (!copy)
-        return err_nomem(err, strlen(path));
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        rc = err_errno(err, "%s: the folder cannot be synced", path);
-    if (fd >= 0)
-        close(fd);
-    free(copy);
-    return rc;
-}
-
-static int write_and_sync(int fd, const char *path, const void *bytes, size_t len, struct err *err)
-{
-    int rc = 0;
-
-    if (write_all(fd, bytes, len) < 0 || fsync(fd) < 0)
-        rc = err_errno(err, "%s: cannot be written", path);
-    if (close(fd) < 0 && rc == 0)
-        rc = err_errno(err, "%s: cannot be written", path);
-    return rc;
-}
-
-/* Opens a new file beside path. Caller frees *ret_name. */
-static int open_temporary(const char *path, mode_t mode, char **ret_name, int *ret_fd,
-                          struct err *err)
-{
-    char digits[2 * RANDOM_BYTES + 1], *name = NULL;
-    int rc = random_hex(digits, RANDOM_BYTES, err), fd;
-
-    if (rc < 0)
-        return rc;
-    if (asprintf(&name, "%s.%s.tmp", path, digits) < 0)
-        return err_nomem(err, strlen(path));
-    fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0) {
-        rc = err_errno(err, "%s: cannot be created", name);
-        free(name);
-        return rc;
-    }
-    *ret_name = name;
-    *ret_fd = fd;
-    return 0;
-}
-
-static int replace(const char *path, mode_t mode, const void *bytes, size_t len, struct err *err)
-{
-    char *tmp = NULL;
-    int fd = -1, rc = open_temporary(path, mode, &tmp, &fd, err);
-
-    if (rc < 0)
-        return rc;
-    rc = write_and_sync(fd, path, bytes, len, err);
-    if (rc == 0 && rename(tmp, path) < 0)
-        rc = err_errno(err, "%s: cannot be renamed into place", path);
-    if (rc < 0)
-        unlink(tmp);
-    else
-        rc = sync_folder_of(path, err);
-    free(tmp);
-    return rc;
-}
-
-int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err)
-{
-    return replace(path, 0666, bytes, len, err);
-}
-
-int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err)
-{
-    return replace(path, SECRET, bytes, len, err);
-}
-
-static bool is_temporary(const char *name)
-{
-    size_t len = strlen(name);
-    const char *suffix = name + len - SUFFIX_LEN;
-
-    return len > SUFFIX_LEN && suffix[0] == '.' &&
-           strspn(suffix + 1, "0123456789abcdef") == (size_t)2 * RANDOM_BYTES &&
-           strcmp(suffix + SUFFIX_LEN - 4, ".tmp") == 0;
-}
-
-void file_remove_temporaries(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-
-    while (dir && (entry = readdir(dir)))
-        if (is_temporary(entry->d_name))
-            unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
-}
 
 /* mode: of a file that O_CREAT makes. A FIFO is not waited for. */
 static int open_regular(const char *path, int flags, mode_t mode, int *ret_fd, struct stat *ret_st,

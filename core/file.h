@@ -14,6 +14,31 @@ int file_write_durably(const char *path, const void *bytes, size_t len, struct e
 /* The same, readable and writable by its owner alone from the first byte on. */
 int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err);
 
+/* A file that is written piece by piece, and has its name once it is whole and on the disk. */
+struct file_writer {
+    int fd;
+    char *path, *temporary; /* owned */
+};
+
+int file_writer_open(const char *path, mode_t mode, struct file_writer *ret, struct err *err);
+int file_writer_add(struct file_writer *w, const void *bytes, size_t len, struct err *err);
+/* Ends the writer, whether it succeeds or not; nothing is left where it does not. */
+int file_writer_commit(struct file_writer *w, struct err *err);
+void file_writer_abandon(struct file_writer *w); /* a zeroed one too */
+
+/* The same for a folder: files are written into `temporary`, durably. What is at path when it is
+ * committed is replaced, with all that is in it. */
+struct folder_writer {
+    char *path, *temporary; /* owned */
+};
+
+int folder_writer_open(const char *path, struct folder_writer *ret, struct err *err);
+int folder_writer_commit(struct folder_writer *w, struct err *err);
+void folder_writer_abandon(struct folder_writer *w); /* a zeroed one too */
+
+/* ERR_IO where the file system on which path is to be has less than that free. */
+int file_check_space(const char *path, uint64_t bytes, struct err *err);
+
 /* Removes the temporary files of writers that died in this folder. Only for a folder with one
  * writer, which calls it before it writes. */
 void file_remove_temporaries(const char *folder);

@@ -29,7 +29,7 @@ static char *folder_above(const char *path)
     return strndup(path, len - (sizeof(tail) - 1));
 }
 
-static int read_job(const char *output, struct job **ret, struct err *err)
+int lora_source_read_job(const char *output, struct job **ret, struct err *err)
 {
     char *path = file_join(output, "job.yaml"), *text = NULL;
     size_t len;
@@ -49,7 +49,8 @@ int lora_source_open(const char *path, struct lora_source *ret, struct err *err)
     struct lora_source s = {0};
     int rc = 0;
 
-    if (!has(path, "adapter_config.json") && has(path, "adapter/adapter_config.json")) {
+    if (!has(path, "adapter_config.json") &&
+        (has(path, "adapter/adapter_config.json") || has(path, "job.yaml"))) {
         s.output = strdup(path);
         s.adapter = file_join(path, "adapter");
     } else {
@@ -63,7 +64,7 @@ int lora_source_open(const char *path, struct lora_source *ret, struct err *err)
     if (!s.adapter)
         rc = err_nomem(err, strlen(path));
     if (rc == 0 && s.output)
-        rc = read_job(s.output, &s.job, err);
+        rc = lora_source_read_job(s.output, &s.job, err);
     if (rc == 0 && s.job && s.job->method != METHOD_LORA_DASH) {
         job_free(s.job);
         s.job = NULL;

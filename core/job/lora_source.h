@@ -9,7 +9,7 @@
 #include "core/job/job.h"
 
 struct lora_source {
-    char *adapter;   /* the PEFT folder */
+    char *adapter;   /* the PEFT folder, which a job that was stopped has not written */
     char *output;    /* the output folder that the adapter is in, or NULL */
     struct job *job; /* of the output folder: a LoRA-Dash job; else NULL */
 };
@@ -18,3 +18,6 @@ struct lora_source {
  * adapter. */
 int lora_source_open(const char *path, struct lora_source *ret, struct err *err);
 void lora_source_close(struct lora_source *s);
+
+/* The job.yaml of an output folder. */
+int lora_source_read_job(const char *output, struct job **ret, struct err *err);

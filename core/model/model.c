@@ -153,6 +153,16 @@ static const struct family *family_of(const struct model *m)
     return family_by_architecture(m->config.architecture);
 }
 
+/* Mistral is one of Llama there. */
+const char *model_gguf_architecture(const struct model *m)
+{
+    const struct family *family = family_of(m);
+
+    if (m->gguf)
+        return tensorfile_kv_string(m->files.items[0], "general.architecture");
+    return family->gguf ? family->gguf : "llama";
+}
+
 static const char *file_of(const struct model *m, const struct tensor *t)
 {
     for (int i = 0; i < m->files.n; i++)
@@ -198,9 +208,16 @@ static int read_whole(const struct model *m, const struct tensor *t, float *out,
     return rc < 0 ? rc : check_finite(m, t, out, tensor_elements(t), 0, err);
 }
 
+int model_gguf_interleaved(const struct model *m, enum module_kind kind)
+{
+    bool turned = kind == MODULE_Q || kind == MODULE_K;
+
+    return family_of(m)->interleaved && turned ? m->config.head_dim : 0;
+}
+
 static bool is_interleaved(const struct model *m, enum module_kind kind)
 {
-    return m->gguf && family_of(m)->interleaved && (kind == MODULE_Q || kind == MODULE_K);
+    return m->gguf && model_gguf_interleaved(m, kind);
 }
 
 static int read_weight(const struct model *m, const struct weight_source *sources, int n,

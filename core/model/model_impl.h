@@ -53,5 +53,13 @@ struct model {
  */
 int model_resolve(struct model *m, struct problems *problems, struct err *err);
 
+/* The name that llama.cpp gives a map's tensor; part: "weight" or "bias". */
+void model_gguf_module_name(int layer, enum module_kind kind, const char *part, char *name,
+                            size_t size);
+/* Channels of a head whose rows a GGUF of the family interleaves (weight.h); 0: it does not. */
+int model_gguf_interleaved(const struct model *m, enum module_kind kind);
+/* general.architecture of the GGUF, or what llama.cpp's converter would write for the folder. */
+const char *model_gguf_architecture(const struct model *m);
+
 /* The files with the weights of an open model. */
 const struct model_files *model_open_files(const struct model *model);

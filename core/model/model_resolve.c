@@ -119,9 +119,8 @@ static const struct tensor *resolve(struct resolver *r, const char *name, int ro
 
 /* ---- names ---- */
 
-/* part: "weight" or "bias". */
-static void module_name(const struct resolver *r, int layer, enum module_kind kind,
-                        const char *part, char *name, size_t size)
+void model_gguf_module_name(int layer, enum module_kind kind, const char *part, char *name,
+                            size_t size)
 {
     static const char *const in_gguf[MODULE_KINDS] = {
         [MODULE_Q] = "attn_q",     [MODULE_K] = "attn_k",       [MODULE_V] = "attn_v",
@@ -129,8 +128,14 @@ static void module_name(const struct resolver *r, int layer, enum module_kind ki
         [MODULE_UP] = "ffn_up",    [MODULE_GATE_UP] = "ffn_up", [MODULE_DOWN] = "ffn_down",
     };
 
+    snprintf(name, size, "blk.%d.%s.%s", layer, in_gguf[kind], part);
+}
+
+static void module_name(const struct resolver *r, int layer, enum module_kind kind,
+                        const char *part, char *name, size_t size)
+{
     if (r->model->gguf)
-        snprintf(name, size, "blk.%d.%s.%s", layer, in_gguf[kind], part);
+        model_gguf_module_name(layer, kind, part, name, size);
     else
         snprintf(name, size, "%slayers.%d.%s.%s", r->prefix, layer, module_kind_path(kind), part);
 }

@@ -16,28 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum value_type {
-    VALUE_U8,
-    VALUE_I8,
-    VALUE_U16,
-    VALUE_I16,
-    VALUE_U32,
-    VALUE_I32,
-    VALUE_F32,
-    VALUE_BOOL,
-    VALUE_STRING,
-    VALUE_ARRAY,
-    VALUE_U64,
-    VALUE_I64,
-    VALUE_F64,
-    VALUE_TYPES
-};
-
 /* Bytes of a value of fixed size. */
-static const uint8_t value_bytes[VALUE_TYPES] = {
-    [VALUE_U8] = 1,  [VALUE_I8] = 1,  [VALUE_U16] = 2, [VALUE_I16] = 2,
-    [VALUE_U32] = 4, [VALUE_I32] = 4, [VALUE_F32] = 4, [VALUE_BOOL] = 1,
-    [VALUE_U64] = 8, [VALUE_I64] = 8, [VALUE_F64] = 8,
+static const uint8_t value_bytes[GGUF_TYPES] = {
+    [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
+    [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8,
 };
 
 /* Bytes of the smallest entries, which bound the counts that a header may claim. */
@@ -174,7 +156,7 @@ static int read_name(struct tensorfile *f, struct cursor *c, const char **ret, s
     return rc;
 }
 
-static double number_at(const uint8_t *p, enum value_type type)
+static double number_at(const uint8_t *p, enum gguf_value type)
 {
 #define NUMBER_AS(ctype)                                                                           \
     {                                                                                              \
@@ -183,23 +165,23 @@ static double number_at(const uint8_t *p, enum value_type type)
         return (double)v;                                                                          \
     }
     switch (type) {
-    case VALUE_I8:
+    case GGUF_I8:
         NUMBER_AS(int8_t)
-    case VALUE_U16:
+    case GGUF_U16:
         NUMBER_AS(uint16_t)
-    case VALUE_I16:
+    case GGUF_I16:
         NUMBER_AS(int16_t)
-    case VALUE_U32:
+    case GGUF_U32:
         NUMBER_AS(uint32_t)
-    case VALUE_I32:
+    case GGUF_I32:
         NUMBER_AS(int32_t)
-    case VALUE_F32:
+    case GGUF_F32:
         NUMBER_AS(float)
-    case VALUE_U64:
+    case GGUF_U64:
         NUMBER_AS(uint64_t)
-    case VALUE_I64:
+    case GGUF_I64:
         NUMBER_AS(int64_t)
-    case VALUE_F64:
+    case GGUF_F64:
         NUMBER_AS(double)
     default: /* one byte: U8, BOOL */
         return *p;
@@ -225,7 +207,7 @@ static int read_strings(struct cursor *c, size_t n, struct gguf_array *a, struct
     return rc;
 }
 
-static int read_numbers(struct cursor *c, enum value_type type, size_t n, struct gguf_array *a,
+static int read_numbers(struct cursor *c, enum gguf_value type, size_t n, struct gguf_array *a,
                         struct err *err)
 {
     size_t bytes = value_bytes[type];
@@ -266,40 +248,33 @@ static int read_array(struct cursor *c, struct file_kv *kv, struct err *err)
     if (rc < 0)
         return rc;
     kv->array = (struct gguf_array){.n = (int64_t)n};
-    if (type == VALUE_STRING)
+    if (type == GGUF_STRING)
         return read_strings(c, n, &kv->array, err);
-    if (type < VALUE_TYPES && value_bytes[type])
+    if (type < GGUF_TYPES && value_bytes[type])
         return read_numbers(c, type, n, &kv->array, err);
     return err_set(err, ERR_UNSUPPORTED, "the key '%.200s' is an array of values of type %u",
                    kv->key, type);
 }
 
-static int read_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, struct err *err)
+static int read_value(struct tensorfile *f, struct cursor *c, uint32_t type, struct file_kv *kv,
+                      struct err *err)
 {
-    uint32_t type = VALUE_TYPES;
     size_t len;
-    int rc;
 
-    *kv = (struct file_kv){0};
-    rc = read_name(f, c, &kv->key, err);
-    if (rc == 0)
-        rc = read_u32(c, &type, err);
-    if (rc < 0)
-        return rc;
-    if (type == VALUE_STRING) {
+    if (type == GGUF_STRING) {
         kv->kind = KV_STRING;
         return read_text(f, c, &kv->text, &len, err);
     }
-    if (type == VALUE_ARRAY) {
+    if (type == GGUF_ARRAY) {
         kv->kind = KV_ARRAY;
         return read_array(c, kv, err);
     }
-    if (type >= VALUE_TYPES)
+    if (type >= GGUF_TYPES)
         return err_set(err, ERR_INVALID, "the key '%.200s' has a value of unknown type %u", kv->key,
                        type);
     if (left(c) < value_bytes[type])
         return cut_off(c, err);
-    if (type == VALUE_BOOL) {
+    if (type == GGUF_BOOL) {
         kv->kind = KV_BOOL;
         kv->truth = *c->at != 0;
     } else {
@@ -308,6 +283,29 @@ static int read_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, s
     }
     c->at += value_bytes[type];
     return 0;
+}
+
+static int read_kv(struct tensorfile *f, struct cursor *c, struct file_kv *kv, struct err *err)
+{
+    uint32_t type = GGUF_TYPES;
+    int rc;
+
+    *kv = (struct file_kv){.at = c->at};
+    rc = read_name(f, c, &kv->key, err);
+    if (rc == 0)
+        rc = read_u32(c, &type, err);
+    if (rc == 0)
+        rc = read_value(f, c, type, kv, err);
+    kv->bytes = (size_t)(c->at - kv->at);
+    return rc;
+}
+
+int gguf_type_number(enum tensor_type type)
+{
+    for (size_t i = 0; i < sizeof(ggml_types) / sizeof(ggml_types[0]); i++)
+        if (ggml_types[i].name && ggml_types[i].type == type)
+            return (int)i;
+    return -1;
 }
 
 static int set_type(struct tensorfile *f, struct tensor *t, uint32_t type, struct err *err)

@@ -97,36 +97,56 @@ static void append_header(const char *text, struct buf *out)
     memcpy(at + 8, text, len);
 }
 
-int safetensors_encode(const struct tensor_out *tensors, int n, const char *const *metadata,
-                       int n_meta, struct buf *out, struct err *err)
+static int encode_header(const struct tensor_out *const *sorted, int n, const char *const *metadata,
+                         int n_meta, struct buf *out, struct err *err)
 {
-    const struct tensor_out **sorted = malloc(((size_t)n + 1) * sizeof(*sorted));
     json_t *header = json_object();
     char *text = NULL;
-    size_t bytes;
+    int rc = header ? build_header(sorted, n, metadata, n_meta, header, err)
+                    : err_nomem(err, sizeof(json_t));
+
+    if (rc == 0)
+        text = json_dumps(header, JSON_SORT_KEYS | JSON_COMPACT);
+    if (text)
+        append_header(text, out);
+    if (rc == 0 && (!text || out->failed))
+        rc = err_nomem(err, out->len);
+    free(text);
+    json_decref(header);
+    return rc;
+}
+
+int safetensors_encode_header(const struct tensor_out *tensors, int n, const char *const *metadata,
+                              int n_meta, int *ret_order, struct buf *out, struct err *err)
+{
+    const struct tensor_out **sorted = malloc(((size_t)n + 1) * sizeof(*sorted));
     int rc;
 
-    if (!sorted || !header) {
-        rc = err_nomem(err, (size_t)n * sizeof(*sorted));
-        goto done;
-    }
+    if (!sorted)
+        return err_nomem(err, (size_t)n * sizeof(*sorted));
     for (int i = 0; i < n; i++)
         sorted[i] = &tensors[i];
     qsort(sorted, (size_t)n, sizeof(*sorted), compare_out);
-    rc = build_header(sorted, n, metadata, n_meta, header, err);
-    if (rc < 0)
-        goto done;
-    text = json_dumps(header, JSON_SORT_KEYS | JSON_COMPACT);
-    if (text)
-        append_header(text, out);
-    for (int i = 0; text && i < n; i++)
-        if (tensor_bytes(sorted[i], &bytes) == 0)
-            buf_append(out, sorted[i]->data, bytes);
-    if (!text || out->failed)
-        rc = err_nomem(err, out->len);
-done:
-    free(text);
-    json_decref(header);
+    rc = encode_header(sorted, n, metadata, n_meta, out, err);
+    for (int i = 0; i < n; i++)
+        ret_order[i] = (int)(sorted[i] - tensors);
     free(sorted);
+    return rc;
+}
+
+int safetensors_encode(const struct tensor_out *tensors, int n, const char *const *metadata,
+                       int n_meta, struct buf *out, struct err *err)
+{
+    int *order = malloc(((size_t)n + 1) * sizeof(*order));
+    size_t bytes;
+    int rc = order ? safetensors_encode_header(tensors, n, metadata, n_meta, order, out, err)
+                   : err_nomem(err, (size_t)n * sizeof(*order));
+
+    for (int i = 0; rc == 0 && i < n; i++)
+        if (tensor_bytes(&tensors[order[i]], &bytes) == 0)
+            buf_append(out, tensors[order[i]].data, bytes);
+    if (rc == 0 && out->failed)
+        rc = err_nomem(err, out->len);
+    free(order);
     return rc;
 }

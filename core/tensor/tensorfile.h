@@ -83,7 +83,7 @@ bool tensorfile_is_gguf(const struct tensorfile *file);
 /* One tensor to write. */
 struct tensor_out {
     const char *name;
-    enum tensor_type type; /* TENSOR_F32, TENSOR_F64, TENSOR_I32 or TENSOR_I64 */
+    enum tensor_type type; /* in a safetensors file, one that it has */
     int n_dims;
     int64_t shape[TENSOR_DIMS_MAX];
     const void *data; /* borrowed */
@@ -94,6 +94,11 @@ struct tensor_out {
  * pairs key, value. */
 int safetensors_encode(const struct tensor_out *tensors, int n, const char *const *metadata,
                        int n_meta, struct buf *out, struct err *err);
+
+/* The same without the data, for a file that is written piece by piece: what follows is the data of
+ * tensors[ret_order[0]], of tensors[ret_order[1]] and so on, without gaps. ret_order: (n). */
+int safetensors_encode_header(const struct tensor_out *tensors, int n, const char *const *metadata,
+                              int n_meta, int *ret_order, struct buf *out, struct err *err);
 
 /* Reads a safetensors image held in memory, which must outlive *ret_file. `name` is for messages.
  */

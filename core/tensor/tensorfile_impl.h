@@ -11,6 +11,8 @@
 
 struct file_kv { /* a GGUF key-value, or a string of safetensors' __metadata__ */
     const char *key;
+    const uint8_t *at; /* key, type and value as they lie in a GGUF */
+    size_t bytes;
     enum kv_kind kind;
     union {
         const char *text;
@@ -33,6 +35,27 @@ struct tensorfile {
     int n_kvs;
     struct pool pool; /* names, strings, arrays */
 };
+
+/* GGUF's numbers of the types of values. */
+enum gguf_value {
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPES
+};
+
+/* GGUF's number of a type of tensors, or -1: it has none. */
+int gguf_type_number(enum tensor_type type);
 
 /* Messages of the parsers do not name the file: tensorfile.c puts the path in front. */
 int gguf_parse(struct tensorfile *f, struct err *err);

@@ -38,6 +38,13 @@ int64_t weight_source_row(const struct weight_source *source, int64_t row)
     return D ? row / D * D + 2 * (row % (D / 2)) + row % D / (D / 2) : row;
 }
 
+int64_t weight_matrix_row(const struct weight_source *source, int64_t row)
+{
+    int64_t D = source->interleaved;
+
+    return D ? row / D * D + row % 2 * (D / 2) + row % D / 2 : row;
+}
+
 static void copy_rows(const struct weight_source *s, uint8_t *to)
 {
     const struct tensor *t = s->tensor;

@@ -36,6 +36,9 @@ struct weight {
 /* Where row `row` of the matrix is in its tensor. */
 int64_t weight_source_row(const struct weight_source *source, int64_t row);
 
+/* The inverse: which row of the matrix a row of its tensor is. */
+int64_t weight_matrix_row(const struct weight_source *source, int64_t row);
+
 /* Copies the sources, one below the other. They have equal columns; see tensor_check_readable()
  * for what they may hold. */
 int weight_open(const struct weight_source *sources, int n, struct weight *ret, struct err *err);

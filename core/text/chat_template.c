@@ -10,7 +10,7 @@
 
 enum { FILE_BYTES_MAX = 1 << 20, VARIABLES_MAX = 256 };
 
-static const char chatml[] =
+const char chat_template_chatml[] =
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + "
     "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
     "{% endif %}";
@@ -114,7 +114,9 @@ static int open_template(struct chat_template *c, const struct tokenizer *t,
     if (!options->chatml)
         return open_source(c, tokenizer_chat(t), err);
     rc = set_source(c, "%s", "chatml", err);
-    return rc < 0 ? rc : parse(&c->main, "chatml", chatml, sizeof(chatml) - 1, err);
+    return rc < 0
+               ? rc
+               : parse(&c->main, "chatml", chat_template_chatml, strlen(chat_template_chatml), err);
 }
 
 static int probe_parts(struct chat_template *c, struct err *err)

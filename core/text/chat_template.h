@@ -21,6 +21,9 @@ struct chat_template_options {
     const json_t *variables; /* an object, which must live as long; NULL: none */
 };
 
+/* The text of the template that `chatml` asks for. */
+extern const char chat_template_chatml[];
+
 /* ERR_INVALID where there is none, or it is no template; ERR_UNSUPPORTED where it needs what this
  * program lacks. */
 int chat_template_open(const struct tokenizer *t, const struct chat_template_options *options,

@@ -2,15 +2,9 @@
  * the lock; `busy` says that the bytes are the thread's. */
 #include "daemon/coordinator/checkpoint.h"
 #include "core/file.h"
-#include "core/job/checkpoint_name.h"
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEPT = 2 };
@@ -27,87 +21,21 @@ struct checkpoint {
     struct err err; /* of the last write; code 0: fine */
 };
 
-struct listing {
-    int *steps; /* (n), falling, owned */
-    int n, cap;
-};
-
-static int falling(const void *a, const void *b)
-{
-    int x = *(const int *)a, y = *(const int *)b;
-
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static char *path_of(const char *folder, int step)
-{
-    char name[CHECKPOINT_NAME_BYTES];
-
-    checkpoint_name(step, name);
-    return file_join(folder, name);
-}
-
-static int add_step(struct listing *l, int step, struct err *err)
-{
-    if (l->n == l->cap) {
-        int cap = l->cap ? 2 * l->cap : 16;
-        int *bigger = realloc(l->steps, (size_t)cap * sizeof(*bigger));
-        if (!bigger)
-            return err_nomem(err, (size_t)cap * sizeof(*bigger));
-        l->steps = bigger;
-        l->cap = cap;
-    }
-    l->steps[l->n++] = step;
-    return 0;
-}
-
-/* A folder that is not there yet holds none. The caller frees ret->steps. */
-static int list_checkpoints(const char *folder, struct listing *ret, struct err *err)
-{
-    struct listing l = {0};
-    DIR *d = opendir(folder);
-    struct dirent *e;
-    int rc = 0;
-
-    *ret = l;
-    if (!d)
-        return errno == ENOENT ? 0 : err_errno(err, "%s: the folder cannot be opened", folder);
-    while (rc == 0) {
-        errno = 0;
-        e = readdir(d);
-        if (!e)
-            break;
-        if (checkpoint_name_step(e->d_name) >= 0)
-            rc = add_step(&l, checkpoint_name_step(e->d_name), err);
-    }
-    if (rc == 0 && errno)
-        rc = err_errno(err, "%s: the folder cannot be read", folder);
-    closedir(d);
-    if (rc < 0) {
-        free(l.steps);
-        return rc;
-    }
-    if (l.n > 0)
-        qsort(l.steps, (size_t)l.n, sizeof(l.steps[0]), falling);
-    *ret = l;
-    return 0;
-}
-
 /* Keeps the newest of those up to `step`, which has just been written: a newer one is not of this
  * run. */
 static void remove_old(const char *folder, int step)
 {
-    struct listing l;
+    struct checkpoint_list l;
     struct err ignored;
     int i, kept = 0;
 
-    if (list_checkpoints(folder, &l, &ignored) < 0)
+    if (checkpoint_list(folder, &l, &ignored) < 0)
         return;
     for (i = 0; i < l.n; i++) {
         char *path;
         if (l.steps[i] > step || kept++ < KEPT)
             continue;
-        path = path_of(folder, l.steps[i]);
+        path = checkpoint_path(folder, l.steps[i]);
         if (path)
             unlink(path);
         free(path);
@@ -118,7 +46,7 @@ static void remove_old(const char *folder, int step)
 static int write_one(const char *folder, int step, const struct buf *bytes, int metrics_fd,
                      struct err *err)
 {
-    char *path = path_of(folder, step);
+    char *path = checkpoint_path(folder, step);
     int rc;
 
     if (!path)
@@ -231,70 +159,4 @@ void checkpoint_close(struct checkpoint *c)
     buf_free(&c->bytes);
     free(c->folder);
     free(c);
-}
-
-/* Neither follows a link nor waits for a pipe, nor reads what is far too long. */
-static int read_checkpoint(const char *path, const struct trainable *layout, char **ret,
-                           size_t *ret_len, struct err *err)
-{
-    int64_t size = 0;
-    int fd = -1, rc = file_open_no_link(path, &fd, &size, err);
-
-    if (rc < 0)
-        return rc;
-    if (!state_size_is_plausible(layout, (size_t)size))
-        rc = err_set(err, ERR_INVALID,
-                     "%s has %lld bytes, which is not the size of this job's checkpoints: it is "
-                     "damaged, or one of "
-                     "another job (its settings differ)",
-                     path, (long long)size);
-    else
-        rc = file_read_at(fd, 0, path, (size_t)size, ret, ret_len, err);
-    close(fd);
-    if (rc == 0 && *ret_len < (size_t)size) {
-        free(*ret);
-        *ret = NULL;
-        rc = err_set(err, ERR_IO, "%s: became shorter while it was read", path);
-    }
-    return rc;
-}
-
-static int load_one(const char *folder, int step, struct state *s,
-                    const struct state_identity *identity, struct err *err)
-{
-    char *path = path_of(folder, step), *bytes = NULL;
-    size_t len = 0;
-    int rc;
-
-    if (!path)
-        return err_nomem(err, strlen(folder));
-    rc = read_checkpoint(path, s->layout, &bytes, &len, err);
-    if (rc == 0)
-        rc = state_decode(s, identity, step, bytes, len, path, err);
-    free(bytes);
-    free(path);
-    return rc;
-}
-
-int checkpoint_load(const char *folder, struct state *s, const struct state_identity *identity,
-                    bool *ret_found, struct buf *notices, struct err *err)
-{
-    struct listing l;
-    int i, rc = list_checkpoints(folder, &l, err);
-
-    if (rc < 0)
-        return rc;
-    for (i = 0; i < l.n; i++) {
-        rc = load_one(folder, l.steps[i], s, identity, err);
-        if (rc != ERR_INVALID && rc != ERR_IO)
-            break;
-        buf_printf(notices, "%s; %s\n", err->text,
-                   i + 1 < l.n ? "the previous checkpoint is used" : "no other is left");
-    }
-    free(l.steps);
-    if (rc == ERR_INVALID || rc == ERR_IO)
-        return err_prefix(err, "no checkpoint in %s can be used; the last one tried", folder);
-    if (rc == 0)
-        *ret_found = l.n > 0;
-    return rc;
 }

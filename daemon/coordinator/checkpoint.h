@@ -7,7 +7,7 @@
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
-#include "daemon/coordinator/state.h"
+#include "core/job/checkpoint_read.h"
 
 struct checkpoint;
 
@@ -19,9 +19,3 @@ int checkpoint_submit(struct checkpoint *c, int step, struct buf *bytes, int met
 /* Waits until what was submitted is durable. */
 int checkpoint_wait(struct checkpoint *c, struct err *err);
 void checkpoint_close(struct checkpoint *c); /* NULL-safe; waits */
-
-/* Loads the newest checkpoint of `folder` that is whole into s. *ret_found: there was one. A
- * damaged one is reported in `notices` (a line each) and the one before is used; all damaged, or
- * another job's, is an error. */
-int checkpoint_load(const char *folder, struct state *s, const struct state_identity *identity,
-                    bool *ret_found, struct buf *notices, struct err *err);

@@ -158,38 +158,6 @@ int write_directions(const char *output, const struct state *s, struct err *err)
     return rc;
 }
 
-/* [A ; V^T] (R, m) and [s B | U diag(c)] (n, R) with R = r + k; plain A and B where k is 0. */
-static int join_map(const struct state *s, int i, int k, struct adapter_map *out, struct err *err)
-{
-    const struct trainable_map *map = &s->layout->maps[i];
-    const float *A = s->params + map->a, *B = s->params + map->b, *c = s->params + map->c;
-    int r = map->rank, R = r + k, row, column, j;
-
-    *out = (struct adapter_map){.layer = map->layer,
-                                .kind = map->kind,
-                                .rows = map->rows,
-                                .columns = map->columns,
-                                .rank = R,
-                                .alpha = k ? R : map->alpha};
-    out->A = malloc((size_t)R * (size_t)map->columns * sizeof(float));
-    out->B = malloc((size_t)R * (size_t)map->rows * sizeof(float));
-    if (!out->A || !out->B)
-        return err_nomem(err, (size_t)R * (size_t)(map->rows + map->columns) * sizeof(float));
-    memcpy(out->A, A, (size_t)r * (size_t)map->columns * sizeof(float));
-    for (j = 0; j < k; j++)
-        for (column = 0; column < map->columns; column++)
-            out->A[(size_t)(r + j) * map->columns + column] =
-                s->chosen.of[i].V[(size_t)column * k + j];
-    for (row = 0; row < map->rows; row++) {
-        float *to = out->B + (size_t)row * R;
-        for (j = 0; j < r; j++)
-            to[j] = k ? (float)map->scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
-        for (j = 0; j < k; j++)
-            to[r + j] = s->chosen.of[i].U[(size_t)row * k + j] * c[j];
-    }
-    return 0;
-}
-
 /* Whoever can write to the output folder could have the adapter written elsewhere. */
 static int refuse_link(const char *path, struct err *err)
 {
@@ -202,20 +170,10 @@ static int refuse_link(const char *path, struct err *err)
 
 int write_adapter(const struct job *job, const struct state *s, struct err *err)
 {
-    int k = s->identified ? s->layout->directions : 0, i, rc = 0;
-    struct adapter *a = calloc(1, sizeof(*a));
     char *folder = file_join(job->output, "adapter");
+    struct adapter *a = NULL;
+    int rc = folder ? state_adapter(s, true, &a, err) : err_nomem(err, strlen(job->output));
 
-    if (a)
-        a->maps = calloc((size_t)s->layout->n, sizeof(*a->maps));
-    if (!a || !folder || !a->maps)
-        rc = err_nomem(err, (size_t)s->layout->n * sizeof(*a->maps));
-    if (rc == 0)
-        a->rslora = !k && s->layout->rslora;
-    for (i = 0; rc == 0 && i < s->layout->n; i++) {
-        a->n = i + 1;
-        rc = join_map(s, i, k, &a->maps[i], err);
-    }
     if (rc == 0)
         rc = refuse_link(folder, err);
     if (rc == 0)

@@ -6,7 +6,7 @@
 #include "core/err.h"
 #include "core/job/job.h"
 #include "daemon/coordinator/report.h"
-#include "daemon/coordinator/state.h"
+#include "core/job/state.h"
 
 /* metrics.jsonl, a row a step. Rows past `step` are cut off at open (they will be made again,
  * equal); those that stay are handed back for the report: *ret_rows is the caller's. */
@@ -22,8 +22,7 @@ void metrics_close(struct metrics *m);
 /* {module: {indices, delta, sigma, coefficient}} */
 int write_directions(const char *output, const struct state *s, struct err *err);
 
-/* adapter/: after identification the delta [s B | U diag(c)] [A ; V^T] as a LoRA of rank r + k =
- * alpha; before it, and for plain LoRA, A and B with the job's own alpha. */
+/* adapter/: state_adapter(). */
 int write_adapter(const struct job *job, const struct state *s, struct err *err);
 
 /* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked:

@@ -7,7 +7,7 @@
 #include "daemon/coordinator/packing.h"
 #include "daemon/coordinator/outputs.h"
 #include "daemon/coordinator/report.h"
-#include "daemon/coordinator/state.h"
+#include "core/job/state.h"
 #include "daemon/coordinator/train.h"
 #include "daemon/coordinator/workers.h"
 

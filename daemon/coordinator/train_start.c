@@ -108,29 +108,6 @@ static void report_lines(struct train *t, struct buf *lines)
     buf_free(lines);
 }
 
-/* The last checkpoint of a LoRA-Dash job, of the same model. Its layout is the caller's to free. */
-static int load_source(const struct lora_source *source, const struct model_config *config,
-                       const char *weights, struct trainable *layout, struct state *ret,
-                       struct buf *notices, struct err *err)
-{
-    struct state_identity identity = {.steps = source->job->training.steps,
-                                      .prelaunch_steps = source->job->dash.prelaunch_steps};
-    char *folder = file_join(source->output, "checkpoint");
-    bool found = false;
-    int rc = folder ? trainable_of_job(source->job, config, layout, err) : err_nomem(err, 0);
-
-    snprintf(identity.weights, sizeof(identity.weights), "%s", weights);
-    job_identity(source->job, identity.job);
-    if (rc == 0)
-        rc = state_open(layout, ret, err);
-    if (rc == 0)
-        rc = checkpoint_load(folder, ret, &identity, &found, notices, err);
-    if (rc == 0 && !found)
-        rc = err_set(err, ERR_INVALID, "%s has no checkpoint", folder);
-    free(folder);
-    return rc;
-}
-
 /* dash.continue: what another job has trained, its directions with it. */
 static int continue_source(struct train *t, struct buf *notices, struct err *err)
 {
@@ -143,8 +120,8 @@ static int continue_source(struct train *t, struct buf *notices, struct err *err
         rc = err_set(err, ERR_INVALID, "%s is no longer the output of a LoRA-Dash job",
                      job_of(t)->lora.init_adapter);
     if (rc == 0)
-        rc = load_source(&source, model_config(t->loaded.model), t->identity.weights, &layout,
-                         &other, notices, err);
+        rc = checkpoint_load_of_job(source.output, source.job, t->identity.weights,
+                                    model_config(t->loaded.model), &layout, &other, notices, err);
     if (rc == 0)
         rc = state_continue(&t->state, &other, source.output, err);
     if (rc == 0)

@@ -12,7 +12,7 @@
 #include "core/job/trainable.h"
 #include "core/tree.h"
 #include "daemon/coordinator/packing.h"
-#include "daemon/coordinator/state.h"
+#include "core/job/state.h"
 #include "proto/ranks.h"
 
 struct workers {

@@ -1,4 +1,4 @@
-/* daemon/coordinator/state.h - everything that training has made so far, and nothing else: what a
+/* core/job/state.h - everything that training has made so far, and nothing else: what a
  * checkpoint holds.
  *
  *   params, m, v   one vector each, laid out as core/job/trainable.h says
@@ -12,6 +12,7 @@
 #include "core/job/directions.h"
 #include "core/job/job.h"
 #include "core/job/trainable.h"
+#include "core/model/adapter.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,11 @@ int state_init(struct state *s, uint64_t seed, const char *init_adapter,
  * its directions; moments and steps begin anew. ERR_INVALID where its layout is another, or it has
  * no directions yet. `name` is for messages. */
 int state_continue(struct state *s, struct state *from, const char *name, struct err *err);
+
+/* After identification the delta [s B | U diag(c)] [A ; V^T] as a LoRA of rank r + k = alpha;
+ * before it, for plain LoRA, and without directions, A and B with the job's own alpha. */
+int state_adapter(const struct state *s, bool with_directions, struct adapter **ret,
+                  struct err *err);
 
 /* What a checkpoint must agree with to be this job's. */
 struct state_identity {

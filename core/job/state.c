@@ -1,6 +1,6 @@
-/* daemon/coordinator/state.c - see state.h: making and initialising. The checkpoint's form is in
- * state_file.c. */
-#include "daemon/coordinator/state.h"
+/* core/job/state.c - see state.h: making, initialising, and the adapter that it is. The
+ * checkpoint's form is in state_file.c. */
+#include "core/job/state.h"
 #include "core/model/adapter.h"
 #include "core/rng.h"
 #include <math.h>
@@ -120,4 +120,59 @@ int state_continue(struct state *s, struct state *from, const char *name, struct
     from->chosen = (struct direction_set){0};
     s->identified = true;
     return 0;
+}
+
+/* [A ; V^T] (R, m) and [s B | U diag(c)] (n, R) with R = r + k; plain A and B where k is 0. */
+static int join_map(const struct state *s, int i, int k, struct adapter_map *out, struct err *err)
+{
+    const struct trainable_map *map = &s->layout->maps[i];
+    const float *A = s->params + map->a, *B = s->params + map->b, *c = s->params + map->c;
+    int r = map->rank, R = r + k, row, column, j;
+
+    *out = (struct adapter_map){.layer = map->layer,
+                                .kind = map->kind,
+                                .rows = map->rows,
+                                .columns = map->columns,
+                                .rank = R,
+                                .alpha = k ? R : map->alpha};
+    out->A = malloc((size_t)R * (size_t)map->columns * sizeof(float));
+    out->B = malloc((size_t)R * (size_t)map->rows * sizeof(float));
+    if (!out->A || !out->B)
+        return err_nomem(err, (size_t)R * (size_t)(map->rows + map->columns) * sizeof(float));
+    memcpy(out->A, A, (size_t)r * (size_t)map->columns * sizeof(float));
+    for (j = 0; j < k; j++)
+        for (column = 0; column < map->columns; column++)
+            out->A[(size_t)(r + j) * map->columns + column] =
+                s->chosen.of[i].V[(size_t)column * k + j];
+    for (row = 0; row < map->rows; row++) {
+        float *to = out->B + (size_t)row * R;
+        for (j = 0; j < r; j++)
+            to[j] = k ? (float)map->scale * B[(size_t)row * r + j] : B[(size_t)row * r + j];
+        for (j = 0; j < k; j++)
+            to[r + j] = s->chosen.of[i].U[(size_t)row * k + j] * c[j];
+    }
+    return 0;
+}
+
+int state_adapter(const struct state *s, bool with_directions, struct adapter **ret,
+                  struct err *err)
+{
+    int k = with_directions && s->identified ? s->layout->directions : 0, rc = 0;
+    struct adapter *a = calloc(1, sizeof(*a));
+
+    if (a)
+        a->maps = calloc((size_t)s->layout->n + 1, sizeof(*a->maps));
+    if (!a || !a->maps)
+        rc = err_nomem(err, (size_t)s->layout->n * sizeof(*a->maps));
+    else
+        a->rslora = !k && s->layout->rslora;
+    for (int i = 0; rc == 0 && i < s->layout->n; i++) {
+        a->n = i + 1;
+        rc = join_map(s, i, k, &a->maps[i], err);
+    }
+    if (rc < 0)
+        adapter_free(a);
+    else
+        *ret = a;
+    return rc;
 }

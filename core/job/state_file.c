@@ -1,4 +1,4 @@
-/* daemon/coordinator/state_file.c - a checkpoint's bytes.
+/* core/job/state_file.c - a checkpoint's bytes.
  *
  *   magic "DASHCKPT", u32 version, u32 zero, u64 length, two u64 of XXH3-128 of the payload;
  *   then the payload, a safetensors image: params, m, v (count), and once identified
@@ -10,7 +10,7 @@
  */
 #include "core/finite.h"
 #include "core/tensor/tensorfile.h"
-#include "daemon/coordinator/state.h"
+#include "core/job/state.h"
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
