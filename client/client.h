@@ -82,4 +82,5 @@ int cmd_data(struct client *c, int argc, char **argv);
 int cmd_init(struct client *c, int argc, char **argv);
 int cmd_login(struct client *c, int argc, char **argv);
 int cmd_logout(struct client *c, int argc, char **argv);
+int cmd_export(struct client *c, int argc, char **argv);
 int cmd_doctor(struct client *c, int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "core/job/checkpoint_name.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

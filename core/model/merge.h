@@ -1,0 +1,44 @@
+/* core/model/merge.h - a model with an adapter added to its weights, as files that other programs
+ * load: for an adapted map
+ *
+ *   W' = W + s B A
+ *
+ * where each sum over the rank is taken in double, in the order of the rank, W is added in double,
+ * and the result is rounded to f32 and then to the type of the file. Everything else is copied,
+ * byte for byte where its type stays. The same input gives the same bytes. Some rows of one matrix
+ * are in memory at a time.
+ */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/model/adapter.h"
+#include "core/model/model.h"
+
+struct merge {
+    const struct model *model;
+    const struct adapter *adapter; /* of the model's shapes */
+    const double *scales;          /* (adapter->n) s of each map */
+    bool keep;                     /* types stay, but adapted matrices have at least Q8_0; else: */
+    enum tensor_type type;         /* of all matrices, and in a folder of all vectors, too */
+    const char *chat_template;     /* the text of one that replaces the model's; or NULL */
+    /* Called now and then with the bytes written so far and in all. Anything but 0 ends the merge
+     * with ERR_STATE. May be NULL. */
+    int (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+};
+
+/* A GGUF out of a model that is one, at path. Its metadata are the base's, but for the parts of a
+ * split file, general.file_type where the type changes, and the chat template. Appends to notices,
+ * a sentence a line, what the user should know. ERR_INVALID where a number does not fit its type.
+ */
+int merge_gguf(const struct merge *m, const char *path, struct buf *notices, struct err *err);
+
+/* A folder in Hugging Face's layout out of a model that is one, at path: the base's files, in which
+ * weights and config.json's type of numbers are replaced. */
+int merge_folder(const struct merge *m, const char *path, struct err *err);
+
+/* The adapter alone as llama.cpp's convert_lora_to_gguf.py writes it, in f32, with q and k in the
+ * order of rows that the family has in a GGUF. llama.cpp's scale is one alpha / rank for all; where
+ * an adapter's scales differ from that, B holds the difference. */
+int merge_gguf_adapter(const struct model *model, const struct adapter *adapter,
+                       const double *scales, const char *name, const char *path, struct err *err);
