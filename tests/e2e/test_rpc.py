@@ -1,4 +1,5 @@
 """A client in another language drives dashd: what dash.proto promises, seen with Python's gRPC."""
+from google.protobuf import descriptor_pb2
 from harness import *
 
 
@@ -146,6 +147,52 @@ class Jobs(World):
         with open(self.path("out/logs/job.log"), "ab") as log:
             log.write(b"\xbc\n")
         self.assertEqual(client.GetLogs(id=job.id, from_offset=more.next_offset).text, "ü\n")
+
+
+def contract():
+    """Every method, message, field and enum value of dash.v1, a line each."""
+    lines = []
+
+    def add_message(message):
+        lines.append(f"message {message.full_name}")
+        for f in message.fields:
+            kind = f.message_type or f.enum_type
+            lines.append(f"field {f.full_name} = {f.number} type {f.type} label {f.label}"
+                         + (f" of {kind.full_name}" if kind else "")
+                         + (f" in {f.containing_oneof.name}" if f.containing_oneof else ""))
+        for nested in message.nested_types:
+            add_message(nested)
+        for enum in message.enum_types:
+            add_enum(enum)
+
+    def add_enum(enum):
+        lines.extend(f"value {enum.full_name}.{v.name} = {v.number}" for v in enum.values)
+
+    for message in pb.DESCRIPTOR.message_types_by_name.values():
+        add_message(message)
+    for enum in pb.DESCRIPTOR.enum_types_by_name.values():
+        add_enum(enum)
+    for service in pb.DESCRIPTOR.services_by_name.values():
+        for m in service.methods:
+            proto = descriptor_pb2.MethodDescriptorProto()
+            m.CopyToProto(proto)
+            lines.append(f"method {m.full_name} {m.input_type.full_name} {proto.client_streaming} "
+                         f"{m.output_type.full_name} {proto.server_streaming}")
+    return lines
+
+
+class Contract(unittest.TestCase):
+    def test_nothing_that_clients_rely_on_has_changed(self):
+        """The file holds what clients were promised: nothing leaves it. It is written anew, with what was added, by
+        DASH_WRITE_CONTRACT=1."""
+        path = os.path.join(SOURCE, "tests/golden/dash.v1.txt")
+        if os.environ.get("DASH_WRITE_CONTRACT"):
+            with open(path, "w") as f:
+                f.write("\n".join(sorted(contract())) + "\n")
+        with open(path) as f:
+            promised = f.read().splitlines()
+        self.assertGreater(len(promised), 100)
+        self.assertEqual(sorted(set(promised) - set(contract())), [])
 
 
 class Resources(World):

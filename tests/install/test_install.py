@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ FILES = {
     "share/doc/dash/README.md",
     "share/doc/dash/LICENSE",
     "share/dash/dash.proto",
+    "share/bash-completion/completions/dashctl",
+    "share/zsh/site-functions/_dashctl",
+    "share/fish/vendor_completions.d/dashctl.fish",
     f"share/dash/modules/dash/{VERSION}",
     "lib/systemd/user/dashd.service",
     "lib/systemd/system/dashd@.service",
@@ -69,6 +73,14 @@ def run(*command, status=0, **env):
 
 def needs(tool):
     return unittest.skipUnless(shutil.which(tool), f"{tool} is not installed")
+
+
+def completions(*words):
+    """What bash offers for the last word."""
+    script = (f'. {shlex.quote(installed("share/bash-completion/completions/dashctl"))}; COMP_WORDS=("$@"); '
+              'COMP_CWORD=$(($# - 1)); compopt() { :; }; _dashctl; printf "%s\\n" "${COMPREPLY[@]}"')
+    return subprocess.run(["bash", "-c", script, "bash", installed("bin/dashctl"), *words], capture_output=True, text=True,
+                          check=True).stdout.split()
 
 
 class Tree(unittest.TestCase):
@@ -190,6 +202,13 @@ class Pages(unittest.TestCase):
             self.assertLessEqual(told, options | common, command)
         self.assertLessEqual(set(re.findall(r"--[a-z]+", said)), common)
         self.assertIn("dashctl --version", split(text, 0)["SYNOPSIS"])
+
+    def test_bash_completes_commands_and_options(self):
+        self.assertEqual(completions("can"), ["cancel"])
+        self.assertIn("checkpoints", completions(""))
+        self.assertEqual(completions("--server", "x:1", "logi"), ["login"])
+        self.assertEqual(completions("list", "--wat"), ["--watch"])
+        self.assertEqual(completions("help", "pau"), ["pause"])
 
     def entries_of_a_job(self):
         """{key: what the page says below it}, from the lists in its description."""
