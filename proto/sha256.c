@@ -1,7 +1,6 @@
-/* proto/sha256.c - see sha256.h. A file of its own, since OpenSSL's headers and core/err.h
- * both have an ERR_STATE. */
+/* proto/sha256.c - see sha256.h: OpenSSL's context under another name. */
 #include "proto/sha256.h"
-#include <openssl/evp.h>
+#include "proto/openssl.h"
 #include <stdio.h>
 
 struct sha256 *sha256_open(void)

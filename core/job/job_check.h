@@ -28,8 +28,9 @@ struct job_plan {
     int n_estimates;
     struct cost_data data; /* of a step */
     struct micro_batch_sizes sizes;
-    double trained;    /* share of the data's tokens */
-    double data_bytes; /* of the rows' ids and labels */
+    double trained;      /* share of the data's tokens */
+    double data_bytes;   /* of the rows' ids and labels */
+    double memory_bytes; /* of all processes, the coordinator's too */
 };
 
 /* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */

@@ -147,10 +147,10 @@ static int plan_steps_of_data(const struct job *job, const struct model_config *
     return rc;
 }
 
-/* One stage. Returns the bytes of its worker where those are too many, else 0. */
+/* One stage. Returns the bytes of its worker; *too_many rises to them where they are too many. */
 static double plan_stage(const struct model_config *c, const struct trainable *t,
                          const struct worker_limits *limits, struct worker_share *share,
-                         struct job_plan *plan)
+                         double *too_many, struct job_plan *plan)
 {
     struct worker_memory m;
     char again[60] = "";
@@ -167,7 +167,9 @@ static double plan_stage(const struct model_config *c, const struct trainable *t
         share->stage, share->first, share->last - 1, again, worker_memory_sum(&m) / 1e6,
         m.weights / 1e6, m.activations / 1e6,
         (worker_memory_sum(&m) - m.weights - m.activations) / 1e6);
-    return fits ? 0 : worker_memory_sum(&m);
+    if (!fits)
+        *too_many = fmax(*too_many, worker_memory_sum(&m));
+    return worker_memory_sum(&m);
 }
 
 /* Too little memory is a problem where the job says how much it may take, else a note. */
@@ -182,9 +184,12 @@ static void plan_stages(const struct job *job, const struct job_parallel *shaped
     shard_split(c, limits->trained, shaped->stages, first);
     for (int i = 0; i < shaped->stages; i++) {
         struct worker_share share = {i, shaped->stages, first[i], first[i + 1], 0};
-        too_many = fmax(too_many, plan_stage(c, t, limits, &share, plan));
+        plan->memory_bytes += shaped->replicas * plan_stage(c, t, limits, &share, &too_many, plan);
     }
-    job_plan_add(plan, "processes: 1 coordinator, %d worker%s", workers, workers == 1 ? "" : "s");
+    plan->memory_bytes +=
+        cost_coordinator_bytes(t, shaped->stages, shaped->replicas, plan->data_bytes);
+    job_plan_add(plan, "processes: 1 coordinator, %d worker%s, about %.0f MB in all", workers,
+                 workers == 1 ? "" : "s", plan->memory_bytes / 1e6);
     if (too_many > 0 && job->parallel.memory > 0)
         problems_add(problems, job->file, job_line(job, "parallel.memory"),
                      "parallel.memory, or the node, leaves each worker %.0f MB, but one needs "

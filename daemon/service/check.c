@@ -248,7 +248,9 @@ static void read_result(struct check *check, const json_t *doc)
                              .error = text_of(doc, "error"),
                              .yaml = text_of(doc, "yaml"),
                              .output = text_of(doc, "output"),
-                             .risk = text_of(doc, "risk")};
+                             .risk = text_of(doc, "risk"),
+                             .memory_bytes =
+                                 json_number_value(json_object_get(doc, "memory_bytes"))};
     struct check_problem *problems = NULL;
     struct job_estimate *estimates = NULL;
 

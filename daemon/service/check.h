@@ -47,10 +47,11 @@ struct check_result {
     const char *error; /* where code is not 0: all problems, a line each, or what failed */
     const struct check_problem *problems; /* the same, one by one */
     int n_problems;
-    const char *yaml;   /* the resolved job, where code is 0 */
-    const char *output; /* its output folder as far as it is known, else NULL */
-    const char *risk;   /* what the user should know about the output folder, or NULL */
-    const char **lines; /* the plan, for people */
+    const char *yaml;    /* the resolved job, where code is 0 */
+    const char *output;  /* its output folder as far as it is known, else NULL */
+    const char *risk;    /* what the user should know about the output folder, or NULL */
+    double memory_bytes; /* of all processes, as planned */
+    const char **lines;  /* the plan, for people */
     int n_lines;
     const struct job_estimate *estimates; /* (n_estimates), where nodes were asked for */
     int n_estimates;

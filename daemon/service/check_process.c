@@ -201,10 +201,10 @@ static int answer(const struct checked *c)
         json_array_append_new(lines, string_of(c->plan.lines[i]));
     if (c->risk)
         json_array_append_new(lines, json_sprintf("warning: %s", c->risk));
-    doc = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "error",
-                    string_of(error), "problems", problems_of(c), "yaml", string_of(c->yaml),
-                    "output", string_of(c->job ? c->job->output : NULL), "risk", string_of(c->risk),
-                    "lines", lines, "estimates",
+    doc = json_pack("{s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "memory_bytes",
+                    c->plan.memory_bytes, "error", string_of(error), "problems", problems_of(c),
+                    "yaml", string_of(c->yaml), "output", string_of(c->job ? c->job->output : NULL),
+                    "risk", string_of(c->risk), "lines", lines, "estimates",
                     check_estimates_encode(c->plan.estimates, c->plan.n_estimates));
     status = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && fflush(stdout) == 0 ? 0 : 1;
     json_decref(doc);

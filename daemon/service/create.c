@@ -72,6 +72,7 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
         .death_reason = strdup(""),
         .labels = strdup(c->labels),
         .priority = c->request->priority,
+        .memory_bytes = (int64_t)r->memory_bytes,
         .request_id = strdup(c->request->request_id),
         .created_by = strdup(rpc_caller(c->call)->name),
         .nodes = strdup(""),

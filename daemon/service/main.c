@@ -5,6 +5,7 @@
  * first; a second signal kills them) and exit with 0.
  */
 #include "core/log.h"
+#include "core/memory.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/operator.h"
@@ -87,6 +88,8 @@ static int open_private(struct dashd *d, struct err *err)
     options.user = d->options.user;
     options.slurm_poll_s = d->options.slurm_poll_s;
     options.max_running = d->options.max_running;
+    options.memory_bytes =
+        d->options.memory_mb ? (double)d->options.memory_mb * 1e6 : memory_total();
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;

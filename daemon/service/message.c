@@ -84,6 +84,7 @@ void message_job(const struct run *run, struct message_job *ret)
     job->tokens = (uint64_t)run->steps.tokens;
     job->trained_tokens = (uint64_t)run->steps.trained_tokens;
     job->nodes = row->nodes;
+    job->memory_bytes = (uint64_t)row->memory_bytes;
     job->created_by = row->created_by;
     add_labels(run, ret);
     if (run->steps.n_recent) {

@@ -23,6 +23,7 @@ enum {
     OPTION_INSECURE_TCP,
     OPTION_REPORTS,
     OPTION_SLURM_POLL,
+    OPTION_MEMORY,
     OPTION_CHECK_MEMORY,
     OPTION_CHECK_TIME,
     OPTION_GROUP,
@@ -80,6 +81,11 @@ static const struct argp_option option_list[] = {
      0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
+    {"memory", OPTION_MEMORY, "MB", 0,
+     "Memory that jobs on this machine may take together, by their plans: a job waits until it "
+     "fits "
+     "(default: that of the machine, or of the control group)",
+     0},
     {"check-memory", OPTION_CHECK_MEMORY, "MB", 0,
      "Memory that the check of a submitted job may use (default: a quarter of the machine's)", 0},
     {"check-time", OPTION_CHECK_TIME, "SECONDS", 0,
@@ -158,6 +164,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");
+        break;
+    case OPTION_MEMORY:
+        o->memory_mb = parse_count(state, arg, "--memory");
         break;
     case OPTION_CHECK_MEMORY:
         o->check.memory_mb = parse_count(state, arg, "--check-memory");

@@ -17,7 +17,7 @@ struct options {
     char user[64];          /* whose rights all jobs have: "ann (uid 1001)" */
     const char *group_name; /* NULL: none */
     gid_t group;
-    int max_running, stop_grace_s, restart_delay_ms, slurm_poll_s;
+    int max_running, memory_mb, stop_grace_s, restart_delay_ms, slurm_poll_s;
     struct check_limits check;
     bool stop_jobs, insecure_tcp;
 };

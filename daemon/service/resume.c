@@ -32,7 +32,8 @@ static void answer(struct rpc_call *call, struct run *run)
     message_job_close(&job);
 }
 
-static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
+static int make_shape(const char *yaml, int64_t memory_bytes, struct run_shape *ret,
+                      struct err *err)
 {
     struct job *job = NULL;
     int rc = job_from_yaml(yaml, &job, err);
@@ -40,7 +41,7 @@ static int make_shape(const char *yaml, struct run_shape *ret, struct err *err)
     if (rc < 0)
         return rc;
     *ret = (struct run_shape){strdup(yaml), job_workers(&job->parallel), job->max_restarts,
-                              job->launcher == LAUNCHER_SLURM};
+                              job->launcher == LAUNCHER_SLURM, memory_bytes};
     job_free(job);
     return ret->job_yaml ? 0 : err_nomem(err, strlen(yaml));
 }
@@ -67,7 +68,7 @@ static void on_checked(void *arg, const struct check_result *result)
         return;
     }
     rc = result->code < 0 ? err_set(&err, result->code, "%s", result->error)
-                          : make_shape(result->yaml, &shape, &err);
+                          : make_shape(result->yaml, (int64_t)result->memory_bytes, &shape, &err);
     if (rc == 0)
         rc = job_access_find(r->call, r->runs, r->id, &run, &err);
     if (rc == 0)

@@ -44,10 +44,10 @@ static bool is_from_outside(int signal)
 }
 
 /* "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed)." */
-static char *explain_signal(const char *line, bool *ret_from_outside)
+static char *explain_signal(const struct run *run, const char *line, bool *ret_from_outside)
 {
     const char *rank = strstr(line, "process rank "), *on = strstr(line, " exited on signal ");
-    char *words, *end;
+    char *words, *end, plan[80] = "";
     long number, signal;
 
     if (!rank || !on)
@@ -55,10 +55,14 @@ static char *explain_signal(const char *line, bool *ret_from_outside)
     number = strtol(rank + strlen("process rank "), NULL, 10);
     signal = strtol(on + strlen(" exited on signal "), &end, 10);
     *ret_from_outside = is_from_outside((int)signal);
-    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s",
+    if (run->row.memory_bytes)
+        snprintf(plan, sizeof(plan), " (the plan says about %.0f MB for all processes)",
+                 (double)run->row.memory_bytes / 1e6);
+    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s%s",
                  number == 0 ? "the coordinator" : "a worker", number, signal,
                  (int)strcspn(end, ".\n"), end,
-                 signal == 9 ? ": somebody killed it, or the machine ran out of memory" : "") < 0)
+                 signal == 9 ? ": somebody killed it, or the machine ran out of memory" : "",
+                 signal == 9 ? plan : "") < 0)
         return NULL;
     return words;
 }
@@ -67,7 +71,7 @@ static char *explain_signal(const char *line, bool *ret_from_outside)
 static char *explain_dead_rank(const struct run *run, bool *ret_from_outside)
 {
     char *line = outcome_telling_line(run->row.output, run->row.log_offset);
-    char *words = line ? explain_signal(line, ret_from_outside) : NULL;
+    char *words = line ? explain_signal(run, line, ret_from_outside) : NULL;
 
     free(line);
     return words;

@@ -168,13 +168,71 @@ static void start_run(struct run *run)
         run_end(run, RUN_BROKE, strdup(err.text));
 }
 
-static int count_launches(const struct runs *r);
+/* It keeps its place while it waits out the delay of a restart. */
+static bool is_restarting(const struct run *run)
+{
+    return run->row.state == RUN_QUEUED && run->row.not_before_ms > clock_unix_ms();
+}
+
+/* It takes a place on this machine. */
+static bool is_here(const struct run *run)
+{
+    return !run->row.slurm &&
+           (is_restarting(run) || run->launch || run_is_under_way(run->row.state));
+}
+
+static int count_launches(const struct runs *r)
+{
+    int n = 0, i;
+
+    for (i = 0; i < r->n; i++)
+        n += is_here(r->items[i]);
+    return n;
+}
+
+/* What those here take, by their plans. */
+static double memory_taken(const struct runs *r)
+{
+    double sum = 0;
+    int i;
+
+    for (i = 0; i < r->n; i++)
+        if (is_here(r->items[i]))
+            sum += (double)r->items[i]->row.memory_bytes;
+    return sum;
+}
+
+/* Two jobs that swap are slower than one after the other. One alone is started whatever it needs:
+ * it was told when it was submitted. */
+static bool has_memory(const struct run *run)
+{
+    const struct runs *r = run->runs;
+
+    return run->row.slurm || count_launches(r) == 0 ||
+           memory_taken(r) + (double)run->row.memory_bytes <= r->options.memory_bytes;
+}
+
+/* Why it does not start, where its user looks. */
+static void note_memory(struct run *run)
+{
+    const struct runs *r = run->runs;
+    struct run_row next = run->row;
+    char text[200];
+
+    snprintf(text, sizeof(text),
+             "waits for memory: it needs about %.0f MB, and what runs may take %.0f of %.0f MB",
+             (double)run->row.memory_bytes / 1e6, memory_taken(r) / 1e6,
+             r->options.memory_bytes / 1e6);
+    if (strcmp(run->row.reason, text) == 0 || !(next.reason = strdup(text)))
+        return;
+    if (run_save(run, &next, NULL) < 0)
+        free(next.reason);
+}
 
 /* The first in the queue whose last launch is over and for which there is room: Slurm has
  * always. */
-static struct run *next_in_queue(struct runs *r)
+static struct run *first_in_queue(struct runs *r, bool room)
 {
-    bool room = count_launches(r) < r->options.max_running;
     int64_t now = clock_unix_ms();
     struct run *first = NULL;
     int i;
@@ -189,21 +247,16 @@ static struct run *next_in_queue(struct runs *r)
     return first;
 }
 
-/* It keeps its place while it waits out the delay of a restart. */
-static bool is_restarting(const struct run *run)
+/* The first, but for one that waits for memory: nothing smaller overtakes it here, so that it does
+ * not wait forever. */
+static struct run *next_in_queue(struct runs *r)
 {
-    return run->row.state == RUN_QUEUED && run->row.not_before_ms > clock_unix_ms();
-}
+    struct run *first = first_in_queue(r, count_launches(r) < r->options.max_running);
 
-static int count_launches(const struct runs *r)
-{
-    int n = 0, i;
-
-    for (i = 0; i < r->n; i++)
-        n += !r->items[i]->row.slurm &&
-             (is_restarting(r->items[i]) || r->items[i]->launch ||
-              r->items[i]->row.state == RUN_STARTING || r->items[i]->row.state == RUN_RUNNING);
-    return n;
+    if (!first || has_memory(first))
+        return first;
+    note_memory(first);
+    return first_in_queue(r, false);
 }
 
 bool runs_any_launch(const struct runs *r)

@@ -78,6 +78,7 @@ struct runs_options {
     char *reports_certificate; /* dashd's, at the latter, PEM; NULL where they are NULL */
     const char *user;          /* whose rights all jobs have, in words */
     int max_running;           /* of those that run on this machine */
+    double memory_bytes;       /* that they may take together, by their plans */
     int slurm_poll_s;          /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */

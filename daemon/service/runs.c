@@ -150,6 +150,7 @@ int run_resume(struct run *run, struct run_shape *shape, int from_step, struct e
         next.workers = shape->workers;
         next.max_restarts = shape->max_restarts;
         next.slurm = shape->slurm;
+        next.memory_bytes = shape->memory_bytes;
     }
     rc = run_transit(run, &next, RUN_RESUME, "", err);
     if (rc < 0)

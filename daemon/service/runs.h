@@ -26,6 +26,7 @@ struct run_shape {
     char *job_yaml;
     int workers, max_restarts;
     bool slurm;
+    int64_t memory_bytes;
 };
 /* from_step: continue from the checkpoint of this step, which is there; 0: from the newest. */
 int run_resume(struct run *run, struct run_shape *shape, int from_step, struct err *err);

@@ -57,6 +57,7 @@ struct run_row {
     char request_hash[33]; /* of the request that made it */
     char *created_by;      /* who */
     char *nodes;           /* where it runs, or last ran: a host, or Slurm's list of nodes; "" */
+    int64_t memory_bytes;  /* of all processes, as planned; 0: not known */
     int restore_step;      /* checkpoints after it are removed before the next launch; 0: none */
 };
 

@@ -38,7 +38,7 @@ static const char schema[] =
     " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL,"
     " labels TEXT NOT NULL, priority INTEGER NOT NULL, request_id TEXT NOT NULL,"
     " request_hash TEXT NOT NULL, created_by TEXT NOT NULL, nodes TEXT NOT NULL,"
-    " restore_step INTEGER NOT NULL);"
+    " restore_step INTEGER NOT NULL, memory_bytes INTEGER NOT NULL);"
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
@@ -202,7 +202,8 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE jobs ADD COLUMN request_hash TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE jobs ADD COLUMN created_by TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE jobs ADD COLUMN nodes TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE jobs ADD COLUMN restore_step INTEGER NOT NULL DEFAULT 0;" EVENTS,
+    "ALTER TABLE jobs ADD COLUMN restore_step INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;" EVENTS,
 };
 
 static int upgrade(struct store *s, long version, struct err *err)

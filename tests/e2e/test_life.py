@@ -167,6 +167,26 @@ class Queue(World):
         self.assertEqual(started, sorted(started))
 
 
+    def test_jobs_that_do_not_fit_together_run_one_after_the_other(self):
+        hold = self.write("hold", "0")
+        client = self.dashd("--max-running", "3", "--memory", "80", env={"FAKE_HOLD": hold}).client()
+        first = self.create(client, name="first")
+        self.wait_state(client, first.id, pb.RUNNING)
+        need = self.get(client, "first").memory_bytes
+        self.assertTrue(40e6 < need < 80e6, need)  # two do not fit
+        for name in ("second", "third"):
+            self.create(client, name=name)
+        waits = wait_for(lambda: (job := self.get(client, "second")).reason and job, "the second says why it waits")
+        self.assertEqual(waits.state, pb.QUEUED)
+        self.assertRegex(waits.reason, r"^waits for memory: it needs about \d+ MB, and what runs may take \d+ of 80 MB$")
+        self.write("hold", "9")
+        for name in ("second", "third"):
+            self.assertEqual(self.wait_state(client, name, pb.SUCCEEDED).reason, "")
+        ends = [(j.started_ms, j.finished_ms) for j in (self.get(client, n) for n in ("first", "second", "third"))]
+        self.assertLessEqual(ends[0][1], ends[1][0])
+        self.assertLessEqual(ends[1][1], ends[2][0])
+
+
 class Pauses(World):
     def setUp(self):
         super().setUp()

@@ -123,6 +123,7 @@ static struct run_row example(void)
         .created_by = (char *)"uid:1001",
         .nodes = (char *)"n[1-4]",
         .restore_step = 14,
+        .memory_bytes = (int64_t)1 << 40,
     };
 }
 
@@ -164,6 +165,7 @@ static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
     assert_string_equal(a->created_by, b->created_by);
     assert_string_equal(a->nodes, b->nodes);
     assert_int_equal(a->restore_step, b->restore_step);
+    assert_int_equal(a->memory_bytes, b->memory_bytes);
 }
 
 static void load(struct world *w)
@@ -215,7 +217,8 @@ static void make_older(struct world *w, const char *sql)
     "DROP TABLE events; ALTER TABLE jobs DROP COLUMN labels;"                                      \
     "ALTER TABLE jobs DROP COLUMN priority; ALTER TABLE jobs DROP COLUMN request_id;"              \
     "ALTER TABLE jobs DROP COLUMN request_hash; ALTER TABLE jobs DROP COLUMN created_by;"          \
-    "ALTER TABLE jobs DROP COLUMN nodes; ALTER TABLE jobs DROP COLUMN restore_step;"
+    "ALTER TABLE jobs DROP COLUMN nodes; ALTER TABLE jobs DROP COLUMN restore_step;"     \
+    "ALTER TABLE jobs DROP COLUMN memory_bytes;"
 
 static struct run_row example_of_schema_2(void)
 {
@@ -224,6 +227,7 @@ static struct run_row example_of_schema_2(void)
     row.labels = row.request_id = row.created_by = row.nodes = (char *)"";
     row.request_hash[0] = '\0';
     row.priority = row.restore_step = 0;
+    row.memory_bytes = 0;
     return row;
 }
 
