@@ -13,6 +13,7 @@
 #pragma once
 #include "core/err.h"
 #include "core/job/job_check.h"
+#include "core/job/job_roots.h"
 #include <stdbool.h>
 #include <uv.h>
 
@@ -22,8 +23,9 @@ struct checker;
 struct check;
 
 struct check_limits {
-    int memory_mb; /* 0: a quarter of the machine's */
-    int seconds;   /* of the clock and of the processor */
+    const struct job_roots *roots; /* that paths must be in; NULL: anywhere */
+    int memory_mb;                 /* 0: a quarter of the machine's */
+    int seconds;                   /* of the clock and of the processor */
 };
 
 struct check_request { /* copied by check_start() */

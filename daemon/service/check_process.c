@@ -2,6 +2,7 @@
  * on disk. Its limits are set before it reads the request. */
 #include "core/file.h"
 #include "core/job/job_keys.h"
+#include "core/job/job_roots.h"
 #include "core/job/job_read.h"
 #include "core/job/job_check.h"
 #include "core/json_file.h"
@@ -105,11 +106,39 @@ static enum job_output output_of(const json_t *request)
     return is_true(request, "resume") ? JOB_OUTPUT_RESUMED : JOB_OUTPUT_NEW;
 }
 
+/* Nothing that a job names is read before it is known to be in an allowed folder. */
+static void check_roots(const json_t *request, const char *const *sets, int n_sets,
+                        struct checked *c)
+{
+    const json_t *list = json_object_get(request, "roots");
+    struct job_roots roots = {0};
+    size_t i;
+
+    for (i = 0; c->rc == 0 && i < json_array_size(list); i++)
+        c->rc = job_roots_add(&roots, json_string_value(json_array_get(list, i)), &c->err);
+    if (c->rc == 0 && roots.n)
+        c->rc =
+            job_parse(text_of(request, "text"), text_of(request, "file"),
+                      text_of(request, "directory"), sets, n_sets, &c->job, &c->problems, &c->err);
+    if (c->rc == 0 && c->job)
+        job_roots_check(c->job, &roots, &c->problems);
+    if (c->rc == 0 && problems_count(&c->problems) > 0)
+        c->rc = err_set(&c->err, ERR_INVALID, "the job cannot run");
+    job_roots_free(&roots);
+    if (c->rc == 0) {
+        job_free(c->job);
+        c->job = NULL;
+    }
+}
+
 static void check(const json_t *request, const char *const *sets, int n_sets, struct checked *c)
 {
     const char *before = text_of(request, "before");
     struct job_plan_nodes nodes;
 
+    check_roots(request, sets, n_sets, c);
+    if (c->rc < 0)
+        return;
     c->rc = job_validate(text_of(request, "text"), text_of(request, "file"),
                          text_of(request, "directory"), sets, n_sets, output_of(request), &c->job,
                          &c->plan, &c->problems, &c->err);

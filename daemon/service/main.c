@@ -93,6 +93,7 @@ static int open_private(struct dashd *d, struct err *err)
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;
+    options.check.roots = &d->options.roots;
     options.on_change = watch_wake;
     options.on_delete = watch_end;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);

@@ -23,6 +23,7 @@ enum {
     OPTION_INSECURE_TCP,
     OPTION_REPORTS,
     OPTION_SLURM_POLL,
+    OPTION_ALLOW_ROOT,
     OPTION_MEMORY,
     OPTION_CHECK_MEMORY,
     OPTION_CHECK_TIME,
@@ -81,6 +82,9 @@ static const struct argp_option option_list[] = {
      0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
+    {"allow-root", OPTION_ALLOW_ROOT, "DIR", 0,
+     "Jobs may read and write in this folder; may be repeated (default: wherever dashd's user may)",
+     0},
     {"memory", OPTION_MEMORY, "MB", 0,
      "Memory that jobs on this machine may take together, by their plans: a job waits until it "
      "fits "
@@ -115,6 +119,7 @@ static char *must_copy(struct argp_state *state, const char *text)
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *o = state->input;
+    struct err err;
 
     switch (key) {
     case OPTION_STATE:
@@ -164,6 +169,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");
+        break;
+    case OPTION_ALLOW_ROOT:
+        if (job_roots_add(&o->roots, arg, &err) < 0)
+            argp_error(state, "--allow-root: %s", err.text);
         break;
     case OPTION_MEMORY:
         o->memory_mb = parse_count(state, arg, "--memory");
@@ -281,6 +290,7 @@ int options_fill(struct options *o, struct err *err)
 
 void options_free(struct options *o)
 {
+    job_roots_free(&o->roots);
     free(o->state);
     free(o->programs);
     free(o->default_address);

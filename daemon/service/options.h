@@ -19,6 +19,7 @@ struct options {
     gid_t group;
     int max_running, memory_mb, stop_grace_s, restart_delay_ms, slurm_poll_s;
     struct check_limits check;
+    struct job_roots roots; /* that jobs may use; none: anywhere */
     bool stop_jobs, insecure_tcp;
 };
 

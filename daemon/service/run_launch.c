@@ -3,6 +3,8 @@
 #include "daemon/service/run_launch.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/job/job_read.h"
+#include "core/job/job_roots.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "daemon/service/launch_local.h"
@@ -139,10 +141,31 @@ static int start_here(struct run *run, struct err *err)
     return rc;
 }
 
+/* Paths led to allowed folders when the job was submitted; links may have changed. */
+static int check_roots(const struct run *run, struct err *err)
+{
+    const struct job_roots *roots = run->runs->options.check.roots;
+    struct problems problems = {0};
+    struct job *job = NULL;
+    int rc = 0;
+
+    if (roots && roots->n)
+        rc = job_from_yaml(run->row.job_yaml, &job, err);
+    if (rc == 0 && job)
+        job_roots_check(job, roots, &problems);
+    if (problems.n)
+        rc = err_set(err, ERR_INVALID, "%s", problems.items[0].text);
+    problems_free(&problems);
+    job_free(job);
+    return rc;
+}
+
 static int start_launch(struct run *run, struct err *err)
 {
     int rc = check_programs(run->runs->options.programs, err);
 
+    if (rc == 0)
+        rc = check_roots(run, err);
     if (rc == 0)
         rc = prepare_output(run, err);
     if (rc < 0)

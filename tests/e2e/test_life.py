@@ -1,6 +1,7 @@
 """The life of a job beyond submit and watch: requests sent twice, labels, priorities, pauses, events, files, deletion."""
 import base64
 import hashlib
+import shutil
 
 from google.protobuf import any_pb2
 from harness import *
@@ -107,6 +108,63 @@ class Requests(World):
             self.create(client, overrides=[f"lora.nothing_{'ü' * 40}_{i}=1" for i in range(200)])
         self.assertEqual(refused.exception.code(), INVALID)
         self.assertIn("more lines", refused.exception.details())
+
+
+class Roots(World):
+    """--allow-root: what a job names must be in some folders, wherever links lead."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(TINY, self.path("in/tiny"))
+        shutil.copytree(TINY, self.path("outside/tiny"))
+        self.server = self.dashd("--allow-root", self.path("in"), env={"FAKE_HOLD": self.write("hold", "0")})
+        self.client = self.server.client()
+
+    def submit(self, output, **more):
+        with open(os.path.join(TINY, "job.yaml")) as f:
+            return self.client.CreateJob(job_yaml=f.read(), directory=self.path("in/tiny"), file_name="job.yaml",
+                                         overrides=[f"output={self.path(output)}", "data.max_tokens=128", "max_restarts=0"]
+                                         + [f"{key}={value}" for key, value in more.items()]).job
+
+    def refuse(self, key, output="in/out", **more):
+        words = self.refused(INVALID, lambda: self.submit(output, **more))
+        self.assertRegex(words, rf"{key}: .* is not in a folder that this dashd allows")
+        return words
+
+    def test_what_is_inside_runs_and_what_is_outside_does_not(self):
+        self.assertIn(self.submit("in/out").state, (pb.QUEUED, pb.STARTING))
+        self.refuse("output", output="outside/out")
+        self.refuse("output", output="in/../outside/out")
+        self.refuse("output", output="in/nothing/../../outside/out")
+        self.refuse("model", model=self.path("outside/tiny/model"))
+        self.refuse("data.train", **{"data.train": self.path("outside/tiny/train.jsonl")})
+        self.refuse("data.train", **{"data.train": self.path("outside/tiny/*.jsonl")})
+        self.refuse("model", model="../../outside/tiny/model")
+        self.refuse("data.chat_template", **{"data.chat_template": "/etc/passwd"})
+        self.assertFalse(os.path.exists(self.path("outside/out")))
+
+    def test_links_are_followed(self):
+        os.symlink(self.path("outside"), self.path("in/link"))
+        os.symlink(self.path("nowhere"), self.path("in/dangling"))
+        self.refuse("model", model=self.path("in/link/tiny/model"))
+        self.refuse("output", output="in/link/out")
+        self.refuse("output", output="in/dangling")
+        self.refuse("output", output="in/dangling/out")
+        self.refuse("data.train", **{"data.train": self.path("in/l*/tiny/train.jsonl")})
+        os.rename(self.path("in/tiny/model/config.json"), self.path("outside/config.json"))
+        os.symlink(self.path("outside/config.json"), self.path("in/tiny/model/config.json"))
+        self.refuse("model", model=self.path("in/tiny/model"))
+
+    def test_a_link_that_changes_after_the_check_is_found_at_the_launch(self):
+        self.submit("in/first")
+        self.wait_state(self.client, "1", pb.RUNNING)
+        job = self.submit("in/folder/out")
+        os.makedirs(self.path("outside/folder"))
+        os.symlink(self.path("outside/folder"), self.path("in/folder"))
+        self.write("hold", "9")
+        wait_for(lambda: self.get(self.client, job.id).state == pb.FAILED, "the second fails")
+        self.assertIn("is not in a folder that this dashd allows", self.get(self.client, job.id).reason)
+        self.assertEqual(os.listdir(self.path("outside/folder")), [])
 
 
 class Lists(World):

@@ -1,0 +1,147 @@
+/* core/job/job_roots.c - see job_roots.h. All paths are found by walking the table of keys: a new
+ * key that holds a path is checked as well. */
+#include "core/job/job_roots.h"
+#include "core/file.h"
+#include "core/job/job_keys.h"
+#include "core/text/data_files.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int job_roots_add(struct job_roots *roots, const char *path, struct err *err)
+{
+    char **paths = realloc(roots->paths, (size_t)(roots->n + 1) * sizeof(*paths));
+
+    if (!paths)
+        return err_nomem(err, sizeof(*paths));
+    roots->paths = paths;
+    paths[roots->n] = realpath(path, NULL);
+    if (!paths[roots->n])
+        return err_errno(err, "%s", path);
+    roots->n++;
+    return 0;
+}
+
+void job_roots_free(struct job_roots *roots)
+{
+    int i;
+
+    for (i = 0; i < roots->n; i++)
+        free(roots->paths[i]);
+    free(roots->paths);
+    *roots = (struct job_roots){0};
+}
+
+static bool is_below(const char *path, const char *root)
+{
+    size_t len = strlen(root);
+
+    if (strcmp(root, "/") == 0)
+        return true;
+    return strncmp(path, root, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+/* Where a path leads, as far as it is there. False where that cannot be found out. */
+static bool resolve(const char *path, char ret[PATH_MAX])
+{
+    char part[PATH_MAX], *slash;
+    struct stat st;
+
+    if (strlen(path) >= sizeof(part))
+        return false;
+    strcpy(part, path);
+    while (!realpath(part, ret)) {
+        slash = strrchr(part, '/');
+        if (errno != ENOENT || !slash || strcmp(slash, "/..") == 0 || lstat(part, &st) == 0)
+            return false; /* up again from what is not there, or a link to it */
+        if (slash == part)
+            slash++;
+        *slash = '\0';
+    }
+    return true;
+}
+
+static bool is_inside(const struct job_roots *roots, const char *path)
+{
+    char to[PATH_MAX];
+    int i;
+
+    if (!resolve(path, to))
+        return false;
+    for (i = 0; i < roots->n; i++)
+        if (is_below(to, roots->paths[i]))
+            return true;
+    return false;
+}
+
+static void check_path(const struct job *job, const struct job_roots *roots, const char *key,
+                       const char *path, struct problems *problems)
+{
+    if (!is_inside(roots, path))
+        problems_add(problems, job->file, job_line(job, key),
+                     "%s: %s is not in a folder that this dashd allows (--allow-root)", key, path);
+}
+
+/* Of a model or an adapter: what its readers would open. */
+static void check_entries(const struct job *job, const struct job_roots *roots, const char *key,
+                          const char *path, struct problems *problems)
+{
+    DIR *folder = opendir(path);
+    struct dirent *e;
+    char *entry;
+
+    while (folder && (e = readdir(folder))) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        entry = file_join(path, e->d_name);
+        if (entry)
+            check_path(job, roots, key, entry, problems);
+        free(entry);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* Patterns are expanded: a folder of theirs may be a link. */
+static void check_files(const struct job *job, const struct job_roots *roots, const char *key,
+                        const struct data_names *names, struct problems *problems)
+{
+    int i, j;
+
+    for (i = 0; i < names->n; i++) {
+        const char *const one[] = {names->of[i].path};
+        struct problems later = {0}; /* of a pattern without files: reported when they are read */
+        struct data_files files = {0};
+        if (data_files_find(one, 1, &files, &later, NULL) == 0)
+            for (j = 0; j < files.n; j++)
+                check_path(job, roots, key, files.paths[j], problems);
+        data_files_free(&files);
+        problems_free(&later);
+    }
+}
+
+static const void *value_of(const struct job *job, const struct job_key *key)
+{
+    return (const char *)job + key->offset;
+}
+
+void job_roots_check(const struct job *job, const struct job_roots *roots,
+                     struct problems *problems)
+{
+    int i;
+
+    for (i = 0; roots->n && i < n_job_keys; i++) {
+        const struct job_key *key = &job_keys[i];
+        const char *path = key->kind == KEY_PATH ? *(char *const *)value_of(job, key) : NULL;
+        if (path) {
+            check_path(job, roots, key->path, path, problems);
+            if (strcmp(key->path, "output") != 0 && is_inside(roots, path))
+                check_entries(job, roots, key->path, path, problems);
+        }
+        if (key->kind == KEY_FILES)
+            check_files(job, roots, key->path, value_of(job, key), problems);
+    }
+}
