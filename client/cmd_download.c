@@ -130,22 +130,31 @@ static int fetch_all(const struct download *d, const Dash__V1__ListFilesResponse
     return status;
 }
 
-/* A folder of the job's name, and its id. */
-static int fill_in(struct download *d)
+/* The job; the caller frees it. */
+static int get_job(const struct download *d, Dash__V1__GetJobResponse **ret)
 {
     Dash__V1__GetJobRequest request = DASH__V1__GET_JOB_REQUEST__INIT;
-    Dash__V1__GetJobResponse *response = NULL;
+
+    request.id = d->id;
+    return client_call(d->client, "GetJob", &request.base, &dash__v1__get_job_response__descriptor,
+                       CALL_TIMEOUT_MS, ret);
+}
+
+static int list_and_fetch(const struct download *d)
+{
+    Dash__V1__ListFilesRequest request = DASH__V1__LIST_FILES_REQUEST__INIT;
+    Dash__V1__ListFilesResponse *list = NULL;
     int status;
 
     request.id = d->id;
-    status = client_call(d->client, "GetJob", &request.base,
-                         &dash__v1__get_job_response__descriptor, CALL_TIMEOUT_MS, &response);
+    status = client_call(d->client, "ListFiles", &request.base,
+                         &dash__v1__list_files_response__descriptor, CALL_TIMEOUT_MS, &list);
     if (status != 0)
         return status;
-    d->id = strdup(response->job->id);
-    d->to = strdup(d->to ? d->to : response->job->name);
-    dash__v1__get_job_response__free_unpacked(response, NULL);
-    return d->id && d->to ? 0 : client_fail_with("out of memory");
+    interrupt_catch();
+    status = fetch_all(d, list);
+    dash__v1__list_files_response__free_unpacked(list, NULL);
+    return status;
 }
 
 int cmd_download(struct client *c, int argc, char **argv)
@@ -158,24 +167,18 @@ int cmd_download(struct client *c, int argc, char **argv)
         .doc = "Downloads files of a job, each with its checksum compared. PATH is a file or a "
                "folder, as `dashctl files` lists them; without one, all but checkpoints and logs.",
         .children = children};
-    Dash__V1__ListFilesRequest request = DASH__V1__LIST_FILES_REQUEST__INIT;
-    Dash__V1__ListFilesResponse *list = NULL;
+    Dash__V1__GetJobResponse *response = NULL;
     struct download d = {.client = c};
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &d);
-    status = fill_in(&d);
+    status = get_job(&d, &response);
     if (status != 0)
         return status;
-    request.id = d.id;
-    status = client_call(c, "ListFiles", &request.base, &dash__v1__list_files_response__descriptor,
-                         CALL_TIMEOUT_MS, &list);
-    if (status == 0) {
-        interrupt_catch();
-        status = fetch_all(&d, list);
-        dash__v1__list_files_response__free_unpacked(list, NULL);
-    }
-    free(d.id);
-    free(d.to);
+    d.id = response->job->id;
+    if (!d.to)
+        d.to = response->job->name;
+    status = list_and_fetch(&d);
+    dash__v1__get_job_response__free_unpacked(response, NULL);
     return status;
 }

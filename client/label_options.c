@@ -7,10 +7,14 @@ void label_options_add(struct label_options *labels, char *arg, struct argp_stat
     char *equals = strchr(arg, '=');
     Dash__V1__Label *label = &labels->items[labels->n];
 
-    if (!equals || equals == arg)
+    if (!equals || equals == arg) {
         argp_error(state, "--label must be NAME=VALUE, not '%s'", arg);
-    if (labels->n == LABEL_OPTIONS_MAX)
+        return;
+    }
+    if (labels->n == LABEL_OPTIONS_MAX) {
         argp_error(state, "a job has at most %d labels", LABEL_OPTIONS_MAX);
+        return;
+    }
     *equals = '\0';
     dash__v1__label__init(label);
     label->name = arg;

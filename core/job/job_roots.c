@@ -133,6 +133,11 @@ void job_roots_check(const struct job *job, const struct job_roots *roots,
 {
     int i;
 
+    if (roots->n && job->slurm.extra)
+        problems_add(
+            problems, job->file, job_line(job, "slurm.extra"),
+            "slurm.extra: this dashd allows some folders only (--allow-root), and options of "
+            "sbatch can lead elsewhere");
     for (i = 0; roots->n && i < n_job_keys; i++) {
         const struct job_key *key = &job_keys[i];
         const char *path = key->kind == KEY_PATH ? *(char *const *)value_of(job, key) : NULL;

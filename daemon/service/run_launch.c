@@ -226,7 +226,7 @@ static double memory_taken(const struct runs *r)
 }
 
 /* Two jobs that swap are slower than one after the other. One alone is started whatever it needs:
- * it was told when it was submitted. */
+ * its user has seen the plan. */
 static bool has_memory(const struct run *run)
 {
     const struct runs *r = run->runs;

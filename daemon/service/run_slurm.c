@@ -62,46 +62,33 @@ static void note_requeued(struct run *run, bool runs_again)
     run_add_notice(run, text, NULL);
 }
 
-/* Frees what next has that the run has not. */
-static void drop_next(const struct run *run, struct run_row *next)
-{
-    if (next->reason != run->row.reason)
-        free(next->reason);
-    if (next->nodes != run->row.nodes)
-        free(next->nodes);
-}
-
-/* A copy of text, or old where it is the same, or there is nothing to say. NULL for lack of memory.
- */
-static char *replace(char *old, const char *text)
-{
-    return !text[0] || strcmp(old, text) == 0 ? old : strdup(text);
-}
-
 /* Changes id, nodes and reason where they differ, by an event or without. */
 static void update(struct run *run, const struct slurm_row *row, bool requeued, const char *words)
 {
+    bool moves = row->nodes[0] && strcmp(run->row.nodes, row->nodes) != 0;
+    bool speaks = !requeued && !run->row.stop && strcmp(run->row.reason, words) != 0;
     struct run_row next = run->row;
     struct err err;
     int rc;
 
+    if (!requeued && !moves && !speaks && run->row.slurm_job == row->id)
+        return;
     next.slurm_job = row->id;
-    next.nodes = replace(run->row.nodes, row->nodes);
-    if (!requeued && !run->row.stop && strcmp(run->row.reason, words) != 0)
+    if (moves)
+        next.nodes = strdup(row->nodes);
+    if (speaks)
         next.reason = strdup(words);
-    if (!next.nodes || !next.reason) {
-        drop_next(run, &next); /* the next look has it too */
-        return;
-    }
-    if (requeued)
+    if (!next.nodes || !next.reason)
+        rc = err_nomem(&err, sizeof(next)); /* the next look has it too */
+    else if (requeued)
         rc = run_transit(run, &next, RUN_REQUEUED, run->row.stop ? run->row.reason : words, &err);
-    else if (next.reason != run->row.reason || next.nodes != run->row.nodes ||
-             next.slurm_job != run->row.slurm_job)
-        rc = run_save(run, &next, &err);
     else
-        return;
+        rc = run_save(run, &next, &err);
     if (rc < 0) {
-        drop_next(run, &next);
+        if (moves)
+            free(next.nodes);
+        if (speaks)
+            free(next.reason);
         run_log_once(run, "cannot save what Slurm reported; retrying", &err);
     }
 }

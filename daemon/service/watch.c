@@ -177,11 +177,13 @@ void watch_wake(struct run *run)
 
 void watch_end(struct run *run)
 {
+    struct watcher *w, *next;
     struct rpc_call *call;
 
-    while (run->watchers) {
-        call = run->watchers->call;
-        remove_watcher(run->watchers);
+    for (w = run->watchers; w; w = next) {
+        next = w->next;
+        call = w->call;
+        remove_watcher(w);
         rpc_finish(call, RPC_NOT_FOUND, "the job was deleted");
     }
 }

@@ -217,7 +217,7 @@ static void make_older(struct world *w, const char *sql)
     "DROP TABLE events; ALTER TABLE jobs DROP COLUMN labels;"                                      \
     "ALTER TABLE jobs DROP COLUMN priority; ALTER TABLE jobs DROP COLUMN request_id;"              \
     "ALTER TABLE jobs DROP COLUMN request_hash; ALTER TABLE jobs DROP COLUMN created_by;"          \
-    "ALTER TABLE jobs DROP COLUMN nodes; ALTER TABLE jobs DROP COLUMN restore_step;"     \
+    "ALTER TABLE jobs DROP COLUMN nodes; ALTER TABLE jobs DROP COLUMN restore_step;"               \
     "ALTER TABLE jobs DROP COLUMN memory_bytes;"
 
 static struct run_row example_of_schema_2(void)
