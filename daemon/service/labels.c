@@ -51,7 +51,6 @@ static int encode_sorted(const struct label *labels, size_t n, char **ret_text, 
     struct buf b = {0};
     size_t i;
 
-    buf_append(&b, "", 0);
     for (i = 0; i < n; i++) {
         int rc = check(&labels[i], err);
         if (rc == 0 && i > 0 && by_name(&labels[i - 1], &labels[i]) == 0)
@@ -62,7 +61,7 @@ static int encode_sorted(const struct label *labels, size_t n, char **ret_text, 
         }
         buf_printf(&b, "%s=%s\n", labels[i].name, labels[i].value);
     }
-    *ret_text = n ? buf_take(&b) : strdup("");
+    *ret_text = buf_take(&b);
     return *ret_text ? 0 : err_nomem(err, 1);
 }
 
