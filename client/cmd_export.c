@@ -108,7 +108,7 @@ static void check_request(const struct request *r, struct argp_state *state)
         argp_error(state, "name the output folder of a job, or the folder of an adapter");
     if (r->format < 0)
         argp_error(state, "--to is missing: peft, gguf-adapter, safetensors or gguf");
-    if (!r->out)
+    if (!r->out || !r->out[0])
         argp_error(state, "--out is missing: the %s to write", is_gguf ? "file" : "folder");
     if (r->typed && !merges)
         argp_error(state, "--type is for --to safetensors and --to gguf: an adapter is F32");
@@ -240,12 +240,26 @@ static int write_target(struct work *w, struct err *err)
     }
 }
 
+/* The Modelfile is written last, and would take the place of what it names. */
+static int check_modelfile(const struct work *w, struct err *err)
+{
+    char path[PATH_MAX];
+    int rc = export_absolute(w->r->modelfile, path, err);
+
+    if (rc == 0 && strcmp(path, w->path) == 0)
+        rc = err_set(err, ERR_INVALID,
+                     "--out and --modelfile are both %s: give each a path of its own", path);
+    return rc;
+}
+
 static int check_targets(const struct work *w, struct err *err)
 {
     bool folder = w->r->format == EXPORT_PEFT || w->r->format == EXPORT_SAFETENSORS;
     const char *const inputs[] = {w->source.model_path, w->source.adapter_folder, w->source.output};
     int rc = export_check_target(w->r->out, folder, w->r->force, inputs, 3, err);
 
+    if (rc == 0 && w->r->modelfile)
+        rc = check_modelfile(w, err);
     if (rc == 0 && w->r->modelfile)
         rc = export_check_target(w->r->modelfile, false, w->r->force, inputs, 3, err);
     return rc;

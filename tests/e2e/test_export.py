@@ -448,6 +448,14 @@ class Refusals(Export):
                      ["in/model.gguf", "--to", "gguf", "--out", "link.gguf"]):
             self.assertIn("which is read", self.refused(*to, *more))
 
+    def test_a_modelfile_does_not_replace_what_it_names(self):
+        os.mkdir(self.path("sub"))
+        os.symlink(".", self.path("here"))
+        for out, modelfile in ("x", "x"), ("x", "./x"), ("sub/x", "here/sub/x"):
+            for model, to in (MODEL_GGUF, "gguf"), (MODEL, "gguf-adapter"):
+                self.assertIn("give each a path of its own", self.refused(os.path.join(TINY, "init"), "--model", model, "--to", to,
+                                                                          "--out", out, "--modelfile", modelfile))
+
     def test_a_number_that_f16_cannot_hold_is_named(self):
         self.random_adapter("large", **{"layers.1.mlp.down_proj": 1e8})
         for model, to, tensor in (MODEL, "safetensors", "model.layers.1.mlp.down_proj.weight"), (MODEL_GGUF, "gguf", "blk.1.ffn_down.weight"):
