@@ -14,14 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { UNKNOWN_A_MINUTE = 60, MINUTE_MS = 60000, REASON_BYTES = 300 };
+enum { REFUSED_A_MINUTE = 60, MINUTE_MS = 60000, REASON_BYTES = 300 };
 
 struct audit {
     char *path;
     int lost;             /* lines, since the last that was written */
     int64_t logged_at_ms; /* that lines are lost */
     int64_t minute_at_ms;
-    int unknown, besides; /* in this minute, and those left out since the last line */
+    int refused[2]; /* in this minute: of callers that nobody knows, and of others */
+    int besides;    /* left out since the last line */
 };
 
 int audit_open(const char *state, struct audit **ret_audit, struct err *err)
@@ -137,18 +138,19 @@ static void report_loss(struct audit *a, const struct err *err)
     log_error("%s: calls are answered without a line there", err->text);
 }
 
-/* Whether one more of a caller that nobody knows has room in this minute. */
-static bool has_room(struct audit *a)
+/* Whether one more call that changed nothing has room in this minute. Strangers do not take that of
+ * callers who are known. */
+static bool has_room(struct audit *a, bool is_known)
 {
     if (clock_ms() - a->minute_at_ms >= MINUTE_MS) {
         a->minute_at_ms = clock_ms();
-        a->unknown = 0;
+        memset(a->refused, 0, sizeof(a->refused));
     }
-    if (a->unknown == UNKNOWN_A_MINUTE) {
+    if (a->refused[is_known] == REFUSED_A_MINUTE) {
         a->besides++;
         return false;
     }
-    a->unknown++;
+    a->refused[is_known]++;
     return true;
 }
 
@@ -158,7 +160,7 @@ void audit_write(struct audit *a, const struct audit_line *line)
     struct err err;
     int rc;
 
-    if (!line->caller[0] && !has_room(a))
+    if (line->reason && !has_room(a, line->caller[0]))
         return;
     text = text_of(a, line);
     if (text && asprintf(&whole, "%s\n", text) < 0)

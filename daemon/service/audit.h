@@ -10,9 +10,9 @@
  * on; AUDIT_FILES are kept.
  *
  * A line that cannot be written (the disk is full) does not stop the call. It is reported in the
- * log, and the next line that can be written says how many are missing ("lost": 3). Of callers that
- * nobody knows, a limited number is written down a minute, so that they cannot push out the rest;
- * the others are counted ("refused_besides").
+ * log, and the next line that can be written says how many are missing ("lost": 3). Of calls
+ * that were refused, a limited number is written down a minute, one for known callers and one for
+ * all others, so that they cannot push out the rest; more are counted ("refused_besides").
  */
 #pragma once
 #include "core/err.h"
@@ -26,7 +26,7 @@ struct audit_line {
     const char *peer, *method;
     const char *job; /* NULL: none */
     const char *outcome;
-    const char *reason; /* NULL: none */
+    const char *reason; /* why it was refused; NULL: it was not */
 };
 
 int audit_open(const char *state, struct audit **ret_audit, struct err *err);

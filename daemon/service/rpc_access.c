@@ -59,11 +59,12 @@ static const char *status_name(enum rpc_status status)
 void rpc_write_audit(const struct rpc_call *c)
 {
     char job[24];
+    const char *why = c->text ? c->text : "";
     struct audit_line line = {.caller = c->caller.name,
                               .peer = c->peer.address,
                               .method = c->slot.method->path,
                               .outcome = status_name(c->status),
-                              .reason = c->status == RPC_OK ? NULL : c->text};
+                              .reason = c->status == RPC_OK ? NULL : why};
 
     if (!c->server->guard.audit || !(c->is_refused || (c->caller.name[0] && rpc_changes(c))))
         return;

@@ -637,6 +637,14 @@ class Hostile(Secured):
         self.refused(grpc.StatusCode.NOT_FOUND, self.client.CancelJob, id="77")
         self.assertEqual(self.audit()[-1]["caller"], "token:admin")
 
+    def test_a_reader_cannot_push_out_the_rest_of_the_audit_log(self):
+        reader = self.remote(self.token("reader", "read"))
+        for _ in range(200):
+            self.refused(grpc.StatusCode.PERMISSION_DENIED, reader.CancelJob, id="77")
+        self.assertLessEqual(sum(line["caller"] == "token:reader" for line in self.audit()), 120)
+        self.create(self.client)
+        self.assertGreaterEqual(self.audit()[-1]["refused_besides"], 80)
+
 
 if __name__ == "__main__":
     unittest.main()
