@@ -71,6 +71,24 @@ class Training(Real):
         self.wait_state(client, job.id, pb.SUCCEEDED)
         self.assertEqual(self.adapter("out"), self.undisturbed)
 
+    def test_paused_and_resumed_from_an_earlier_checkpoint_it_ends_with_the_same_bytes(self):
+        client = self.start()
+        job = self.train(client, "out")
+        for step in (60, 160):
+            self.wait_step(client, job.id, step)
+            client.PauseJob(id=job.id)
+            paused = self.wait_state(client, job.id, pb.PAUSED)
+            newest, before = [c.step for c in client.ListCheckpoints(id=job.id).checkpoints]
+            self.assertEqual((newest, before), (paused.steps_done, paused.steps_done - 1))
+            self.refused(grpc.StatusCode.NOT_FOUND, client.ResumeJob, id=job.id, from_step=newest + 1)
+            client.ResumeJob(id=job.id, from_step=before)
+            wait_for(lambda: f"continuing from the checkpoint of step {before}\n" in self.read("out/logs/job.log"), "it continues")
+        done = self.wait_state(client, job.id, pb.SUCCEEDED)
+        steps = [e.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
+        self.assertEqual([s.step for s in steps], list(range(1, STEPS + 1)))
+        self.assertEqual(done.tokens, sum(s.tokens for s in steps))
+        self.assertEqual(self.adapter("out"), self.undisturbed)
+
     def killed(self, program, reason):
         client = self.start()
         job = self.train(client, "out", "parallel.stages=2")
