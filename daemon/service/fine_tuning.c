@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOG_BYTES = 64 * 1024, LOG_BYTES_MAX = 4 * 1024 * 1024, JOB_BYTES = 4 << 20 };
+enum { JOB_BYTES = 4 << 20 };
 
 static void on_get(struct rpc_call *call, const ProtobufCMessage *message)
 {
@@ -170,7 +170,6 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__GetLogsRequest *m = (const Dash__V1__GetLogsRequest *)message;
     Dash__V1__GetLogsResponse response = DASH__V1__GET_LOGS_RESPONSE__INIT;
-    size_t most = m->max_bytes ? m->max_bytes : LOG_BYTES;
     struct run *run = job_access_run(call, m->id);
     struct buf text = {0};
     int64_t next = 0;
@@ -178,10 +177,8 @@ static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)
 
     if (!run)
         return;
-    if (most > LOG_BYTES_MAX)
-        most = LOG_BYTES_MAX;
-    if (outcome_read_log(run->row.output, m->from_offset ? (int64_t)m->from_offset : -1, most,
-                         &text, &next, &err) < 0) {
+    if (outcome_read_log(run->row.output, m->from_offset ? (int64_t)m->from_offset : -1,
+                         outcome_log_bytes(m->max_bytes), &text, &next, &err) < 0) {
         rpc_fail(call, &err);
         return;
     }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_MS = 250, CHUNK = 64 << 10, FIRST_MAX = 4 << 20 };
+enum { LOOK_MS = 250, CHUNK = 64 << 10 };
 
 struct follower {
     uv_timer_t timer; /* freed when it is closed */
@@ -90,7 +90,7 @@ void follow_logs_on_follow(struct rpc_call *call, const ProtobufCMessage *messag
     }
     f->call = call;
     f->offset = m->from_offset ? (int64_t)m->from_offset : -1;
-    f->first = m->max_bytes && m->max_bytes < FIRST_MAX ? m->max_bytes : CHUNK;
+    f->first = outcome_log_bytes(m->max_bytes);
     snprintf(f->id, sizeof(f->id), "%ld", run->row.id);
     uv_timer_init(runs->loop, &f->timer);
     f->timer.data = f;

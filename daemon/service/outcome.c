@@ -90,6 +90,15 @@ int64_t outcome_log_size(const char *output)
     return size;
 }
 
+size_t outcome_log_bytes(uint32_t asked)
+{
+    enum { UNASKED = 64 << 10, MOST = (4 << 20) - 4096 };
+
+    if (!asked)
+        return UNASKED;
+    return asked < MOST ? asked : MOST;
+}
+
 int outcome_read_log(const char *output, int64_t from, size_t most, struct buf *out,
                      int64_t *ret_next, struct err *err)
 {

@@ -14,6 +14,9 @@
 int outcome_read(const char *output, enum run_event *ret_event, char **ret_reason, struct err *err);
 
 int64_t outcome_log_size(const char *output); /* 0: no log */
+/* How much of a log one message has, for a client that asked for that many bytes; 0: for none.
+ * gRPC's clients refuse messages of more than 4 MiB. */
+size_t outcome_log_bytes(uint32_t asked);
 /* Appends bytes [from, from + most) of the log; *ret_next is the offset after them. from < 0: the
  * newest `most` bytes, from a line's beginning. Bytes that are not UTF-8 become '?'. No log:
  * nothing is appended. */

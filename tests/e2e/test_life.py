@@ -482,6 +482,17 @@ class Logs(World):
         self.wait_state(client, job.id, pb.SUCCEEDED)
         self.assertEqual(text, self.read("out/logs/job.log"))
 
+    def test_much_of_a_log_comes_in_one_message_that_every_client_takes(self):
+        client = self.dashd().client()
+        job = self.create(client)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        with open(self.path("out/logs/job.log"), "ab") as f:
+            f.write(b"0123456789abcde\n" * (6 << 16))
+        for asked, least in (0, 60 << 10), (1 << 20, 1000 << 10), (5 << 20, 4000 << 10):
+            text = client.GetLogs(id=job.id, max_bytes=asked).text
+            self.assertGreater(len(text), least)
+            self.assertEqual(next(client.FollowLogs(id=job.id, max_bytes=asked)).text, text)
+
     def test_dashctl_follows_too(self):
         server = self.dashd()
         client = server.client()
