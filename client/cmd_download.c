@@ -130,6 +130,12 @@ static int fetch_all(const struct download *d, const Dash__V1__ListFilesResponse
     return status;
 }
 
+/* Who has created the job has chosen its name, too: as a folder it must not be one elsewhere. */
+static bool is_folder_name(const char *name)
+{
+    return is_safe(name) && !strchr(name, '/') && name[0] != '.';
+}
+
 /* The job; the caller frees it. */
 static int get_job(const struct download *d, Dash__V1__GetJobResponse **ret)
 {
@@ -176,9 +182,11 @@ int cmd_download(struct client *c, int argc, char **argv)
     if (status != 0)
         return status;
     d.id = response->job->id;
-    if (!d.to)
+    if (!d.to && is_folder_name(response->job->name))
         d.to = response->job->name;
-    status = list_and_fetch(&d);
+    status = d.to ? list_and_fetch(&d)
+                  : client_fail_with("the name of the job cannot be that of a folder here: choose "
+                                     "one with --to FOLDER");
     dash__v1__get_job_response__free_unpacked(response, NULL);
     return status;
 }

@@ -433,6 +433,19 @@ class Files(World):
         self.assertEqual(ctl("download", "out", "--to", "copy", "--force").returncode, 0)
         self.assertIn("no such files", ctl("download", "1", "nothing").stderr)
 
+    def test_a_name_of_a_job_leads_dashctl_nowhere(self):
+        os.makedirs(self.path("home/work"))
+        for i, name in enumerate(("../elsewhere", self.path("elsewhere"), "..", ".hidden", "a/b")):
+            job = self.create(self.client, name=f"o{i}", overrides=[f"name={name}"])
+            self.assertEqual(job.name, name)
+            self.wait_state(self.client, job.id, pb.SUCCEEDED)
+            done = self.dashctl("download", job.id, server=self.server.address, cwd=self.path("home/work"))
+            self.assertIn("choose one with --to", done.stderr)
+            self.assertEqual(os.listdir(self.path("home")), ["work"])
+            self.assertEqual(os.listdir(self.path("home/work")), [])
+        done = self.dashctl("download", job.id, "--to", "x", server=self.server.address, cwd=self.path("home/work"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
 
 class Deletion(World):
     def test_a_job_that_ended_is_forgotten_and_its_folder_stays(self):
