@@ -310,16 +310,15 @@ static int print_json(const struct work *w, const char *command, struct err *err
     return text ? 0 : err_set(err, ERR_INVALID, "a path is not UTF-8");
 }
 
-static void print_text(const struct work *w, const char *command)
+static void print_text(const struct work *w, const char *ollama, const char *command)
 {
     const char *at = w->notices.data;
 
     for (const char *end; at && (end = strchr(at, '\n')); at = end + 1)
         fprintf(stderr, "notice: %.*s\n", (int)(end - at), at);
     printf("%s\n", w->path);
-    if (w->r->modelfile)
-        printf("ollama create %s -f %s\n", w->source.job ? w->source.job->name : "NAME",
-               w->r->modelfile);
+    if (*ollama)
+        printf("%s\n", ollama);
     if (*command)
         printf("%s\n", command);
 }
@@ -327,19 +326,23 @@ static void print_text(const struct work *w, const char *command)
 static int answer(struct work *w, struct err *err)
 {
     const struct export_result result = {w->r->format, w->path, &w->source, &w->template};
-    struct buf command = {0};
+    struct buf command = {0}, ollama = {0};
     int rc = 0;
 
     export_put_command(&result, &command, &w->notices);
     buf_puts(&command, "");
-    if (command.failed || w->notices.failed)
+    if (w->r->modelfile)
+        export_put_ollama(&result, w->r->modelfile, &ollama);
+    buf_puts(&ollama, "");
+    if (command.failed || ollama.failed || w->notices.failed)
         rc = err_nomem(err, command.cap);
     if (rc == 0 && w->r->modelfile)
         rc = export_write_modelfile(&result, w->r->modelfile, err);
     if (rc == 0 && w->r->client->json)
         rc = print_json(w, command.data, err);
     else if (rc == 0)
-        print_text(w, command.data);
+        print_text(w, ollama.data, command.data);
+    buf_free(&ollama);
     buf_free(&command);
     return rc;
 }

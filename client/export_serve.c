@@ -1,5 +1,5 @@
 /* client/export_serve.c - see export_serve.h. The commands are those of vLLM's `vllm serve` and
- * llama.cpp's server; a path is quoted as a shell needs it. */
+ * llama.cpp's server; paths and names are quoted as a shell needs them. */
 #include "client/export_serve.h"
 #include "core/file.h"
 #include <stdio.h>
@@ -9,18 +9,18 @@
 
 enum { CONTEXT_MAX = 8192 }; /* of what Ollama reserves memory for */
 
-static void put_path(struct buf *out, const char *path)
+static void put_word(struct buf *out, const char *word)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:@%,";
 
-    if (*path && strspn(path, plain) == strlen(path)) {
-        buf_puts(out, path);
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buf_puts(out, word);
         return;
     }
     buf_puts(out, "'");
-    for (; *path; path++)
-        buf_printf(out, *path == '\'' ? "'\\''" : "%c", *path);
+    for (; *word; word++)
+        buf_printf(out, *word == '\'' ? "'\\''" : "%c", *word);
     buf_puts(out, "'");
 }
 
@@ -42,9 +42,9 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static const char *name_of(const struct export_result *r)
+static const char *name_of(const struct export_result *r, const char *without)
 {
-    return r->source->job && r->source->job->name ? r->source->job->name : "trained";
+    return r->source->job && r->source->job->name ? r->source->job->name : without;
 }
 
 /* Without a chat template vLLM completes texts, and its users must write the prompt as it was
@@ -68,7 +68,7 @@ static void put_vllm(const struct export_result *r, struct buf *out, struct buf 
     note_wording(r, notices);
     if (r->format == EXPORT_SAFETENSORS) {
         buf_puts(out, "vllm serve ");
-        put_path(out, r->path);
+        put_word(out, r->path);
         return;
     }
     if (!vllm_rank(rank)) {
@@ -83,15 +83,15 @@ static void put_vllm(const struct export_result *r, struct buf *out, struct buf 
                  "vLLM needs the Hugging Face model that the GGUF was made from: put it in "
                  "place of BASE\n");
     buf_puts(out, "vllm serve ");
-    put_path(out, of_folder ? r->source->model_path : "BASE");
+    put_word(out, of_folder ? r->source->model_path : "BASE");
     buf_puts(out, " --enable-lora --lora-modules ");
-    if (asprintf(&lora, "%s=%s", name_of(r), r->path) >= 0)
-        put_path(out, lora);
+    if (asprintf(&lora, "%s=%s", name_of(r, "trained"), r->path) >= 0)
+        put_word(out, lora);
     free(lora);
     buf_printf(out, " --max-lora-rank %d", vllm_rank(rank));
     if (r->template->text) {
         buf_puts(out, " --chat-template ");
-        put_path(out, r->path);
+        put_word(out, r->path);
         buf_puts(out, "/chat_template.jinja");
     }
 }
@@ -106,10 +106,10 @@ static void put_llama_cpp(const struct export_result *r, struct buf *out, struct
         buf_puts(notices,
                  "llama.cpp needs the base model as a GGUF (convert_hf_to_gguf.py): put it "
                  "in place of BASE.gguf\n");
-    put_path(out, !adapter ? r->path : folder ? "BASE.gguf" : r->source->model_path);
+    put_word(out, !adapter ? r->path : folder ? "BASE.gguf" : r->source->model_path);
     if (adapter) {
         buf_puts(out, " --lora ");
-        put_path(out, r->path);
+        put_word(out, r->path);
     }
     if (r->template->chat)
         buf_puts(out, " --jinja");
@@ -124,6 +124,14 @@ void export_put_command(const struct export_result *r, struct buf *out, struct b
         put_vllm(r, out, notices);
     else
         put_llama_cpp(r, out, notices);
+}
+
+void export_put_ollama(const struct export_result *r, const char *modelfile, struct buf *out)
+{
+    buf_puts(out, "ollama create ");
+    put_word(out, name_of(r, "NAME"));
+    buf_puts(out, " -f ");
+    put_word(out, modelfile);
 }
 
 int export_write_modelfile(const struct export_result *r, const char *path, struct err *err)

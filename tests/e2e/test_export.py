@@ -1,5 +1,6 @@
 """dashctl export: every file that it writes is read back by numpy alone, and compared with sums that numpy makes."""
 import resource
+import shlex
 
 import numpy as np
 
@@ -226,6 +227,12 @@ class AdapterFiles(Export):
                     np.testing.assert_allclose(got, want, rtol=0, atol=3e-7 * np.max(np.abs(want)), err_msg=module)
                     if name == "plain":
                         np.testing.assert_array_equal(A, a.A(module))
+
+    def test_the_commands_that_it_prints_are_words_of_a_shell(self):
+        said = self.export(os.path.join(TINY, "init"), "--model", MODEL_GGUF, "--to", "gguf", "--out", "the model", "--modelfile", "it's; a file")
+        commands = [shlex.split(line) for line in said.splitlines()[1:]]
+        self.assertIn(["ollama", "create", "NAME", "-f", "it's; a file"], commands)
+        self.assertIn(["llama-server", "-m", self.path("the model")], commands)
 
     def test_peft_is_copied_without_loss(self):
         adapter = os.path.join(CASES, "adapter/rankpat")
