@@ -20,7 +20,7 @@ void step_row_print(const struct step_row *row, struct buf *out)
     buf_printf(out, ", \"seconds\": %.4f, \"phase\": \"%s\"", row->seconds, phase_name(row->phase));
     if (row->eval_loss > 0 && isfinite(row->eval_loss))
         buf_printf(out, ", \"eval_loss\": %.10g", row->eval_loss);
-    buf_puts(out, "}\n");
+    buf_puts(out, row->best ? ", \"best\": true}\n" : "}\n");
 }
 
 /* A finite number of at least `least`; sets *wrong where the row has another value. */
@@ -67,6 +67,7 @@ bool step_row_parse(const char *line, size_t len, struct step_row *ret)
         ret->computed_tokens = integer_of(o, "computed_tokens", INT64_MAX, &wrong);
     if (json_object_get(o, "eval_loss"))
         ret->eval_loss = number_of(o, "eval_loss", -DBL_MAX, &wrong);
+    ret->best = json_is_true(json_object_get(o, "best"));
     json_decref(o);
     return !wrong && is_possible(ret);
 }

@@ -3,7 +3,7 @@
  *
  *   {"step": 1, "loss": ..., "grad_norm": ..., "learning_rate": ..., "tokens": ...,
  *    "trained_tokens": ..., "computed_tokens": ..., "seconds": ..., "phase": "dash",
- *    "eval_loss": ...}
+ *    "eval_loss": ..., "best": true}
  *
  * metrics.jsonl has a line a step; its numbers have ten digits, those of a message all.
  */
@@ -23,6 +23,7 @@ struct step_row {
     double seconds;
     int phase;        /* enum phase */
     double eval_loss; /* 0: none was measured after this step */
+    bool best;        /* the lowest so far of a job that keeps the best; in metrics.jsonl alone */
 };
 
 enum { STEP_ROW_BYTES_MAX = 1000 }; /* of a line; step_row_print() writes at most 400 */

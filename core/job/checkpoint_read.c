@@ -97,8 +97,8 @@ static int read_checkpoint(const char *path, const struct trainable *layout, cha
     return rc;
 }
 
-static int load_one(const char *folder, int step, struct state *s,
-                    const struct state_identity *identity, struct err *err)
+int checkpoint_load_step(const char *folder, int step, struct state *s,
+                         const struct state_identity *identity, struct err *err)
 {
     char *path = checkpoint_path(folder, step), *bytes = NULL;
     size_t len = 0;
@@ -123,7 +123,7 @@ int checkpoint_load(const char *folder, struct state *s, const struct state_iden
     if (rc < 0)
         return rc;
     for (i = 0; i < l.n; i++) {
-        rc = load_one(folder, l.steps[i], s, identity, err);
+        rc = checkpoint_load_step(folder, l.steps[i], s, identity, err);
         if (rc != ERR_INVALID && rc != ERR_IO)
             break;
         buf_printf(notices, "%s; %s\n", err->text,

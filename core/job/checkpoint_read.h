@@ -22,6 +22,10 @@ char *checkpoint_path(const char *folder, int step);
 int checkpoint_load(const char *folder, struct state *s, const struct state_identity *identity,
                     bool *ret_found, struct buf *notices, struct err *err);
 
+/* Loads the one of `step`. ERR_NOT_FOUND or ERR_IO where it cannot be read. */
+int checkpoint_load_step(const char *folder, int step, struct state *s,
+                         const struct state_identity *identity, struct err *err);
+
 /* The newest of the job whose output folder this is. weights: of the model (state_identity), or ""
  * where any will do. The layout is the caller's to free, and *ret to close, on failure too; they
  * are zeroed before. ERR_INVALID where there is none. */

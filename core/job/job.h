@@ -77,7 +77,10 @@ struct job_training {
     double epochs;  /* 0: not given */
     int micro_batch_tokens;
     enum job_share share_prefixes;
-    int eval_every; /* steps between evaluations; 0: only after the last */
+    int eval_every;          /* steps between evaluations; 0: only after the last */
+    bool keep_best;          /* the adapter is of the state whose evaluation loss is the lowest */
+    int early_stop_patience; /* evaluations without a gain that end the job; 0: none do */
+    double early_stop_gain;  /* evaluations.h */
     uint64_t seed;
     enum job_precision precision;
 };

@@ -204,6 +204,25 @@ static void check_name(const struct job *job, struct problems *problems)
                      "name must not have line breaks or other control characters");
 }
 
+/* What is measured, and when, for those keys that need evaluations. */
+static void check_evaluations(const struct job *job, struct problems *problems)
+{
+    const struct job_training *t = &job->training;
+    const char *key =
+        t->early_stop_patience ? "training.early_stop_patience" : "training.keep_best";
+
+    if ((t->early_stop_patience || t->keep_best) && !job->data.eval.n)
+        problems_add(problems, job->file, job_line(job, key),
+                     "%s needs data.eval: the rows that the evaluation loss is measured on", key);
+    if ((t->early_stop_patience || t->keep_best) && !t->eval_every)
+        problems_add(problems, job->file, job_line(job, key),
+                     "%s needs training.eval_every: the steps between two evaluations", key);
+    if (t->early_stop_gain > 0 && !t->early_stop_patience)
+        problems_add(problems, job->file, job_line(job, "training.early_stop_gain"),
+                     "training.early_stop_gain needs training.early_stop_patience: the number of "
+                     "evaluations without that gain after which the job ends");
+}
+
 static void check_together(struct job *job, struct problems *problems)
 {
     check_required(job, problems);
@@ -219,6 +238,7 @@ static void check_together(struct job *job, struct problems *problems)
     if (job->dash.continues && !job->lora.init_adapter)
         problems_add(problems, job->file, job_line(job, "dash.continue"),
                      "dash.continue is true, but lora.init_adapter does not say what to continue");
+    check_evaluations(job, problems);
     if (job->lora.target_pattern && job->lora.layers.n)
         problems_add(problems, job->file, job_line(job, "lora.layers"),
                      "lora.layers cannot be given beside a pattern in lora.target_modules: the "
@@ -263,6 +283,8 @@ static int fill_in(struct job *job)
         job->name = default_name(job->output);
     if (!job->training.steps && job->training.epochs == 0)
         job->training.steps = 300;
+    if (job->training.early_stop_patience && !job_is_given(job, "training.keep_best"))
+        job->training.keep_best = true;
     if (job->method == METHOD_LORA)
         job->dash = (struct job_dash){0};
     if (job->dash.continues)

@@ -5,11 +5,13 @@
  *   step           optimizer steps applied; also the data cursor, since the data order is a
  *                  function of it
  *   directions     once identified (step >= t): never chosen again
+ *   evaluations    which step is the best, where the job keeps the best
  */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/job/directions.h"
+#include "core/job/evaluations.h"
 #include "core/job/job.h"
 #include "core/job/trainable.h"
 #include "core/model/adapter.h"
@@ -22,6 +24,7 @@ struct state {
     bool identified;
     float *params, *m, *v;       /* (layout->count) */
     struct direction_set chosen; /* of the layout; filled once identified; zeroed for plain LoRA */
+    struct evaluations evaluations;
 };
 
 /* All zero. */

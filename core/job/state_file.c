@@ -54,15 +54,19 @@ static int encode_payload(const struct state *s, const struct state_identity *id
 {
     struct tensor_out tensors[TENSORS_IDENTIFIED];
     int n = list_tensors(s, &s->chosen, s->identified, tensors);
-    char step[16], rows[24];
-    const char *metadata[] = {
-        "job",     identity->job,    "data", identity->data, "rows",
-        rows,      "step",           step,   "identified",   s->identified ? "yes" : "no",
-        "weights", identity->weights};
+    char step[16], rows[24], evaluations[EVALUATIONS_TEXT_MAX];
+    const char *metadata[] = {"job",         identity->job,
+                              "data",        identity->data,
+                              "rows",        rows,
+                              "step",        step,
+                              "identified",  s->identified ? "yes" : "no",
+                              "weights",     identity->weights,
+                              "evaluations", evaluations};
 
     snprintf(step, sizeof(step), "%d", s->step);
     snprintf(rows, sizeof(rows), "%ld", identity->rows);
-    return safetensors_encode(tensors, n, metadata, 6, out, err);
+    evaluations_print(&s->evaluations, evaluations, sizeof(evaluations));
+    return safetensors_encode(tensors, n, metadata, s->evaluations.best_step ? 7 : 6, out, err);
 }
 
 static size_t tensor_bytes(const struct tensor_out *t)
@@ -215,6 +219,17 @@ static bool step_is(const char *text, int step)
     return text && strcmp(text, wanted) == 0;
 }
 
+/* A job that keeps no best has none. */
+static int read_evaluations(const struct tensorfile *f, int step, const char *name,
+                            struct evaluations *ret, struct err *err)
+{
+    const char *text = tensorfile_metadata(f, "evaluations");
+
+    return !text || evaluations_parse(text, step, ret)
+               ? 0
+               : wrong(name, "what it says of evaluations is wrong", err);
+}
+
 /* Sets *ret_identified. */
 static int check_progress(const struct state *s, const struct tensorfile *f,
                           const struct state_identity *identity, int step, const char *name,
@@ -330,6 +345,7 @@ int state_decode(struct state *s, const struct state_identity *identity, int ste
 {
     struct tensorfile *f = NULL;
     struct direction_set set = {0};
+    struct evaluations evaluations = {0};
     bool identified = false;
     int rc = check_header(bytes, len, name, err);
 
@@ -342,13 +358,17 @@ int state_decode(struct state *s, const struct state_identity *identity, int ste
     if (rc == 0)
         rc = check_progress(s, f, identity, step, name, &identified, err);
     if (rc == 0)
+        rc = read_evaluations(f, step, name, &evaluations, err);
+    if (rc == 0)
         rc = check_tensors(s, f, identified, name, err);
     if (rc == 0)
         rc = check_vectors_read(s, f, name, err);
     if (rc == 0 && identified)
         rc = read_directions(s, f, name, &set, err);
-    if (rc == 0)
+    if (rc == 0) {
         replace(s, f, identified, step, &set);
+        s->evaluations = evaluations;
+    }
     direction_set_close(&set);
     tensorfile_close(f);
     return rc;

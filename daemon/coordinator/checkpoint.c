@@ -18,12 +18,21 @@ struct checkpoint {
     bool busy, quit;
     struct buf bytes;
     int step, metrics_fd;
+    int best[KEPT]; /* of the newest checkpoints, newest first; 0: none */
     struct err err; /* of the last write; code 0: fine */
 };
 
-/* Keeps the newest of those up to `step`, which has just been written: a newer one is not of this
- * run. */
-static void remove_old(const char *folder, int step)
+static bool is_best(const int best[KEPT], int step)
+{
+    for (int i = 0; i < KEPT; i++)
+        if (best[i] == step)
+            return true;
+    return false;
+}
+
+/* Keeps the newest of those up to `step`, which has just been written, and what is the best of each
+ * of them: a newer one is not of this run. */
+static void remove_old(const char *folder, int step, const int best[KEPT])
 {
     struct checkpoint_list l;
     struct err ignored;
@@ -33,7 +42,7 @@ static void remove_old(const char *folder, int step)
         return;
     for (i = 0; i < l.n; i++) {
         char *path;
-        if (l.steps[i] > step || kept++ < KEPT)
+        if (l.steps[i] > step || kept++ < KEPT || is_best(best, l.steps[i]))
             continue;
         path = checkpoint_path(folder, l.steps[i]);
         if (path)
@@ -43,21 +52,21 @@ static void remove_old(const char *folder, int step)
     free(l.steps);
 }
 
-static int write_one(const char *folder, int step, const struct buf *bytes, int metrics_fd,
-                     struct err *err)
+/* The folder, step, best, bytes and metrics_fd of c are the caller's. */
+static int write_one(const struct checkpoint *c, struct err *err)
 {
-    char *path = checkpoint_path(folder, step);
+    char *path = checkpoint_path(c->folder, c->step);
     int rc;
 
     if (!path)
-        return err_nomem(err, strlen(folder));
-    if (metrics_fd >= 0 && fdatasync(metrics_fd) < 0)
+        return err_nomem(err, strlen(c->folder));
+    if (c->metrics_fd >= 0 && fdatasync(c->metrics_fd) < 0)
         rc = err_errno(err, "metrics.jsonl cannot be synced");
     else
-        rc = file_write_durably(path, bytes->data, bytes->len, err);
+        rc = file_write_durably(path, c->bytes.data, c->bytes.len, err);
     free(path);
     if (rc == 0)
-        remove_old(folder, step);
+        remove_old(c->folder, c->step, c->best);
     return rc;
 }
 
@@ -73,7 +82,7 @@ static void *thread_main(void *arg)
         if (!c->busy)
             break;
         pthread_mutex_unlock(&c->lock);
-        write_one(c->folder, c->step, &c->bytes, c->metrics_fd, &err);
+        write_one(c, &err);
         pthread_mutex_lock(&c->lock);
         c->err = err;
         c->busy = false;
@@ -83,7 +92,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-int checkpoint_open(const char *folder, struct checkpoint **ret, struct err *err)
+int checkpoint_open(const char *folder, int best, struct checkpoint **ret, struct err *err)
 {
     struct checkpoint *c;
     int rc = file_make_private_folder(folder, err);
@@ -96,6 +105,7 @@ int checkpoint_open(const char *folder, struct checkpoint **ret, struct err *err
         return err_nomem(err, sizeof(*c));
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
+    c->best[0] = best;
     c->folder = strdup(folder);
     if (!c->folder || pthread_create(&c->thread, NULL, thread_main, c) != 0) {
         checkpoint_close(c);
@@ -114,7 +124,7 @@ static int wait_idle(struct checkpoint *c, struct err *err)
     return c->err.code ? err_set(err, c->err.code, "%s", c->err.text) : 0;
 }
 
-int checkpoint_submit(struct checkpoint *c, int step, struct buf *bytes, int metrics_fd,
+int checkpoint_submit(struct checkpoint *c, int step, int best, struct buf *bytes, int metrics_fd,
                       struct err *err)
 {
     int rc;
@@ -126,6 +136,8 @@ int checkpoint_submit(struct checkpoint *c, int step, struct buf *bytes, int met
         c->bytes = *bytes;
         *bytes = (struct buf){0};
         c->step = step;
+        memmove(c->best + 1, c->best, (KEPT - 1) * sizeof(c->best[0]));
+        c->best[0] = best;
         c->metrics_fd = metrics_fd;
         c->busy = true;
         pthread_cond_broadcast(&c->changed);

@@ -84,38 +84,6 @@ static void apply_gradient(struct train *t, int step, double rate, double factor
     s->step = step;
 }
 
-static int evaluate(struct train *t, double *ret_loss, struct err *err)
-{
-    struct packed_step packed;
-    long n = job_steps_of_pass(t->eval_order.batch_size, t->eval_order.n), trained = 0;
-    double sum = 0, loss;
-    int rc;
-
-    for (int i = 1; i <= n; i++) {
-        rc = pack_step(&t->eval_order, &t->packing, i, &packed, err);
-        if (rc < 0)
-            return rc;
-        rc = workers_step(&t->workers, &t->state, &packed, t->state.step, NULL, &loss, err);
-        trained += packed.trained;
-        packed_free(&packed);
-        if (rc < 0)
-            return rc;
-        sum += loss;
-    }
-    *ret_loss = sum / (double)trained;
-    return 0;
-}
-
-static bool evaluates_after(const struct train *t, int step)
-{
-    const struct job *job = job_of(t);
-
-    if (t->eval_order.n == 0)
-        return false;
-    return step == job->training.steps ||
-           (job->training.eval_every && step % job->training.eval_every == 0);
-}
-
 static int identify(struct train *t, struct err *err)
 {
     double start = clock_s();
@@ -185,7 +153,8 @@ static int save(struct train *t, struct err *err)
     t->bytes.len = 0;
     rc = state_encode(&t->state, &t->identity, &t->bytes, err);
     if (rc == 0)
-        rc = checkpoint_submit(t->checkpoint, t->state.step, &t->bytes, t->metrics.fd, err);
+        rc = checkpoint_submit(t->checkpoint, t->state.step, t->state.evaluations.best_step,
+                               &t->bytes, t->metrics.fd, err);
     return rc;
 }
 
@@ -198,8 +167,8 @@ static int one_step(struct train *t, struct err *err)
     if (rc == 0 && t->state.chosen.n > 0 && t->state.step == job_of(t)->dash.prelaunch_steps)
         rc = identify(t, err);
     row.seconds = clock_s() - start;
-    if (rc == 0 && evaluates_after(t, row.step))
-        rc = evaluate(t, &row.eval_loss, err);
+    if (rc == 0)
+        rc = evaluate(t, &row, err);
     /* A step counts as done only once the one before it is safe. */
     if (rc == 0)
         rc = checkpoint_wait(t->checkpoint, err);
@@ -238,20 +207,25 @@ bool train_stops(const struct train *t)
     return *t->options->stop || report_stop_wanted(t->report);
 }
 
+static bool steps_are_left(const struct train *t)
+{
+    return t->state.step < job_of(t)->training.steps && !evaluation_ends_training(t);
+}
+
 static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct err *err)
 {
     int rc = 0;
 
     report_phase(t->report, phase_of(t));
     *ret_outcome = TRAIN_DONE;
-    while (rc == 0 && t->state.step < job_of(t)->training.steps && !train_stops(t)) {
+    while (rc == 0 && steps_are_left(t) && !train_stops(t)) {
         rc = train_wait_for_rows(t, t->state.step + 1, err);
         if (rc == 0 && !train_stops(t))
             rc = one_step(t, err);
     }
     if (rc == 0)
         rc = train_wait_for_all_rows(t, err);
-    if (t->state.step < job_of(t)->training.steps || !t->order.whole)
+    if (steps_are_left(t) || !t->order.whole)
         *ret_outcome = TRAIN_STOPPED;
     log_times(t);
     return rc == 0 ? checkpoint_wait(t->checkpoint, err) : rc;
@@ -259,10 +233,13 @@ static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct 
 
 static int export(struct train *t, struct err *err)
 {
-    int rc = 0;
+    int rc;
 
     report_phase(t->report, PHASE_EXPORT);
-    if (t->state.identified)
+    rc = evaluation_take_best(t, &t->ending, err);
+    if (rc == 0 && t->ending.len)
+        report_notice(t->report, t->ending.data);
+    if (rc == 0 && t->state.identified)
         rc = write_directions(t->options->output, &t->state, err);
     return rc == 0 ? write_adapter(job_of(t), &t->state, err) : rc;
 }
@@ -285,7 +262,7 @@ static void report_outcome(struct train *t, int rc, enum train_outcome outcome,
                            const struct err *err)
 {
     enum report_how how = how_of(rc, outcome);
-    char reason[sizeof(err->text) + 64];
+    char reason[sizeof(err->text) + 512];
     struct err late;
 
     if (rc < 0)
@@ -293,7 +270,8 @@ static void report_outcome(struct train *t, int rc, enum train_outcome outcome,
     else if (outcome == TRAIN_STOPPED)
         snprintf(reason, sizeof(reason), "stopped after step %d", t->state.step);
     else
-        snprintf(reason, sizeof(reason), "the adapter is in %s/adapter", t->options->output);
+        snprintf(reason, sizeof(reason), "the adapter is in %s/adapter%s%s", t->options->output,
+                 t->ending.len ? "; " : "", t->ending.len ? t->ending.data : "");
     if (rc < 0)
         log_error("%s", reason);
     else
@@ -319,6 +297,7 @@ static void close_train(struct train *t)
     loaded_free(&t->loaded);
     buf_free(&t->bytes);
     buf_free(&t->notices);
+    buf_free(&t->ending);
     free(t->gradient);
     if (t->lock_fd >= 0)
         close(t->lock_fd);

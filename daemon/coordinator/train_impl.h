@@ -27,6 +27,7 @@ struct train {
     float *gradient;    /* (count) */
     struct buf bytes;   /* of the checkpoint being built */
     struct buf notices; /* for the user, until there is a report */
+    struct buf ending;  /* what evaluations say of the adapter and of the end; or empty */
     double decomposed_logged_at;
     double stepping_s, updating_s; /* of all steps; of them, between gradient and new parameters */
 };
@@ -39,3 +40,15 @@ int train_start(struct train *t, struct err *err);
 int train_wait_for_rows(struct train *t, int step, struct err *err);
 int train_wait_for_all_rows(struct train *t, struct err *err);
 bool train_stops(const struct train *t);
+
+/* ---- evaluation.c ---- */
+
+/* Before the first step: evaluations of other rows no longer count. */
+void evaluation_begin(struct train *t, struct buf *notices);
+/* After a step for which the job asks for it; sets eval_loss and best of the row. */
+int evaluate(struct train *t, struct step_row *row, struct err *err);
+/* training.early_stop_patience. */
+bool evaluation_ends_training(const struct train *t);
+/* At the end: makes the best state the state, where the job keeps it. Appends what a user should
+ * know of it. */
+int evaluation_take_best(struct train *t, struct buf *sentence, struct err *err);

@@ -151,7 +151,9 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0 && !found)
         rc = start_state(t, notices, err);
     if (rc == 0)
-        rc = checkpoint_open(folder, &t->checkpoint, err);
+        evaluation_begin(t, notices);
+    if (rc == 0)
+        rc = checkpoint_open(folder, t->state.evaluations.best_step, &t->checkpoint, err);
     if (rc == 0 && found)
         log_info("continuing from the checkpoint of step %d", t->state.step);
     free(folder);

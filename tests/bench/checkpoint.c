@@ -51,7 +51,7 @@ static int save(struct checkpoint *c, struct state *s, int step, struct err *err
     if (rc == 0)
         rc = state_encode(s, &identity, &bytes, err);
     if (rc == 0)
-        rc = checkpoint_submit(c, step, &bytes, -1, err);
+        rc = checkpoint_submit(c, step, 0, &bytes, -1, err);
     buf_free(&bytes);
     return rc;
 }
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
         trainable_of_job(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)
         fail(&err);
     s.identified = true;
-    if (checkpoint_open(argv[1], &c, &err) < 0 ||
+    if (checkpoint_open(argv[1], 0, &c, &err) < 0 ||
         measure(c, &s, team, m, seconds, argc > 3 ? atoi(argv[3]) : 9, &err) < 0)
         fail(&err);
     checkpoint_close(c);

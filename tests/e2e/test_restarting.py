@@ -62,6 +62,84 @@ class Fakes(World):
         self.assertEqual(self.wait_state(client, job.id, pb.FAILED).restarts, 2)
 
 
+class Best(Real):
+    """The best state by evaluation loss, and the end that comes early, are the same through any interruption."""
+
+    SETS = ("dash.prelaunch_steps=2", "training.learning_rate=0.003", "max_restarts=3")
+    KEEP = ("training.eval_every=2", "training.early_stop_patience=100")
+
+    def start(self, *options):
+        return super().start(*FAST, *options)
+
+    def rows(self):
+        with open(os.path.join(TINY, "train.jsonl")) as f:
+            lines = f.readlines()
+        self.write("train.jsonl", "".join(lines[:24]))
+        self.write("eval.jsonl", "".join(lines[24:]))
+        return [f"data.train={self.path('train.jsonl')}", f"data.eval={self.path('eval.jsonl')}"]
+
+    def job(self, client, name, *more):
+        return self.create(client, name, overrides=[f"training.steps={STEPS}", *self.rows(), *self.SETS, *self.KEEP, *more])
+
+    def ends(self, client, job, name):
+        """What a user finds at the end, beside the adapter."""
+        job = self.wait_state(client, job.id, pb.SUCCEEDED)
+        rows = [json.loads(line) for line in self.read(name, "metrics.jsonl").splitlines()]
+        said = [n for n in job.notices if n.startswith("training ended")]
+        self.assertEqual(len(said), 1, job.notices)
+        self.assertIn(said[0], json.loads(self.read(name, "outcome.json"))["reason"])
+        return [(r["step"], r["loss"], r.get("eval_loss"), r.get("best")) for r in rows], said[0]
+
+    def test_killed_after_the_best_and_in_other_shapes(self):
+        client = self.start()
+        whole = self.job(client, "whole")
+        rows, said = self.ends(client, whole, "whole")
+        measured = [r for r in rows if r[2] is not None and r[0] > 2]
+        best = min(measured, key=lambda r: r[2])[0]
+        self.assertEqual(len(rows), best + 200)
+        self.assertEqual(max(r[0] for r in rows if r[3]), best)
+        self.assertIn(f"after step {best + 200} of {STEPS}: 100 evaluations", said)
+        self.assertIn(f"step {best},", said)
+        job = self.job(client, "out")
+        for n, step in enumerate((best + 2, best + 50)):
+            self.wait_step(client, job.id, step)
+            for pid in self.ranks("dash-coordinator"):
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: self.get(client, job.id).restarts > n, "a restart")
+        self.wait_step(client, job.id, best + 100)
+        client.CancelJob(id=job.id)
+        self.wait_state(client, job.id, pb.CANCELLED)
+        self.assertTrue(os.path.exists(self.path("out/checkpoint", f"step-{best:08d}.checkpoint")))
+        client.ResumeJob(id=job.id, overrides=["parallel.stages=2", "parallel.replicas=2"])
+        self.assertEqual(self.ends(client, job, "out"), (rows, said))
+        self.assertEqual(self.adapter("out"), self.adapter("whole"))
+        # a job that has no more steps than that ends with the same adapter
+        short = self.create(client, "short", overrides=[*self.rows(), *self.SETS, f"training.steps={best}"])
+        self.wait_state(client, short.id, pb.SUCCEEDED)
+        self.assertEqual(self.adapter("short"), self.adapter("whole"))
+
+    def test_other_evaluation_data_begins_anew(self):
+        client = self.start()
+        job = self.job(client, "out", "training.early_stop_patience=150")
+        self.wait_step(client, job.id, 60)
+        client.CancelJob(id=job.id)
+        before = self.wait_state(client, job.id, pb.CANCELLED).steps_done
+        client.ResumeJob(id=job.id, overrides=[f"data.eval={self.path('train.jsonl')}"])
+        job = self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertTrue(any("data.eval have changed" in n for n in job.notices), job.notices)
+        rows = [json.loads(line) for line in self.read("out/metrics.jsonl").splitlines()]
+        best = min((r for r in rows[before:] if "eval_loss" in r), key=lambda r: r["eval_loss"])["step"]
+        self.assertIn(f"the adapter is that of step {best},", json.loads(self.read("out/outcome.json"))["reason"])
+
+    def test_what_it_needs(self):
+        client = self.start()
+        for overrides, words in ((["training.keep_best=true", "training.eval_every=2"], "needs data.eval"),
+                                 (["training.keep_best=true", "data.eval=train.jsonl"], "needs training.eval_every"),
+                                 (["training.early_stop_gain=1"], "needs training.early_stop_patience")):
+            self.assertIn(words, self.refused(grpc.StatusCode.INVALID_ARGUMENT, self.create, client=client,
+                                              overrides=overrides))
+
+
 class Real(Training):
     """Restarts and new shapes end with the bytes of an undisturbed run."""
 

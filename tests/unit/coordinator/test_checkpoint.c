@@ -79,12 +79,12 @@ static void save(struct world *w, int first, int last)
     struct checkpoint *c;
     int step;
 
-    assert_int_equal(checkpoint_open(w->folder, &c, &err), 0);
+    assert_int_equal(checkpoint_open(w->folder, 0, &c, &err), 0);
     for (step = first; step <= last; step++) {
         struct buf bytes = {0};
         w->state.step = step;
         assert_int_equal(state_encode(&w->state, &identity, &bytes, &err), 0);
-        assert_int_equal(checkpoint_submit(c, step, &bytes, -1, &err), 0);
+        assert_int_equal(checkpoint_submit(c, step, 0, &bytes, -1, &err), 0);
         buf_free(&bytes);
     }
     assert_int_equal(checkpoint_wait(c, &err), 0);
@@ -129,6 +129,57 @@ static char *path_of(const struct world *w, int step)
 
     assert_true(asprintf(&path, "%s/step-%08d.checkpoint", w->folder, step) > 0);
     return path;
+}
+
+static void keep_best(struct checkpoint *c, struct world *w, int step, int best)
+{
+    struct buf bytes = {0};
+
+    w->state.step = step;
+    w->state.evaluations = (struct evaluations){best, 1.5 / step, 1.75, step - best, "abc"};
+    assert_int_equal(state_encode(&w->state, &identity, &bytes, &err), 0);
+    assert_int_equal(checkpoint_submit(c, step, best, &bytes, -1, &err), 0);
+    assert_int_equal(checkpoint_wait(c, &err), 0);
+}
+
+static void list_is(const struct world *w, int n, const int *steps)
+{
+    struct checkpoint_list l;
+
+    assert_int_equal(checkpoint_list(w->folder, &l, &err), 0);
+    assert_int_equal(l.n, n);
+    assert_memory_equal(l.steps, steps, (size_t)n * sizeof(*steps));
+    free(l.steps);
+}
+
+/* That of a checkpoint which is kept is kept, too. */
+static void best_of_each_is_kept(void **state)
+{
+    struct buf notices = {0};
+    struct checkpoint *c;
+    struct world w;
+    struct state s;
+    bool found;
+
+    (void)state;
+    open_world(&w);
+    assert_int_equal(checkpoint_open(w.folder, 0, &c, &err), 0);
+    for (int step = 10; step <= 14; step++)
+        keep_best(c, &w, step, 11 < step ? 11 : step);
+    list_is(&w, 3, (int[]){14, 13, 11});
+    checkpoint_close(c);
+    assert_int_equal(checkpoint_open(w.folder, 11, &c, &err), 0);
+    keep_best(c, &w, 15, 15);
+    list_is(&w, 3, (int[]){15, 14, 11});
+    keep_best(c, &w, 16, 15);
+    list_is(&w, 2, (int[]){16, 15});
+    checkpoint_close(c);
+    assert_int_equal(load(&w, &identity, &s, &found, &notices), 0);
+    assert_int_equal(s.evaluations.best_step, 15);
+    assert_int_equal(s.evaluations.without_gain, 1);
+    state_close(&s);
+    buf_free(&notices);
+    close_world(&w);
 }
 
 static void two_are_kept(void **state)
@@ -273,11 +324,11 @@ static void folder_that_cannot_be_written_is_named(void **state)
 
     (void)state;
     open_world(&w);
-    assert_int_equal(checkpoint_open(w.folder, &c, &err), 0);
+    assert_int_equal(checkpoint_open(w.folder, 0, &c, &err), 0);
     snprintf(command, sizeof(command), "rm -r %s", w.folder);
     assert_int_equal(system(command), 0);
     assert_int_equal(state_encode(&w.state, &identity, &bytes, &err), 0);
-    assert_int_equal(checkpoint_submit(c, 1, &bytes, -1, &err), 0);
+    assert_int_equal(checkpoint_submit(c, 1, 0, &bytes, -1, &err), 0);
     assert_int_equal(checkpoint_wait(c, &err), ERR_IO);
     assert_non_null(strstr(err.text, w.folder));
     checkpoint_close(c);
@@ -573,7 +624,7 @@ static void folder_is_for_its_owner_and_its_errors_are_reported(void **state)
     open_world(&w);
     folder = file_join(w.folder, "new/checkpoint");
     under = file_join(w.folder, "file");
-    assert_int_equal(checkpoint_open(folder, &c, &err), 0);
+    assert_int_equal(checkpoint_open(folder, 0, &c, &err), 0);
     checkpoint_close(c);
     assert_int_equal(stat(folder, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
@@ -671,6 +722,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_is_what_is_loaded),
         cmocka_unit_test(two_are_kept),
+        cmocka_unit_test(best_of_each_is_kept),
         cmocka_unit_test(any_damaged_byte_falls_back_to_the_one_before),
         cmocka_unit_test(cut_off_newest_falls_back_and_nothing_left_is_an_error),
         cmocka_unit_test(strangers_are_refused_in_words),
