@@ -78,6 +78,7 @@ int cmd_download(struct client *c, int argc, char **argv);
 int cmd_plan(struct client *c, int argc, char **argv);
 int cmd_sbatch(struct client *c, int argc, char **argv);
 int cmd_generate(struct client *c, int argc, char **argv);
+int cmd_eval(struct client *c, int argc, char **argv);
 int cmd_data(struct client *c, int argc, char **argv);
 int cmd_init(struct client *c, int argc, char **argv);
 int cmd_login(struct client *c, int argc, char **argv);

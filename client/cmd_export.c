@@ -2,7 +2,7 @@
  * all it can before it writes; what it writes appears whole, under its name, or not at all. */
 #include "client/client.h"
 #include "client/export_serve.h"
-#include "client/export_source.h"
+#include "core/job/export_source.h"
 #include "client/export_target.h"
 #include "client/export_template.h"
 #include "client/interrupt.h"

@@ -2,7 +2,7 @@
  * what it trained.
  */
 #pragma once
-#include "client/export_source.h"
+#include "core/job/export_source.h"
 #include "core/text/chat_template.h"
 #include "core/text/tokenizer.h"
 

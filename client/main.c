@@ -33,6 +33,7 @@ static const struct command {
     {"data", cmd_data, "check ...", "check a job's data, and show a row as the model sees it"},
     {"sbatch", cmd_sbatch, "JOB.YAML", "write a Slurm batch script that trains without a dashd"},
     {"generate", cmd_generate, "...", "answer prompts with a model, with or without an adapter"},
+    {"eval", cmd_eval, "[FOLDER] ...", "measure a model on a data set, with or without an adapter"},
     {"export", cmd_export, "FOLDER ...",
      "write what was trained for PEFT, vLLM, llama.cpp or Ollama"},
     {"tokenize", cmd_tokenize, "[FILE]", "print the token ids of a text"},

@@ -56,52 +56,63 @@ static int load_adapter(struct generator *g, const struct adapter *a, struct err
     return 0;
 }
 
-static int open_stage(struct generator *g, const char *adapter_path, struct err *err)
+static int open_stage(struct generator *g, const struct adapter *a, struct err *err)
 {
     const struct model_config *c = model_config(g->model);
     struct lora_maps maps = {0};
-    struct adapter *a = NULL;
-    int rc = adapter_path ? adapter_read(adapter_path, c, &a, err) : 0;
+    int rc = a ? lora_maps_of_adapter(a, &maps, err) : 0;
 
-    if (rc == 0 && a)
-        rc = lora_maps_of_adapter(a, &maps, err);
     if (rc == 0)
         rc = trainable_layout(&maps, 0, c, &g->trainable, err);
     lora_maps_free(&maps);
     if (rc == 0)
         rc = stage_open(0, 0, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage, err);
-    if (rc == 0 && a)
-        rc = load_adapter(g, a, err);
-    adapter_free(a);
+    return rc == 0 && a ? load_adapter(g, a, err) : rc;
+}
+
+int generator_open_model(struct model *model, const struct adapter *a, int threads,
+                         struct generator **ret, struct err *err)
+{
+    struct generator *g = calloc(1, sizeof(*g));
+    int rc;
+
+    if (!g) {
+        model_close(model);
+        return err_nomem(err, sizeof(*g));
+    }
+    g->model = model;
+    rc = team_open(threads > 0 ? threads : all_cores(), &g->team, err);
+    if (rc == 0)
+        rc = open_stage(g, a, err);
+    if (rc < 0)
+        generator_close(g);
+    else
+        *ret = g;
     return rc;
 }
 
 int generator_open(const char *model_path, const char *adapter, int threads, struct generator **ret,
                    struct err *err)
 {
-    struct generator *g = calloc(1, sizeof(*g));
     struct problems problems = {0};
+    struct model *model = NULL;
+    struct adapter *a = NULL;
     char *text;
-    int rc;
+    int rc = model_open(model_path, &model, &problems, err);
 
-    if (!g)
-        return err_nomem(err, sizeof(*g));
-    rc = model_open(model_path, &g->model, &problems, err);
     if (rc < 0 && problems.n && (text = problems_text(&problems))) {
         err_set(err, rc, "%s", text);
         free(text);
     }
     problems_free(&problems);
+    if (rc == 0 && adapter)
+        rc = adapter_read(adapter, model_config(model), &a, err);
     if (rc == 0)
-        rc = team_open(threads > 0 ? threads : all_cores(), &g->team, err);
-    if (rc == 0)
-        rc = open_stage(g, adapter, err);
-    if (rc < 0) {
-        generator_close(g);
-        return rc;
-    }
-    *ret = g;
-    return 0;
+        rc = generator_open_model(model, a, threads, ret, err);
+    else
+        model_close(model);
+    adapter_free(a);
+    return rc;
 }
 
 void generator_close(struct generator *g)
@@ -123,6 +134,11 @@ void generator_close(struct generator *g)
 const struct model *generator_model(const struct generator *g)
 {
     return g->model;
+}
+
+struct stage *generator_stage(struct generator *g)
+{
+    return g->stage;
 }
 
 static size_t cache_row(const struct generator *g)

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/model/adapter.h"
 #include "core/text/tokenizer.h"
 #include "worker/stage.h"
 
@@ -23,8 +24,13 @@ struct generator;
 /* adapter: a PEFT folder, or NULL. threads 0: all cores that this process may use. */
 int generator_open(const char *model_path, const char *adapter, int threads, struct generator **ret,
                    struct err *err);
+/* The same of a model that is open, which becomes the generator's, on failure too; a may be NULL.
+ */
+int generator_open_model(struct model *model, const struct adapter *a, int threads,
+                         struct generator **ret, struct err *err);
 void generator_close(struct generator *g); /* NULL-safe */
 const struct model *generator_model(const struct generator *g);
+struct stage *generator_stage(struct generator *g);
 
 /* Continues n <= GENERATE_GROUP prompts; first_index keys the random numbers of prompt 0. Appends
  * to answers (n), the end token not included. `on_token`, unless NULL, is called after each new

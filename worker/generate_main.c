@@ -9,6 +9,7 @@
 #include "core/output.h"
 #include "core/utf8.h"
 #include "core/text/tokenizer.h"
+#include "worker/answers.h"
 #include "worker/generate.h"
 #include "worker/generate_prompts.h"
 #include <argp.h>
@@ -168,29 +169,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static void trim(char *text)
-{
-    size_t len = strlen(text);
-
-    while (len > 0 && strchr(" \n\t\r", text[len - 1]))
-        text[--len] = '\0';
-    memmove(text, text + strspn(text, " \n\t\r"), strlen(text + strspn(text, " \n\t\r")) + 1);
-}
-
-static bool matches(const struct prompt *p, char *answer)
-{
-    bool equal;
-    char *expected = strdup(p->expected);
-
-    if (!expected)
-        return false;
-    trim(expected);
-    trim(answer);
-    equal = strcmp(expected, answer) == 0;
-    free(expected);
-    return equal;
-}
-
 /* A model may say what would act on a terminal; a file or a pipe gets it as it is. */
 static void print_text(const char *before, const char *text)
 {
@@ -241,7 +219,7 @@ static int answer_one(const struct request *r, const struct tokenizer *tokenizer
         print_answer(r, p, answer, ids->n);
         if (p->expected) {
             tally->expected++;
-            tally->matched += matches(p, answer);
+            tally->matched += answer_matches(answer, p->expected);
         }
     }
     free(answer);

@@ -1,11 +1,13 @@
 /* worker/main.c - dash-worker: a rank of a job, or, called as `dash-worker generate`, the model
- * answering prompts, or, as `dash-worker probe`, a check of the nodes. This file is compiled for
+ * answering prompts, as `dash-worker eval`, the model being measured, or, as `dash-worker probe`, a
+ * check of the nodes. This file is compiled for
  * every CPU of the architecture: it reports that the rest is for another. */
 #include "core/build.h"
 #include "core/slurm/environment.h"
 #include "core/cpu.h"
 #include "core/log.h"
 #include "proto/ranks.h"
+#include "worker/eval.h"
 #include "worker/generate.h"
 #include "worker/spectrum.h"
 #include "worker/probe.h"
@@ -61,12 +63,11 @@ static bool cpu_is_right(void)
 static void handle_options(int argc, char **argv)
 {
     static const struct argp argp = {
-        .args_doc = "\ngenerate --model PATH [PROMPT...]\nprobe --folder FOLDER",
+        .args_doc = "\ngenerate --model PATH [PROMPT...]\neval [FOLDER]\nprobe --folder FOLDER",
         .doc = "A rank of a fine-tuning job, which dashd or a batch script starts by mpirun or "
-               "srun; `generate` lets a model answer prompts, `probe` examines nodes. `dash-worker "
-               "generate --help` "
-               "and `dash-worker probe --help` "
-               "describe both.",
+               "srun; `generate` lets a model answer prompts, `eval` measures it, `probe` examines "
+               "nodes. `dash-worker generate --help`, `dash-worker eval --help` and `dash-worker "
+               "probe --help` describe them.",
     };
     static char version[100];
 
@@ -84,6 +85,8 @@ int main(int argc, char **argv)
     spectrum_init();
     if (argc > 1 && strcmp(argv[1], "generate") == 0)
         return generate_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "eval") == 0)
+        return eval_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "probe") == 0)
         return probe_main(argc - 1, argv + 1);
     handle_options(argc, argv);

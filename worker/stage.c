@@ -292,6 +292,20 @@ int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *bat
     return 0;
 }
 
+int stage_losses(struct stage *s, const struct stage_slot *slot, const struct batch *batch,
+                 double *losses, struct err *err)
+{
+    struct rmsnorm norm = stage_final_norm(s);
+    struct head head = stage_head(s);
+    int n = batch->trained.n, rc = fit_normed(s, n, err);
+
+    if (rc < 0)
+        return rc;
+    rmsnorm_forward(s->team, &norm, s->normed, NULL, slot->y, n);
+    loss_of_rows(s->team, &head, losses, s->normed, batch->targets, n, s->logits);
+    return 0;
+}
+
 /* Where the gradients of layer l's adapters go in the slice. */
 static void point_grads(const struct stage *s, const struct layer *l, float *grads,
                         struct adapted_slice ret[GROUPS][GROUP_MAX])

@@ -101,6 +101,9 @@ void stage_forward(struct stage *s, struct stage_slot *slot, const struct batch 
  * weight * loss, of the rows that it has. */
 int stage_loss(struct stage *s, struct stage_slot *slot, const struct batch *batch, float weight,
                double *ret_loss, struct err *err);
+/* Last stage: the losses of the trained rows (batch->trained.n) one by one. */
+int stage_losses(struct stage *s, const struct stage_slot *slot, const struct batch *batch,
+                 double *losses, struct err *err);
 /* d (T, C): gradient to slot->y in; to the stage's input out, where stage_passes_gradient().
  * Writes every number of grads, laid out as the slice. */
 void stage_backward(struct stage *s, struct stage_slot *slot, const struct batch *batch,

@@ -137,9 +137,10 @@ int checkpoint_load(const char *folder, struct state *s, const struct state_iden
     return rc;
 }
 
-int checkpoint_load_of_job(const char *output, const struct job *job, const char *weights,
-                           const struct model_config *config, struct trainable *layout,
-                           struct state *ret, struct buf *notices, struct err *err)
+int checkpoint_load_of_job(const char *output, const struct job *job, bool last,
+                           const char *weights, const struct model_config *config,
+                           struct trainable *layout, struct state *ret, struct buf *notices,
+                           struct err *err)
 {
     struct state_identity identity = {
         .steps = job->training.steps ? job->training.steps : INT_MAX, /* epochs decide */
@@ -147,7 +148,8 @@ int checkpoint_load_of_job(const char *output, const struct job *job, const char
     };
     char *folder = file_join(output, "checkpoint");
     bool found = false;
-    int rc = folder ? trainable_of_job(job, config, layout, err) : err_nomem(err, strlen(output));
+    int best,
+        rc = folder ? trainable_of_job(job, config, layout, err) : err_nomem(err, strlen(output));
 
     snprintf(identity.weights, sizeof(identity.weights), "%s", weights);
     job_identity(job, identity.job);
@@ -157,6 +159,9 @@ int checkpoint_load_of_job(const char *output, const struct job *job, const char
         rc = checkpoint_load(folder, ret, &identity, &found, notices, err);
     if (rc == 0 && !found)
         rc = err_set(err, ERR_INVALID, "%s has no checkpoint", folder);
+    best = ret->evaluations.best_step;
+    if (rc == 0 && !last && job->training.keep_best && best > 0 && best != ret->step)
+        rc = checkpoint_load_step(folder, best, ret, &identity, err);
     free(folder);
     return rc;
 }

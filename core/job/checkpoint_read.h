@@ -26,9 +26,11 @@ int checkpoint_load(const char *folder, struct state *s, const struct state_iden
 int checkpoint_load_step(const char *folder, int step, struct state *s,
                          const struct state_identity *identity, struct err *err);
 
-/* The newest of the job whose output folder this is. weights: of the model (state_identity), or ""
+/* The newest of the job whose output folder this is, or, unless `last`, the best so far where the
+ * job keeps the best. weights: of the model (state_identity), or ""
  * where any will do. The layout is the caller's to free, and *ret to close, on failure too; they
  * are zeroed before. ERR_INVALID where there is none. */
-int checkpoint_load_of_job(const char *output, const struct job *job, const char *weights,
-                           const struct model_config *config, struct trainable *layout,
-                           struct state *ret, struct buf *notices, struct err *err);
+int checkpoint_load_of_job(const char *output, const struct job *job, bool last,
+                           const char *weights, const struct model_config *config,
+                           struct trainable *layout, struct state *ret, struct buf *notices,
+                           struct err *err);

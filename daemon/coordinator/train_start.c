@@ -120,7 +120,7 @@ static int continue_source(struct train *t, struct buf *notices, struct err *err
         rc = err_set(err, ERR_INVALID, "%s is no longer the output of a LoRA-Dash job",
                      job_of(t)->lora.init_adapter);
     if (rc == 0)
-        rc = checkpoint_load_of_job(source.output, source.job, t->identity.weights,
+        rc = checkpoint_load_of_job(source.output, source.job, false, t->identity.weights,
                                     model_config(t->loaded.model), &layout, &other, notices, err);
     if (rc == 0)
         rc = state_continue(&t->state, &other, source.output, err);

@@ -293,7 +293,7 @@ class Jobs(Export):
         want = self.bytes_of("out/adapter")
         shutil.rmtree(self.path("out/adapter"))
         said = self.export("out", "--to", "peft", "--out", "peft")
-        self.assertIn("the checkpoint of step 6 is exported", said)
+        self.assertIn("the checkpoint of step 6 is used", said)
         self.assertEqual(self.bytes_of("peft"), want)
         # an adapter/ of a launch before the last one is not what was trained
         os.mkdir(self.path("out/adapter"))

@@ -112,7 +112,7 @@ class Programs(unittest.TestCase):
                 builds.add(said.split()[2])
             self.assertIn("Usage:", run(installed("bin", name), "--help"))
         self.assertEqual(len(builds), 1)
-        for mode in ("generate", "probe"):
+        for mode in ("generate", "eval", "probe"):
             self.assertIn("Usage:", run(installed("bin/dash-worker"), mode, "--help"))
 
     def test_a_job_runs_from_here_to_its_end(self):
@@ -182,7 +182,7 @@ class Pages(unittest.TestCase):
         self.assertEqual(options_in(text), options_of(help_text), what)
 
     def test_options(self):
-        for name, modes in (("dash-coordinator", []), ("dashd", ["init", "token"]), ("dash-worker", ["generate", "probe"])):
+        for name, modes in (("dash-coordinator", []), ("dashd", ["init", "token"]), ("dash-worker", ["generate", "eval", "probe"])):
             helps = [run(installed("bin", name), *mode, "--help") for mode in ([], *([m] for m in modes))]
             self.explain_equally(page(f"man1/{name}.1"), "".join(helps), name)
 

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct pass {
     const struct head *head;
@@ -127,6 +128,21 @@ double loss_forward_backward(struct team *team, const struct head *head, float *
                         0, dh + (size_t)at * head->C, head->C);
     }
     return sum;
+}
+
+void loss_of_rows(struct team *team, const struct head *head, double *losses, const float *h,
+                  const int32_t *targets, int n, float *logits)
+{
+    struct pass p = {.head = head, .logits = logits};
+    int at, chunk = head_rows(head);
+
+    for (at = 0; at < n; at += chunk) {
+        int rows = n - at < chunk ? n - at : chunk;
+        multiply(team, head, logits, h + (size_t)at * head->C, rows);
+        p.targets = targets + at;
+        team_run(team, row_task, &p, rows);
+        memcpy(losses + at, p.losses, (size_t)rows * sizeof(*losses));
+    }
 }
 
 struct logits {

@@ -31,5 +31,9 @@ size_t head_scratch(const struct head *head);
 double loss_forward_backward(struct team *team, const struct head *head, float *dh, const float *h,
                              const int32_t *targets, int n, float weight, float *logits);
 
+/* The losses (n) of such rows one by one. */
+void loss_of_rows(struct team *team, const struct head *head, double *losses, const float *h,
+                  const int32_t *targets, int n, float *logits);
+
 /* logits (n, V) alone, for generation, of at most LOSS_CHUNK_MIN rows. */
 void head_forward(struct team *team, const struct head *head, float *logits, const float *h, int n);

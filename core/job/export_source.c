@@ -1,6 +1,6 @@
-/* client/export_source.c - see export_source.h. Whether adapter/ is of the last launch is in
+/* core/job/export_source.c - see export_source.h. Whether adapter/ is of the last launch is in
  * outcome.json: a job that was resumed for more steps, and stopped, has an adapter/ of before. */
-#include "client/export_source.h"
+#include "core/job/export_source.h"
 #include "core/file.h"
 #include "core/job/checkpoint_read.h"
 #include "core/job/lora_source.h"
@@ -88,7 +88,7 @@ static void note_checkpoint(const struct export_source *s, const struct state *s
                             bool lora_only, struct buf *notices)
 {
     if (!lora_only || state->step < s->job->training.steps)
-        buf_printf(notices, "the checkpoint of step %d is exported\n", state->step);
+        buf_printf(notices, "the checkpoint of step %d is used\n", state->step);
     if (s->job->method != METHOD_LORA_DASH)
         return;
     if (!state->identified)
@@ -103,13 +103,13 @@ static void note_checkpoint(const struct export_source *s, const struct state *s
                    state->layout->directions);
 }
 
-static int read_checkpoint(struct export_source *s, bool lora_only, struct buf *notices,
+static int read_checkpoint(struct export_source *s, bool last, bool lora_only, struct buf *notices,
                            struct err *err)
 {
     struct trainable layout = {0};
     struct state state = {0};
-    int rc = checkpoint_load_of_job(s->output, s->job, "", model_config(s->model), &layout, &state,
-                                    notices, err);
+    int rc = checkpoint_load_of_job(s->output, s->job, last, "", model_config(s->model), &layout,
+                                    &state, notices, err);
 
     if (rc == 0)
         rc = state_adapter(&state, !lora_only, &s->adapter, err);
@@ -134,7 +134,7 @@ static int read_adapter(const struct export_choice *choice, struct export_source
                        "%s is not the output folder of a job with its checkpoints: %s needs one",
                        choice->from, choice->checkpoint ? "--checkpoint" : "--lora-only");
     if (s->output && (only || choice->checkpoint || !adapter_is_current(s)))
-        return read_checkpoint(s, only, notices, err);
+        return read_checkpoint(s, choice->checkpoint, only, notices, err);
     return adapter_read(s->adapter_folder, model_config(s->model), &s->adapter, err);
 }
 

@@ -1,8 +1,8 @@
-/* client/export_source.h - what `dashctl export` exports: an adapter, the model that it belongs to,
- * and the job that trained it, where one did.
+/* core/job/export_source.h - what `dashctl export` writes and `dashctl eval` measures: an
+ * adapter, the model that it belongs to, and the job that trained it, where one did.
  *
  * The adapter is a PEFT folder, or what the output folder of a job holds: its adapter/ once the job
- * has succeeded, else its last checkpoint.
+ * has succeeded, else its last checkpoint, or the best where the job keeps that.
  */
 #pragma once
 #include "core/buf.h"
