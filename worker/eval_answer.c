@@ -56,8 +56,8 @@ static int take(struct eval *e, const struct prompt *p, const struct token_list 
 static int answer_group(struct eval *e, struct prompt_encoder *encoder, const struct prompt *of,
                         int n, struct tally *t, struct err *err)
 {
-    const struct generate_options options = {.max_tokens = e->new_tokens,
-                                             .tokenizer = e->tokenizer};
+    const struct generate_options options = {
+        .max_tokens = e->new_tokens, .sampling = sampling_default(), .tokenizer = e->tokenizer};
     struct token_list prompts[GENERATE_GROUP] = {0}, answers[GENERATE_GROUP] = {0};
     int rc = 0;
 

@@ -20,6 +20,7 @@ struct generator {
     struct team *team;
     struct stage *stage;
     struct sequence sequences[GENERATE_GROUP];
+    struct sampler *sampler;
     struct layer_acts acts;
     float *memory; /* of acts, and y behind it */
     size_t floats;
@@ -67,6 +68,8 @@ static int open_stage(struct generator *g, const struct adapter *a, struct err *
     lora_maps_free(&maps);
     if (rc == 0)
         rc = stage_open(0, 0, g->model, &g->trainable, 0, c->n_layers, g->team, &g->stage, err);
+    if (rc == 0)
+        rc = sampler_open(c->vocab, &g->sampler, err);
     return rc == 0 && a ? load_adapter(g, a, err) : rc;
 }
 
@@ -123,6 +126,7 @@ void generator_close(struct generator *g)
         return;
     for (i = 0; i < GENERATE_GROUP; i++)
         free(g->sequences[i].cache);
+    sampler_close(g->sampler);
     stage_close(g->stage);
     team_close(g->team);
     trainable_free(&g->trainable);
@@ -277,7 +281,7 @@ static void advance(struct generator *g, struct sequence *const *live, int n)
 }
 
 /* The final norm and head of n rows of y; logits in the stage's chunk. */
-static const float *logits_of(struct generator *g, const int *rows, int n)
+static float *logits_of(struct generator *g, const int *rows, int n)
 {
     struct stage *s = g->stage;
     struct rmsnorm norm = stage_final_norm(s);
@@ -290,40 +294,6 @@ static const float *logits_of(struct generator *g, const int *rows, int n)
     rmsnorm_forward(g->team, &norm, s->scratch.h, NULL, s->scratch.h, n);
     head_forward(g->team, &head, s->logits, s->scratch.h, n);
     return s->logits;
-}
-
-static int32_t likeliest(const float *logits, int V)
-{
-    int v, best = 0;
-
-    for (v = 1; v < V; v++)
-        if (logits[v] > logits[best])
-            best = v;
-    return best;
-}
-
-static int32_t sample(const float *logits, int V, const struct generate_options *o, long index,
-                      int position)
-{
-    uint32_t counter[4] = {(uint32_t)position, (uint32_t)index, (uint32_t)(index >> 32), 0};
-    double sum = 0, target;
-    uint32_t words[4];
-    float most;
-    int v;
-
-    if (o->temperature <= 0)
-        return likeliest(logits, V);
-    most = logits[likeliest(logits, V)];
-    for (v = 0; v < V; v++)
-        sum += exp((double)(logits[v] - most) / o->temperature);
-    rng_draw(rng_key(o->seed, RNG_SAMPLE), counter, words);
-    target = ((double)words[0] + 0.5) / 4294967296.0 * sum;
-    for (v = 0; v < V - 1; v++) {
-        target -= exp((double)(logits[v] - most) / o->temperature);
-        if (target < 0)
-            break;
-    }
-    return v;
 }
 
 /* Takes the prompts into the caches; rows gets each one's last row. */
@@ -363,35 +333,60 @@ static int start_group(struct generator *g, const struct token_list *prompts, in
     return rc;
 }
 
+struct group { /* sequences that advance together */
+    struct generator *g;
+    const struct token_list *prompts;
+    struct token_list *answers;
+    const struct generate_options *options;
+    int (*on_token)(void *arg, int sequence, int32_t id, struct err *err);
+    void *arg;
+    long first_index;
+};
+
+/* The next token of a sequence. 1: it has ended. */
+static int add_token(const struct group *group, int i, int step, float *logits, struct err *err)
+{
+    const struct generate_options *o = group->options;
+    const struct seen seen[] = {{group->prompts[i].ids, group->prompts[i].n},
+                                {group->answers[i].ids, group->answers[i].n}};
+    int32_t id = sampler_next(group->g->sampler, &o->sampling, seen, 2, group->first_index + i,
+                              step, logits);
+    int rc;
+
+    if (o->tokenizer && tokenizer_is_end(o->tokenizer, id))
+        return 1;
+    group->g->sequences[i].next = id;
+    rc = token_list_push(&group->answers[i], id, 0, err);
+    return rc == 0 && group->on_token ? group->on_token(group->arg, i, id, err) : rc;
+}
+
 int generate(struct generator *g, const struct token_list *prompts, int n, long first_index,
              const struct generate_options *options, struct token_list *answers,
-             void (*on_token)(void *arg, int sequence, int32_t id), void *arg, struct err *err)
+             int (*on_token)(void *arg, int sequence, int32_t id, struct err *err), void *arg,
+             struct err *err)
 {
+    const struct group group = {g, prompts, answers, options, on_token, arg, first_index};
     struct sequence *live[GENERATE_GROUP];
     int rows[GENERATE_GROUP] = {0}, who[GENERATE_GROUP], i, step, n_live = n;
     int rc = start_group(g, prompts, n, options->max_tokens, rows, err);
 
     for (i = 0; i < n; i++)
         who[i] = i;
-    for (step = 0; rc == 0 && n_live > 0 && step < options->max_tokens; step++) {
-        const float *logits = logits_of(g, rows, n_live);
+    for (step = 0; rc >= 0 && n_live > 0 && step < options->max_tokens; step++) {
+        float *logits = logits_of(g, rows, n_live);
         int next_live = 0;
-        for (i = 0; i < n_live && rc == 0; i++) {
-            int32_t id = sample(logits + (size_t)i * (size_t)g->stage->config.vocab,
-                                g->stage->config.vocab, options, first_index + who[i], step);
-            if (options->tokenizer && tokenizer_is_end(options->tokenizer, id))
+        for (i = 0; i < n_live && rc >= 0; i++) {
+            rc = add_token(&group, who[i], step,
+                           logits + (size_t)i * (size_t)g->stage->config.vocab, err);
+            if (rc != 0)
                 continue;
-            rc = token_list_push(&answers[who[i]], id, 0, err);
-            if (on_token)
-                on_token(arg, who[i], id);
-            g->sequences[who[i]].next = id;
             live[next_live] = &g->sequences[who[i]];
             rows[next_live] = next_live;
             who[next_live++] = who[i];
         }
         n_live = next_live;
-        if (n_live > 0 && step + 1 < options->max_tokens)
+        if (rc >= 0 && n_live > 0 && step + 1 < options->max_tokens)
             advance(g, live, n_live);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }

@@ -8,14 +8,14 @@
 #include "core/err.h"
 #include "core/model/adapter.h"
 #include "core/text/tokenizer.h"
+#include "worker/sampling.h"
 #include "worker/stage.h"
 
 enum { GENERATE_GROUP = 16 };
 
 struct generate_options {
     int max_tokens;
-    double temperature; /* 0: the likeliest token; ties to the lower id */
-    uint64_t seed;
+    struct sampling sampling;
     const struct tokenizer *tokenizer; /* whose ends stop a sequence; NULL: none do */
 };
 
@@ -34,10 +34,12 @@ struct stage *generator_stage(struct generator *g);
 
 /* Continues n <= GENERATE_GROUP prompts; first_index keys the random numbers of prompt 0. Appends
  * to answers (n), the end token not included. `on_token`, unless NULL, is called after each new
- * token of any sequence. */
+ * token of any sequence; a sequence for which it returns 1 ends there, and a negative code ends all
+ * of them. */
 int generate(struct generator *g, const struct token_list *prompts, int n, long first_index,
              const struct generate_options *options, struct token_list *answers,
-             void (*on_token)(void *arg, int sequence, int32_t id), void *arg, struct err *err);
+             int (*on_token)(void *arg, int sequence, int32_t id, struct err *err), void *arg,
+             struct err *err);
 
 /* The program: `dash-worker generate ARGS...`. */
 int generate_main(int argc, char **argv);
