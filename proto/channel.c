@@ -150,6 +150,13 @@ int channel_failed(struct channel *c, const char *method, grpc_status_code statu
             "no dashd answers at %s with a certificate that is trusted: it does not run, or "
             "has other keys than at the last `dashctl login %s`",
             c->address, c->address);
+    else if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details) &&
+             strncmp(c->address, "unix:", 5) != 0)
+        n = asprintf(
+            &text,
+            "no dashd answers at %s without TLS: start one with `dashd`, run `dashctl login "
+            "%s` if it uses TLS, or name another with --server",
+            c->address, c->address);
     else if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details))
         n = asprintf(
             &text, "no dashd answers at %s: start one with `dashd`, or name another with --server",
