@@ -122,6 +122,16 @@ int client_open_channel(const struct client *c, struct channel **ret_channel, st
     return rc;
 }
 
+/* An answer that is to have a job, and has none: commands rely on it. */
+static bool lacks_job(const ProtobufCMessage *reply)
+{
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(reply->descriptor, "job");
+
+    return f && f->type == PROTOBUF_C_TYPE_MESSAGE && f->label != PROTOBUF_C_LABEL_REPEATED &&
+           !*(ProtobufCMessage *const *)((const char *)reply + f->offset);
+}
+
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply)
 {
@@ -133,6 +143,10 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
     if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0) {
+        if (lacks_job(*reply)) {
+            protobuf_c_message_free_unpacked(*reply, NULL);
+            return client_fail_with("what answers is no dashd: its answer has no job");
+        }
         if (!c->json)
             printable_message(*reply);
         return 0;

@@ -3,6 +3,8 @@ import base64
 import hashlib
 import shutil
 
+from concurrent import futures
+
 from google.protobuf import any_pb2
 from harness import *
 
@@ -513,6 +515,34 @@ class Logs(World):
         done = self.dashctl("logs", "-f", "1", server=server.address)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout, self.read("out/logs/job.log"))
+
+
+class EmptyAnswers(grpc.GenericRpcHandler):
+    """Answers every call with an empty message."""
+
+    def service(self, details):
+        if details.method.rsplit("/", 1)[1] in ("WatchJob", "DownloadFile", "FollowLogs"):
+            return grpc.unary_stream_rpc_method_handler(lambda request, context: iter([b""]))
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+
+class Strangers(World):
+    def test_a_server_that_answers_nothing_crashes_no_command(self):
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        server.add_generic_rpc_handlers((EmptyAnswers(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        self.addCleanup(lambda: server.stop(0).wait())
+        for words in (["show", "1"], ["cancel", "1"], ["pause", "1"], ["resume", "1"], ["update", "1", "-p", "1"],
+                      ["submit", os.path.join(TINY, "job.yaml")], ["download", "1"]):
+            with self.subTest(words):
+                done = self.dashctl(*words, server=f"127.0.0.1:{port}")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("its answer has no job", done.stderr)
+        for words in (["list"], ["events", "1"], ["files", "1"], ["checkpoints", "1"], ["logs", "1"], ["logs", "-f", "1"],
+                      ["delete", "1"], ["plan", os.path.join(TINY, "job.yaml")]):
+            with self.subTest(words):
+                self.assertIn(self.dashctl(*words, server=f"127.0.0.1:{port}").returncode, (0, 1))
 
 
 class Commands(World):
