@@ -15,7 +15,7 @@ class Words(World):
 
     def test_help_names_every_command_and_exits_with_0(self):
         text = self.said("--help", status=0)
-        for name in ("run", "submit", "list", "show", "watch", "logs", "cancel", "resume", "plan", "generate", "export", "tokenize"):
+        for name in ("run", "submit", "list", "show", "watch", "logs", "cancel", "resume", "plan", "generate", "eval", "export", "tokenize"):
             self.assertRegex(text, rf"(?m)^  {name} ")
         self.assertEqual(text, self.said("help", status=0))
         self.assertIn("Usage: dashctl watch", self.said("help", "watch", status=0))
