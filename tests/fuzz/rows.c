@@ -2,30 +2,7 @@
  * and nothing crashes. The first byte says whether the file's name ends in .csv.
  */
 #include "core/text/rows.h"
-#include <assert.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* A file in memory, and two names for it that last as long as the process. */
-static int open_file(char names[2][100])
-{
-    char folder[] = "/tmp/fuzz-rows-XXXXXX";
-    int fd = memfd_create("rows", 0);
-
-    if (fd < 0 || !mkdtemp(folder))
-        abort();
-    snprintf(names[0], 100, "/proc/self/fd/%d", fd);
-    snprintf(names[1], 100, "%s/x.csv", folder);
-    if (symlink(names[0], names[1]) < 0)
-        abort();
-    return fd;
-}
+#include "tests/fuzz/fuzz.h"
 
 static void read_all(const char *path)
 {
@@ -46,15 +23,19 @@ static void read_all(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char names[2][100];
-    static int fd = -1;
+    static const char *const names[] = {"x", "x.csv", NULL};
+    static struct fuzz_file files[2] = {{-1, ""}};
+    static char folder[40];
+    char path[60];
+    int kind;
 
     if (size == 0)
         return 0;
-    if (fd < 0)
-        fd = open_file(names);
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, data + 1, size - 1, 0) != (ssize_t)(size - 1))
-        abort();
-    read_all(names[data[0] & 1]);
+    if (files[0].fd < 0)
+        fuzz_folder_open(names, files, folder);
+    kind = data[0] & 1;
+    fuzz_file_write(&files[kind], data + 1, size - 1);
+    snprintf(path, sizeof(path), "%s/%s", folder, names[kind]);
+    read_all(path);
     return 0;
 }

@@ -140,13 +140,15 @@ static void check_rounded(enum gemm_form form, int M, const struct weight *w, co
 
 static void bf16_rounds_both_factors_and_sums_in_f32(void **state)
 {
-    float *values = random_floats((size_t)ROWS * COLUMNS, 9);
-    struct weight w = weight_of_floats(values, ROWS, COLUMNS);
     static const int rows[] = {1, 9, 300};
+    struct weight w;
+    float *values;
 
     (void)state;
     if (!bf16_is_possible())
         skip();
+    values = random_floats((size_t)ROWS * COLUMNS, 9);
+    w = weight_of_floats(values, ROWS, COLUMNS);
     w.bf16 = true;
     for (int i = 0; i < 3; i++) {
         check_rounded(GEMM_NT, rows[i], &w, values, 0, ROWS);
