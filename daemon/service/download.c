@@ -166,71 +166,123 @@ void download_on_gone(struct rpc_call *call)
     rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
 }
 
-static bool list_of(struct rpc_call *call, const char *id, struct results *ret)
-{
-    struct run *run = job_access_run(call, id);
+/* A listing is made in the pool as well: a folder may have thousands of entries, on a slow disk. */
+struct listing {
+    uv_work_t work;
+    struct rpc_call *call; /* NULL: the client has gone */
+    char *output;
+    struct results results;
+    void (*answer)(struct rpc_call *call, const struct results *r);
+    int rc;
     struct err err;
+};
 
-    if (!run)
-        return false;
-    if (results_list(run->row.output, ret, &err) == 0)
-        return true;
-    rpc_fail(call, &err);
-    return false;
+static void free_listing(struct listing *l)
+{
+    results_free(&l->results);
+    free(l->output);
+    free(l);
 }
 
-void download_on_list(struct rpc_call *call, const ProtobufCMessage *message)
+/* In the pool. */
+static void make_listing(uv_work_t *work)
 {
-    const Dash__V1__ListFilesRequest *m = (const Dash__V1__ListFilesRequest *)message;
+    struct listing *l = work->data;
+
+    l->rc = results_list(l->output, &l->results, &l->err);
+}
+
+static void on_listed(uv_work_t *work, int status)
+{
+    struct listing *l = work->data;
+
+    (void)status;
+    if (l->call) {
+        rpc_set_data(l->call, NULL);
+        if (l->rc < 0)
+            rpc_fail(l->call, &l->err);
+        else
+            l->answer(l->call, &l->results);
+    }
+    free_listing(l);
+}
+
+static void start_listing(struct rpc_call *call, const char *id,
+                          void (*answer)(struct rpc_call *call, const struct results *r))
+{
+    struct run *run = job_access_run(call, id);
+    struct listing *l;
+
+    if (!run)
+        return;
+    l = calloc(1, sizeof(*l));
+    if (!l || !(l->output = strdup(run->row.output))) {
+        free(l);
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+        return;
+    }
+    l->call = call;
+    l->answer = answer;
+    l->work.data = l;
+    rpc_set_data(call, l);
+    if (uv_queue_work(run->runs->loop, &l->work, make_listing, on_listed) < 0) {
+        rpc_set_data(call, NULL);
+        free_listing(l);
+        rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd cannot read the folder now");
+    }
+}
+
+void download_on_list_gone(struct rpc_call *call)
+{
+    struct listing *l = rpc_data(call);
+
+    if (l)
+        l->call = NULL; /* freed when it has been made */
+    rpc_set_data(call, NULL);
+    rpc_finish(call, RPC_UNAVAILABLE, "dashd is shutting down");
+}
+
+static void answer_files(struct rpc_call *call, const struct results *r)
+{
     Dash__V1__ListFilesResponse response = DASH__V1__LIST_FILES_RESPONSE__INIT;
-    struct results r = {0};
-    Dash__V1__File *files;
+    Dash__V1__File *files = calloc((size_t)r->n + 1, sizeof(*files));
     int i;
 
-    if (!list_of(call, m->id, &r))
-        return;
-    files = calloc((size_t)r.n + 1, sizeof(*files));
-    response.files = calloc((size_t)r.n + 1, sizeof(Dash__V1__File *));
+    response.files = calloc((size_t)r->n + 1, sizeof(Dash__V1__File *));
     if (files && response.files) {
-        for (i = 0; i < r.n; i++) {
+        for (i = 0; i < r->n; i++) {
             dash__v1__file__init(&files[i]);
             response.files[i] = &files[i];
-            files[i].path = r.items[i].path;
-            files[i].bytes = (uint64_t)r.items[i].bytes;
-            files[i].time_ms = r.items[i].time_ms;
+            files[i].path = r->items[i].path;
+            files[i].bytes = (uint64_t)r->items[i].bytes;
+            files[i].time_ms = r->items[i].time_ms;
         }
-        response.n_files = (size_t)r.n;
+        response.n_files = (size_t)r->n;
         rpc_reply(call, &response.base);
     } else {
         rpc_finish(call, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
     }
     free(files);
     free(response.files);
-    results_free(&r);
 }
 
-void download_on_checkpoints(struct rpc_call *call, const ProtobufCMessage *message)
+static void answer_checkpoints(struct rpc_call *call, const struct results *r)
 {
-    const Dash__V1__ListCheckpointsRequest *m = (const Dash__V1__ListCheckpointsRequest *)message;
     Dash__V1__ListCheckpointsResponse response = DASH__V1__LIST_CHECKPOINTS_RESPONSE__INIT;
-    Dash__V1__Checkpoint *items;
-    struct results r = {0};
+    Dash__V1__Checkpoint *items = calloc((size_t)r->n + 1, sizeof(*items));
     int i, n = 0;
 
-    if (!list_of(call, m->id, &r))
-        return;
-    items = calloc((size_t)r.n + 1, sizeof(*items));
-    response.checkpoints = calloc((size_t)r.n + 1, sizeof(Dash__V1__Checkpoint *));
+    response.checkpoints = calloc((size_t)r->n + 1, sizeof(Dash__V1__Checkpoint *));
     if (items && response.checkpoints) {
-        for (i = r.n - 1; i >= 0; i--) { /* names rise with steps */
-            if (r.items[i].step < 0)
+        for (i = r->n - 1; i >= 0; i--) { /* names rise with steps */
+            if (r->items[i].step < 0)
                 continue;
             dash__v1__checkpoint__init(&items[n]);
             response.checkpoints[n] = &items[n];
-            items[n].step = (uint32_t)r.items[i].step;
-            items[n].bytes = (uint64_t)r.items[i].bytes;
-            items[n].time_ms = r.items[i].time_ms;
-            items[n++].path = r.items[i].path;
+            items[n].step = (uint32_t)r->items[i].step;
+            items[n].bytes = (uint64_t)r->items[i].bytes;
+            items[n].time_ms = r->items[i].time_ms;
+            items[n++].path = r->items[i].path;
         }
         response.n_checkpoints = (size_t)n;
         rpc_reply(call, &response.base);
@@ -239,5 +291,15 @@ void download_on_checkpoints(struct rpc_call *call, const ProtobufCMessage *mess
     }
     free(items);
     free(response.checkpoints);
-    results_free(&r);
+}
+
+void download_on_list(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    start_listing(call, ((const Dash__V1__ListFilesRequest *)message)->id, answer_files);
+}
+
+void download_on_checkpoints(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    start_listing(call, ((const Dash__V1__ListCheckpointsRequest *)message)->id,
+                  answer_checkpoints);
 }

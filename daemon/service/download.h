@@ -11,6 +11,7 @@
 /* on_message, on_writable and on_gone; their service is the struct runs. */
 void download_on_list(struct rpc_call *call, const ProtobufCMessage *message);
 void download_on_checkpoints(struct rpc_call *call, const ProtobufCMessage *message);
+void download_on_list_gone(struct rpc_call *call); /* of both */
 void download_on_download(struct rpc_call *call, const ProtobufCMessage *message);
 void download_on_writable(struct rpc_call *call);
 void download_on_gone(struct rpc_call *call);

@@ -409,6 +409,19 @@ class Files(World):
         wait_for(lambda: not [f for f in os.listdir(f"/proc/{self.server.process.pid}/fd")
                               if "big" in os.readlink(f"/proc/{self.server.process.pid}/fd/{f}")], "the files are closed")
 
+    def test_lists_of_many_files_hold_up_nobody(self):
+        for i in range(9000):
+            with open(self.path("out", f"f{i}"), "w"):
+                pass
+        call = self.client.channel.unary_unary("/dash.v1.FineTuning/ListFiles", request_serializer=pb.ListFilesRequest.SerializeToString,
+                                               response_deserializer=pb.ListFilesResponse.FromString)
+        lists = [call.future(pb.ListFilesRequest(id="1"), timeout=DEADLINE) for _ in range(30)]
+        for gone in lists[20:]:
+            gone.cancel()
+        self.get(self.client, "1")
+        for answer in lists[:20]:
+            self.assertGreater(len(answer.result().files), 9000)
+
     def test_checkpoints_are_listed_and_a_resume_removes_later_ones(self):
         for step in (3, 4, 5):
             self.put(f"checkpoint/step-{step:08d}.checkpoint", b"c" * step)
