@@ -53,19 +53,14 @@ static void on_cancel(struct rpc_call *call, const ProtobufCMessage *message)
     const Dash__V1__CancelJobRequest *m = (const Dash__V1__CancelJobRequest *)message;
     Dash__V1__CancelJobResponse response = DASH__V1__CANCEL_JOB_RESPONSE__INIT;
     struct run *run = job_access_run(call, m->id);
-    struct message_job job;
     struct err err;
 
     if (!run)
         return;
-    if (run_cancel(run, &err) < 0) {
+    if (run_cancel(run, &err) < 0)
         rpc_fail(call, &err);
-        return;
-    }
-    message_job(run, &job);
-    response.job = &job.job;
-    rpc_reply(call, &response.base);
-    message_job_close(&job);
+    else
+        message_reply_job(call, &response.base, &response.job, run);
 }
 
 static void on_pause(struct rpc_call *call, const ProtobufCMessage *message)
@@ -73,19 +68,14 @@ static void on_pause(struct rpc_call *call, const ProtobufCMessage *message)
     const Dash__V1__PauseJobRequest *m = (const Dash__V1__PauseJobRequest *)message;
     Dash__V1__PauseJobResponse response = DASH__V1__PAUSE_JOB_RESPONSE__INIT;
     struct run *run = job_access_run(call, m->id);
-    struct message_job job;
     struct err err;
 
     if (!run)
         return;
-    if (run_pause(run, &err) < 0) {
+    if (run_pause(run, &err) < 0)
         rpc_fail(call, &err);
-        return;
-    }
-    message_job(run, &job);
-    response.job = &job.job;
-    rpc_reply(call, &response.base);
-    message_job_close(&job);
+    else
+        message_reply_job(call, &response.base, &response.job, run);
 }
 
 static void on_delete(struct rpc_call *call, const ProtobufCMessage *message)
@@ -144,7 +134,6 @@ static void on_update(struct rpc_call *call, const ProtobufCMessage *message)
     Dash__V1__UpdateJobResponse response = DASH__V1__UPDATE_JOB_RESPONSE__INIT;
     struct run *run = job_access_run(call, m->id);
     int priority = m->priority ? m->priority->value : run ? run->row.priority : 0, rc;
-    struct message_job job;
     char *labels = NULL;
     struct err err;
 
@@ -156,14 +145,10 @@ static void on_update(struct rpc_call *call, const ProtobufCMessage *message)
     if (rc == 0)
         rc = run_update(run, labels, priority, &err);
     free(labels);
-    if (rc < 0) {
+    if (rc < 0)
         rpc_fail(call, &err);
-        return;
-    }
-    message_job(run, &job);
-    response.job = &job.job;
-    rpc_reply(call, &response.base);
-    message_job_close(&job);
+    else
+        message_reply_job(call, &response.base, &response.job, run);
 }
 
 static void on_logs(struct rpc_call *call, const ProtobufCMessage *message)

@@ -108,6 +108,17 @@ void message_job_close(struct message_job *m)
     m->labels = NULL;
 }
 
+void message_reply_job(struct rpc_call *call, ProtobufCMessage *response,
+                       Dash__V1__Job **job_of_response, const struct run *run)
+{
+    struct message_job m;
+
+    message_job(run, &m);
+    *job_of_response = &m.job;
+    rpc_reply(call, response);
+    message_job_close(&m);
+}
+
 int message_read_labels(Dash__V1__Label *const *list, size_t n, struct label ret[LABELS_MAX],
                         struct err *err)
 {

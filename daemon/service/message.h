@@ -16,6 +16,9 @@ struct message_job {
 /* Without job_yaml and log_tail, which GetJob and its like add. */
 void message_job(const struct run *run, struct message_job *ret);
 void message_job_close(struct message_job *m);
+/* Ends the call with a response whose one field, *job_of_response, is the run's job. */
+void message_reply_job(struct rpc_call *call, ProtobufCMessage *response,
+                       Dash__V1__Job **job_of_response, const struct run *run);
 /* Borrows the row's text. */
 void message_event(const struct event_row *row, Dash__V1__Event *ret);
 

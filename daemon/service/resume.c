@@ -24,12 +24,8 @@ struct reshape {
 static void answer(struct rpc_call *call, struct run *run)
 {
     Dash__V1__ResumeJobResponse response = DASH__V1__RESUME_JOB_RESPONSE__INIT;
-    struct message_job job;
 
-    message_job(run, &job);
-    response.job = &job.job;
-    rpc_reply(call, &response.base);
-    message_job_close(&job);
+    message_reply_job(call, &response.base, &response.job, run);
 }
 
 static int make_shape(const char *yaml, int64_t memory_bytes, struct run_shape *ret,
