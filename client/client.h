@@ -81,6 +81,7 @@ int cmd_generate(struct client *c, int argc, char **argv);
 int cmd_eval(struct client *c, int argc, char **argv);
 int cmd_data(struct client *c, int argc, char **argv);
 int cmd_init(struct client *c, int argc, char **argv);
+int cmd_web(struct client *c, int argc, char **argv);
 int cmd_login(struct client *c, int argc, char **argv);
 int cmd_logout(struct client *c, int argc, char **argv);
 int cmd_export(struct client *c, int argc, char **argv);

@@ -37,6 +37,7 @@ static const struct command {
     {"export", cmd_export, "FOLDER ...",
      "write what was trained for PEFT, vLLM, llama.cpp or Ollama"},
     {"tokenize", cmd_tokenize, "[FILE]", "print the token ids of a text"},
+    {"web", cmd_web, "", "print the address of dashd's page"},
     {"login", cmd_login, "ADDRESS", "keep a token of a dashd on another machine"},
     {"logout", cmd_logout, "ADDRESS", "forget that token"},
     {"doctor", cmd_doctor, "", "check this machine and cluster, and suggest fixes"},

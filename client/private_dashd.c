@@ -22,8 +22,13 @@ enum { FOLDERS_OPEN = 16, TMPDIR_MAX = 70, LOG_MAX = 64 << 20 };
 static void become_dashd(const char *program, const struct private_dashd *d, int out, int log,
                          pid_t parent)
 {
-    char *const argv[] = {(char *)"dashd", (char *)"--state", (char *)d->folder,
-                          (char *)"--stop-jobs", NULL};
+    char *const argv[] = {(char *)"dashd",
+                          (char *)"--state",
+                          (char *)d->folder,
+                          (char *)"--stop-jobs",
+                          (char *)"--http",
+                          (char *)"none",
+                          NULL};
     int null = open("/dev/null", O_RDONLY);
 
     setsid();

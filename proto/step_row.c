@@ -84,6 +84,7 @@ void step_row_to_message(const struct step_row *row, Dash__V1__Step *ret)
     ret->seconds = row->seconds;
     ret->phase = (Dash__V1__Phase)row->phase;
     ret->eval_loss = row->eval_loss;
+    ret->checkpoint_seconds = row->checkpoint_seconds;
 }
 
 bool step_row_from_message(const Dash__V1__Step *m, struct step_row *ret)
@@ -98,6 +99,7 @@ bool step_row_from_message(const Dash__V1__Step *m, struct step_row *ret)
         .seconds = m->seconds,
         .phase = (int)m->phase,
         .eval_loss = m->eval_loss,
+        .checkpoint_seconds = m->checkpoint_seconds,
     };
     return is_possible(ret);
 }

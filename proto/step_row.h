@@ -23,6 +23,7 @@ struct step_row {
     double seconds;
     int phase;        /* enum phase */
     double eval_loss; /* 0: none was measured after this step */
+    double checkpoint_seconds; /* that writing the checkpoint before it took; in messages alone */
     bool best;        /* the lowest so far of a job that keeps the best; in metrics.jsonl alone */
 };
 

@@ -1,6 +1,7 @@
 /* daemon/coordinator/checkpoint.c - see checkpoint.h. Everything the thread shares is guarded by
  * the lock; `busy` says that the bytes are the thread's. */
 #include "daemon/coordinator/checkpoint.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@ struct checkpoint {
     struct buf bytes;
     int step, metrics_fd;
     int best[KEPT]; /* of the newest checkpoints, newest first; 0: none */
-    struct err err; /* of the last write; code 0: fine */
+    double seconds; /* that the last write took */
+    struct err err; /* of it; code 0: fine */
 };
 
 static bool is_best(const int best[KEPT], int step)
@@ -77,13 +79,16 @@ static void *thread_main(void *arg)
     pthread_mutex_lock(&c->lock);
     for (;;) {
         struct err err = {0};
+        double start;
         while (!c->busy && !c->quit)
             pthread_cond_wait(&c->changed, &c->lock);
         if (!c->busy)
             break;
         pthread_mutex_unlock(&c->lock);
+        start = clock_s();
         write_one(c, &err);
         pthread_mutex_lock(&c->lock);
+        c->seconds = clock_s() - start;
         c->err = err;
         c->busy = false;
         pthread_cond_broadcast(&c->changed);
@@ -154,6 +159,16 @@ int checkpoint_wait(struct checkpoint *c, struct err *err)
     rc = wait_idle(c, err);
     pthread_mutex_unlock(&c->lock);
     return rc;
+}
+
+double checkpoint_seconds(struct checkpoint *c)
+{
+    double seconds;
+
+    pthread_mutex_lock(&c->lock);
+    seconds = c->seconds;
+    pthread_mutex_unlock(&c->lock);
+    return seconds;
 }
 
 void checkpoint_close(struct checkpoint *c)

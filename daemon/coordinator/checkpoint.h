@@ -21,4 +21,5 @@ int checkpoint_submit(struct checkpoint *c, int step, int best, struct buf *byte
                       struct err *err);
 /* Waits until what was submitted is durable. */
 int checkpoint_wait(struct checkpoint *c, struct err *err);
-void checkpoint_close(struct checkpoint *c); /* NULL-safe; waits */
+double checkpoint_seconds(struct checkpoint *c); /* that the last write took; 0: none yet */
+void checkpoint_close(struct checkpoint *c);     /* NULL-safe; waits */

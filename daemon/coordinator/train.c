@@ -172,6 +172,7 @@ static int one_step(struct train *t, struct err *err)
     /* A step counts as done only once the one before it is safe. */
     if (rc == 0)
         rc = checkpoint_wait(t->checkpoint, err);
+    row.checkpoint_seconds = checkpoint_seconds(t->checkpoint);
     if (rc == 0)
         rc = metrics_add(&t->metrics, &row, err);
     if (rc == 0)

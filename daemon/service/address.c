@@ -130,6 +130,14 @@ static bool is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
+bool address_is_loopback(const char *address)
+{
+    char host[256];
+    int port;
+
+    return split(address, host, sizeof(host), &port, NULL) == 0 && is_loopback(host);
+}
+
 int address_check(const char *address, bool insecure_tcp, const gid_t *group, struct err *err)
 {
     char host[256];

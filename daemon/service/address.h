@@ -13,6 +13,8 @@
 /* group: NULL for a socket of its owner's alone. */
 int address_check(const char *address, bool insecure_tcp, const gid_t *group, struct err *err);
 bool address_is_unix(const char *address);
+/* Whether "host:port" is this machine's alone, by its name or number. */
+bool address_is_loopback(const char *address);
 
 enum { ADDRESS_SOCKETS_MAX = 8 };
 /* Makes sockets bound to the address: one, or one for each address that a host's name has.

@@ -5,6 +5,8 @@
  *                          a member of dashd's group     uid:1002       submit
  *   TLS, with a token      what its entry says           token:NAME     of the entry (tokens.h)
  *   TLS, with certificate  what its entry says           cert:NAME      of the entry
+ *   HTTP on loopback       the same as TLS, with a token; or who has asked for the page
+ *                          (sessions.h)
  *   TCP without TLS        anybody of this machine       loopback       admin
  *
  * A token, where one is sent, counts before a certificate. Names of different kinds cannot be

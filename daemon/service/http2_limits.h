@@ -12,7 +12,8 @@
 
 enum http2_sender {
     HTTP2_COORDINATOR = 0, /* has one call */
-    HTTP2_PROGRAM          /* a person's: any number of short calls, large jobs, many watches */
+    HTTP2_PROGRAM,         /* a person's: any number of short calls, large jobs, many watches */
+    HTTP2_NONE             /* it speaks another protocol, which is limited elsewhere */
 };
 
 struct http2_limits { /* zero-initialise but for the sender */

@@ -32,7 +32,7 @@ struct local {
     uv_loop_t *loop;
     long pid; /* of mpirun, which leads its session */
     uint64_t start;
-    char mark[64]; /* DASH_LAUNCH=...: in the environment of all its processes */
+    char mark[LOCAL_MARK_BYTES]; /* DASH_LAUNCH=...: in the environment of all its processes */
     launch_end_fn *on_end;
     void *arg;
     struct launch_end end;
@@ -170,6 +170,11 @@ static void kill_all(struct launch *launch)
 
 static const struct launch_ops local_ops = {stop, kill_all, forget, 5000};
 
+void local_mark(const char *mark, char ret[LOCAL_MARK_BYTES])
+{
+    snprintf(ret, LOCAL_MARK_BYTES, "DASH_LAUNCH=%s", mark);
+}
+
 static struct local *make(uv_loop_t *loop, const char *mark, launch_end_fn *on_end, void *arg)
 {
     struct local *l = calloc(1, sizeof(*l));
@@ -181,7 +186,7 @@ static struct local *make(uv_loop_t *loop, const char *mark, launch_end_fn *on_e
     l->on_end = on_end;
     l->arg = arg;
     l->pidfd = -1;
-    snprintf(l->mark, sizeof(l->mark), "DASH_LAUNCH=%s", mark);
+    local_mark(mark, l->mark);
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
     uv_timer_init(loop, &l->ranks);

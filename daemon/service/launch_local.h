@@ -33,6 +33,10 @@ void local_go(struct launch *l);
 int local_adopt(uv_loop_t *loop, long pid, uint64_t start, bool same_boot, const char *mark,
                 launch_end_fn *on_end, void *arg, struct launch **ret_launch, struct err *err);
 
+enum { LOCAL_MARK_BYTES = 64 };
+/* What the environment of all processes of the launch with this mark has. */
+void local_mark(const char *mark, char ret[LOCAL_MARK_BYTES]);
+
 /* What the waiting process runs: waits at the gate on its standard input, then becomes argv.
  * Returns an exit status if that does not come about. */
 int local_gate(char **argv);

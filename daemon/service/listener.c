@@ -246,7 +246,7 @@ static void end_connection(struct connection *c)
 
 static bool makes_room(const struct listener *l, const struct connection *c)
 {
-    return !c->closed && !c->proved && (l->limits.tls || c->calls == 0);
+    return !c->closed && !c->proved && (l->limits.tls || l->limits.is_http || c->calls == 0);
 }
 
 /* Ends the oldest connection that may be ended; of `peer` unless that is NULL. */
@@ -315,7 +315,9 @@ static bool describe(const struct listener *l, int fd, const struct sockaddr_sto
     struct ucred user = {.uid = (uid_t)-1};
     socklen_t size = sizeof(user);
 
-    *who = (struct peer){.kind = l->limits.tls ? PEER_TLS : PEER_TCP};
+    *who = (struct peer){.kind = l->limits.tls       ? PEER_TLS
+                                 : l->limits.is_http ? PEER_HTTP
+                                                     : PEER_TCP};
     if (is_tcp) {
         describe_tcp(from, who);
         return true;
@@ -610,6 +612,12 @@ void listener_peer(const struct connection *c, struct peer *ret_peer)
     *ret_peer = c->who;
     if (c->relay)
         relay_client_name(c->relay, ret_peer->certificate, sizeof(ret_peer->certificate));
+}
+
+void listener_end(struct connection *c)
+{
+    if (c)
+        end_connection(c);
 }
 
 void listener_prove(struct connection *c)

@@ -1,5 +1,5 @@
 /* daemon/service/listener.h - the sockets that dashd listens on and the connections that it has
- * accepted.
+ * accepted, for gRPC or for the HTTP port, either of which is "gRPC" here.
  *
  * gRPC 1.51 stops accepting for good once accept() has failed for lack of a descriptor
  * (CVE-2023-4785), and limits neither connections nor what one peer may do. So dashd accepts
@@ -30,6 +30,7 @@ struct listener_limits {
     int connections;          /* in all; fewer where the descriptors do not suffice */
     int connections_of_peer;  /* from one TCP address; 0: no limit */
     struct tls_context *tls;  /* NULL: plain text, and no proof is asked for */
+    bool is_http;             /* proof is asked for without TLS, too */
     enum http2_sender sender; /* with TLS */
     const gid_t *group; /* whose members may use unix sockets; NULL: this user and root alone */
 };
@@ -54,6 +55,7 @@ struct connection *listener_call_opened(struct listener *l, int fd);
 /* reset: the client gave it up before it was answered. c may be NULL. */
 void listener_call_closed(struct listener *l, struct connection *c, bool reset);
 void listener_prove(struct connection *c); /* NULL-safe */
+void listener_end(struct connection *c);   /* NULL-safe: both sides see its end */
 /* A call on it was refused, since nobody knows its caller. c may be NULL. */
 void listener_refused(struct listener *l, struct connection *c);
 /* Who is at its other side. */

@@ -22,6 +22,8 @@ enum {
     OPTION_RESTART_DELAY,
     OPTION_INSECURE_TCP,
     OPTION_REPORTS,
+    OPTION_HTTP,
+    OPTION_HTTP_NAME,
     OPTION_SLURM_POLL,
     OPTION_ALLOW_ROOT,
     OPTION_MEMORY,
@@ -79,6 +81,15 @@ static const struct argp_option option_list[] = {
      "address alone, and answers no other call than theirs, which need a token. none: it does not "
      "listen, and reads their output folders (default: a free port of all addresses, where there "
      "is Slurm)",
+     0},
+    {"http", OPTION_HTTP, "ADDRESS", 0,
+     "host:port of the page, of the OpenAI API and of metrics: plain text on a loopback address, "
+     "else TLS with keys of `dashd init`. none: there is no such port (default: a free port of "
+     "127.0.0.1, which `dashctl web` prints)",
+     0},
+    {"http-name", OPTION_HTTP_NAME, "NAME", 0,
+     "Accept HTTP requests to this host name, too, which a reverse proxy passes on; may be "
+     "repeated",
      0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
@@ -166,6 +177,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_REPORTS:
         o->reports = arg;
+        break;
+    case OPTION_HTTP:
+        o->http = arg;
+        break;
+    case OPTION_HTTP_NAME:
+        if (o->n_http_names == HTTP_NAMES_MAX)
+            argp_error(state, "at most %d --http-name", HTTP_NAMES_MAX);
+        o->http_names[o->n_http_names++] = arg;
         break;
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");

@@ -5,14 +5,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { LISTEN_MAX = 8 };
+enum { LISTEN_MAX = 8, HTTP_NAMES_MAX = 16 };
 
 struct options {
     char *state, *programs;
     const char *listen[LISTEN_MAX + 1];
     char *default_address;
     int n_listen;
-    const char *reports;                               /* "none", an address, or NULL: any */
+    const char *reports;                    /* "none", an address, or NULL: any */
+    const char *http;                       /* "none", an address, or NULL: a port of loopback */
+    const char *http_names[HTTP_NAMES_MAX]; /* by which proxies call it */
+    int n_http_names;
     const char *tls_certificate, *tls_key, *client_ca; /* PEM files; NULL: those of `dashd init` */
     char user[64];          /* whose rights all jobs have: "ann (uid 1001)" */
     const char *group_name; /* NULL: none */

@@ -5,6 +5,7 @@
 enum peer_kind {
     PEER_UNIX, /* the kernel names its user */
     PEER_TCP,  /* plain text, on loopback: anybody of this machine */
+    PEER_HTTP, /* the same, where a token is asked for */
     PEER_TLS,
 };
 

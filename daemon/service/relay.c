@@ -226,7 +226,8 @@ static void pass_in(struct relay *r)
     note_ready(r);
     if (n > 0) {
         buf.len = (size_t)n;
-        if (!http2_limits_allow(&r->limits, r->in, (size_t)n, uv_now(r->group->loop)))
+        if (r->limits.sender != HTTP2_NONE &&
+            !http2_limits_allow(&r->limits, r->in, (size_t)n, uv_now(r->group->loop)))
             end(r, true);
         else if (uv_write(&r->write_in, (uv_stream_t *)&r->server, &buf, 1, on_in_written) < 0)
             end(r, false);

@@ -22,6 +22,7 @@
 #include "daemon/service/audit.h"
 #include "daemon/service/auth.h"
 #include "daemon/service/listener.h"
+#include "daemon/service/rpc_stats.h"
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <uv.h>
@@ -71,9 +72,10 @@ struct rpc_limits {
     int idle_ms;       /* a connection without a call is closed after it */
 };
 
-struct rpc_guard {       /* must outlive the server */
-    struct auth *auth;   /* NULL: nobody is known, so only open methods can be called */
-    struct audit *audit; /* NULL: nothing is written down */
+struct rpc_guard {           /* must outlive the server */
+    struct auth *auth;       /* NULL: nobody is known, so only open methods can be called */
+    struct audit *audit;     /* NULL: nothing is written down */
+    struct rpc_stats *stats; /* NULL: calls are not counted */
 };
 
 int rpc_open(uv_loop_t *loop, const struct rpc_limits *limits, const struct rpc_guard *guard,
@@ -110,6 +112,7 @@ bool rpc_idle(const struct rpc_call *call); /* nothing waits to be sent */
 void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text);
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and finish with OK */
 void rpc_fail(struct rpc_call *call, const struct err *err);      /* by err's code */
+enum rpc_status rpc_status_of(const struct err *err);
 
 /* One thing that is wrong with a request: google.rpc.BadRequest.FieldViolation. */
 struct rpc_violation {

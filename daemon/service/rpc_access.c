@@ -136,6 +136,14 @@ bool rpc_is_allowed(struct rpc_call *c)
         refuse(c, RPC_UNAUTHENTICATED, err.text);
         return false;
     }
+    return rpc_has_role(c);
+}
+
+bool rpc_has_role(struct rpc_call *c)
+{
+    enum role needed = needed_role(c->slot.method);
+    struct err err;
+
     if (c->caller.role >= needed)
         return true;
     err_set(&err, ERR_DENIED, "this needs the role %s, and %s has the role %s", role_name(needed),

@@ -1,4 +1,4 @@
-/* daemon/service/rpc_call.c - a call from its arrival to its end. See rpc.h.
+/* daemon/service/rpc_call.c - a call that comes by gRPC, from its arrival to its end. See rpc.h.
  *
  * A call is freed when its handler has ended it, the close has been reported (RECV_CLOSE_ON_SERVER)
  * and no operation is under way.
@@ -10,13 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    STATUS_BYTES = 7400,
-    DETAIL_BYTES = 6000,
-    UNPACK_BYTES = 1 << 20,
-    REQUEST_MS = 20000,
-    PROOF_MS = 10000
-};
+enum { STATUS_BYTES = 7400, UNPACK_BYTES = 1 << 20, REQUEST_MS = 20000, PROOF_MS = 10000 };
 
 /* Operations on a call that is over are refused by gRPC; then the op is done at once, without
  * effect. */
@@ -40,23 +34,15 @@ static void free_outgoing(struct rpc_call *c)
 
 static void free_call(struct rpc_call *c)
 {
-    if (c->prev) {
-        *c->prev = c->next;
-        if (c->next)
-            c->next->prev = c->prev;
-    }
     free_outgoing(c);
-    if (c->request)
-        protobuf_c_message_free_unpacked(c->request, NULL);
     if (c->incoming)
         grpc_byte_buffer_destroy(c->incoming);
     if (c->call)
         grpc_call_unref(c->call);
     grpc_call_details_destroy(&c->details);
     grpc_metadata_array_destroy(&c->metadata);
-    free(c->text);
     rpc_details_free(c->status_details);
-    free(c);
+    rpc_free(c);
 }
 
 static void send_next(struct rpc_call *c)
@@ -105,17 +91,6 @@ static void advance(struct rpc_call *c)
         send_status(c);
     if (c->finished && c->is_closed && !c->sending && !c->reading && !c->busy)
         free_call(c);
-}
-
-void rpc_notify_gone(struct rpc_call *c)
-{
-    if (c->gone || c->finished)
-        return;
-    c->gone = true;
-    if (!c->seen)
-        rpc_finish(c, RPC_UNAVAILABLE, "dashd is shutting down");
-    else if (c->slot.method->on_gone)
-        c->slot.method->on_gone(c);
 }
 
 static void on_closed(struct op *op)
@@ -227,22 +202,10 @@ static void on_read(struct op *op)
     advance(c);
 }
 
-static bool is_path(grpc_slice path, const char *text)
-{
-    return GRPC_SLICE_LENGTH(path) == strlen(text) &&
-           memcmp(GRPC_SLICE_START_PTR(path), text, strlen(text)) == 0;
-}
-
 static bool find_method(struct rpc_call *c)
 {
-    int i;
-
-    for (i = 0; i < c->server->n_methods; i++)
-        if (is_path(c->details.method, c->server->methods[i].method->path)) {
-            c->slot = c->server->methods[i];
-            return true;
-        }
-    return false;
+    return rpc_find_method(c, (const char *)GRPC_SLICE_START_PTR(c->details.method),
+                           GRPC_SLICE_LENGTH(c->details.method));
 }
 
 /* gRPC calls the peer of a connection that was handed to it by its descriptor: "fd:17". */
@@ -302,11 +265,7 @@ static void begin(struct rpc_call *c)
 
     c->arrived_ms = uv_now(c->server->loop);
     c->connection = find_connection(c);
-    c->prev = &c->server->calls;
-    c->next = c->server->calls;
-    if (c->next)
-        c->next->prev = &c->next;
-    c->server->calls = c;
+    rpc_link(c);
     close.data.recv_close_on_server.cancelled = &c->cancelled;
     c->slot.method = &none;
     if (!start(c, &close, 1, &c->closed)) {
@@ -324,6 +283,43 @@ static void begin(struct rpc_call *c)
     }
 }
 
+static bool queue_message(struct rpc_call *c, const ProtobufCMessage *m)
+{
+    struct outgoing *out;
+
+    if (c->gone || c->finished || (c->is_closed && c->cancelled))
+        return true;
+    out = calloc(1, sizeof(*out));
+    if (!out || wire_pack(m, &out->bytes, NULL) < 0) {
+        free(out);
+        return false;
+    }
+    *c->last_out = out;
+    c->last_out = &out->next;
+    return true;
+}
+
+static void flush(struct rpc_call *c)
+{
+    if (!c->sending && c->first_out)
+        send_next(c);
+}
+
+static bool is_idle(const struct rpc_call *c)
+{
+    return !c->sending && !c->first_out;
+}
+
+static void note(struct rpc_call *c, const char *text, const struct rpc_violation *v, int n)
+{
+    size_t cost = rpc_text_cost(text);
+
+    c->status_details = rpc_details_make(v, n, cost < STATUS_BYTES ? STATUS_BYTES - cost : 0);
+}
+
+static const struct rpc_transport by_grpc = {
+    .queue = queue_message, .flush = flush, .is_idle = is_idle, .note = note, .end = advance};
+
 static void on_arrived(struct op *op);
 
 int rpc_ask_for_call(struct rpc_server *s, struct err *err)
@@ -334,6 +330,7 @@ int rpc_ask_for_call(struct rpc_server *s, struct err *err)
     if (!c)
         return err_nomem(err, sizeof(*c));
     c->server = s;
+    c->transport = &by_grpc;
     c->last_out = &c->first_out;
     grpc_call_details_init(&c->details);
     grpc_metadata_array_init(&c->metadata);
@@ -362,138 +359,4 @@ static void on_arrived(struct op *op)
     }
     rpc_keep_asking(c->server);
     begin(c);
-}
-void *rpc_service(const struct rpc_call *call)
-{
-    return call->slot.service;
-}
-
-void *rpc_data(const struct rpc_call *call)
-{
-    return call->data;
-}
-
-void rpc_set_data(struct rpc_call *call, void *data)
-{
-    call->data = data;
-}
-
-bool rpc_idle(const struct rpc_call *call)
-{
-    return !call->sending && !call->first_out;
-}
-
-/* Queues without sending: whoever calls this calls advance() after. */
-static bool queue_message(struct rpc_call *c, const ProtobufCMessage *m)
-{
-    struct outgoing *out;
-
-    if (c->gone || c->finished || (c->is_closed && c->cancelled))
-        return true;
-    out = calloc(1, sizeof(*out));
-    if (!out || wire_pack(m, &out->bytes, NULL) < 0) {
-        free(out);
-        return false;
-    }
-    *c->last_out = out;
-    c->last_out = &out->next;
-    return true;
-}
-
-bool rpc_send(struct rpc_call *call, const ProtobufCMessage *m)
-{
-    if (!queue_message(call, m))
-        return false;
-    if (!call->sending && call->first_out)
-        send_next(call);
-    return true;
-}
-
-/* On the wire, where bytes outside printable ASCII take three. */
-static size_t cost_of(char c)
-{
-    return c >= 0x20 && c < 0x7f && c != '%' ? 1 : 3;
-}
-
-/* What fits the 8 KiB that clients allow for a status: whole lines, and how many were left out. */
-static char *fit_text(const char *text)
-{
-    size_t cost = 0, i, cut = 0;
-    int left = 0;
-    char *fitted;
-
-    for (i = 0; text[i] && cost < DETAIL_BYTES; i++) {
-        cost += cost_of(text[i]);
-        if (text[i] == '\n')
-            cut = i;
-    }
-    if (!text[i])
-        return strdup(text);
-    if (!cut)
-        return strndup(text, i);
-    for (i = cut + 1; text[i]; i++)
-        left += text[i] == '\n' || !text[i + 1];
-    return asprintf(&fitted, "%.*s\n... and %d more lines", (int)cut, text, left) < 0 ? NULL
-                                                                                      : fitted;
-}
-
-void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text)
-{
-    if (call->finished)
-        return;
-    rpc_override_end(call, &status, &text);
-    call->finished = true;
-    call->status = status;
-    call->text = text ? fit_text(text) : NULL;
-    rpc_write_audit(call);
-    advance(call);
-}
-
-void rpc_refuse(struct rpc_call *call, const char *text, const struct rpc_violation *violations,
-                int n)
-{
-    size_t room = STATUS_BYTES, i;
-
-    if (call->finished)
-        return;
-    for (i = 0; text[i] && room > 0; i++)
-        room -= room < cost_of(text[i]) ? room : cost_of(text[i]);
-    call->status_details = rpc_details_make(violations, n, room);
-    rpc_finish(call, RPC_INVALID_ARGUMENT, text);
-}
-
-void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)
-{
-    if (queue_message(call, m))
-        rpc_finish(call, RPC_OK, NULL);
-    else
-        rpc_finish(call, RPC_RESOURCE_EXHAUSTED,
-                   "the call succeeded, but dashd has no memory for its answer");
-}
-
-void rpc_fail(struct rpc_call *call, const struct err *err)
-{
-    enum rpc_status status = RPC_INTERNAL;
-
-    switch (err->code) {
-    case ERR_INVALID:
-    case ERR_UNSUPPORTED:
-        status = RPC_INVALID_ARGUMENT;
-        break;
-    case ERR_NOT_FOUND:
-        status = RPC_NOT_FOUND;
-        break;
-    case ERR_STATE:
-        status = RPC_FAILED_PRECONDITION;
-        break;
-    case ERR_NOMEM:
-        status = RPC_RESOURCE_EXHAUSTED;
-        break;
-    case ERR_DENIED:
-        status = RPC_PERMISSION_DENIED;
-        break;
-    default:
-        break;
-    }
-    rpc_finish(call, status, err->text);
 }

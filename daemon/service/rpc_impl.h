@@ -1,4 +1,5 @@
-/* daemon/service/rpc_impl.h - what rpc.c (the server) and rpc_call.c (a call's life) share.
+/* daemon/service/rpc_impl.h - what rpc.c (the server), rpc_call.c (the life of a call that came by
+ * gRPC), rpc_local.c (of one that did not) and rpc_answer.c (what handlers say to both) share.
  *
  * Every operation given to gRPC has a struct op as its tag. The queue's thread appends completed
  * ops to a list and wakes the loop, which calls op->done. An op is part of its call (or of the
@@ -55,12 +56,26 @@ struct outgoing {
     struct outgoing *next;
 };
 
+/* How a call's answers travel. */
+struct rpc_transport {
+    /* Takes the message, which flush() or end() sends. False for lack of memory. */
+    bool (*queue)(struct rpc_call *c, const ProtobufCMessage *m);
+    void (*flush)(struct rpc_call *c);
+    bool (*is_idle)(const struct rpc_call *c); /* nothing waits to be sent */
+    /* To be sent beside the text of a status that refuses. */
+    void (*note)(struct rpc_call *c, const char *text, const struct rpc_violation *v, int n);
+    void (*end)(struct rpc_call *c); /* status and text are set; may free c */
+};
+
 struct rpc_call {
+    const struct rpc_transport *transport;
     struct rpc_server *server;
     struct method_slot slot;
     void *data;
     struct rpc_call *next, **prev;
 
+    const struct rpc_sink *sink; /* of one that is local, with sink_arg; the rest is gRPC's */
+    void *sink_arg;
     grpc_call *call;
     struct connection *connection; /* that it came on, or NULL */
     uint64_t arrived_ms;           /* loop time */
@@ -98,6 +113,13 @@ struct rpc_details {
 /* At most room bytes on the wire; NULL where nothing fits. */
 struct rpc_details *rpc_details_make(const struct rpc_violation *violations, int n, size_t room);
 void rpc_details_free(struct rpc_details *d); /* NULL-safe */
+/* Makes it one of its server's open calls. */
+void rpc_link(struct rpc_call *c);
+/* Takes it from them, and frees what every call has, and the call. */
+void rpc_free(struct rpc_call *c);
+bool rpc_find_method(struct rpc_call *c, const char *path, size_t len);
+/* Bytes of the text on gRPC's wire. */
+size_t rpc_text_cost(const char *text);
 /* To be called before an op is given to gRPC. */
 void rpc_give_away(struct rpc_server *s);
 /* Has gRPC hand over the next call that comes; each that has come asks for the next. */
@@ -113,6 +135,8 @@ void rpc_end_late(struct rpc_server *s);
 
 /* Finds out who calls, and ends the call where that may not be. */
 bool rpc_is_allowed(struct rpc_call *c);
+/* Likewise, of a call whose caller is known. */
+bool rpc_has_role(struct rpc_call *c);
 /* Ends the calls whose caller is known no more. */
 void rpc_end_revoked(struct rpc_server *s);
 /* Of such a call, whatever its handler says. */

@@ -258,8 +258,10 @@ static int plan_restart(struct run *run, int deaths, struct run_row *next, char 
     if (!next->death_reason)
         return -1;
     if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", deaths,
-                 next->max_restarts, (double)delay / 1000, run->steps.done, reason) >= 0)
+                 next->max_restarts, (double)delay / 1000, run->steps.done, reason) >= 0) {
+        run->runs->totals.restarts++;
         return 0;
+    }
     free(next->death_reason);
     return -1;
 }

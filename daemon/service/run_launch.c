@@ -80,6 +80,9 @@ static int commit_starting(struct run *run, struct err *err)
         rc = script_make_mark(next.mark, err);
     if (rc == 0)
         rc = run_transit(run, &next, RUN_LAUNCHED, "", err);
+    if (rc == 0)
+        run_totals_add_wait(&run->runs->totals,
+                            (double)(run->row.started_ms - run->row.queued_ms) / 1000);
     return rc;
 }
 

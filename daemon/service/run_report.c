@@ -127,6 +127,7 @@ int run_step(struct run *run, const struct step_row *step, struct err *err)
     rc = run_steps_add(&run->steps, step, err);
     if (rc < 0)
         return rc;
+    run_totals_add_step(&run->runs->totals, step);
     if (step->phase != run->row.phase) {
         run->row.phase = step->phase; /* reaches the disk with the next change of the row */
         run_changed(run);

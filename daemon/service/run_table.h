@@ -15,6 +15,7 @@
 #include "daemon/service/launch.h"
 #include "daemon/service/rpc.h"
 #include "daemon/service/run_steps.h"
+#include "daemon/service/run_totals.h"
 #include "daemon/service/store.h"
 
 struct slurm;   /* slurm.h */
@@ -104,6 +105,7 @@ struct runs {
     uv_timer_t *flush, *tick;
     struct slurm *slurm; /* NULL: this machine has no Slurm */
     struct checker *checker;
+    struct run_totals totals;
     bool stopping;
     char last_logged[1000]; /* by run_log_once() */
     void (*on_stopped)(void *arg);

@@ -11,6 +11,7 @@
 #include "daemon/service/coordination.h"
 #include "daemon/service/fine_tuning.h"
 #include "daemon/service/health.h"
+#include "daemon/service/http/http_port.h"
 #include "daemon/service/keys.h"
 #include "daemon/service/reflection.h"
 #include "daemon/service/rpc.h"
@@ -35,8 +36,11 @@ struct servers {
     uv_loop_t *loop;
     const struct options *options;
     struct rpc_guard guard;
+    struct rpc_stats stats;
     struct tls_context *tls[SERVERS]; /* NULL: plain text */
     struct rpc_server *rpc[SERVERS];  /* NULL: there is none */
+    struct tls_context *http_tls;     /* the key of REMOTE, for HTTP; NULL: plain text */
+    struct http_port *http;           /* NULL: there is none */
     char *served;                     /* the first local address, as coordinators here dial it */
     struct buf words;
     char **node_addresses; /* those that coordinators on other nodes try */
@@ -84,13 +88,14 @@ static int open_one(struct servers *s, int which, struct err *err)
 
 /* ---- keys ---- */
 
-static int open_remote_keys(struct servers *s, struct err *err)
+static int open_keys(const struct options *o, enum tls_protocol protocol,
+                     struct tls_context **ret_tls, struct err *err)
 {
-    const struct options *o = s->options;
     char *made = keys_path(o->state, KEYS_SERVER);
     const struct tls_files files = {.certificate = o->tls_certificate ? o->tls_certificate : made,
                                     .key = o->tls_key ? o->tls_key : made,
-                                    .client_ca = o->client_ca};
+                                    .client_ca = o->client_ca,
+                                    .protocol = protocol};
     int rc = 0;
 
     if (!made)
@@ -101,7 +106,7 @@ static int open_remote_keys(struct servers *s, struct err *err)
                      "init`, or name files with --tls-cert and --tls-key",
                      made);
     if (rc == 0)
-        rc = tls_context_open(&files, &s->tls[REMOTE], err);
+        rc = tls_context_open(&files, ret_tls, err);
     free(made);
     return rc;
 }
@@ -123,11 +128,12 @@ static int make_reports_key(struct servers *s, struct err *err)
 /* Once a day, from a month before on. */
 static void warn_of_expiry(struct servers *s)
 {
+    const struct tls_context *tls = s->tls[REMOTE] ? s->tls[REMOTE] : s->http_tls;
     int64_t now = clock_unix_ms() / 1000, left;
 
-    if (!s->tls[REMOTE] || now - s->warned_at_s < DAY_S)
+    if (!tls || now - s->warned_at_s < DAY_S)
         return;
-    left = tls_context_expires_s(s->tls[REMOTE]) - now;
+    left = tls_context_expires_s(tls) - now;
     if (left >= (int64_t)WARN_DAYS * DAY_S)
         return;
     s->warned_at_s = now;
@@ -147,6 +153,8 @@ static void on_tick(uv_timer_t *timer)
     auth_tick(s->guard.auth);
     if (s->tls[REMOTE])
         rc = tls_context_refresh(s->tls[REMOTE], &err);
+    if (s->http_tls && rc >= 0)
+        rc |= tls_context_refresh(s->http_tls, &err);
     if (rc < 0)
         log_error("%s: the key before it remains in use", err.text);
     else if (rc > 0)
@@ -207,7 +215,7 @@ static int listen_for_clients(struct servers *s, struct err *err)
     if (rc == 0)
         rc = open_one(s, LOCAL, err);
     if (rc == 0 && has_remote(o)) {
-        rc = open_remote_keys(s, err);
+        rc = open_keys(o, TLS_HTTP2, &s->tls[REMOTE], err);
         if (rc == 0)
             rc = open_one(s, REMOTE, err);
     }
@@ -248,6 +256,20 @@ static int listen_for_reports(struct servers *s, struct err *err)
     return rc;
 }
 
+static int open_http(struct servers *s, struct err *err)
+{
+    const struct options *o = s->options;
+    int rc = 0;
+
+    if (o->http && strcmp(o->http, "none") == 0)
+        return 0;
+    if (o->http && address_is_unix(o->http))
+        return err_set(err, ERR_INVALID, "--http: %s: the address must be host:port", o->http);
+    if (http_port_is_remote(o))
+        rc = open_keys(o, TLS_HTTP1, &s->http_tls, err);
+    return rc == 0 ? http_port_open(s->loop, o, s->guard.auth, s->http_tls, &s->http, err) : rc;
+}
+
 int servers_open(uv_loop_t *loop, const struct options *options, struct servers **ret_servers,
                  struct err *err)
 {
@@ -260,6 +282,7 @@ int servers_open(uv_loop_t *loop, const struct options *options, struct servers 
     s->options = options;
     uv_timer_init(loop, &s->tick);
     s->tick.data = s;
+    s->guard.stats = &s->stats;
     rc = auth_open(loop, options->state, &s->guard.auth, err);
     if (rc == 0)
         rc = audit_open(options->state, &s->guard.audit, err);
@@ -267,6 +290,8 @@ int servers_open(uv_loop_t *loop, const struct options *options, struct servers 
         rc = listen_for_clients(s, err);
     if (rc == 0)
         rc = listen_for_reports(s, err);
+    if (rc == 0)
+        rc = open_http(s, err);
     if (rc == 0 && s->words.failed)
         rc = err_nomem(err, s->words.len);
     if (rc < 0) {
@@ -306,8 +331,14 @@ int servers_register(struct servers *s, struct runs *runs, struct err *err)
 
     if (rc == 0)
         rc = coordination_register(s->rpc[LOCAL], runs, err);
+    if (rc == 0)
+        rc = http_port_add_method(s->http, s->rpc[LOCAL], err);
     if (rc == 0 && s->rpc[REMOTE])
         rc = register_with(s->rpc[REMOTE], runs, err);
+    if (rc == 0 && s->rpc[REMOTE])
+        rc = http_port_add_method(s->http, s->rpc[REMOTE], err);
+    if (rc == 0 && s->http)
+        rc = http_port_register(s->http, s->rpc[LOCAL], runs, &s->stats, err);
     if (rc == 0 && s->rpc[REPORTS])
         rc = coordination_register(s->rpc[REPORTS], runs, err);
     return rc;
@@ -320,6 +351,8 @@ int servers_start(struct servers *s, struct err *err)
     for (i = 0; i < SERVERS && rc == 0; i++)
         if (s->rpc[i])
             rc = rpc_start(s->rpc[i], err);
+    if (rc == 0)
+        http_port_start(s->http);
     warn_of_expiry(s);
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     return rc;
@@ -338,6 +371,7 @@ void servers_stop(struct servers *s, void (*done)(void *arg), void *arg)
     int i;
 
     uv_timer_stop(&s->tick);
+    http_port_stop(s->http);
     s->on_stopped = done;
     s->on_stopped_arg = arg;
     s->stopping = 1;
@@ -360,10 +394,12 @@ void servers_close(struct servers *s)
 
     if (!s)
         return;
+    http_port_close(s->http);
     for (i = 0; i < SERVERS; i++)
         rpc_close(s->rpc[i]);
     for (i = 0; i < SERVERS; i++)
         tls_context_close(s->tls[i]);
+    tls_context_close(s->http_tls);
     host_addresses_free(s->node_addresses);
     auth_close(s->guard.auth);
     audit_close(s->guard.audit);

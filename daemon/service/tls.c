@@ -15,6 +15,7 @@ struct tls_context {
     char *paths[FILES]; /* certificate, key, client_ca; all NULL: from memory */
     struct file_version versions[FILES];
     int64_t expires_s;
+    enum tls_protocol protocol;
 };
 
 struct tls {
@@ -37,12 +38,13 @@ static int broken(const char *what, struct err *err)
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *outlen,
                            const unsigned char *in, unsigned int inlen, void *arg)
 {
-    static const unsigned char h2[] = "\2h2";
+    static const unsigned char http2[] = "\2h2", http1[] = "\10http/1.1";
+    const struct tls_context *c = arg;
+    const unsigned char *ours = c->protocol == TLS_HTTP1 ? http1 : http2;
     unsigned char *chosen = NULL;
 
     (void)ssl;
-    (void)arg;
-    if (SSL_select_next_proto(&chosen, outlen, h2, sizeof(h2) - 1, in, inlen) !=
+    if (SSL_select_next_proto(&chosen, outlen, ours, 1u + ours[0], in, inlen) !=
         OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
@@ -61,7 +63,6 @@ static SSL_CTX *new_ctx(void)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     return ctx;
 }
 
@@ -118,9 +119,10 @@ static bool use_client_ca(SSL_CTX *ctx, const char *path)
     return true;
 }
 
-static int make_ctx(const char *key, const char *certificate, const char *client_ca,
+static int make_ctx(struct tls_context *c, const char *key, const char *certificate,
                     SSL_CTX **ret_ctx, int64_t *ret_expires_s, struct err *err)
 {
+    const char *client_ca = c->paths[2];
     SSL_CTX *ctx = new_ctx();
     int64_t expires_s = 0;
     int rc = 0;
@@ -137,6 +139,7 @@ static int make_ctx(const char *key, const char *certificate, const char *client
         SSL_CTX_free(ctx);
         return rc;
     }
+    SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, c);
     *ret_ctx = ctx;
     *ret_expires_s = expires_s;
     return 0;
@@ -165,7 +168,7 @@ static int load(struct tls_context *c, SSL_CTX **ret_ctx, int64_t *ret_expires_s
     if (rc == 0)
         rc = file_read(c->paths[1], FILE_SMALL_MAX, &key, &len, err);
     if (rc == 0) {
-        rc = make_ctx(key, certificate, c->paths[2], ret_ctx, ret_expires_s, err);
+        rc = make_ctx(c, key, certificate, ret_ctx, ret_expires_s, err);
         if (rc < 0)
             rc = err_prefix(err, "%s", c->paths[0]);
     }
@@ -192,6 +195,7 @@ int tls_context_open(const struct tls_files *files, struct tls_context **ret_con
 
     if (!c)
         return err_nomem(err, sizeof(*c));
+    c->protocol = files->protocol;
     c->paths[0] = strdup(files->certificate);
     c->paths[1] = strdup(files->key);
     c->paths[2] = files->client_ca ? strdup(files->client_ca) : NULL;
@@ -216,7 +220,7 @@ int tls_context_from_pem(const char *key, const char *certificate, struct tls_co
 
     if (!c)
         return err_nomem(err, sizeof(*c));
-    rc = make_ctx(key, certificate, NULL, &c->ctx, &c->expires_s, err);
+    rc = make_ctx(c, key, certificate, &c->ctx, &c->expires_s, err);
     if (rc < 0) {
         tls_context_close(c);
         return rc;

@@ -4,7 +4,7 @@
  * other credentials), and dashd accepts itself (listener.h). So TLS ends here, in dashd, and
  * relay.h, which looks at the frames of HTTP/2, sees them decrypted.
  *
- * No tickets, no renegotiation, no compression; the one protocol inside is HTTP/2 (ALPN "h2").
+ * No tickets, no renegotiation, no compression; a context has one protocol inside.
  */
 #pragma once
 #include "core/err.h"
@@ -15,10 +15,13 @@
 struct tls_context; /* a key with its certificate, and whose certificates of clients hold */
 struct tls;         /* one connection */
 
+enum tls_protocol { TLS_HTTP2, TLS_HTTP1 }; /* inside: by ALPN, "h2" or "http/1.1" */
+
 struct tls_files {           /* PEM */
     const char *certificate; /* with those between it and its CA */
     const char *key;         /* may be the same file */
     const char *client_ca;   /* signs clients' certificates; NULL: clients show none */
+    enum tls_protocol protocol;
 };
 
 /* Copies the paths. ERR_INVALID where a file is not what it must be, or the key can be read by

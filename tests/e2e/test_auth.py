@@ -16,7 +16,7 @@ NEEDED = {
     "CreateJob": "submit", "PlanJob": "submit", "GetJob": "read", "ListJobs": "read", "WatchJob": "read",
     "CancelJob": "submit", "ResumeJob": "submit", "GetLogs": "read", "GetServerInfo": "read", "PauseJob": "submit",
     "DeleteJob": "submit", "UpdateJob": "submit", "ListEvents": "read", "ListFiles": "read", "ListCheckpoints": "read",
-    "DownloadFile": "read", "FollowLogs": "read",
+    "DownloadFile": "read", "FollowLogs": "read", "OpenPage": "read",
 }
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 TOKEN = re.compile(r"dash_[0-9a-f]{64}")

@@ -1,0 +1,248 @@
+/* daemon/service/http/metrics.c - see metrics.h. */
+#include "daemon/service/http/metrics.h"
+#include "core/buf.h"
+#include "core/file.h"
+#include "daemon/service/launch_local.h"
+#include "daemon/service/message.h"
+#include "daemon/service/procs.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RANKS_MAX = 256 };
+
+static void head(struct buf *b, const char *name, const char *type, const char *help)
+{
+    buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(struct buf *b, const char *name, const char *type, const char *help, double value)
+{
+    head(b, name, type, help);
+    buf_printf(b, "%s %.17g\n", name, value);
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void put_value(struct buf *b, const char *text)
+{
+    for (; *text; text++)
+        if (*text == '\\' || *text == '"')
+            buf_printf(b, "\\%c", *text);
+        else if (*text == '\n')
+            buf_puts(b, "\\n");
+        else
+            buf_append(b, text, 1);
+}
+
+static void put_states(struct buf *b, const struct runs *runs)
+{
+    int counts[RUN_STATES] = {0}, i;
+    const char *c;
+
+    for (i = 0; i < runs->n; i++)
+        counts[runs->items[i]->row.state]++;
+    head(b, "dash_jobs", "gauge", "Jobs in the store, by state.");
+    for (i = RUN_QUEUED; i < RUN_STATES; i++) {
+        buf_puts(b, "dash_jobs{state=\"");
+        for (c = run_state_name((enum run_state)i); *c; c++)
+            buf_printf(b, "%c", tolower((unsigned char)*c));
+        buf_printf(b, "\"} %d\n", counts[i]);
+    }
+}
+
+static void put_totals(struct buf *b, const struct run_totals *t)
+{
+    static const char wait[] = "dash_job_queue_seconds";
+    uint64_t n = 0;
+    int i;
+
+    one(b, "dash_steps_total", "counter", "Optimizer steps that jobs have reported.",
+        (double)t->steps);
+    one(b, "dash_step_seconds_total", "counter", "Time that these steps took.", t->step_seconds);
+    one(b, "dash_checkpoint_seconds_total", "counter",
+        "Time that writing checkpoints took, beside the steps.", t->checkpoint_seconds);
+    one(b, "dash_tokens_total", "counter", "Tokens of these steps.", (double)t->tokens);
+    one(b, "dash_trained_tokens_total", "counter", "Tokens of these steps that were trained.",
+        (double)t->trained_tokens);
+    one(b, "dash_job_launches_total", "counter", "Launches of jobs, restarts among them.",
+        (double)t->launches);
+    one(b, "dash_job_restarts_total", "counter", "Launches that died and were started again.",
+        (double)t->restarts);
+    head(b, wait, "histogram", "Time from the queue to a launch.");
+    for (i = 0; i <= QUEUE_BOUNDS; i++) {
+        n += t->waits[i];
+        if (i < QUEUE_BOUNDS)
+            buf_printf(b, "%s_bucket{le=\"%g\"} %llu\n", wait, run_totals_bounds[i],
+                       (unsigned long long)n);
+        else
+            buf_printf(b, "%s_bucket{le=\"+Inf\"} %llu\n", wait, (unsigned long long)n);
+    }
+    buf_printf(b, "%s_sum %.17g\n%s_count %llu\n", wait, t->wait_seconds, wait,
+               (unsigned long long)n);
+}
+
+/* ---- jobs that run ---- */
+
+struct series {
+    const char *name, *help;
+    double (*value)(const Dash__V1__Job *job);
+};
+
+static double step_of(const Dash__V1__Job *job)
+{
+    return job->steps_done;
+}
+
+static double steps_of(const Dash__V1__Job *job)
+{
+    return job->steps_total;
+}
+
+static double loss_of(const Dash__V1__Job *job)
+{
+    return job->last_step ? job->last_step->loss : 0;
+}
+
+static double rate_of(const Dash__V1__Job *job)
+{
+    return job->tokens_per_second;
+}
+
+static double learning_rate_of(const Dash__V1__Job *job)
+{
+    return job->last_step ? job->last_step->learning_rate : 0;
+}
+
+static double grad_norm_of(const Dash__V1__Job *job)
+{
+    return job->last_step ? job->last_step->grad_norm : 0;
+}
+
+static double checkpoint_of(const Dash__V1__Job *job)
+{
+    return job->last_step ? job->last_step->checkpoint_seconds : 0;
+}
+
+static const struct series of_jobs[] = {
+    {"dash_job_step", "Last step of a job that runs.", step_of},
+    {"dash_job_steps", "Steps that a job which runs will have.", steps_of},
+    {"dash_job_loss", "Loss of its last step.", loss_of},
+    {"dash_job_learning_rate", "Learning rate of its last step.", learning_rate_of},
+    {"dash_job_gradient_norm", "Gradient norm of its last step, before clipping.", grad_norm_of},
+    {"dash_job_tokens_per_second", "Its rate over the last steps.", rate_of},
+    {"dash_job_checkpoint_seconds", "Time that writing its last checkpoint took.", checkpoint_of},
+};
+
+static void put_series(struct buf *b, const struct runs *runs, const struct series *s)
+{
+    struct message_job m;
+    int i;
+
+    head(b, s->name, "gauge", s->help);
+    for (i = 0; i < runs->n; i++) {
+        if (runs->items[i]->row.state != RUN_RUNNING)
+            continue;
+        message_job(runs->items[i], &m);
+        buf_printf(b, "%s{job=\"%s\",name=\"", s->name, m.id);
+        put_value(b, m.job.name);
+        buf_printf(b, "\"} %.17g\n", s->value(&m.job));
+        message_job_close(&m);
+    }
+}
+
+/* ---- memory ---- */
+
+static bool resident(long pid, char name[32], double *ret_bytes)
+{
+    char path[64], *text = NULL;
+    const char *at;
+    size_t len;
+    bool ok;
+
+    snprintf(path, sizeof(path), "/proc/%ld/status", pid);
+    if (file_read(path, FILE_SMALL_MAX, &text, &len, NULL) < 0)
+        return false;
+    at = strstr(text, "\nVmRSS:");
+    ok = at && sscanf(text, "Name: %31s", name) == 1;
+    if (ok)
+        *ret_bytes = strtod(at + 7, NULL) * 1024;
+    free(text);
+    return ok;
+}
+
+static void put_ranks(struct buf *b, const struct run *run)
+{
+    long pids[RANKS_MAX];
+    char mark[LOCAL_MARK_BYTES], name[32];
+    double bytes, coordinator = 0, workers = 0;
+    int n, i;
+
+    local_mark(run->row.mark, mark);
+    n = procs_of_session(run->row.pid, mark, NULL, pids, RANKS_MAX);
+    for (i = 0; i < n; i++)
+        if (resident(pids[i], name, &bytes)) {
+            coordinator += strncmp(name, "dash-coord", 10) == 0 ? bytes : 0;
+            workers += strncmp(name, "dash-worker", 11) == 0 ? bytes : 0;
+        }
+    buf_printf(b, "dash_resident_memory_bytes{job=\"%ld\",process=\"coordinator\"} %.17g\n",
+               run->row.id, coordinator);
+    buf_printf(b, "dash_resident_memory_bytes{job=\"%ld\",process=\"workers\"} %.17g\n",
+               run->row.id, workers);
+}
+
+static void put_memory(struct buf *b, const struct runs *runs)
+{
+    char name[32];
+    double bytes = 0;
+    int i;
+
+    head(b, "dash_resident_memory_bytes", "gauge",
+         "Memory of dashd, and of the processes of jobs on this machine.");
+    resident(getpid(), name, &bytes);
+    buf_printf(b, "dash_resident_memory_bytes{job=\"\",process=\"dashd\"} %.17g\n", bytes);
+    for (i = 0; i < runs->n; i++)
+        if (run_is_under_way(runs->items[i]->row.state) && runs->items[i]->row.pid > 0 &&
+            !runs->items[i]->row.slurm)
+            put_ranks(b, runs->items[i]);
+}
+
+static void put_calls(struct buf *b, const struct rpc_stats *stats)
+{
+    int i;
+
+    head(b, "dash_rpcs_total", "counter", "Calls that have ended, by method and status.");
+    for (i = 0; i < stats->n; i++)
+        buf_printf(b, "dash_rpcs_total{method=\"%s\",code=\"%s\"} %llu\n", stats->items[i].method,
+                   http_code_name((enum rpc_status)stats->items[i].status),
+                   (unsigned long long)stats->items[i].n);
+}
+
+static void on_get(struct http_request *r)
+{
+    const struct metrics *m = http_service(r);
+    struct buf b = {0};
+    size_t i;
+
+    head(&b, "dash_build_info", "gauge", "Version of dashd.");
+    buf_printf(&b, "dash_build_info{version=\"%s\"} 1\n", DASH_VERSION);
+    put_states(&b, m->runs);
+    put_totals(&b, &m->runs->totals);
+    for (i = 0; i < sizeof(of_jobs) / sizeof(of_jobs[0]); i++)
+        put_series(&b, m->runs, &of_jobs[i]);
+    put_memory(&b, m->runs);
+    put_calls(&b, m->rpc);
+    if (b.failed)
+        http_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+    else
+        http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
+    buf_free(&b);
+}
+
+int metrics_register(struct http_server *server, struct metrics *m, struct err *err)
+{
+    static const struct http_route route = {.method = HTTP_GET, .path = "/metrics", .done = on_get};
+
+    return http_add_routes(server, &route, 1, m, err);
+}
