@@ -349,10 +349,13 @@ static int add_token(const struct group *group, int i, int step, float *logits, 
     const struct generate_options *o = group->options;
     const struct seen seen[] = {{group->prompts[i].ids, group->prompts[i].n},
                                 {group->answers[i].ids, group->answers[i].n}};
-    int32_t id = sampler_next(group->g->sampler, &o->sampling, seen, 2, group->first_index + i,
-                              step, logits);
+    int32_t id;
     int rc;
 
+    if (o->on_logits)
+        o->on_logits(group->arg, i, logits);
+    id = sampler_next(group->g->sampler, &o->sampling, seen, 2, group->first_index + i, step,
+                      logits);
     if (o->tokenizer && tokenizer_is_end(o->tokenizer, id))
         return 1;
     group->g->sequences[i].next = id;

@@ -17,6 +17,9 @@ struct generate_options {
     int max_tokens;
     struct sampling sampling;
     const struct tokenizer *tokenizer; /* whose ends stop a sequence; NULL: none do */
+    /* Unless NULL, called with the logits (V) of each new token before it is sampled, and the arg
+     * of generate(). */
+    void (*on_logits)(void *arg, int sequence, const float *logits);
 };
 
 struct generator;

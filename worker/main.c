@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/log.h"
 #include "proto/ranks.h"
+#include "worker/chat.h"
 #include "worker/eval.h"
 #include "worker/generate.h"
 #include "worker/spectrum.h"
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
         return generate_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "eval") == 0)
         return eval_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "chat") == 0)
+        return chat_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "probe") == 0)
         return probe_main(argc - 1, argv + 1);
     handle_options(argc, argv);

@@ -146,6 +146,7 @@ int main(int argc, char **argv)
                                   .stop_grace_s = 60,
                                   .restart_delay_ms = 1000,
                                   .slurm_poll_s = 30,
+                                  .chat_models = 1,
                                   .check = {.seconds = 600}}};
     struct err err;
     int rc;

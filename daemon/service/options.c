@@ -24,6 +24,8 @@ enum {
     OPTION_REPORTS,
     OPTION_HTTP,
     OPTION_HTTP_NAME,
+    OPTION_MODEL,
+    OPTION_CHAT_MODELS,
     OPTION_SLURM_POLL,
     OPTION_ALLOW_ROOT,
     OPTION_MEMORY,
@@ -91,6 +93,12 @@ static const struct argp_option option_list[] = {
      "Accept HTTP requests to this host name, too, which a reverse proxy passes on; may be "
      "repeated",
      0},
+    {"model", OPTION_MODEL, "NAME=PATH", 0,
+     "Offer a model under this name by the OpenAI API: to be trained, and to answer; may be "
+     "repeated",
+     0},
+    {"chat-models", OPTION_CHAT_MODELS, "N", 0,
+     "Models that may be in memory at the same time to answer conversations (default: 1)", 0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
     {"allow-root", OPTION_ALLOW_ROOT, "DIR", 0,
@@ -125,6 +133,19 @@ static char *must_copy(struct argp_state *state, const char *text)
     if (!copy)
         argp_failure(state, 1, 0, "out of memory");
     return copy;
+}
+
+static void add_model(struct argp_state *state, struct options *o, const char *arg)
+{
+    const char *equals = strchr(arg, '=');
+
+    if (!equals || equals == arg || equals[1] != '/')
+        argp_error(state, "--model must be NAME=PATH with an absolute path, not '%s'", arg);
+    if (strncmp(arg, "ft:", 3) == 0 || strcspn(arg, ": /") < (size_t)(equals - arg))
+        argp_error(state, "--model: a name has no ':', '/' or blank: '%s'", arg);
+    if (o->n_models == MODELS_MAX)
+        argp_error(state, "at most %d --model", MODELS_MAX);
+    o->models[o->n_models++] = arg;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -185,6 +206,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         if (o->n_http_names == HTTP_NAMES_MAX)
             argp_error(state, "at most %d --http-name", HTTP_NAMES_MAX);
         o->http_names[o->n_http_names++] = arg;
+        break;
+    case OPTION_MODEL:
+        add_model(state, o, arg);
+        break;
+    case OPTION_CHAT_MODELS:
+        o->chat_models = parse_count(state, arg, "--chat-models");
         break;
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { LISTEN_MAX = 8, HTTP_NAMES_MAX = 16 };
+enum { LISTEN_MAX = 8, HTTP_NAMES_MAX = 16, MODELS_MAX = 64 };
 
 struct options {
     char *state, *programs;
@@ -16,6 +16,9 @@ struct options {
     const char *http;                       /* "none", an address, or NULL: a port of loopback */
     const char *http_names[HTTP_NAMES_MAX]; /* by which proxies call it */
     int n_http_names;
+    const char *models[MODELS_MAX]; /* "NAME=PATH", of the OpenAI API */
+    int n_models;
+    int chat_models;                                   /* that may be in memory at once */
     const char *tls_certificate, *tls_key, *client_ca; /* PEM files; NULL: those of `dashd init` */
     char user[64];          /* whose rights all jobs have: "ann (uid 1001)" */
     const char *group_name; /* NULL: none */

@@ -2,7 +2,7 @@
  * HTTP port. Roles, owners, the audit log and the end of what is revoked are rpc.h's, as of every
  * call; how the caller was identified, and what becomes of the answers, is the sink's.
  *
- * A call that has begun ends exactly once, by end(); what the sink is told after gone is dropped.
+ * A call that has begun ends exactly once, by end(); what the sink is given after gone is dropped.
  */
 #pragma once
 #include "daemon/service/rpc.h"
@@ -27,8 +27,8 @@ struct rpc_local {
 
 /* The method of this path, or NULL. */
 const struct rpc_method *rpc_local_method(struct rpc_server *s, const char *path);
-/* Begins a call with the request, which it takes over; the sink may be told its end before this
- * returns. *ret_call is set first: the call, until it ends. ERR_NOMEM: nothing has begun. */
+/* Begins a call with the request, which it takes over; the sink may be given its end before
+ * this returns. *ret_call is set first: the call, until it ends. ERR_NOMEM: nothing has begun. */
 int rpc_local_begin(struct rpc_server *s, const struct rpc_local *local, ProtobufCMessage *request,
                     struct rpc_call **ret_call, struct err *err);
 /* Its answers have gone out; to be called again and again, as long as it is not over. */

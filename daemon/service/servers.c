@@ -267,7 +267,7 @@ static int open_http(struct servers *s, struct err *err)
         return err_set(err, ERR_INVALID, "--http: %s: the address must be host:port", o->http);
     if (http_port_is_remote(o))
         rc = open_keys(o, TLS_HTTP1, &s->http_tls, err);
-    return rc == 0 ? http_port_open(s->loop, o, s->guard.auth, s->http_tls, &s->http, err) : rc;
+    return rc == 0 ? http_port_open(s->loop, o, &s->guard, s->http_tls, &s->http, err) : rc;
 }
 
 int servers_open(uv_loop_t *loop, const struct options *options, struct servers **ret_servers,
@@ -338,7 +338,7 @@ int servers_register(struct servers *s, struct runs *runs, struct err *err)
     if (rc == 0 && s->rpc[REMOTE])
         rc = http_port_add_method(s->http, s->rpc[REMOTE], err);
     if (rc == 0 && s->http)
-        rc = http_port_register(s->http, s->rpc[LOCAL], runs, &s->stats, err);
+        rc = http_port_register(s->http, s->rpc[LOCAL], runs, err);
     if (rc == 0 && s->rpc[REPORTS])
         rc = coordination_register(s->rpc[REPORTS], runs, err);
     return rc;

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     CONNECTIONS = 512,
@@ -207,7 +208,7 @@ static void begin(struct http_request *r, const char *method)
     else if (s->stopping)
         http_fail(r, RPC_UNAVAILABLE, "dashd is shutting down");
     else if (is_too_large(r))
-        http_fail(r, RPC_RESOURCE_EXHAUSTED, "the body of the request is too large");
+        http_fail(r, RPC_INVALID_ARGUMENT, "the body of the request is too large");
     else if (!r->slot.route->begin || r->slot.route->begin(r))
         r->begun = true;
 }
@@ -266,7 +267,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         return r->answered ? queue_answer(r) : MHD_YES;
     }
     if (*size > 0) {
-        if (r->paused)
+        if (r->paused && !r->answered)
             return suspend(r);
         if (!r->answered && r->body.len + *size > r->slot.route->body_max)
             return MHD_NO; /* it has no length, or another one */
@@ -302,6 +303,17 @@ static bool has_gone(const struct http_request *r)
     return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
 }
 
+/* libmicrohttpd misses the end of a body that ends too early while its connection is suspended. */
+static bool is_cut_off(const struct http_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+
+    return r->begun && !r->whole && !r->answered &&
+           recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static bool is_late(const struct http_request *r)
 {
     uint64_t age = uv_now(r->server->loop) - r->began_ms;
@@ -322,7 +334,7 @@ static void on_sweep(uv_timer_t *timer)
         if (r->suspended && (r->abandoned || has_gone(r))) {
             r->abandoned = true;
             http_wake(r);
-        } else if (is_late(r)) {
+        } else if (is_late(r) || (!r->suspended && is_cut_off(r))) {
             listener_end(r->connection);
         } else if (r->keep_alive && uv_now(s->loop) - r->wrote_ms >= ALIVE_MS) {
             http_write(r, r->keep_alive, strlen(r->keep_alive));

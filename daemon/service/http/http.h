@@ -32,7 +32,9 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE };
 struct http_route {
     enum http_method method;
     const char *path; /* "/metrics"; one that ends in "/" stands for all that begin so */
-    bool is_open;     /* for everybody; else the caller must be known, and have the role read */
+    bool is_open;     /* for everybody; else the caller must be known, and have the role */
+    enum role role;   /* ROLE_NOBODY, which is what a row has that says nothing: read */
+    bool audited;     /* what is answered goes to the audit log */
     size_t body_max;  /* bytes; 0: no body is taken */
     bool in_pieces;   /* body() is given the pieces; else done() finds it whole */
     /* False: the request was answered (refused). May be NULL. */
@@ -52,6 +54,7 @@ struct http_options {
     const char *const *names; /* beside its addresses, those by which clients may call it */
     int n_names;
     struct auth *auth;
+    struct audit *audit;
     struct sessions *sessions;
 };
 
@@ -81,6 +84,9 @@ const char *http_rest(const struct http_request *r); /* of the path, after the r
 const char *http_header(const struct http_request *r, const char *name);
 const char *http_query(const struct http_request *r, const char *name);
 bool http_has_query(const struct http_request *r, const char *name); /* also without a value */
+/* Calls each for all of the query, until it returns false. */
+void http_each_query(const struct http_request *r,
+                     bool (*each)(void *arg, const char *name, const char *value), void *arg);
 /* The whole body, as the route has it in one piece; NUL-terminated. */
 const char *http_body(const struct http_request *r, size_t *ret_len);
 
@@ -106,8 +112,9 @@ const char *http_code_name(enum rpc_status status); /* "INVALID_ARGUMENT" */
 void http_stream(struct http_request *r, int status, const char *type);
 /* False for lack of memory: the stream had better be ended. */
 bool http_write(struct http_request *r, const void *bytes, size_t len);
-bool http_is_idle(const struct http_request *r); /* nothing waits to be sent */
-void http_end(struct http_request *r);           /* of a stream */
+bool http_is_idle(const struct http_request *r);  /* nothing waits to be sent */
+size_t http_unsent(const struct http_request *r); /* bytes that wait */
+void http_end(struct http_request *r);            /* of a stream */
 /* Ends it so that its client sees that something is missing. */
 void http_break(struct http_request *r);
 bool http_has_begun(const struct http_request *r); /* an answer */

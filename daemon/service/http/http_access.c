@@ -67,7 +67,7 @@ static bool comes_from_here(const struct http_request *r, const char *host)
     return !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
 }
 
-/* Cookies do not tell the ports of a host apart. */
+/* Cookies do not distinguish the ports of a host. */
 static void cookie_name(const struct http_request *r, char name[32])
 {
     snprintf(name, 32, "dash_session_%d", r->server->port);
@@ -106,6 +106,19 @@ static int identify(struct http_request *r, struct err *err)
                    "`dashctl web` prints an address that signs in");
 }
 
+static bool has_role(struct http_request *r)
+{
+    enum role needed = r->slot.route->role ? r->slot.route->role : ROLE_READ;
+    struct err err;
+
+    if (r->caller.role >= needed)
+        return true;
+    err_set(&err, ERR_DENIED, "this needs the role %s, and %s has the role %s", role_name(needed),
+            r->caller.name, role_name(r->caller.role));
+    http_fail_err(r, &err);
+    return false;
+}
+
 bool http_is_allowed(struct http_request *r)
 {
     const char *host = http_header(r, "Host");
@@ -134,7 +147,7 @@ bool http_is_allowed(struct http_request *r)
     }
     if (!r->server->options.insecure)
         listener_prove(r->connection);
-    return true;
+    return is_open || has_role(r);
 }
 
 int http_sign_in(struct http_request *r, const struct caller *caller, struct err *err)

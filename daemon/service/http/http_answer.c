@@ -1,10 +1,11 @@
 /* daemon/service/http/http_answer.c - what handlers ask of a request and say to it. See http.h.
  *
- * Headers that an answer is to have are kept until it is made. Every answer tells browsers to run
+ * Headers that an answer is to have are kept until it is made. Every answer has browsers run
  * nothing but what this server sends, to show it in no frame, and not to guess its type.
  */
 #include "daemon/service/http/http_impl.h"
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,28 @@ bool http_has_query(const struct http_request *r, const char *name)
                                          NULL) == MHD_YES;
 }
 
+struct each_query {
+    bool (*each)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    const struct each_query *e = arg;
+
+    (void)kind;
+    return e->each(e->arg, name, value) ? MHD_YES : MHD_NO;
+}
+
+void http_each_query(const struct http_request *r,
+                     bool (*each)(void *arg, const char *name, const char *value), void *arg)
+{
+    struct each_query e = {each, arg};
+
+    MHD_get_connection_values(r->mhd, MHD_GET_ARGUMENT_KIND, on_query, &e);
+}
+
 const char *http_body(const struct http_request *r, size_t *ret_len)
 {
     *ret_len = r->body.len;
@@ -137,6 +160,21 @@ static bool is_given(const struct http_request *r, const char *name)
     return false;
 }
 
+static void write_audit(const struct http_request *r, int status)
+{
+    static const char *const methods[] = {
+        [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
+    char what[200], outcome[16];
+    const struct audit_line line = {
+        .caller = r->caller.name, .peer = r->peer.address, .method = what, .outcome = outcome};
+
+    if (!r->server->options.audit || !r->slot.route || !r->slot.route->audited)
+        return;
+    snprintf(what, sizeof(what), "%s %.150s", methods[r->method], r->path);
+    snprintf(outcome, sizeof(outcome), "%d", status);
+    audit_write(r->server->options.audit, &line);
+}
+
 void http_set_response(struct http_request *r, int status, struct MHD_Response *response)
 {
     const struct http_header *h;
@@ -149,6 +187,7 @@ void http_set_response(struct http_request *r, int status, struct MHD_Response *
         if (h->name && h->value)
             MHD_add_response_header(response, h->name, h->value);
     free_headers(r);
+    write_audit(r, status);
     r->response = response;
     r->status = status;
     r->answered = true;
@@ -309,6 +348,11 @@ bool http_write(struct http_request *r, const void *bytes, size_t len)
 bool http_is_idle(const struct http_request *r)
 {
     return r->out.len == 0;
+}
+
+size_t http_unsent(const struct http_request *r)
+{
+    return r->out.len - r->out_sent;
 }
 
 void http_end(struct http_request *r)

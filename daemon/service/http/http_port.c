@@ -7,6 +7,7 @@
 #include "daemon/service/http/http_page.h"
 #include "daemon/service/http/http_rpc.h"
 #include "daemon/service/http/metrics.h"
+#include "daemon/service/http/openai_routes.h"
 #include "daemon/service/http/sessions.h"
 #include "proto/dash.pb-c.h"
 #include <stdio.h>
@@ -19,7 +20,11 @@ struct http_port {
     struct http_page *page;
     struct http_calls calls;
     struct metrics metrics;
+    struct openai *openai;
+    uv_loop_t *loop;
+    const struct options *options;
     struct auth *auth;
+    const struct rpc_stats *stats;
     char *address; /* "http://127.0.0.1:8080/" */
 };
 
@@ -96,21 +101,25 @@ bool http_port_is_remote(const struct options *options)
            !address_is_loopback(options->http);
 }
 
-int http_port_open(uv_loop_t *loop, const struct options *options, struct auth *auth,
+int http_port_open(uv_loop_t *loop, const struct options *options, const struct rpc_guard *guard,
                    struct tls_context *tls, struct http_port **ret_port, struct err *err)
 {
     struct http_options http = {.tls = tls,
                                 .insecure = options->insecure_tcp && !tls,
                                 .names = options->http_names,
                                 .n_names = options->n_http_names,
-                                .auth = auth};
+                                .auth = guard->auth,
+                                .audit = guard->audit};
     struct http_port *p = calloc(1, sizeof(*p));
     int rc;
 
     if (!p)
         return err_nomem(err, sizeof(*p));
-    p->auth = auth;
-    p->sessions = http.sessions = sessions_open(loop, auth);
+    p->loop = loop;
+    p->options = options;
+    p->auth = guard->auth;
+    p->stats = guard->stats;
+    p->sessions = http.sessions = sessions_open(loop, guard->auth);
     rc = p->sessions ? http_open(loop, &http, &p->http, err) : err_nomem(err, sizeof(*p));
     if (rc == 0)
         rc = listen_somewhere(p, options, tls != NULL, err);
@@ -124,17 +133,21 @@ int http_port_open(uv_loop_t *loop, const struct options *options, struct auth *
 }
 
 int http_port_register(struct http_port *p, struct rpc_server *rpc, struct runs *runs,
-                       const struct rpc_stats *stats, struct err *err)
+                       struct err *err)
 {
     int rc;
 
     p->calls.rpc = rpc;
-    p->metrics = (struct metrics){runs, stats};
+    p->metrics = (struct metrics){runs, p->stats};
     rc = http_page_register(p->http, p->auth, p->sessions, &p->page, err);
     if (rc == 0)
         rc = http_rpc_register(p->http, &p->calls, err);
     if (rc == 0)
         rc = metrics_register(p->http, &p->metrics, err);
+    if (rc == 0)
+        rc = openai_open(p->loop, p->options, rpc, runs, &p->openai, err);
+    if (rc == 0)
+        rc = openai_register(p->http, p->openai, err);
     return rc == 0 ? http_files_register(p->http, &p->calls, err) : rc;
 }
 
@@ -180,8 +193,10 @@ void http_port_start(struct http_port *p)
 
 void http_port_stop(struct http_port *p)
 {
-    if (p)
-        http_stop(p->http);
+    if (!p)
+        return;
+    openai_stop(p->openai);
+    http_stop(p->http);
 }
 
 void http_port_close(struct http_port *p)
@@ -189,6 +204,7 @@ void http_port_close(struct http_port *p)
     if (!p)
         return;
     http_close(p->http);
+    openai_close(p->openai);
     http_page_free(p->page);
     sessions_close(p->sessions);
     free(p->address);

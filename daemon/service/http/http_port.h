@@ -6,7 +6,6 @@
  */
 #pragma once
 #include "core/err.h"
-#include "daemon/service/auth.h"
 #include "daemon/service/options.h"
 #include "daemon/service/rpc.h"
 #include "daemon/service/runs.h"
@@ -16,13 +15,13 @@
 struct http_port;
 
 /* tls: of the TCP addresses, for HTTP/1.1; NULL where the address is a loopback one. */
-int http_port_open(uv_loop_t *loop, const struct options *options, struct auth *auth,
+int http_port_open(uv_loop_t *loop, const struct options *options, const struct rpc_guard *guard,
                    struct tls_context *tls, struct http_port **ret_port, struct err *err);
 /* Whether --http names an address that others reach. */
 bool http_port_is_remote(const struct options *options);
 /* Serves what rpc's methods say, and the page's own. */
 int http_port_register(struct http_port *p, struct rpc_server *rpc, struct runs *runs,
-                       const struct rpc_stats *stats, struct err *err);
+                       struct err *err);
 /* Adds OpenPage to a server of gRPC. p may be NULL: there is no page. */
 int http_port_add_method(struct http_port *p, struct rpc_server *rpc, struct err *err);
 void http_port_start(struct http_port *p); /* NULL-safe, as the next two */

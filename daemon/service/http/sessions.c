@@ -61,7 +61,7 @@ static int add(struct sessions *s, struct session *items, int n, const struct ca
     return 0;
 }
 
-/* Names of SHA-256 are compared, of which nobody can choose one: their time tells nothing. */
+/* Names of SHA-256 are compared, of which nobody can choose one: their time gives nothing away. */
 static struct session *find(struct sessions *s, struct session *items, int n, const char *id,
                             uint64_t lives_s)
 {
