@@ -443,6 +443,29 @@ int rank_directions_read(struct rank_cursor *c, const struct trainable *layout, 
     return 0;
 }
 
+void rank_profile_append(struct buf *b, const struct direction_profile *profile)
+{
+    buf_append(b, profile, sizeof(*profile));
+}
+
+int rank_profile_read(struct rank_cursor *c, const struct trainable *layout, int map,
+                      struct direction_profile *ret, struct err *err)
+{
+    const struct trainable_map *m = &layout->maps[map];
+    const void *at = rank_next(c, sizeof(*ret));
+    struct direction_profile p;
+    const char *fault;
+
+    if (!at)
+        return wrong(err, "a profile that is cut off");
+    memcpy(&p, at, sizeof(p));
+    fault = direction_profile_fault(&p, m->rows < m->columns ? m->rows : m->columns);
+    if (fault)
+        return wrong(err, fault);
+    *ret = p;
+    return 0;
+}
+
 /* ---- errors ---- */
 
 static bool is_utf8(const char *text, size_t len)

@@ -9,6 +9,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/model/model_identity.h"
+#include "core/job/direction_profile.h"
 #include "core/job/directions.h"
 #include "core/job/lora_maps.h"
 #include <stddef.h>
@@ -147,6 +148,11 @@ struct rank_directions {
     int k, rows, columns;
     double next_delta; /* the largest that was not chosen */
 };
+
+/* In a RANK_IDENTIFIED body, each map's directions are followed by its profile. */
+void rank_profile_append(struct buf *b, const struct direction_profile *profile);
+int rank_profile_read(struct rank_cursor *c, const struct trainable *layout, int map,
+                      struct direction_profile *ret, struct err *err);
 
 void rank_directions_append(struct buf *b, int map, const struct directions *d);
 /* The directions of map `map`, which must come next. */

@@ -152,8 +152,60 @@ static void choose(struct work *w, struct directions *d)
     *d->next_delta = largest(w) < 0 ? 0 : w->delta[largest(w)];
 }
 
+/* ||scale B A||_F^2 = scale^2 sum((B^T B) * (A A^T)). */
+static double update_square(const struct work *w, double scale, double *bb, double *aa)
+{
+    double sum = 0;
+    int i;
+
+    multiply(w->r, w->r, w->n, w->B, true, w->B, false, bb);
+    multiply(w->r, w->r, w->m, w->A, false, w->A, true, aa);
+    for (i = 0; i < w->r * w->r; i++)
+        sum += bb[i] * aa[i];
+    return scale * scale * (sum > 0 ? sum : 0);
+}
+
+/* What the chosen ones have of it; delta is relative to sigma, or to its floor. */
+static double chosen_square(const struct work *w)
+{
+    double floor = 1e-6 * w->s->sigma[0], sum = 0;
+    int i;
+
+    for (i = 0; i < w->p; i++) {
+        double d = w->delta[i] * (w->s->sigma[i] > floor ? w->s->sigma[i] : floor);
+        sum += w->chosen[i] ? d * d : 0;
+    }
+    return sum;
+}
+
+static int profile(const struct work *w, double scale, struct direction_profile *ret,
+                   struct err *err)
+{
+    size_t bytes = (size_t)w->r * (size_t)w->r * sizeof(double);
+    double *bb = malloc(bytes), *aa = malloc(bytes), square;
+    int i;
+
+    if (!bb || !aa) {
+        free(bb);
+        free(aa);
+        return err_nomem(err, bytes);
+    }
+    square = update_square(w, scale, bb, aa);
+    *ret = (struct direction_profile){.p = w->p, .update = sqrt(square)};
+    ret->share = square > 0 ? chosen_square(w) / square : 0;
+    ret->n = direction_profile_points(w->p, ret->index);
+    for (i = 0; i < ret->n; i++) {
+        ret->sigma[i] = (float)w->s->sigma[ret->index[i]];
+        ret->delta[i] = (float)w->delta[ret->index[i]];
+    }
+    free(bb);
+    free(aa);
+    return 0;
+}
+
 int spectrum_identify(const struct spectrum *s, const float *W, const float *A, const float *B,
-                      int r, double scale, struct directions *ret, struct err *err)
+                      int r, double scale, struct directions *ret,
+                      struct direction_profile *ret_profile, struct err *err)
 {
     struct work w = {
         .s = s, .n = s->rows, .m = s->columns, .p = s->p, .r = r, .wide = s->rows <= s->columns};
@@ -164,6 +216,8 @@ int spectrum_identify(const struct spectrum *s, const float *W, const float *A, 
         score(&w, scale);
         choose(&w, ret);
     }
+    if (rc == 0 && ret_profile)
+        rc = profile(&w, scale, ret_profile, err);
     work_free(&w);
     return rc;
 }

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include "core/job/direction_profile.h"
 #include "core/job/directions.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -37,8 +38,9 @@ int spectrum_check(const char *path, int rows, int columns, struct err *err);
 /* n numbers as doubles; the caller frees them. NULL for lack of memory. */
 double *spectrum_widen(const float *x, size_t n);
 
-/* delta_i = |u_i^T dW v_i| / max(sigma_i, 1e-6 sigma_1) with dW = scale B A (arXiv 2409.01035,
- * section 4.1); the k largest, ties to the lower i. A (r, m), B (n, r); ret says
- * k and has its arrays. */
+/* ret_profile may be NULL. delta_i = |u_i^T dW v_i| / max(sigma_i, 1e-6 sigma_1) with dW = scale B
+ * A (arXiv 2409.01035, section 4.1); the k largest, ties to the lower i. A (r, m), B (n, r); ret
+ * says k and has its arrays. */
 int spectrum_identify(const struct spectrum *s, const float *W, const float *A, const float *B,
-                      int r, double scale, struct directions *ret, struct err *err);
+                      int r, double scale, struct directions *ret,
+                      struct direction_profile *ret_profile, struct err *err);

@@ -255,9 +255,10 @@ static int say_progress(struct worker *w, struct err *err)
 
 struct identifying {
     struct worker *w;
-    const float *params;       /* of the stage */
-    struct direction_set *set; /* (n_mine), of one map each */
-    struct err err;            /* of progress that could not be sent */
+    const float *params;                /* of the stage */
+    struct direction_set *set;          /* (n_mine), of one map each */
+    struct direction_profile *profiles; /* (n_mine) */
+    struct err err;                     /* of progress that could not be sent */
 };
 
 static int identify_map(void *context, int i, const struct spectrum *s, struct err *err)
@@ -275,7 +276,8 @@ static int identify_map(void *context, int i, const struct spectrum *s, struct e
 
     if (rc == 0) {
         weight_read_rows(&m, W);
-        rc = spectrum_identify(s, W, A, B, t->rank, t->scale, &c->set[i].of[0], err);
+        rc = spectrum_identify(s, W, A, B, t->rank, t->scale, &c->set[i].of[0], &c->profiles[i],
+                               err);
     }
     free(W);
     return rc;
@@ -297,14 +299,17 @@ static int identify_maps(struct worker *w, const float *params, struct buf *out,
     int rc;
 
     c.set = calloc((size_t)w->n_mine + 1, sizeof(*c.set));
-    if (!c.set)
-        return err_nomem(err, (size_t)w->n_mine * sizeof(*c.set));
-    rc = decompose_use(w->decompose, w->team, &user, err);
-    for (int i = 0; i < w->n_mine && rc == 0; i++)
+    c.profiles = calloc((size_t)w->n_mine + 1, sizeof(*c.profiles));
+    rc = c.set && c.profiles ? decompose_use(w->decompose, w->team, &user, err)
+                             : err_nomem(err, (size_t)w->n_mine * sizeof(*c.profiles));
+    for (int i = 0; i < w->n_mine && rc == 0; i++) {
         rank_directions_append(out, w->mine[i], &c.set[i].of[0]);
-    for (int i = 0; i < w->n_mine; i++)
+        rank_profile_append(out, &c.profiles[i]);
+    }
+    for (int i = 0; i < w->n_mine && c.set; i++)
         direction_set_close(&c.set[i]);
     free(c.set);
+    free(c.profiles);
     return rc == 0 && out->failed ? err_nomem(err, out->cap) : rc;
 }
 

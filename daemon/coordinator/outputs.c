@@ -65,18 +65,18 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct step_
 }
 
 /* Whole or an error: what a failed one leaves is cut off by the next metrics_open(). */
-static int write_row(const struct metrics *m, const struct buf *row, struct err *err)
+int row_append(int fd, const char *path, const struct buf *row, struct err *err)
 {
     size_t at = 0;
 
     while (at < row->len) {
-        ssize_t n = write(m->fd, row->data + at, row->len - at);
+        ssize_t n = write(fd, row->data + at, row->len - at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(err, "%s: cannot be written", m->path);
+            return err_errno(err, "%s: cannot be written", path);
         if (n == 0)
-            return err_set(err, ERR_IO, "%s: a row could be written in part only", m->path);
+            return err_set(err, ERR_IO, "%s: a row could be written in part only", path);
         at += (size_t)n;
     }
     return 0;
@@ -88,7 +88,7 @@ int metrics_add(struct metrics *m, const struct step_row *row, struct err *err)
     int rc;
 
     step_row_print(row, &b);
-    rc = b.failed ? err_nomem(err, b.cap) : write_row(m, &b, err);
+    rc = b.failed ? err_nomem(err, b.cap) : row_append(m->fd, m->path, &b, err);
     buf_free(&b);
     return rc;
 }

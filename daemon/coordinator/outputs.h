@@ -18,6 +18,8 @@ int metrics_open(const char *output, int step, struct metrics *ret, struct step_
                  int *ret_n, struct err *err);
 int metrics_add(struct metrics *m, const struct step_row *row, struct err *err);
 void metrics_close(struct metrics *m);
+/* A row, with its end, to a file that grows. */
+int row_append(int fd, const char *path, const struct buf *row, struct err *err);
 
 /* {module: {indices, delta, sigma, coefficient}} */
 int write_directions(const char *output, const struct state *s, struct err *err);

@@ -86,15 +86,20 @@ static void apply_gradient(struct train *t, int step, double rate, double factor
 
 static int identify(struct train *t, struct err *err)
 {
+    struct direction_profile *profiles = calloc((size_t)t->loaded.layout.n + 1, sizeof(*profiles));
     double start = clock_s();
     int rc;
 
     report_phase(t->report, PHASE_IDENTIFICATION);
-    rc = workers_identify(&t->workers, &t->state, err);
+    rc = profiles ? workers_identify(&t->workers, &t->state, profiles, err)
+                  : err_nomem(err, (size_t)t->loaded.layout.n * sizeof(*profiles));
     if (rc == 0)
         rc = workers_direct(&t->workers, &t->state, err);
     if (rc == 0)
         rc = write_directions(t->options->output, &t->state, err);
+    if (rc == 0)
+        rc = write_spectra(t->options->output, &t->state, profiles, err);
+    free(profiles);
     if (rc == 0) {
         log_info("directions of %d modules chosen in %.1f s", t->loaded.layout.n,
                  clock_s() - start);
@@ -175,6 +180,8 @@ static int one_step(struct train *t, struct err *err)
     row.checkpoint_seconds = checkpoint_seconds(t->checkpoint);
     if (rc == 0)
         rc = metrics_add(&t->metrics, &row, err);
+    if (rc == 0)
+        rc = coefficients_add(&t->coefficients, &t->state, err);
     if (rc == 0)
         rc = save(t, err);
     if (rc == 0)
@@ -291,6 +298,7 @@ static void close_train(struct train *t)
     report_close(t->report);
     checkpoint_close(t->checkpoint);
     metrics_close(&t->metrics);
+    coefficients_close(&t->coefficients);
     state_close(&t->state);
     data_order_close(&t->order);
     data_order_close(&t->eval_order);
@@ -307,7 +315,11 @@ static void close_train(struct train *t)
 int train_run(struct ranks *ranks, const struct train_options *options,
               enum train_outcome *ret_outcome, struct err *err)
 {
-    struct train t = {.options = options, .ranks = ranks, .metrics = {.fd = -1}, .lock_fd = -1};
+    struct train t = {.options = options,
+                      .ranks = ranks,
+                      .metrics = {.fd = -1},
+                      .coefficients = {.fd = -1},
+                      .lock_fd = -1};
     enum train_outcome outcome = TRAIN_DONE;
     int rc = train_start(&t, err);
 
@@ -324,7 +336,8 @@ int train_run(struct ranks *ranks, const struct train_options *options,
 
 void train_refuse(const struct train_options *options, const struct err *err)
 {
-    struct train t = {.options = options, .metrics = {.fd = -1}, .lock_fd = -1};
+    struct train t = {
+        .options = options, .metrics = {.fd = -1}, .coefficients = {.fd = -1}, .lock_fd = -1};
 
     report_outcome(&t, err->code, TRAIN_DONE, err);
     close_train(&t);

@@ -6,6 +6,7 @@
 #include "daemon/coordinator/load.h"
 #include "daemon/coordinator/packing.h"
 #include "daemon/coordinator/outputs.h"
+#include "daemon/coordinator/records.h"
 #include "daemon/coordinator/report.h"
 #include "core/job/state.h"
 #include "daemon/coordinator/train.h"
@@ -22,6 +23,7 @@ struct train {
     struct state_identity identity;
     struct checkpoint *checkpoint;
     struct metrics metrics;
+    struct coefficients coefficients;
     struct report *report;
     int lock_fd;        /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;    /* (count) */

@@ -169,6 +169,9 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0 && n < t->state.step)
         buf_printf(notices, "metrics.jsonl lacks the rows %d to %d of this run\n", n + 1,
                    t->state.step);
+    if (rc == 0 && t->loaded.layout.directions > 0)
+        rc = coefficients_open(t->options->output, t->state.step, job_of(t)->dash.prelaunch_steps,
+                               job_of(t)->training.steps, &t->coefficients, err);
     if (rc == 0)
         rc = report_open(t->options->contact, t->state.step, job_of(t)->training.steps, &t->report,
                          err);

@@ -403,7 +403,7 @@ int workers_step(struct workers *w, const struct state *s, const struct packed_s
 /* A worker decomposes the maps of its stage that fall to its replica, in turn: each is there once,
  * in rising order. */
 static int receive_maps(const struct workers *w, const struct rank_message *m, struct state *s,
-                        struct err *err)
+                        struct direction_profile *ret_profiles, struct err *err)
 {
     int stage = stage_of(w, m->source), replica = (m->source - 1) / w->stages, i, rc = 0;
     struct rank_cursor c = rank_cursor(&m->body);
@@ -416,6 +416,8 @@ static int receive_maps(const struct workers *w, const struct rank_message *m, s
             continue;
         rc = rank_directions_read(&c, s->layout, i, &v, err);
         if (rc == 0)
+            rc = rank_profile_read(&c, s->layout, i, &ret_profiles[i], err);
+        if (rc == 0)
             directions_load(&s->chosen.of[i], &v);
     }
     if (rc == 0)
@@ -423,7 +425,8 @@ static int receive_maps(const struct workers *w, const struct rank_message *m, s
     return rc < 0 ? ranks_accuse(w->ranks, m->source, err) : 0;
 }
 
-int workers_identify(struct workers *w, struct state *s, struct err *err)
+int workers_identify(struct workers *w, struct state *s, struct direction_profile *ret_profiles,
+                     struct err *err)
 {
     bool *answered = nobody_has_answered(w);
     int i, rc = answered ? 0 : err_nomem(err, (size_t)count(w));
@@ -439,7 +442,7 @@ int workers_identify(struct workers *w, struct state *s, struct err *err)
         rc = next_answer(w, RANK_IDENTIFIED, answered, &m, err);
         if (rc < 0)
             break;
-        rc = receive_maps(w, &m, s, err);
+        rc = receive_maps(w, &m, s, ret_profiles, err);
         buf_free(&m.body);
     }
     free(answered);

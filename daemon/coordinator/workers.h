@@ -50,7 +50,8 @@ int workers_step(struct workers *w, const struct state *s, const struct packed_s
                  int step, float *gradient, double *ret_loss, struct err *err);
 
 /* Has the directions chosen for the parameters of s; fills s->chosen. */
-int workers_identify(struct workers *w, struct state *s, struct err *err);
+int workers_identify(struct workers *w, struct state *s, struct direction_profile *ret_profiles,
+                     struct err *err);
 /* Gives the workers the directions of s. */
 int workers_direct(struct workers *w, const struct state *s, struct err *err);
 

@@ -55,8 +55,11 @@ class Bench:
 
 
 def digest(output):
-    with open(os.path.join(output, "adapter/adapter_model.safetensors"), "rb") as f:
-        return hashlib.sha256(f.read()).hexdigest()
+    hashed = hashlib.sha256()
+    for name in ("adapter/adapter_model.safetensors", "spectra.json", "coefficients.jsonl"):
+        with open(os.path.join(output, name), "rb") as f:
+            hashed.update(f.read())
+    return hashed.hexdigest()
 
 
 def rows(output):

@@ -35,8 +35,11 @@ def digest(programs, folder, model, data, lines, stages, replicas, threads):
     jobs.write_job(output, model, data, lines)
     code, text = jobs.run(programs, output, stages * replicas)
     assert code == 0, text
-    with open(os.path.join(output, "adapter/adapter_model.safetensors"), "rb") as f:
-        return hashlib.sha256(f.read()).hexdigest()
+    hashed = hashlib.sha256()
+    for name in ("adapter/adapter_model.safetensors", "spectra.json", "coefficients.jsonl"):
+        with open(os.path.join(output, name), "rb") as f:
+            hashed.update(f.read())
+    return hashed.hexdigest()
 
 
 def check(programs, model, data, lines, shapes):

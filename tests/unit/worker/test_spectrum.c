@@ -95,6 +95,7 @@ static void check_identification(const struct known *k, const struct spectrum *s
     double scale = 2, outer;
     struct trainable_map map = {.rows = k->n, .columns = k->m};
     struct direction_set set;
+    struct direction_profile p;
     struct directions d;
     int a, b;
 
@@ -108,11 +109,16 @@ static void check_identification(const struct known *k, const struct spectrum *s
     }
     assert_int_equal(direction_set_open(&set, &map, 1, 2, &err), 0);
     d = set.of[0];
-    assert_int_equal(spectrum_identify(s, k->W, A, B, 2, scale, &d, &err), 0);
+    assert_int_equal(spectrum_identify(s, k->W, A, B, 2, scale, &d, &p, &err), 0);
     assert_int_equal(d.indices[0], 3);
     assert_int_equal(d.indices[1], 1);
     assert_true(fabs(d.delta[0] / (0.5 * scale / k->sigma[3]) - 1) < 1e-5);
     assert_true(fabs(d.delta[1] / (0.25 * scale / k->sigma[1]) - 1) < 1e-5);
+    /* The update is 1.0 u_3 v_3^T + 0.5 u_1 v_1^T, all of it in the two chosen ones. */
+    assert_true(fabs(p.update / sqrt(1.25) - 1) < 1e-5 && fabs(p.share - 1) < 1e-4);
+    assert_true(p.p == (k->n < k->m ? k->n : k->m) && p.n == p.p && p.index[3] == 3);
+    assert_true(fabs((double)p.delta[3] / d.delta[0] - 1) < 1e-6);
+    assert_true(fabs((double)p.sigma[1] / k->sigma[1] - 1) < 1e-5);
     assert_true(*d.next_delta < 1e-4 * d.delta[1]);
     for (a = 0; a < k->n; a++)
         for (b = 0; b < k->m; b++) {
