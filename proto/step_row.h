@@ -21,10 +21,10 @@ struct step_row {
     int64_t tokens, trained_tokens;
     int64_t computed_tokens; /* once where rows begin alike; in metrics.jsonl alone; 0: not known */
     double seconds;
-    int phase;        /* enum phase */
-    double eval_loss; /* 0: none was measured after this step */
+    int phase;                 /* enum phase */
+    double eval_loss;          /* 0: none was measured after this step */
     double checkpoint_seconds; /* that writing the checkpoint before it took; in messages alone */
-    bool best;        /* the lowest so far of a job that keeps the best; in metrics.jsonl alone */
+    bool best; /* the lowest so far of a job that keeps the best; in metrics.jsonl alone */
 };
 
 enum { STEP_ROW_BYTES_MAX = 1000 }; /* of a line; step_row_print() writes at most 400 */

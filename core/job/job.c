@@ -8,6 +8,11 @@ double lora_scale(double alpha, int rank, enum job_scaling scaling)
     return alpha / (scaling == SCALING_RSLORA ? sqrt(rank) : rank);
 }
 
+bool job_has_command(const struct job *job)
+{
+    return job->notify.command && job->notify.command[0];
+}
+
 int job_workers(const struct job_parallel *parallel)
 {
     return parallel->stages * parallel->replicas;

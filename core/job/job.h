@@ -96,6 +96,16 @@ struct job_cache { /* of decompositions: its folder is of the user, not of the j
     double max_bytes;
 };
 
+struct job_tracking { /* where metrics go besides */
+    bool tensorboard;
+    char *mlflow, *experiment; /* URL of the server, or NULL; name of the experiment */
+};
+
+struct job_notify { /* at the end of the job */
+    char **command; /* and its arguments, NULL-terminated; NULL or empty: none */
+    char *url;      /* or NULL */
+};
+
 struct job_parallel { /* 0: auto; stages and replicas by parallel_shape.h, threads by each worker */
     int stages, replicas;
     int threads;   /* a worker */
@@ -115,6 +125,8 @@ struct job {
     struct job_optimizer optimizer;
     struct job_parallel parallel;
     struct job_cache cache;
+    struct job_tracking tracking;
+    struct job_notify notify;
     enum job_launcher launcher;
     struct job_slurm slurm;
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after
@@ -130,6 +142,8 @@ enum { LORA_RANK_MAX = 4096 };   /* of r, and of k */
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
 double lora_scale(double alpha, int rank, enum job_scaling scaling);
+
+bool job_has_command(const struct job *job); /* notify.command */
 
 /* stages * replicas; 0: one of them is auto. */
 int job_workers(const struct job_parallel *parallel);

@@ -164,6 +164,34 @@ done:
     return rc;
 }
 
+static bool is_url(const char *url)
+{
+    const char *host = strncmp(url, "http://", 7) == 0    ? url + 7
+                       : strncmp(url, "https://", 8) == 0 ? url + 8
+                                                          : "";
+
+    return *host && *host != '/' && url[strcspn(url, " \t\r\n\"<>\\")] == '\0';
+}
+
+static void check_url(const struct job *job, const char *key, const char *url,
+                      struct problems *problems)
+{
+    if (url && !is_url(url))
+        problems_add(problems, job->file, job_line(job, key),
+                     "%s must be an address such as https://example.org/path, not \"%s\"", key,
+                     url);
+}
+
+static void check_notify(const struct job *job, struct problems *problems)
+{
+    check_url(job, "tracking.mlflow", job->tracking.mlflow, problems);
+    check_url(job, "notify.url", job->notify.url, problems);
+    if (job_has_command(job) && job->notify.command[0][0] != '/')
+        problems_add(problems, job->file, job_line(job, "notify.command"),
+                     "notify.command must be a list: the absolute path of a program, and its "
+                     "arguments");
+}
+
 int job_check(struct job *job, struct problems *problems, struct job_plan *ret_plan,
               struct err *err)
 {
@@ -172,6 +200,7 @@ int job_check(struct job *job, struct problems *problems, struct job_plan *ret_p
     struct job_plan plan = {0};
 
     check_precision(job, problems);
+    check_notify(job, problems);
     if (is_there(job, "model", job->model, problems))
         rc = model_open(job->model, &model, problems, err);
     if (rc == 0 && model)

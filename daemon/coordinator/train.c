@@ -183,6 +183,8 @@ static int one_step(struct train *t, struct err *err)
     if (rc == 0)
         rc = coefficients_add(&t->coefficients, &t->state, err);
     if (rc == 0)
+        rc = tensorboard_add(&t->tensorboard, &row, err);
+    if (rc == 0)
         rc = save(t, err);
     if (rc == 0)
         report_step(t->report, &row);
@@ -299,6 +301,7 @@ static void close_train(struct train *t)
     checkpoint_close(t->checkpoint);
     metrics_close(&t->metrics);
     coefficients_close(&t->coefficients);
+    tensorboard_close(&t->tensorboard);
     state_close(&t->state);
     data_order_close(&t->order);
     data_order_close(&t->eval_order);
@@ -319,6 +322,7 @@ int train_run(struct ranks *ranks, const struct train_options *options,
                       .ranks = ranks,
                       .metrics = {.fd = -1},
                       .coefficients = {.fd = -1},
+                      .tensorboard = {.fd = -1},
                       .lock_fd = -1};
     enum train_outcome outcome = TRAIN_DONE;
     int rc = train_start(&t, err);
@@ -336,8 +340,11 @@ int train_run(struct ranks *ranks, const struct train_options *options,
 
 void train_refuse(const struct train_options *options, const struct err *err)
 {
-    struct train t = {
-        .options = options, .metrics = {.fd = -1}, .coefficients = {.fd = -1}, .lock_fd = -1};
+    struct train t = {.options = options,
+                      .metrics = {.fd = -1},
+                      .coefficients = {.fd = -1},
+                      .tensorboard = {.fd = -1},
+                      .lock_fd = -1};
 
     report_outcome(&t, err->code, TRAIN_DONE, err);
     close_train(&t);

@@ -8,6 +8,7 @@
 #include "daemon/coordinator/outputs.h"
 #include "daemon/coordinator/records.h"
 #include "daemon/coordinator/report.h"
+#include "daemon/coordinator/tensorboard.h"
 #include "core/job/state.h"
 #include "daemon/coordinator/train.h"
 #include "daemon/coordinator/workers.h"
@@ -24,6 +25,7 @@ struct train {
     struct checkpoint *checkpoint;
     struct metrics metrics;
     struct coefficients coefficients;
+    struct tensorboard tensorboard;
     struct report *report;
     int lock_fd;        /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;    /* (count) */

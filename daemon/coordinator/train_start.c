@@ -172,6 +172,8 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
     if (rc == 0 && t->loaded.layout.directions > 0)
         rc = coefficients_open(t->options->output, t->state.step, job_of(t)->dash.prelaunch_steps,
                                job_of(t)->training.steps, &t->coefficients, err);
+    if (rc == 0 && job_of(t)->tracking.tensorboard)
+        rc = tensorboard_open(t->options->output, t->state.step, &t->tensorboard, err);
     if (rc == 0)
         rc = report_open(t->options->contact, t->state.step, job_of(t)->training.steps, &t->report,
                          err);

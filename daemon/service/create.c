@@ -3,6 +3,7 @@
 #include "daemon/service/create.h"
 #include "core/job/job_read.h"
 #include "core/job/job.h"
+#include "daemon/service/after/follow_ups.h"
 #include "daemon/service/check.h"
 #include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
@@ -57,8 +58,12 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
     struct job *job = NULL;
     int rc = job_from_yaml(r->yaml, &job, err);
 
-    if (rc < 0)
+    if (rc == 0 && follow_ups_check(job, rpc_caller(c->call), err) < 0)
+        rc = err->code;
+    if (rc < 0) {
+        job_free(job);
         return rc;
+    }
     *row = (struct run_row){
         .name = strdup(job->name),
         .reason = strdup(""),

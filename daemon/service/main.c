@@ -6,6 +6,7 @@
  */
 #include "core/log.h"
 #include "core/memory.h"
+#include "daemon/service/after/follow_ups.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/launch_local.h"
 #include "daemon/service/operator.h"
@@ -53,6 +54,29 @@ static void on_signal(uv_signal_t *signal, int number)
     runs_stop(d->runs, d->options.stop_jobs, on_jobs_left, d);
 }
 
+static void on_change(struct run *run)
+{
+    watch_wake(run);
+    if (run->runs->follow_ups)
+        follow_ups_look(run->runs->follow_ups, run);
+}
+
+static void on_delete(struct run *run)
+{
+    watch_end(run);
+    if (run->runs->follow_ups)
+        follow_ups_forget(run->runs->follow_ups, run);
+}
+
+static int open_follow_ups(struct dashd *d, struct err *err)
+{
+    int rc = follow_ups_open(&d->loop, d->options.state, &d->runs->follow_ups, err), i;
+
+    for (i = 0; rc == 0 && i < d->runs->n; i++)
+        follow_ups_look(d->runs->follow_ups, d->runs->items[i]);
+    return rc;
+}
+
 static void watch_signals(struct dashd *d)
 {
     static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
@@ -94,8 +118,8 @@ static int open_private(struct dashd *d, struct err *err)
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;
     options.check.roots = &d->options.roots;
-    options.on_change = watch_wake;
-    options.on_delete = watch_end;
+    options.on_change = on_change;
+    options.on_delete = on_delete;
     return runs_open(&d->loop, d->store, &options, &d->runs, err);
 }
 
@@ -104,6 +128,8 @@ static int serve(struct dashd *d, struct err *err)
     int rc;
 
     rc = open_private(d, err);
+    if (rc == 0)
+        rc = open_follow_ups(d, err);
     if (rc == 0)
         rc = servers_register(d->servers, d->runs, err);
     if (rc < 0)
@@ -129,6 +155,10 @@ static void close_all(struct dashd *d)
 {
     int i;
 
+    if (d->runs) {
+        follow_ups_close(d->runs->follow_ups);
+        d->runs->follow_ups = NULL;
+    }
     servers_close(d->servers);
     runs_close(d->runs);
     for (i = 0; i < SIGNALS; i++)

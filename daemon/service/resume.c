@@ -3,6 +3,7 @@
 #include "daemon/service/resume.h"
 #include "core/job/job_read.h"
 #include "core/job/job.h"
+#include "daemon/service/after/follow_ups.h"
 #include "daemon/service/check.h"
 #include "daemon/service/job_access.h"
 #include "daemon/service/message.h"
@@ -28,14 +29,18 @@ static void answer(struct rpc_call *call, struct run *run)
     message_reply_job(call, &response.base, &response.job, run);
 }
 
-static int make_shape(const char *yaml, int64_t memory_bytes, struct run_shape *ret,
-                      struct err *err)
+static int make_shape(const struct rpc_call *call, const char *yaml, int64_t memory_bytes,
+                      struct run_shape *ret, struct err *err)
 {
     struct job *job = NULL;
     int rc = job_from_yaml(yaml, &job, err);
 
-    if (rc < 0)
+    if (rc == 0 && follow_ups_check(job, rpc_caller(call), err) < 0)
+        rc = err->code;
+    if (rc < 0) {
+        job_free(job);
         return rc;
+    }
     *ret = (struct run_shape){strdup(yaml), job_workers(&job->parallel), job->max_restarts,
                               job->launcher == LAUNCHER_SLURM, memory_bytes};
     job_free(job);
@@ -63,8 +68,9 @@ static void on_checked(void *arg, const struct check_result *result)
         free(r);
         return;
     }
-    rc = result->code < 0 ? err_set(&err, result->code, "%s", result->error)
-                          : make_shape(result->yaml, (int64_t)result->memory_bytes, &shape, &err);
+    rc = result->code < 0
+             ? err_set(&err, result->code, "%s", result->error)
+             : make_shape(r->call, result->yaml, (int64_t)result->memory_bytes, &shape, &err);
     if (rc == 0)
         rc = job_access_find(r->call, r->runs, r->id, &run, &err);
     if (rc == 0)

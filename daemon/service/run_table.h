@@ -69,6 +69,7 @@ struct run {
     uint64_t gate_until_ms;  /* loop time: so long an earlier dashd's process may wait to start */
     struct run_ending ending;
     struct run_slurm slurm;
+    bool followed; /* follow_ups.h has looked at it */
 };
 
 struct runs_options {
@@ -106,6 +107,7 @@ struct runs {
     struct slurm *slurm; /* NULL: this machine has no Slurm */
     struct checker *checker;
     struct run_totals totals;
+    struct follow_ups *follow_ups; /* whose callbacks look at it; or NULL */
     bool stopping;
     char last_logged[1000]; /* by run_log_once() */
     void (*on_stopped)(void *arg);

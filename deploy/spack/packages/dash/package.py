@@ -44,6 +44,7 @@ class Dash(CMakePackage):
     depends_on("openssl@3:")
     depends_on("libuv@1.44:")
     depends_on("libmicrohttpd@0.9.75:")
+    depends_on("curl@7.85:")
     depends_on("openblas +shared")
     depends_on("sqlite@3.26:")
     depends_on("jansson@2.12:")
