@@ -40,6 +40,16 @@ def seeds_of(target):
     elif target == "messages":
         yield from (bytes([kind]) + b"\x0a\x03abc\x12\x01/" for kind in range(15))
         yield b"\x09\x12\x1b\x08\x01\x11\0\0\0\0\0\0\xf0\x3f\x19\0\0\0\0\0\0\xf0\x3f\x28\x10\x30\x08\x40\x01"
+    elif target == "checkpoints":
+        yield from (bytes([kind, size & 255, size >> 8]) for kind in range(4) for size in (0, 1, 8, 500, 2000))
+        yield from (bytes([kind, 0, 0, at & 255, at >> 8, value]) for kind in (0, 1) for at in (0, 8, 30, 700) for value in (0, 0x7f, 0xff))
+    elif target == "requests":
+        for kind, text in enumerate((b'{"jobYaml": "model: x", "overrides": ["a=b"], "labels": [{"name": "a", "value": "b"}], "priority": -3}',
+                                     b'{"node": {"cores": 4, "memoryBytes": 1e9, "gflops": 2.5}, "nodeCounts": [1, 2]}',
+                                     b'{"states": ["QUEUED", 3], "page_size": 4, "pageToken": "x"}', b'{"id": "7", "events": true, "afterEvent": "-9"}',
+                                     b'{"id": "7", "priority": {"value": 3}, "removeLabels": []}', b'{"id": "1", "path": "a/b", "fromOffset": "18446744073709551615"}',
+                                     b'{"step": {"step": 1, "loss": 0.5}}', b'{"jobs": [{"id": "1", "state": "FAILED", "lastStep": null}]}')):
+            yield bytes([kind]) + text
     elif target == "answers":
         yield b"\x0017|RUNNING|None|n[1-4]|dash:0123456789abcdef\n18|PENDING|Resources||(null)\n"
         yield b"\x01sbatch: error: Batch job submission failed: Invalid account or account/partition combination\n"
