@@ -105,6 +105,10 @@ void job_free(struct job *job)
     json_decref(job->data.template_variables);
     json_decref(job->data.fields);
     job_lora_free(&job->lora);
+    free(job->tracking.mlflow);
+    free(job->tracking.experiment);
+    job_free_strings(job->notify.command);
+    free(job->notify.url);
     free(job->slurm.partition);
     free(job->slurm.account);
     free(job->slurm.time);
