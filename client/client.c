@@ -116,7 +116,8 @@ int client_open_channel(const struct client *c, struct channel **ret_channel, st
                        c->server, c->server);
     if (rc < 0)
         return rc;
-    tls = (struct channel_tls){.ca = login.ca, .token = login.token};
+    tls = (struct channel_tls){
+        .ca = login.ca, .token = login.token, .certificate = login.certificate, .key = login.key};
     rc = channel_open(c->server, &tls, ret_channel, err);
     login_free(&login);
     return rc;

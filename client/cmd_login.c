@@ -16,11 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_TOKEN_FILE = 2000, OPTION_CA, OPTION_FINGERPRINT };
+enum { OPTION_TOKEN_FILE = 2000, OPTION_CA, OPTION_FINGERPRINT, OPTION_CERT, OPTION_KEY };
 
 struct command {
     struct client *client;
-    const char *address, *token_file, *ca, *fingerprint;
+    const char *address, *token_file, *ca, *fingerprint, *certificate, *key;
 };
 
 static const struct argp_option login_options[] = {
@@ -33,6 +33,9 @@ static const struct argp_option login_options[] = {
      "and "
      "ask)",
      0},
+    {"cert", OPTION_CERT, "FILE", 0,
+     "Log in by this certificate, in PEM, in place of a token (dashd --client-ca)", 0},
+    {"key", OPTION_KEY, "FILE", 0, "Its key, in PEM (default: in the file of --cert)", 0},
     {0},
 };
 
@@ -53,6 +56,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_FINGERPRINT:
         c->fingerprint = arg;
         return 0;
+    case OPTION_CERT:
+        c->certificate = arg;
+        return 0;
+    case OPTION_KEY:
+        c->key = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (c->address)
             argp_error(state, "one address at a time: what is '%s'?", arg);
@@ -63,6 +72,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "the address of a dashd is missing: host:port");
         if (c->ca && c->fingerprint)
             argp_error(state, "give --ca or --fingerprint");
+        if (c->key && !c->certificate)
+            argp_error(state, "--key is the key of --cert, which is missing");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -153,7 +164,8 @@ static int find_ca(const struct command *c, char **ret_ca, struct err *err)
 static int greet(const struct login *l, Dash__V1__GetServerInfoResponse **ret, struct err *err)
 {
     Dash__V1__GetServerInfoRequest request = DASH__V1__GET_SERVER_INFO_REQUEST__INIT;
-    const struct channel_tls tls = {.ca = l->ca, .token = l->token};
+    const struct channel_tls tls = {
+        .ca = l->ca, .token = l->token, .certificate = l->certificate, .key = l->key};
     struct channel *channel = NULL;
     int rc = channel_open(l->address, &tls, &channel, err);
 
@@ -165,6 +177,21 @@ static int greet(const struct login *l, Dash__V1__GetServerInfoResponse **ret, s
     return rc;
 }
 
+/* A certificate is enough; a token that is asked for goes with it. */
+static int find_credentials(const struct command *c, struct login *l, struct err *err)
+{
+    size_t len;
+    int rc = 0;
+
+    if (c->certificate)
+        rc = file_read(c->certificate, FILE_SMALL_MAX, &l->certificate, &len, err);
+    if (rc == 0 && c->certificate)
+        rc = file_read(c->key ? c->key : c->certificate, FILE_SMALL_MAX, &l->key, &len, err);
+    if (rc == 0 && (!c->certificate || c->token_file))
+        rc = token_input(c->token_file, c->address, &l->token, err);
+    return rc;
+}
+
 static int log_in(const struct command *c, struct err *err)
 {
     struct login l = {.address = strdup(c->address)};
@@ -172,7 +199,7 @@ static int log_in(const struct command *c, struct err *err)
     int rc = l.address ? find_ca(c, &l.ca, err) : err_nomem(err, strlen(c->address));
 
     if (rc == 0)
-        rc = token_input(c->token_file, c->address, &l.token, err);
+        rc = find_credentials(c, &l, err);
     if (rc == 0)
         rc = greet(&l, &info, err);
     if (rc == 0)

@@ -12,13 +12,20 @@
 
 enum { LOCK_WAIT_MS = 5000 };
 
+static void erase(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void login_free(struct login *l)
 {
     free(l->address);
     free(l->ca);
-    if (l->token)
-        explicit_bzero(l->token, strlen(l->token));
-    free(l->token);
+    free(l->certificate);
+    erase(l->token);
+    erase(l->key);
     *l = (struct login){0};
 }
 
@@ -70,17 +77,26 @@ static int find_paths(char **ret_folder, char **ret_path, struct err *err)
     return 0;
 }
 
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
 static int take(const json_t *entry, const char *address, const char *path, struct login *ret,
                 struct err *err)
 {
     const char *ca = json_string_value(json_object_get(entry, "ca"));
     const char *token = json_string_value(json_object_get(entry, "token"));
+    const char *certificate = json_string_value(json_object_get(entry, "certificate"));
+    const char *key = json_string_value(json_object_get(entry, "key"));
 
-    if (!ca || !token)
-        return err_set(err, ERR_INVALID, "%s: the entry of %s lacks a CA or a token", path,
-                       address);
-    *ret = (struct login){strdup(address), strdup(ca), strdup(token)};
-    if (ret->address && ret->ca && ret->token)
+    if (!ca || !certificate != !key || (!token && !key))
+        return err_set(err, ERR_INVALID,
+                       "%s: the entry of %s lacks a CA, or a token or a certificate with its key",
+                       path, address);
+    *ret = (struct login){strdup(address), strdup(ca), copy(token), copy(certificate), copy(key)};
+    if (ret->address && ret->ca && !ret->token == !token && !ret->certificate == !certificate &&
+        !ret->key == !key)
         return 0;
     login_free(ret);
     return err_nomem(err, strlen(ca));
@@ -105,21 +121,22 @@ int login_find(const char *address, struct login *ret, struct err *err)
     return rc;
 }
 
-/* l->token NULL: removes the entry. */
+static int add(json_t *all, const struct login *l, struct err *err)
+{
+    json_t *entry = json_pack("{s:s, s:s*, s:s*, s:s*}", "ca", l->ca, "token", l->token,
+                              "certificate", l->certificate, "key", l->key);
+
+    return json_object_set_new(all, l->address, entry) < 0 ? err_nomem(err, strlen(l->ca)) : 0;
+}
+
+/* l->ca NULL: removes the entry. */
 static int apply(json_t *all, const struct login *l, struct err *err)
 {
-    int rc;
-
-    if (l->token)
-        rc = json_object_set_new(all, l->address,
-                                 json_pack("{s:s, s:s}", "ca", l->ca, "token", l->token)) < 0
-                 ? err_nomem(err, strlen(l->ca))
-                 : 0;
-    else
-        rc = json_object_del(all, l->address) < 0
-                 ? err_set(err, ERR_NOT_FOUND, "there is no login for %s", l->address)
-                 : 0;
-    return rc;
+    if (l->ca)
+        return add(all, l, err);
+    return json_object_del(all, l->address) < 0
+               ? err_set(err, ERR_NOT_FOUND, "there is no login for %s", l->address)
+               : 0;
 }
 
 static int write_all(const char *path, const json_t *all, struct err *err)

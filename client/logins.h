@@ -3,7 +3,8 @@
  *
  *   {"login.example.org:7700": {"ca": "-----BEGIN CERTIFICATE...", "token": "dash_..."}}
  *
- * The token is a secret: the file is refused where others can read it.
+ * In place of the token, or beside it, an entry may have the "certificate" and the "key" of a
+ * client, in PEM. Token and key are secrets: the file is refused where others can read it.
  */
 #pragma once
 #include "core/err.h"
@@ -11,7 +12,8 @@
 struct login {
     char *address; /* "host:port", as it is given to --server */
     char *ca;      /* PEM: what must have signed dashd's certificate, or that one itself */
-    char *token;
+    char *token;   /* NULL: none */
+    char *certificate, *key; /* PEM; both or none */
 };
 
 /* ERR_NOT_FOUND where there is none. On success the caller calls login_free(). */

@@ -97,7 +97,7 @@ static char *text_of(const struct audit *a, const struct audit_line *line)
 }
 
 /* Whole, or not at all: half a line is cut off again. */
-static int append(int fd, const char *path, const char *text, struct err *err)
+static int append(int fd, const char *path, const char *text, bool sync, struct err *err)
 {
     size_t len = strlen(text);
     struct stat st;
@@ -106,6 +106,8 @@ static int append(int fd, const char *path, const char *text, struct err *err)
     if (fstat(fd, &st) < 0)
         return err_errno(err, "%s: cannot be examined", path);
     n = write(fd, text, len);
+    if (n == (ssize_t)len && sync && fdatasync(fd) < 0)
+        return err_errno(err, "%s: a line cannot be synced", path);
     if (n == (ssize_t)len)
         return 0;
     err_errno(err, "%s: cannot be written", path);
@@ -114,7 +116,7 @@ static int append(int fd, const char *path, const char *text, struct err *err)
     return ERR_IO;
 }
 
-static int write_line(struct audit *a, const char *text, struct err *err)
+static int write_line(struct audit *a, const char *text, bool sync, struct err *err)
 {
     struct stat st;
     int fd = -1, rc;
@@ -123,7 +125,7 @@ static int write_line(struct audit *a, const char *text, struct err *err)
         rotate(a);
     rc = file_open_append(a->path, 0600, &fd, err);
     if (rc == 0)
-        rc = append(fd, a->path, text, err);
+        rc = append(fd, a->path, text, sync, err);
     if (fd >= 0)
         close(fd);
     return rc;
@@ -165,7 +167,7 @@ void audit_write(struct audit *a, const struct audit_line *line)
     text = text_of(a, line);
     if (text && asprintf(&whole, "%s\n", text) < 0)
         whole = NULL;
-    rc = whole ? write_line(a, whole, &err) : err_nomem(&err, REASON_BYTES);
+    rc = whole ? write_line(a, whole, !line->reason, &err) : err_nomem(&err, REASON_BYTES);
     if (rc < 0)
         report_loss(a, &err);
     else

@@ -5,9 +5,9 @@
  *    "method": "/dash.v1.FineTuning/CancelJob", "job": "12", "outcome": "OK"}
  *
  * outcome: a gRPC status, with "reason" where it is not OK. "job" is missing where none is known. A
- * line is appended before the call is answered, but not synced: the last ones may be lost with the
- * machine. A file that has grown to AUDIT_BYTES is renamed to audit.jsonl.1, that one to .2 and so
- * on; AUDIT_FILES are kept.
+ * line is appended before the call is answered. Of a call that changed something it is also synced;
+ * the last lines of refused ones may be lost with the machine. A file that has grown to AUDIT_BYTES
+ * is renamed to audit.jsonl.1, that one to .2 and so on; AUDIT_FILES are kept.
  *
  * A line that cannot be written (the disk is full) does not stop the call. It is reported in the
  * log, and the next line that can be written says how many are missing ("lost": 3). Of calls

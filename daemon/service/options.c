@@ -34,7 +34,8 @@ enum {
     OPTION_GROUP,
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
-    OPTION_CLIENT_CA
+    OPTION_CLIENT_CA,
+    OPTION_CLIENT_CRL
 };
 
 static const struct argp_option option_list[] = {
@@ -74,6 +75,8 @@ static const struct argp_option option_list[] = {
     {"tls-key", OPTION_TLS_KEY, "FILE", 0, "Its key, in PEM (default: that of `dashd init`)", 0},
     {"client-ca", OPTION_CLIENT_CA, "FILE", 0,
      "Accept certificates of clients that this CA has signed and `dashd token` knows", 0},
+    {"client-crl", OPTION_CLIENT_CRL, "FILE", 0,
+     "Reject certificates that a list in this file names, in PEM, which that CA has signed", 0},
     {"insecure-tcp", OPTION_INSECURE_TCP, NULL, 0,
      "Listen on loopback addresses without TLS and tokens: every user of this machine can run jobs "
      "as you",
@@ -193,6 +196,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_CLIENT_CA:
         o->client_ca = arg;
         break;
+    case OPTION_CLIENT_CRL:
+        o->client_crl = arg;
+        break;
     case OPTION_INSECURE_TCP:
         o->insecure_tcp = true;
         break;
@@ -235,6 +241,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (!o->tls_certificate != !o->tls_key)
             argp_error(state, "--tls-cert and --tls-key belong together");
+        if (o->client_crl && !o->client_ca)
+            argp_error(state, "--client-crl needs --client-ca, which has signed it");
         break;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -18,10 +18,11 @@ struct options {
     int n_http_names;
     const char *models[MODELS_MAX]; /* "NAME=PATH", of the OpenAI API */
     int n_models;
-    int chat_models;                                   /* that may be in memory at once */
-    const char *tls_certificate, *tls_key, *client_ca; /* PEM files; NULL: those of `dashd init` */
-    char user[64];          /* whose rights all jobs have: "ann (uid 1001)" */
-    const char *group_name; /* NULL: none */
+    int chat_models;                       /* that may be in memory at once */
+    const char *tls_certificate, *tls_key; /* PEM files; NULL: those of `dashd init` */
+    const char *client_ca, *client_crl;    /* the same, of clients; NULL: none */
+    char user[64];                         /* whose rights all jobs have: "ann (uid 1001)" */
+    const char *group_name;                /* NULL: none */
     gid_t group;
     int max_running, memory_mb, stop_grace_s, restart_delay_ms, slurm_poll_s;
     struct check_limits check;

@@ -95,6 +95,7 @@ static int open_keys(const struct options *o, enum tls_protocol protocol,
     const struct tls_files files = {.certificate = o->tls_certificate ? o->tls_certificate : made,
                                     .key = o->tls_key ? o->tls_key : made,
                                     .client_ca = o->client_ca,
+                                    .client_crl = o->client_crl,
                                     .protocol = protocol};
     int rc = 0;
 

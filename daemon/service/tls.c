@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILES = 3 };
+enum { FILES = 4 };
 
 struct tls_context {
     SSL_CTX *ctx;
-    char *paths[FILES]; /* certificate, key, client_ca; all NULL: from memory */
+    char *paths[FILES]; /* as of struct tls_files; all NULL: from memory */
     struct file_version versions[FILES];
     int64_t expires_s;
     enum tls_protocol protocol;
@@ -119,10 +119,31 @@ static bool use_client_ca(SSL_CTX *ctx, const char *path)
     return true;
 }
 
+/* Every list of the file; a certificate of whose CA there is none is rejected, too. */
+static bool use_client_crl(SSL_CTX *ctx, const char *path)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    BIO *bio = BIO_new_file(path, "r");
+    X509_CRL *crl;
+    int n = 0;
+    bool ok = bio != NULL;
+
+    while (ok && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+        ok = X509_STORE_add_crl(store, crl) == 1;
+        X509_CRL_free(crl);
+        n++;
+    }
+    ok = ok && n > 0 && X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1;
+    if (ok)
+        ERR_clear_error(); /* "no more lists" */
+    BIO_free(bio);
+    return ok;
+}
+
 static int make_ctx(struct tls_context *c, const char *key, const char *certificate,
                     SSL_CTX **ret_ctx, int64_t *ret_expires_s, struct err *err)
 {
-    const char *client_ca = c->paths[2];
+    const char *client_ca = c->paths[2], *client_crl = c->paths[3];
     SSL_CTX *ctx = new_ctx();
     int64_t expires_s = 0;
     int rc = 0;
@@ -135,6 +156,8 @@ static int make_ctx(struct tls_context *c, const char *key, const char *certific
         rc = broken("the server's key is not the key of its certificate", err);
     else if (client_ca && !use_client_ca(ctx, client_ca))
         rc = broken("the CA of clients holds no certificate in PEM", err);
+    else if (client_crl && !use_client_crl(ctx, client_crl))
+        rc = broken("--client-crl names no file with a list of revoked certificates in PEM", err);
     if (rc < 0) {
         SSL_CTX_free(ctx);
         return rc;
@@ -199,7 +222,9 @@ int tls_context_open(const struct tls_files *files, struct tls_context **ret_con
     c->paths[0] = strdup(files->certificate);
     c->paths[1] = strdup(files->key);
     c->paths[2] = files->client_ca ? strdup(files->client_ca) : NULL;
-    if (!c->paths[0] || !c->paths[1] || (files->client_ca && !c->paths[2]))
+    c->paths[3] = files->client_crl ? strdup(files->client_crl) : NULL;
+    if (!c->paths[0] || !c->paths[1] || (files->client_ca && !c->paths[2]) ||
+        (files->client_crl && !c->paths[3]))
         rc = err_nomem(err, strlen(files->certificate));
     look(c, c->versions);
     if (rc == 0)

@@ -21,6 +21,7 @@ struct tls_files {           /* PEM */
     const char *certificate; /* with those between it and its CA */
     const char *key;         /* may be the same file */
     const char *client_ca;   /* signs clients' certificates; NULL: clients show none */
+    const char *client_crl;  /* revokes some of them; NULL: none */
     enum tls_protocol protocol;
 };
 

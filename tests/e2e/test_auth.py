@@ -345,6 +345,57 @@ class Certificates(Secured):
         self.unauthenticated(self.remote(key=key, certificate=certificate))
         self.assertEqual(self.remote(self.admin).GetServerInfo().caller, "token:admin")  # tokens are accepted besides
 
+    def test_a_login_by_a_certificate_needs_no_token(self):
+        self.make_ca("clients")
+        self.start("--client-ca", self.path("clients.crt"))
+        self.operator("token", "add", "ann", "--role", "read", "--certificate")
+        self.sign("clients", "/CN=ann")
+        env = {"XDG_CONFIG_HOME": self.path("config")}
+        by = ("--ca", self.ca, "--cert", self.path("client.crt"), "--key", self.path("client.key"))
+        done = self.dashctl("login", self.address, *by, env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("as cert:ann, with the role read", done.stdout)
+        self.assertEqual(os.stat(self.path("config/dash/servers.json")).st_mode & 0o777, 0o600)
+        os.remove(self.path("client.key"))
+        self.assertEqual(self.dashctl("list", server=self.address, env=env).returncode, 0)
+        self.assertEqual(self.dashctl("logout", self.address, env=env).returncode, 0)
+        self.assertEqual(self.dashctl("list", server=self.address, env=env).returncode, 1)
+        wrong = self.dashctl("login", self.address, "--ca", self.ca, "--cert", self.path("clients.crt"), "--key", self.path("clients.key"), env=env)
+        self.assertEqual(wrong.returncode, 1)
+
+    def revoke(self, ca, *certificates):
+        """Writes the CA's list of revoked certificates, these among them."""
+        config = self.write("ca.cnf", f"[ca]\ndefault_ca = d\n[d]\ndatabase = {self.path('index')}\ndefault_md = sha256\n"
+                            "default_crl_days = 9\n")
+        by = ("-config", config, "-cert", self.path(ca + ".crt"), "-keyfile", self.path(ca + ".key"))
+        with open(self.path("index"), "a"):
+            pass
+        for certificate in certificates:
+            self.assertEqual(openssl("ca", *by, "-revoke", certificate).returncode, 0)
+        self.assertEqual(openssl("ca", *by, "-gencrl", "-out", self.path("crl.new")).returncode, 0)
+        os.replace(self.path("crl.new"), self.path("crl.pem"))
+
+    def test_a_certificate_that_its_ca_has_revoked_is_rejected(self):
+        self.make_ca("clients")
+        self.revoke("clients")
+        self.start("--client-ca", self.path("clients.crt"), "--client-crl", self.path("crl.pem"))
+        for name in ("ann", "bob"):
+            self.operator("token", "add", name, "--role", "read", "--certificate")
+        bob = self.sign("clients", "/CN=bob")
+        ann = self.sign("clients", "/CN=ann")
+        for (key, certificate), name in ((ann, "ann"), (bob, "bob")):
+            self.assertEqual(self.remote(key=key, certificate=certificate).GetServerInfo().caller, f"cert:{name}")
+        self.revoke("clients", self.path("client.crt"))
+
+        def is_rejected():
+            try:
+                self.remote(key=ann[0], certificate=ann[1]).GetServerInfo()
+                return False
+            except grpc.RpcError as e:
+                return e.code() == grpc.StatusCode.UNAVAILABLE
+        wait_for(is_rejected, "the new list is read")
+        self.assertEqual(self.remote(key=bob[0], certificate=bob[1]).GetServerInfo().caller, "cert:bob")
+
     def test_clients_notice_another_server(self):
         self.make_ca("others")
         self.start()
