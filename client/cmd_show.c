@@ -2,6 +2,8 @@
 #include "client/client.h"
 #include "client/json.h"
 #include "client/words.h"
+#include "core/job/job.h"
+#include "core/job/job_read.h"
 #include "proto/phase.h"
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +59,22 @@ static void print_indented(const char *title, const char *text)
     }
 }
 
+/* As the job file has them. */
+static void print_limits(const Dash__V1__Job *job)
+{
+    struct job *read = NULL;
+    struct buf text = {0};
+    struct err ignored;
+
+    if (job_from_yaml(job->job_yaml, &read, &ignored) < 0)
+        return;
+    job_limits_print(&read->limits, &text);
+    if (text.len && !text.failed)
+        printf("%-10s %s\n", "limits", text.data);
+    buf_free(&text);
+    job_free(read);
+}
+
 static void print_job(const Dash__V1__Job *job)
 {
     size_t i;
@@ -81,6 +99,7 @@ static void print_job(const Dash__V1__Job *job)
         printf("%-10s %s=%s\n", "label", job->labels[i]->name, job->labels[i]->value);
     if (job->slurm_job)
         printf("%-10s %lld\n", "slurm job", (long long)job->slurm_job);
+    print_limits(job);
     printf("%-10s %s\n", "output", job->output);
     if (job->state == DASH__V1__JOB_STATE__SUCCEEDED)
         printf("%-10s %s/adapter\n", "adapter", job->output);

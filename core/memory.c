@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct group_files {
@@ -100,3 +101,64 @@ double memory_available(void)
     measure(&total, &available);
     return available;
 }
+
+double memory_reserve(int threads, bool decompose)
+{
+    static const double any = 64 << 20;
+    static const double of_blas = 160 << 20; /* OpenBLAS's buffer of a thread that calls it */
+    double stack = 8 << 20;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        stack = (double)limit.rlim_cur;
+    return any + threads * (stack + (decompose ? of_blas : 0));
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Their shadow is of another size. */
+int memory_keep_to(double bytes, double reserve, struct err *err)
+{
+    (void)bytes;
+    (void)reserve;
+    (void)err;
+    return 0;
+}
+#else
+/* Bytes of a line such as "VmData:    1234 kB"; 0 where there is none. */
+static double status_of(const char *status, const char *name)
+{
+    const char *at = strstr(status, name);
+
+    return at ? strtod(at + strlen(name), NULL) * 1024 : 0;
+}
+
+/* The soft limit alone, so that it can be set anew. */
+static int limit_data(double bytes, struct err *err)
+{
+    struct rlimit data;
+
+    if (getrlimit(RLIMIT_DATA, &data) < 0)
+        return err_errno(err, "RLIMIT_DATA cannot be read");
+    if (data.rlim_max != RLIM_INFINITY && bytes > (double)data.rlim_max)
+        bytes = (double)data.rlim_max;
+    data.rlim_cur = (rlim_t)bytes;
+    if (setrlimit(RLIMIT_DATA, &data) < 0)
+        return err_errno(err, "RLIMIT_DATA cannot be set to %.0f bytes", bytes);
+    return 0;
+}
+
+int memory_keep_to(double bytes, double reserve, struct err *err)
+{
+    char *status = read_text("/proc/self/status");
+    double mapped, used;
+
+    if (!status)
+        return err_set(err, ERR_IO, "/proc/self/status cannot be read");
+    mapped = status_of(status, "VmData:");
+    used = status_of(status, "RssAnon:");
+    free(status);
+    if (used > bytes)
+        return err_set(err, ERR_NOMEM, "it uses %.0f MB", used / 1e6);
+    return limit_data(mapped + bytes - used + reserve, err);
+}
+#endif

@@ -74,6 +74,8 @@ static int check_share(const struct rank_setup *s, struct err *err)
         return err_set(err, ERR_PEER, "%d threads", s->threads);
     if (!(s->cache_max_bytes >= 0))
         return err_set(err, ERR_PEER, "a cache of %g bytes", s->cache_max_bytes);
+    if (!(s->memory_bytes >= 0))
+        return err_set(err, ERR_PEER, "a memory of %g bytes", s->memory_bytes);
     return 0;
 }
 
@@ -346,6 +348,8 @@ int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct
         !isfinite(p.seconds_left))
         return err_set(err, ERR_PEER, "%d of %d matrices are decomposed, %g s left", p.done, p.n,
                        p.seconds_left);
+    if (!(p.cached_bytes >= 0) || !isfinite(p.cached_bytes))
+        return err_set(err, ERR_PEER, "%g bytes were added to the cache", p.cached_bytes);
     *ret = p;
     return 0;
 }

@@ -38,6 +38,7 @@ struct rank_setup {
     int layers_again;            /* of them: made again for their backward pass */
     int threads;                 /* 0: share this host's cores among its workers */
     double cache_max_bytes;
+    double memory_bytes; /* that it may have of its own; 0: any */
     uint32_t n_maps, path_len, cache_len;
 };
 
@@ -110,6 +111,7 @@ int rank_micro_read(struct rank_cursor *c, int vocab, struct rank_micro_view *re
 struct rank_progress {
     int done, n; /* matrices */
     double seconds_left;
+    double cached_bytes; /* that this worker has added to the cache */
 };
 
 int rank_progress_read(const struct buf *body, struct rank_progress *ret, struct err *err);

@@ -46,11 +46,22 @@ struct decompose {
     double started;
     double work, computed; /* of all items, and of those done; in no particular unit */
     double found;          /* of those done, what was in the cache */
+    double cached_bytes;   /* that were added to the cache */
 };
 
 static double work_of(const struct weight_rows *m)
 {
     return decomposition_work(m->n, m->w->columns);
+}
+
+static bool put_in_cache(struct decompose *d, const struct item *item, const struct spectrum *s)
+{
+    double bytes = spectrum_cache_put(&d->cache, item->path, s);
+
+    pthread_mutex_lock(&d->lock);
+    d->cached_bytes += bytes;
+    pthread_mutex_unlock(&d->lock);
+    return bytes > 0;
 }
 
 static void count_as_done(struct decompose *d, const struct item *item, bool found)
@@ -85,8 +96,8 @@ static int compute(const struct weight_rows *m, struct spectrum *ret, struct err
 
 /* Outside the lock: the item is this thread's. *kept is empty unless the state is ITEM_KEPT. A
  * matrix that cannot be decomposed fails when it is used. */
-static enum item_state prepare(const struct decompose *d, const struct item *item,
-                               struct spectrum *kept, bool *found)
+static enum item_state prepare(struct decompose *d, const struct item *item, struct spectrum *kept,
+                               bool *found)
 {
     const struct weight_rows *m = &item->matrix;
     struct spectrum s;
@@ -99,7 +110,7 @@ static enum item_state prepare(const struct decompose *d, const struct item *ite
         return ITEM_LATE;
     if (compute(m, &s, &ignored) < 0)
         return ITEM_LATE;
-    if (spectrum_cache_put(&d->cache, item->path, &s)) {
+    if (put_in_cache(d, item, &s)) {
         spectrum_free(&s);
         return ITEM_CACHED;
     }
@@ -211,7 +222,7 @@ struct decompose_progress decompose_progress(struct decompose *d)
     double pace;
 
     pthread_mutex_lock(&d->lock);
-    p = (struct decompose_progress){.done = d->done, .n = d->n};
+    p = (struct decompose_progress){.done = d->done, .n = d->n, .cached_bytes = d->cached_bytes};
     pace = (d->computed - d->found) / (clock_s() - d->started + 1e-9);
     if (pace > 0 && d->done < d->n)
         p.seconds_left = (d->work - d->computed) / pace;
@@ -248,7 +259,7 @@ static struct item *take_unused(struct decompose *d, enum item_state *before)
     }
 }
 
-static int spectrum_of(const struct decompose *d, struct item *item, enum item_state before,
+static int spectrum_of(struct decompose *d, struct item *item, enum item_state before,
                        struct spectrum *ret, struct err *err)
 {
     const struct weight_rows *m = &item->matrix;
@@ -263,7 +274,7 @@ static int spectrum_of(const struct decompose *d, struct item *item, enum item_s
         return 0;
     rc = compute(m, ret, err);
     if (rc == 0)
-        spectrum_cache_put(&d->cache, item->path, ret);
+        put_in_cache(d, item, ret);
     return rc;
 }
 

@@ -21,6 +21,7 @@ struct decompose;
 struct decompose_progress {
     int done, n;         /* matrices */
     double seconds_left; /* at the pace so far; 0: unknown, or nothing is left */
+    double cached_bytes; /* that were added to the cache */
 };
 
 /* Copies the list, not the weights, which must outlive decompose_stop(). threads: of low priority,

@@ -142,7 +142,8 @@ static int lock_folder(const char *folder)
     return fd;
 }
 
-bool spectrum_cache_put(const struct spectrum_cache *c, const char *path, const struct spectrum *s)
+double spectrum_cache_put(const struct spectrum_cache *c, const char *path,
+                          const struct spectrum *s)
 {
     double bytes = decomposition_kept_bytes(s->rows, s->columns);
     struct err ignored;
@@ -152,11 +153,11 @@ bool spectrum_cache_put(const struct spectrum_cache *c, const char *path, const 
     if (s->f)
         bytes += 8.0 * s->p * (s->rows > s->columns ? s->rows : s->columns);
     if (!path || bytes > c->max_bytes)
-        return false;
+        return 0;
     fd = lock_folder(c->folder);
     make_room(c, bytes);
     kept = spectrum_write(s, path, &ignored) == 0;
     if (fd >= 0)
         close(fd);
-    return kept;
+    return kept ? bytes : 0;
 }

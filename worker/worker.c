@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/memory.h"
 #include "core/model/model.h"
 #include "core/model/model_identity.h"
 #include "core/job/trainable.h"
@@ -13,6 +14,7 @@
 #include "worker/pipeline.h"
 #include "worker/cpu_binding.h"
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -186,13 +188,36 @@ static int receive_setup(struct worker *w, bool *ret_needed, struct err *err)
     return rc;
 }
 
+/* limits.memory, which is looked at before each command. */
+static int keep_to_memory(const struct worker *w, struct err *err)
+{
+    if (w->setup.memory_bytes == 0)
+        return 0;
+    return memory_keep_to(w->setup.memory_bytes,
+                          memory_reserve(usable_cores(w), w->setup.directions > 0), err);
+}
+
+/* An allocation that the limit has refused would be refused again. */
+static int explain_limit(const struct worker *w, int rc, struct err *err)
+{
+    char text[sizeof(err->text)];
+
+    if (rc != ERR_NOMEM || w->setup.memory_bytes == 0)
+        return rc;
+    snprintf(text, sizeof(text), "%s", err->text);
+    return err_set(err, ERR_INVALID,
+                   "limits.memory leaves this worker %.0f MB, and it needs more (%.700s): resume "
+                   "the job with a greater limit (--set limits.memory=...), or with more stages",
+                   w->setup.memory_bytes / 1e6, text);
+}
+
 static int set_up(struct worker *w, struct err *err)
 {
     struct rank_ready ready = {0};
-    int rc = 0;
+    int rc = team_open(choose_threads(w), &w->team, err);
 
     if (rc == 0)
-        rc = team_open(choose_threads(w), &w->team, err);
+        rc = keep_to_memory(w, err);
     if (rc == 0)
         rc = open_stage(w, err);
     if (rc == 0)
@@ -243,7 +268,7 @@ enum { PROGRESS_SECONDS = 2 }; /* between two words about it */
 static int say_progress(struct worker *w, struct err *err)
 {
     struct decompose_progress p = decompose_progress(w->decompose);
-    const struct rank_progress body = {p.done, p.n, p.seconds_left};
+    const struct rank_progress body = {p.done, p.n, p.seconds_left, p.cached_bytes};
     double now = clock_s();
 
     if (p.done == w->said_done || (p.done < p.n && now < w->said_at + PROGRESS_SECONDS))
@@ -389,7 +414,9 @@ static int serve_commands(struct worker *w, struct err *err)
             buf_free(&m.body);
             return 0;
         }
-        rc = do_command(w, &m, err);
+        rc = keep_to_memory(w, err);
+        if (rc == 0)
+            rc = do_command(w, &m, err);
         buf_free(&m.body);
         if (rc < 0)
             return rc;
@@ -434,6 +461,7 @@ int worker_serve(struct ranks *ranks, struct err *err)
         rc = set_up(&w, err);
     if (rc == 0 && needed)
         rc = serve_commands(&w, err);
+    rc = explain_limit(&w, rc, err);
     if (rc < 0) {
         send_error(ranks, err);
         if (ranks_receive_for(ranks, 0, RANK_STOP, LAST_WORDS_MS, &got, &m, &ignored) == 0 && got)

@@ -105,6 +105,8 @@ int cost_choose(const struct cost_model *m, const struct job_parallel *parallel,
  * again as the shape needs; *ret_fits: that is enough. */
 double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *shape,
                          const int *first, bool *ret_fits);
+/* Of the memory that there is; the rest is for what is not counted. */
+#define COST_MEMORY_USED 0.9
 /* That each of the workers of a node may take, where the coordinator is, too: of most of the node's
  * memory, or of parallel.memory where that is less. 0: not known. */
 double cost_spare_bytes(const struct job_parallel *parallel, const struct trainable *t,

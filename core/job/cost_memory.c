@@ -4,8 +4,6 @@
 #include <math.h>
 
 static const double PROCESS = 20e6; /* MPI, its buffers and libraries; measured with Open MPI 4 */
-/* Of the memory that there is: the rest is for what is not counted. */
-static const double USED = 0.9;
 
 double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *shape,
                          const int *first, bool *ret_fits)
@@ -34,7 +32,7 @@ double cost_spare_bytes(const struct job_parallel *parallel, const struct traina
         bytes = node_bytes;
     if (bytes <= 0)
         return 0;
-    bytes = USED * bytes - cost_coordinator_bytes(t, shape->stages, shape->replicas, 0);
+    bytes = COST_MEMORY_USED * bytes - cost_coordinator_bytes(t, shape->stages, shape->replicas, 0);
     return bytes < 1 ? 1 : bytes / shape->workers_per_node;
 }
 

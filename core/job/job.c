@@ -1,5 +1,6 @@
 /* core/job/job.c - what follows from a job's values alone. */
 #include "core/job/job.h"
+#include "core/job/job_units.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,6 +12,34 @@ double lora_scale(double alpha, int rank, enum job_scaling scaling)
 bool job_has_command(const struct job *job)
 {
     return job->notify.command && job->notify.command[0];
+}
+
+double job_memory(const struct job *job)
+{
+    double planned = job->parallel.memory, limit = job->limits.memory;
+
+    return planned > 0 && limit > 0 ? fmin(planned, limit) : fmax(planned, limit);
+}
+
+void job_limits_print(const struct job_limits *limits, struct buf *out)
+{
+    const char *comma = "";
+    char text[UNIT_TEXT_MAX];
+
+    if (limits->memory > 0) {
+        bytes_print(limits->memory, text);
+        buf_printf(out, "memory %s", text);
+        comma = ", ";
+    }
+    if (limits->disk > 0) {
+        bytes_print(limits->disk, text);
+        buf_printf(out, "%sdisk %s", comma, text);
+        comma = ", ";
+    }
+    if (limits->seconds > 0) {
+        duration_print(limits->seconds, text);
+        buf_printf(out, "%stime %s", comma, text);
+    }
 }
 
 int job_workers(const struct job_parallel *parallel)

@@ -106,6 +106,12 @@ struct job_notify { /* at the end of the job */
     char *url;      /* or NULL */
 };
 
+struct job_limits { /* 0: none */
+    double memory;  /* bytes of the processes on one machine */
+    double disk;    /* bytes of the output folder, and what the job adds to the cache */
+    double seconds; /* of running time, over all launches */
+};
+
 struct job_parallel { /* 0: auto; stages and replicas by parallel_shape.h, threads by each worker */
     int stages, replicas;
     int threads;   /* a worker */
@@ -127,6 +133,7 @@ struct job {
     struct job_cache cache;
     struct job_tracking tracking;
     struct job_notify notify;
+    struct job_limits limits;
     enum job_launcher launcher;
     struct job_slurm slurm;
     int max_restarts; /* relaunches after a death, before dashd gives up; counted anew after
@@ -144,6 +151,12 @@ enum { LORA_RANK_MAX = 4096 };   /* of r, and of k */
 double lora_scale(double alpha, int rank, enum job_scaling scaling);
 
 bool job_has_command(const struct job *job); /* notify.command */
+
+/* Bytes that the processes of the job may take on a machine, as parallel.memory and limits.memory
+ * have it; 0: what there is. */
+double job_memory(const struct job *job);
+/* Appends "memory 8GiB, disk 5GiB, time 12h", as far as there are limits. */
+void job_limits_print(const struct job_limits *limits, struct buf *out);
 
 /* stages * replicas; 0: one of them is auto. */
 int job_workers(const struct job_parallel *parallel);

@@ -28,9 +28,12 @@ struct job_plan {
     int n_estimates;
     struct cost_data data; /* of a step */
     struct micro_batch_sizes sizes;
-    double trained;      /* share of the data's tokens */
-    double data_bytes;   /* of the rows' ids and labels */
-    double memory_bytes; /* of all processes, the coordinator's too */
+    double trained;       /* share of the data's tokens */
+    double data_bytes;    /* of the rows' ids and labels */
+    double memory_bytes;  /* of all processes, the coordinator's too */
+    double machine_bytes; /* of those that share a machine with the coordinator */
+    double output_bytes;  /* of the output folder, at most */
+    double cache_bytes;   /* of decompositions in the cache, at most */
 };
 
 /* Fills *ret_plan on success (free with job_plan_free()). ERR_INVALID when problems were added. */
@@ -74,6 +77,9 @@ int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, str
 /* Adds a line. */
 void job_plan_add(struct job_plan *plan, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Adds what the job is limited to, and a problem for each limit that the plan is beyond. */
+void job_plan_limits(const struct job *job, struct job_plan *plan, struct problems *problems);
 
 /* The shape that a job leaves open, as it would be with the most nodes that it may have and can
  * use. ERR_INVALID where none is possible. */

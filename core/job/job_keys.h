@@ -13,6 +13,7 @@ enum key_kind {
     KEY_SEED, /* uint64 */
     KEY_DOUBLE,
     KEY_BYTES,    /* a double: 20GiB, 512MB, or a number of bytes */
+    KEY_SECONDS,  /* a double: 90s, 30m, 12h or 2d */
     KEY_ENUM,     /* an int holding an enum, by `names` */
     KEY_TARGETS,  /* of struct job_lora: target_modules, target_pattern, all_linear */
     KEY_STRINGS,  /* a list: char **, NULL-terminated */

@@ -172,6 +172,15 @@ static double plan_stage(const struct model_config *c, const struct trainable *t
     return worker_memory_sum(&m);
 }
 
+/* Of those workers and the coordinator that one machine has. */
+static double machine_bytes(const struct job *job, int workers, double coordinator, double largest,
+                            double all)
+{
+    int here = job->slurm.workers_per_node < workers ? job->slurm.workers_per_node : workers;
+
+    return job->launcher == LAUNCHER_SLURM ? coordinator + here * largest : all;
+}
+
 /* Too little memory is a problem where the job says how much it may take, else a note. */
 static void plan_stages(const struct job *job, const struct job_parallel *shaped,
                         const struct model_config *c, const struct trainable *t,
@@ -179,15 +188,18 @@ static void plan_stages(const struct job *job, const struct job_parallel *shaped
                         struct problems *problems)
 {
     int workers = job_workers(shaped);
-    double too_many = 0;
+    double too_many = 0, largest = 0, coordinator;
 
     shard_split(c, limits->trained, shaped->stages, first);
     for (int i = 0; i < shaped->stages; i++) {
         struct worker_share share = {i, shaped->stages, first[i], first[i + 1], 0};
-        plan->memory_bytes += shaped->replicas * plan_stage(c, t, limits, &share, &too_many, plan);
+        double bytes = plan_stage(c, t, limits, &share, &too_many, plan);
+        plan->memory_bytes += shaped->replicas * bytes;
+        largest = fmax(largest, bytes);
     }
-    plan->memory_bytes +=
-        cost_coordinator_bytes(t, shaped->stages, shaped->replicas, plan->data_bytes);
+    coordinator = cost_coordinator_bytes(t, shaped->stages, shaped->replicas, plan->data_bytes);
+    plan->memory_bytes += coordinator;
+    plan->machine_bytes = machine_bytes(job, workers, coordinator, largest, plan->memory_bytes);
     job_plan_add(plan, "processes: 1 coordinator, %d worker%s, about %.0f MB in all", workers,
                  workers == 1 ? "" : "s", plan->memory_bytes / 1e6);
     if (too_many > 0 && job->parallel.memory > 0)
@@ -226,6 +238,7 @@ static void plan_decompositions(const struct job *job, const struct trainable *t
                      "cache: %.0f MB of decompositions in %s, which all jobs share, of %.0f MB",
                      kept / 1e6, folder, job->cache.max_bytes / 1e6);
     free(folder);
+    plan->cache_bytes = kept;
     if (late > 0)
         job_plan_add(
             plan,
@@ -325,15 +338,20 @@ int job_plan_shape(const struct job *job, const struct model_config *c, const st
     return 0;
 }
 
-/* Two checkpoints are kept, and the next is written beside them. */
-static void plan_disk(const struct trainable *t, struct job_plan *plan)
+enum { METRICS_ROW_BYTES = 250 };
+
+/* Two checkpoints are kept, with the best of each of them, and the next is written beside them. */
+static void plan_disk(const struct job *job, const struct trainable *t, struct job_plan *plan)
 {
     double one = cost_checkpoint_bytes(t), adapter = cost_adapter_bytes(t);
+    int kept = job->training.keep_best ? 4 : 2;
 
+    plan->output_bytes =
+        (kept + 1) * one + adapter + (double)METRICS_ROW_BYTES * job->training.steps;
     job_plan_add(plan,
-                 "output: checkpoints of %.1f MB each, 2 kept and 1 written; an adapter of "
+                 "output: checkpoints of %.1f MB each, %d kept and 1 written; an adapter of "
                  "%.1f MB: %.0f MB in all",
-                 one / 1e6, adapter / 1e6, (3 * one + adapter) / 1e6);
+                 one / 1e6, kept, adapter / 1e6, plan->output_bytes / 1e6);
 }
 
 static int plan_shape(const struct job *job, const struct model *model, const struct trainable *t,
@@ -396,8 +414,10 @@ int job_plan_make(const struct job *job, const struct model *model, const struct
         plan_decompositions(job, &t, plan);
     if (rc == 0)
         rc = plan_shape(job, model, &t, plan, problems, err);
-    if (rc == 0)
-        plan_disk(&t, plan);
+    if (rc == 0) {
+        plan_disk(job, &t, plan);
+        job_plan_limits(job, plan, problems);
+    }
     trainable_free(&t);
     return rc;
 }

@@ -110,7 +110,7 @@ enum { WORTH_PERCENT = 10 }; /* of the time, to name another shape */
 /* Another shape of the same nodes that is faster. */
 static int advise(const struct costing *k, const struct job_estimate *now, struct err *err)
 {
-    const struct job_parallel free = {.memory = k->job->parallel.memory};
+    const struct job_parallel free = {.memory = job_memory(k->job)};
     struct job_estimate e = {0};
     int rc = cost_choose(&k->m, &free, &k->nodes->node, now->shape.nodes, &e.shape, err);
 
@@ -188,6 +188,7 @@ static struct job_parallel given_shape(const struct job *job)
 {
     struct job_parallel p = job->parallel;
 
+    p.memory = job_memory(job);
     if (!job_is_given(job, "parallel.stages"))
         p.stages = 0;
     if (!job_is_given(job, "parallel.replicas"))

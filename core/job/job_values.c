@@ -2,6 +2,7 @@
  * keys gives it. See job_read.c. */
 #include "core/job/job_read_impl.h"
 #include "core/file.h"
+#include "core/job/job_units.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -140,42 +141,42 @@ static void read_number(struct job_reader *r, const yaml_node_t *node, const str
         job_refuse_value(r, node, key, expected);
 }
 
-static const struct {
-    const char *name;
-    double bytes;
-} units[] = {{"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"KB", 1e3},
-             {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},    {"B", 1},        {"", 1}};
-
-/* The bytes of a unit; 0 where there is none of this name. */
-static double unit_bytes(const char *name)
+/* Where neither auto nor null is written. */
+static const char *or_absent(const struct job_key *key)
 {
-    while (*name == ' ')
-        name++;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (strcmp(units[i].name, name) == 0)
-            return units[i].bytes;
-    return 0;
+    return key->flags & KEY_AUTO ? ", or auto" : key->flags & KEY_NULLABLE ? ", or null" : "";
 }
 
 static void read_bytes(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
 {
     const char *text = yaml_text(node);
-    char *end = NULL, expected[160];
-    double x = text ? strtod(text, &end) : 0;
+    double x = text ? bytes_read(text) : -1;
+    char expected[160];
 
     if ((key->flags & KEY_AUTO) && text && !strcmp(text, "auto")) {
         *(double *)job_field(r->job, key) = 0;
         return;
     }
     snprintf(expected, sizeof(expected), "a size%s such as 20GiB, 500MB, or a number of bytes%s",
-             key->lowest > 1 ? " of more than 1 MiB" : "",
-             key->flags & KEY_AUTO ? ", or auto" : "");
-    if (text && end > text)
-        x *= unit_bytes(end);
-    if (!text || end == text || unit_bytes(end) == 0 || !job_in_range(key, x))
+             key->lowest > 1 ? " of more than 1 MiB" : "", or_absent(key));
+    if (x < 0 || !job_in_range(key, x))
         job_refuse_value(r, node, key, expected);
     else
-        *(double *)job_field(r->job, key) = floor(x);
+        *(double *)job_field(r->job, key) = x;
+}
+
+static void read_seconds(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
+{
+    const char *text = yaml_text(node);
+    double x = text ? duration_read(text) : -1;
+    char expected[160];
+
+    snprintf(expected, sizeof(expected), "a duration such as 90s, 30m, 12h or 2d%s",
+             or_absent(key));
+    if (x < 0 || !job_in_range(key, x))
+        job_refuse_value(r, node, key, expected);
+    else
+        *(double *)job_field(r->job, key) = x;
 }
 
 static void read_seed(struct job_reader *r, const yaml_node_t *node, const struct job_key *key)
@@ -234,7 +235,7 @@ static void read_absent(struct job_reader *r, const struct job_key *key)
     } else if (key->kind == KEY_BOOL) {
         *(bool *)field = false;
         r->job->given[key - job_keys] = false; /* the choice is open */
-    } else if (key->kind == KEY_DOUBLE || key->kind == KEY_BYTES) {
+    } else if (key->kind == KEY_DOUBLE || key->kind == KEY_BYTES || key->kind == KEY_SECONDS) {
         *(double *)field = 0;
     } else {
         *(int *)field = 0;
@@ -261,6 +262,9 @@ void job_value_read(struct job_reader *r, const yaml_node_t *node, const struct 
         break;
     case KEY_BYTES:
         read_bytes(r, node, key);
+        break;
+    case KEY_SECONDS:
+        read_seconds(r, node, key);
         break;
     case KEY_SEED:
         read_seed(r, node, key);

@@ -2,6 +2,7 @@
  * it. */
 #include "core/job/job.h"
 #include "core/job/job_keys.h"
+#include "core/job/job_units.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -58,18 +59,20 @@ static bool is_plain(const char *text)
     return text[strspn(text, "abcdefghijklmnopqrstuvwxyz_.0123456789")] == '\0';
 }
 
-static void put_bytes(struct buf *b, const struct job_key *key, double bytes)
+/* A size or a duration. */
+static void put_unit(struct buf *b, const struct job_key *key, double x)
 {
-    static const char *const units[] = {"", "KiB", "MiB", "GiB"};
-    int i = 0;
+    char text[UNIT_TEXT_MAX];
 
-    if (bytes == 0 && (key->flags & KEY_AUTO)) {
-        buf_puts(b, "auto");
+    if (x == 0 && (key->flags & (KEY_AUTO | KEY_NULLABLE))) {
+        buf_puts(b, key->flags & KEY_AUTO ? "auto" : "null");
         return;
     }
-    for (; i < 3 && bytes > 0 && fmod(bytes, 1024) == 0; i++)
-        bytes /= 1024;
-    buf_printf(b, "%.0f%s", bytes, units[i]);
+    if (key->kind == KEY_SECONDS)
+        duration_print(x, text);
+    else
+        bytes_print(x, text);
+    buf_puts(b, text);
 }
 
 static void put_targets(struct buf *b, const struct job_lora *lora)
@@ -201,7 +204,8 @@ static void put_value(struct buf *b, const struct job *job, const struct job_key
         put_number(b, key, *(const int *)field);
         break;
     case KEY_BYTES:
-        put_bytes(b, key, *(const double *)field);
+    case KEY_SECONDS:
+        put_unit(b, key, *(const double *)field);
         break;
     case KEY_DOUBLE:
         put_number(b, key, *(const double *)field);

@@ -14,7 +14,9 @@ double parallel_shape_worker_bytes(const struct job *job, const struct trainable
     const struct cost_shape shape = {
         .workers_per_node = workers > 0 ? workers : 1, .stages = 1, .replicas = 1};
 
-    return cost_spare_bytes(&job->parallel, t, node_bytes, &shape);
+    const struct job_parallel parallel = {.memory = job_memory(job)};
+
+    return cost_spare_bytes(&parallel, t, node_bytes, &shape);
 }
 
 /* Whether each of that many stages fits its worker, `again`: where layers are made again. */

@@ -8,6 +8,7 @@
 #include "core/random.h"
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,19 @@ static void put_nodes(struct buf *b, const struct job *job)
         buf_puts(b, "#SBATCH --mem=0\n"); /* and all their memory */
 }
 
+/* limits.time is of all runs together, so that one run needs no more, but for its start and its
+ * end: the coordinator is to meet the limit before Slurm's warning comes. */
+static void put_time(struct buf *b, const struct job *job)
+{
+    enum { AROUND_S = 300 };
+    double seconds = job->limits.seconds + job->slurm.grace_seconds + AROUND_S;
+
+    if (job->slurm.time)
+        put_option(b, "--time", job->slurm.time);
+    else if (job->limits.seconds > 0)
+        buf_printf(b, "#SBATCH --time=%.0f\n", ceil(seconds / 60));
+}
+
 static void put_options(struct buf *b, const struct job *job, const char *mark)
 {
     const struct job_slurm *s = &job->slurm;
@@ -187,7 +201,7 @@ static void put_options(struct buf *b, const struct job *job, const char *mark)
     buf_puts(b, "#SBATCH --open-mode=append\n#SBATCH --requeue\n");
     buf_printf(b, "#SBATCH --signal=B:USR1@%d\n", s->grace_seconds);
     put_nodes(b, job);
-    put_optional(b, "--time", s->time);
+    put_time(b, job);
     put_optional(b, "--partition", s->partition);
     put_optional(b, "--account", s->account);
     put_optional(b, "--qos", s->qos);

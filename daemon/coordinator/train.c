@@ -187,7 +187,13 @@ static int one_step(struct train *t, struct err *err)
     if (rc == 0)
         rc = save(t, err);
     if (rc == 0)
+        rc = usage_save(&t->usage, err);
+    if (rc == 0)
         report_step(t->report, &row);
+    if (rc == 0) /* the checkpoint of this step is being written, and will be */
+        rc = usage_check_disk(&t->usage, &job_of(t)->limits, row.step, err);
+    if (rc == 0)
+        rc = memory_share_keep(&t->memory, err);
     t->stepping_s += clock_s() - start;
     return rc;
 }
@@ -212,9 +218,14 @@ static void log_times(const struct train *t)
     buf_free(&line);
 }
 
-bool train_stops(const struct train *t)
+static bool is_told_to_stop(const struct train *t)
 {
     return *t->options->stop || report_stop_wanted(t->report);
+}
+
+bool train_stops(const struct train *t)
+{
+    return is_told_to_stop(t) || usage_is_out_of_time(&t->usage, &job_of(t)->limits);
 }
 
 static bool steps_are_left(const struct train *t)
@@ -238,7 +249,11 @@ static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct 
     if (steps_are_left(t) || !t->order.whole)
         *ret_outcome = TRAIN_STOPPED;
     log_times(t);
-    return rc == 0 ? checkpoint_wait(t->checkpoint, err) : rc;
+    if (rc == 0)
+        rc = checkpoint_wait(t->checkpoint, err);
+    if (rc == 0 && *ret_outcome == TRAIN_STOPPED && !is_told_to_stop(t))
+        rc = usage_refuse_time(&job_of(t)->limits, t->state.step, err);
+    return rc;
 }
 
 static int export(struct train *t, struct err *err)
@@ -305,6 +320,7 @@ static void close_train(struct train *t)
     state_close(&t->state);
     data_order_close(&t->order);
     data_order_close(&t->eval_order);
+    usage_close(&t->usage);
     workers_close(&t->workers);
     loaded_free(&t->loaded);
     buf_free(&t->bytes);
@@ -323,7 +339,8 @@ int train_run(struct ranks *ranks, const struct train_options *options,
                       .metrics = {.fd = -1},
                       .coefficients = {.fd = -1},
                       .tensorboard = {.fd = -1},
-                      .lock_fd = -1};
+                      .lock_fd = -1,
+                      .usage = {.fd = -1}};
     enum train_outcome outcome = TRAIN_DONE;
     int rc = train_start(&t, err);
 
@@ -331,6 +348,7 @@ int train_run(struct ranks *ranks, const struct train_options *options,
         rc = train_steps(&t, &outcome, err);
     if (rc == 0 && outcome == TRAIN_DONE)
         rc = export(&t, err);
+    rc = memory_share_explain(&t.memory, rc, err);
     report_outcome(&t, rc, outcome, err);
     close_train(&t);
     if (rc == 0)
@@ -344,7 +362,8 @@ void train_refuse(const struct train_options *options, const struct err *err)
                       .metrics = {.fd = -1},
                       .coefficients = {.fd = -1},
                       .tensorboard = {.fd = -1},
-                      .lock_fd = -1};
+                      .lock_fd = -1,
+                      .usage = {.fd = -1}};
 
     report_outcome(&t, err->code, TRAIN_DONE, err);
     close_train(&t);

@@ -4,6 +4,7 @@
 #include "core/buf.h"
 #include "daemon/coordinator/checkpoint.h"
 #include "daemon/coordinator/load.h"
+#include "daemon/coordinator/memory_share.h"
 #include "daemon/coordinator/packing.h"
 #include "daemon/coordinator/outputs.h"
 #include "daemon/coordinator/records.h"
@@ -11,6 +12,7 @@
 #include "daemon/coordinator/tensorboard.h"
 #include "core/job/state.h"
 #include "daemon/coordinator/train.h"
+#include "daemon/coordinator/usage.h"
 #include "daemon/coordinator/workers.h"
 
 struct train {
@@ -27,6 +29,8 @@ struct train {
     struct coefficients coefficients;
     struct tensorboard tensorboard;
     struct report *report;
+    struct usage usage;
+    struct memory_share memory;
     int lock_fd;        /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;    /* (count) */
     struct buf bytes;   /* of the checkpoint being built */

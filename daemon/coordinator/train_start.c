@@ -29,6 +29,7 @@ static void decomposed(void *context, const struct rank_progress *all)
     struct train *t = context;
     double now = clock_s();
 
+    t->usage.cached = all->cached_bytes;
     report_decomposed(t->report, all->done, all->n, all->seconds_left);
     if (all->done < all->n && now < t->decomposed_logged_at + DECOMPOSED_LOG_S)
         return;
@@ -81,6 +82,9 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
                           model_config(t->loaded.model), &t->loaded.layout, &t->loaded.limits, err);
     if (rc == 0)
         rc = check_memory(t, notices, err);
+    if (rc == 0)
+        rc = memory_share_choose(&t->loaded, &t->workers, notices, &t->memory, err);
+    t->workers.memory_bytes = t->memory.worker;
     t->workers.progressed = decomposed;
     t->workers.context = t;
     if (rc == 0)
@@ -255,10 +259,23 @@ static int hash_rows(void *context, long rows, char ret_hex[33], struct err *err
     return rc;
 }
 
+static int open_usage(struct train *t, struct err *err)
+{
+    bool lost = false;
+    int rc = usage_open(t->options->output, &t->usage, &lost, err);
+
+    if (rc == 0 && lost)
+        buf_puts(&t->notices, "logs/used cannot be read: the running time and the bytes in the "
+                              "cache of earlier launches do not count\n");
+    return rc;
+}
+
 int train_start(struct train *t, struct err *err)
 {
     int rc = lock_output(t, err);
 
+    if (rc == 0)
+        rc = open_usage(t, err);
     if (rc == 0)
         rc = load_job(t->options->output, &t->loaded, &t->notices, err);
     if (rc == 0)
@@ -281,5 +298,5 @@ int train_start(struct train *t, struct err *err)
     t->gradient = calloc(t->loaded.layout.count + 1, sizeof(float));
     if (rc == 0 && !t->gradient)
         rc = err_nomem(err, t->loaded.layout.count * sizeof(float));
-    return rc;
+    return rc == 0 ? memory_share_keep(&t->memory, err) : rc;
 }

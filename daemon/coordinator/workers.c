@@ -29,14 +29,18 @@ static size_t slice_size(const struct workers *w, int stage)
     return w->begin[stage + 1] - w->begin[stage];
 }
 
-/* How many layers of each stage are made again. */
+/* How many layers of each stage are made again, and what the largest worker needs. */
 static void choose_again(struct workers *w, const struct worker_limits *limits,
                          const struct model_config *config)
 {
+    struct worker_memory needed;
+
     for (int i = 0; i < w->stages; i++) {
         struct worker_share share = {i, w->stages, w->first_layer[i], w->first_layer[i + 1], 0};
         w->too_large |= !worker_memory_choose(limits, config, w->layout, &share);
         w->again[i] = share.n_again;
+        worker_memory_of(limits, config, w->layout, &share, &needed);
+        w->largest_bytes = fmax(w->largest_bytes, worker_memory_sum(&needed));
     }
 }
 
@@ -131,6 +135,7 @@ static int note_progress(struct workers *w, const struct rank_message *m, struct
         return ranks_accuse(w->ranks, m->source, err);
     for (int i = 1; i <= count(w); i++) {
         all.done += w->decomposed[i].done;
+        all.cached_bytes += w->decomposed[i].cached_bytes;
         all.seconds_left = fmax(all.seconds_left, w->decomposed[i].seconds_left);
     }
     if (w->progressed)
@@ -186,6 +191,7 @@ static int send_setup(struct workers *w, const struct job *job, const struct mod
         .layers_again = w->again[stage],
         .threads = job->parallel.threads,
         .cache_max_bytes = job->cache.max_bytes,
+        .memory_bytes = w->memory_bytes,
         .precision = job->training.precision,
     };
 

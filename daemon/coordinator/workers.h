@@ -21,6 +21,8 @@ struct workers {
     int *first_layer;     /* (stages + 1), owned */
     size_t *begin;        /* (stages + 1): slices of the trained vector, owned */
     int *again;           /* (stages): layers that are made again, owned */
+    double largest_bytes; /* of the worker that needs most */
+    double memory_bytes;  /* that each may have of its own; 0: any. The caller sets it */
     bool too_large;       /* a stage does not fit the memory of its worker */
     const struct trainable *layout;
     struct grad_tree *trees;          /* (stages): sums over replicas, owned */

@@ -66,7 +66,7 @@ static int compare(const char *before, const struct job *now, struct problems *p
     if (rc == 0 && !is_same_job(old, now))
         rc = err_set(err, ERR_INVALID,
                      "that would be another job: a resume can change parallel, launcher, slurm, "
-                     "max_restarts, training.eval_every, training.keep_best and "
+                     "limits, max_restarts, training.eval_every, training.keep_best and "
                      "training.early_stop_*, not what decides the numbers or the output folder");
     job_free(old);
     return rc;

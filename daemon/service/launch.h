@@ -14,7 +14,8 @@ struct launch_end {
     bool known; /* else it ended unseen: adopted, not our child */
     int status; /* exit status, where signal is 0 */
     int signal;
-    bool hung; /* mpirun outlived all its ranks and was killed for it */
+    bool out_of_memory; /* its control group was full */
+    bool hung;          /* mpirun outlived all its ranks and was killed for it */
 };
 
 typedef void launch_end_fn(void *arg, const struct launch_end *end);

@@ -9,6 +9,7 @@
 #include "daemon/service/after/follow_ups.h"
 #include "daemon/service/descriptors.h"
 #include "daemon/service/launch_local.h"
+#include "daemon/service/memory_group.h"
 #include "daemon/service/operator.h"
 #include "daemon/service/options.h"
 #include "daemon/service/servers.h"
@@ -16,6 +17,7 @@
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,6 +30,7 @@ struct dashd {
     struct store *store;
     struct runs *runs;
     struct servers *servers;
+    char *groups; /* memory_group_parent() */
 };
 
 static void on_servers_stopped(void *arg)
@@ -114,6 +117,8 @@ static int open_private(struct dashd *d, struct err *err)
     options.max_running = d->options.max_running;
     options.memory_bytes =
         d->options.memory_mb ? (double)d->options.memory_mb * 1e6 : memory_total();
+    d->groups = memory_group_parent("/sys/fs/cgroup");
+    options.groups = d->groups;
     options.stop_grace_s = d->options.stop_grace_s;
     options.restart_delay_ms = d->options.restart_delay_ms;
     options.check = d->options.check;
@@ -168,6 +173,7 @@ static void close_all(struct dashd *d)
     uv_loop_close(&d->loop);
     store_close(d->store);
     options_free(&d->options);
+    free(d->groups);
 }
 
 int main(int argc, char **argv)

@@ -2,9 +2,11 @@
  * or at a later tick: there is one way to the store, whatever has ended. */
 #include "daemon/service/run_end.h"
 #include "core/clock.h"
+#include "core/job/job_units.h"
 #include "core/log.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/restart.h"
+#include "daemon/service/run_memory.h"
 #include "daemon/service/run_report.h"
 #include <signal.h>
 #include <stdio.h>
@@ -43,11 +45,24 @@ static bool is_from_outside(int signal)
     return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
+/* A library that is refused memory ends its process, each in its own way. */
+static void name_limit(const struct run *run, int signal, char *text, size_t size)
+{
+    double bytes = run_memory_limit(run);
+    char limit[UNIT_TEXT_MAX];
+
+    text[0] = '\0';
+    if (bytes == 0 || (signal != SIGABRT && signal != SIGSEGV && signal != SIGKILL))
+        return;
+    bytes_print(bytes, limit);
+    snprintf(text, size, "; limits.memory of %s may be too low", limit);
+}
+
 /* "mpirun noticed that process rank 1 with PID 7 on node n exited on signal 9 (Killed)." */
 static char *explain_signal(const struct run *run, const char *line, bool *ret_from_outside)
 {
     const char *rank = strstr(line, "process rank "), *on = strstr(line, " exited on signal ");
-    char *words, *end, plan[80] = "";
+    char *words, *end, plan[80] = "", limit[80];
     long number, signal;
 
     if (!rank || !on)
@@ -58,11 +73,12 @@ static char *explain_signal(const struct run *run, const char *line, bool *ret_f
     if (run->row.memory_bytes)
         snprintf(plan, sizeof(plan), " (the plan says about %.0f MB for all processes)",
                  (double)run->row.memory_bytes / 1e6);
-    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s%s",
+    name_limit(run, (int)signal, limit, sizeof(limit));
+    if (asprintf(&words, "%s (rank %ld) was ended by signal %ld%.*s%s%s%s",
                  number == 0 ? "the coordinator" : "a worker", number, signal,
                  (int)strcspn(end, ".\n"), end,
                  signal == 9 ? ": somebody killed it, or the machine ran out of memory" : "",
-                 signal == 9 ? plan : "") < 0)
+                 signal == 9 ? plan : "", limit) < 0)
         return NULL;
     return words;
 }
@@ -87,7 +103,9 @@ static int signal_of_rank(const struct launch_end *end)
 static char *explain_death(const struct run *run, const struct launch_end *end,
                            bool *ret_from_outside)
 {
-    char *words = explain_dead_rank(run, ret_from_outside), *line, how[100];
+    char *words =
+        end->out_of_memory ? run_memory_explain(run) : explain_dead_rank(run, ret_from_outside);
+    char *line, how[100];
     int of_rank = signal_of_rank(end);
 
     if (words)
@@ -234,9 +252,11 @@ bool run_launch_is_over(struct run *run)
 void run_on_launch_end(void *arg, const struct launch_end *end)
 {
     struct run *run = arg;
+    struct launch_end what = *end;
 
+    what.out_of_memory = run_memory_end(run);
     if (!run_launch_is_over(run))
-        judge(run, end);
+        judge(run, &what);
 }
 
 static const char *words_of(const struct run_ending *e)

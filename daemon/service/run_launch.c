@@ -11,6 +11,7 @@
 #include "daemon/service/outcome.h"
 #include "daemon/service/results.h"
 #include "daemon/service/run_end.h"
+#include "daemon/service/run_memory.h"
 #include "daemon/service/run_report.h"
 #include "daemon/service/run_slurm.h"
 #include "proto/contact.h"
@@ -131,6 +132,8 @@ static int start_here(struct run *run, struct err *err)
         return err_nomem(err, HOST_NAME_MAX);
     rc = local_start(r->loop, &spec, run_on_launch_end, run, &run->launch, &next.pid,
                      &next.pid_start, err);
+    if (rc == 0)
+        run_memory_begin(run, next.pid);
     if (rc == 0 && run_save(run, &next, err) == 0) {
         local_go(run->launch);
         return 0;

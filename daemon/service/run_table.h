@@ -81,6 +81,7 @@ struct runs_options {
     const char *user;          /* whose rights all jobs have, in words */
     int max_running;           /* of those that run on this machine */
     double memory_bytes;       /* that they may take together, by their plans */
+    const char *groups;        /* where control groups may be made (memory_group.h), or NULL */
     int slurm_poll_s;          /* between two looks at Slurm's queue, at most */
     int stop_grace_s;
     int restart_delay_ms; /* after a first death */

@@ -95,6 +95,38 @@ static void canonical_text_reads_back_as_the_same_job(void **state)
     job_free(job), job_free(again);
 }
 
+static void limits_are_sizes_and_durations(void **state)
+{
+    static const char *const sets[] = {"limits={memory: 8GiB, disk: 500MB, time: 12h}"};
+    static const char *const more[] = {"parallel.memory=1GiB", "limits={memory: 2GiB, time: 90s}",
+                                       "limits.disk=null"};
+    static const char *const odd[] = {"limits.time=90", "limits.memory=1KiB", "limits.time=0s"};
+    struct job *job = parse(SHORT, sets, 1), *again, *none = parse(SHORT, NULL, 0);
+    char *text = job_to_yaml(job), of_job[33], of_none[33];
+    struct buf words = {0};
+
+    (void)state;
+    assert_true(job->limits.memory == 0x1p33 && job->limits.disk == 5e8 &&
+                job->limits.seconds == 43200);
+    job_limits_print(&job->limits, &words);
+    assert_string_equal(words.data, "memory 8GiB, disk 500MB, time 12h");
+    again = parse(text, more, 3);
+    assert_true(again->limits.disk == 0 && again->limits.seconds == 90);
+    assert_true(job_memory(again) == 0x1p30 && job_memory(job) == 0x1p33 && job_memory(none) == 0);
+    job_identity(job, of_job);
+    job_identity(none, of_none);
+    assert_string_equal(of_job, of_none);
+    free(text);
+    text = problems_of(SHORT, odd, 3);
+    assert_contains(text, "limits.time must be a duration such as 90s, 30m, 12h or 2d, or null, "
+                          "not \"90\"");
+    assert_contains(text, "limits.memory must be a size of more than 1 MiB");
+    assert_contains(text, "not \"0s\"");
+    free(text);
+    buf_free(&words);
+    job_free(job), job_free(again), job_free(none);
+}
+
 static void identity_ignores_what_does_not_change_the_numbers(void **state)
 {
     static const char *const neutral[] = {"name=z", "parallel={stages: 4, replicas: 2, threads: 9}",
@@ -390,6 +422,7 @@ int main(void)
         cmocka_unit_test(short_job_gets_the_documented_defaults),
         cmocka_unit_test(overrides_win_and_take_any_yaml),
         cmocka_unit_test(canonical_text_reads_back_as_the_same_job),
+        cmocka_unit_test(limits_are_sizes_and_durations),
         cmocka_unit_test(identity_ignores_what_does_not_change_the_numbers),
         cmocka_unit_test(every_mistake_is_told_with_its_line),
         cmocka_unit_test(text_that_is_no_job_is_refused_in_words),

@@ -327,7 +327,7 @@ static void trees_of_segments_are_checked(void **state)
 
 static void progress_is_checked(void **state)
 {
-    const struct rank_progress right = {3, 8, 2.5};
+    const struct rank_progress right = {3, 8, 2.5, 1e6};
     struct rank_progress wrong, found;
     struct buf b = exactly(&right, sizeof(right));
 
@@ -346,6 +346,7 @@ static void progress_is_checked(void **state)
     WRONG(wrong.seconds_left = NAN, "nan s left");
     WRONG(wrong.seconds_left = -1, "-1 s left");
     WRONG(wrong.seconds_left = INFINITY, "inf s left");
+    WRONG(wrong.cached_bytes = -1, "-1 bytes were added to the cache");
 #undef WRONG
 }
 

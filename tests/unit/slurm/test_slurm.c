@@ -229,6 +229,27 @@ static void the_log_is_quoted_for_both_of_slurms_readers(void **state)
     }
 }
 
+static void a_limit_of_time_is_that_of_a_run(void **state)
+{
+    static const struct {
+        const char *keys, *line;
+    } cases[] = {
+        {"limits: {time: 2h}\nslurm: {grace_seconds: 120}\n", "#SBATCH --time=127"},
+        {"limits: {time: 2h}\nslurm: {time: 1-0}\n", "#SBATCH --time=\"1-0\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct job *job = parse(cases[i].keys);
+        char *script = script_text(job, "/p", "0123456789abcdef");
+        char *line = line_of(script, "#SBATCH --time");
+        assert_string_equal(line, cases[i].line);
+        free(line);
+        free(script);
+        job_free(job);
+    }
+}
+
 static bool starts_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
@@ -469,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_shell_reads_paths_as_they_are),
         cmocka_unit_test(the_whole_script_is_bash),
         cmocka_unit_test(the_log_is_quoted_for_both_of_slurms_readers),
+        cmocka_unit_test(a_limit_of_time_is_that_of_a_run),
         cmocka_unit_test(variables_that_would_win_over_the_script_are_left_out),
         cmocka_unit_test(the_living_job_of_a_mark_is_found_before_a_dead_one),
         cmocka_unit_test(a_state_of_a_later_slurm_is_an_end_like_others),
