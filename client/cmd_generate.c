@@ -1,39 +1,10 @@
-/* client/cmd_generate.c - dashctl generate ... and dashctl eval ...: hand over to `dash-worker
- * generate` and `dash-worker eval`, which hold the model's mathematics. */
+/* client/cmd_generate.c - dashctl generate ...: hands over to `dash-worker generate`, which holds
+ * the model's mathematics. */
 #include "client/client.h"
-#include "core/paths.h"
-#include <stdlib.h>
-#include <unistd.h>
-
-static int hand_over(char *mode, int argc, char **argv)
-{
-    char **arguments = calloc((size_t)argc + 2, sizeof(*arguments)), *program = NULL;
-    struct err err;
-    int i;
-
-    if (!arguments || paths_sibling("dash-worker", &program, &err) < 0) {
-        free(arguments);
-        return client_fail_with("dash-worker cannot be found beside dashctl");
-    }
-    arguments[0] = program;
-    arguments[1] = mode;
-    for (i = 1; i < argc; i++)
-        arguments[i + 1] = argv[i];
-    execv(program, arguments);
-    err_errno(&err, "%s cannot be started", program);
-    free(arguments);
-    free(program);
-    return client_fail(&err);
-}
+#include "client/hand_over.h"
 
 int cmd_generate(struct client *c, int argc, char **argv)
 {
     (void)c;
     return hand_over("generate", argc, argv);
-}
-
-int cmd_eval(struct client *c, int argc, char **argv)
-{
-    (void)c;
-    return hand_over("eval", argc, argv);
 }

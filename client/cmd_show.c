@@ -2,6 +2,7 @@
 #include "client/client.h"
 #include "client/json.h"
 #include "client/words.h"
+#include "core/job/evaluation_request.h"
 #include "core/job/job.h"
 #include "core/job/job_read.h"
 #include "proto/phase.h"
@@ -18,12 +19,18 @@ static void print_time(const char *title, int64_t ms)
     printf("%-10s %s\n", title, text);
 }
 
+static bool is_evaluation(const Dash__V1__Job *job)
+{
+    return job->kind == DASH__V1__JOB_KIND__EVALUATION;
+}
+
 static void print_progress(const Dash__V1__Job *job)
 {
     char time[32], text[100];
 
-    printf("%-10s %u of %u%s%s\n", "steps", job->steps_done, job->steps_total,
-           phase_name((int)job->phase)[0] ? ", phase " : "", phase_name((int)job->phase));
+    printf("%-10s %u of %u%s%s\n", is_evaluation(job) ? "examples" : "steps", job->steps_done,
+           job->steps_total, phase_name((int)job->phase)[0] ? ", phase " : "",
+           phase_name((int)job->phase));
     if (job->decomposition) {
         words_decomposition(job->decomposition, text, sizeof(text));
         printf("%-10s %s\n", "directions", text);
@@ -66,7 +73,7 @@ static void print_limits(const Dash__V1__Job *job)
     struct buf text = {0};
     struct err ignored;
 
-    if (job_from_yaml(job->job_yaml, &read, &ignored) < 0)
+    if (is_evaluation(job) || job_from_yaml(job->job_yaml, &read, &ignored) < 0)
         return;
     job_limits_print(&read->limits, &text);
     if (text.len && !text.failed)
@@ -102,16 +109,15 @@ static void print_job(const Dash__V1__Job *job)
     print_limits(job);
     printf("%-10s %s\n", "output", job->output);
     if (job->state == DASH__V1__JOB_STATE__SUCCEEDED)
-        printf("%-10s %s/adapter\n", "adapter", job->output);
+        printf("%-10s %s/%s\n", is_evaluation(job) ? "result" : "adapter", job->output,
+               is_evaluation(job) ? EVALUATION_RESULT : "adapter");
     for (i = 0; i < job->n_notices; i++)
         printf("%-10s %s\n", "note", job->notices[i]);
     if (job->log_tail[0])
         print_indented("log", job->log_tail);
     if (job->state == DASH__V1__JOB_STATE__FAILED)
-        printf(
-            "`dashctl logs %s` shows the whole log; `dashctl resume %s` tries again from the last "
-            "checkpoint\n",
-            job->id, job->id);
+        printf("`dashctl logs %s` shows the whole log; `dashctl resume %s` tries again%s\n",
+               job->id, job->id, is_evaluation(job) ? "" : " from the last checkpoint");
 }
 
 int cmd_show(struct client *c, int argc, char **argv)

@@ -268,7 +268,11 @@ int follow_print_end(const struct client *c, const Dash__V1__Job *job)
     if (c->json)
         return ok ? EXIT_OK : EXIT_FAILED;
     words_duration((double)(job->finished_ms - job->started_ms) / 1000, time, sizeof(time));
-    if (ok)
+    if (ok && job->kind == DASH__V1__JOB_KIND__EVALUATION)
+        printf("job %s (%s) SUCCEEDED after %u examples in %s: the figures are in "
+               "%s/result.json\n",
+               job->id, job->name, job->steps_done, time, job->output);
+    else if (ok)
         printf("job %s (%s) SUCCEEDED after %u steps in %s: the adapter is in %s/adapter\n",
                job->id, job->name, job->steps_done, time, job->output);
     else

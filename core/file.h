@@ -11,7 +11,14 @@
  * one: a symbolic link is never followed. */
 int file_write_durably(const char *path, const void *bytes, size_t len, struct err *err);
 
-/* The same, readable and writable by its owner alone from the first byte on. */
+/* The same of folder/name. */
+int file_write_in(const char *folder, const char *name, const void *bytes, size_t len,
+                  struct err *err);
+/* Removes folder/name, if it is there. */
+int file_remove_in(const char *folder, const char *name, struct err *err);
+
+/* The same as file_write_durably(), readable and writable by its owner alone from the first byte
+ * on. */
 int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err);
 
 /* A file that is written piece by piece, and has its name once it is whole and on the disk. */

@@ -159,6 +159,29 @@ int file_write_durably(const char *path, const void *bytes, size_t len, struct e
     return replace(path, 0666, bytes, len, err);
 }
 
+int file_write_in(const char *folder, const char *name, const void *bytes, size_t len,
+                  struct err *err)
+{
+    char *path = file_join(folder, name);
+    int rc = path ? file_write_durably(path, bytes, len, err) : err_nomem(err, strlen(folder));
+
+    free(path);
+    return rc;
+}
+
+int file_remove_in(const char *folder, const char *name, struct err *err)
+{
+    char *path = file_join(folder, name);
+    int rc = 0;
+
+    if (!path)
+        return err_nomem(err, strlen(folder));
+    if (unlink(path) < 0 && errno != ENOENT)
+        rc = err_errno(err, "%s: cannot be removed", path);
+    free(path);
+    return rc;
+}
+
 int file_write_secret(const char *path, const void *bytes, size_t len, struct err *err)
 {
     return replace(path, SECRET, bytes, len, err);

@@ -9,11 +9,33 @@
  */
 #pragma once
 #include "core/buf.h"
+#include "core/job/evaluation_request.h"
 #include "core/problems.h"
 #include "core/text/data_options.h"
 #include "worker/generate.h"
 #include "worker/score.h"
 #include <jansson.h>
+
+/* ---- eval_queue.c: an evaluation that dashd has queued ---- */
+
+/* Its output folder holds the request; the results go there, and how far it is, and how it ended
+ * (core/job/evaluation_request.h, outcome_file.h). */
+struct eval_queue {
+    const char *output;
+    struct evaluation_request request;
+    int progress; /* file; -1: not open */
+    double said_s;
+};
+
+int eval_queue_open(const char *output, struct eval_queue *ret, struct err *err);
+/* Now and then, and at the end. */
+int eval_queue_progress(struct eval_queue *q, long done, long total, struct err *err);
+/* Writes the results of one that succeeded. */
+int eval_queue_results(const struct eval_queue *q, const json_t *figures, const struct buf *details,
+                       struct err *err);
+/* Writes how it ended: rc and its reason. */
+void eval_queue_end(const struct eval_queue *q, int rc, const char *reason);
+void eval_queue_close(struct eval_queue *q);
 
 struct eval {
     struct generator *g;
@@ -27,6 +49,7 @@ struct eval {
     struct buf details, notices; /* notices: a sentence a line */
     struct problems problems;    /* of the rows */
     double shown_s;              /* clock_s() of the last progress; 0: none yet */
+    struct eval_queue *queue;    /* where dashd has queued it, or NULL */
 };
 
 int eval_loss(struct eval *e, json_t *figures, struct err *err);

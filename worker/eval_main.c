@@ -2,7 +2,9 @@
  * written once everything has succeeded. */
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/job/evaluation_options.h"
 #include "core/job/export_source.h"
+#include "core/log.h"
 #include "core/output.h"
 #include "worker/eval.h"
 #include <argp.h>
@@ -15,7 +17,7 @@
 enum eval_task { TASK_AUTO, TASK_LOSS, TASK_CHOICE, TASK_ANSWER };
 static const char *const task_names[] = {"auto", "loss", "choice", "answer"};
 static const char *const template_names[] = {"auto", "plain", "alpaca", "chatml", "model"};
-enum { FILES_MAX = 64 };
+enum { FILES_MAX = EVALUATION_DATA_MAX, NEW_TOKENS = 64 };
 
 struct request {
     struct export_choice choice;
@@ -29,57 +31,18 @@ struct request {
     bool json, base;
 };
 
-enum {
-    KEY_MODEL = 1,
-    KEY_ADAPTER,
-    KEY_DATA,
-    KEY_TASK,
-    KEY_WITHOUT_DIRECTIONS,
-    KEY_CHECKPOINT,
-    KEY_BASE,
-    KEY_TEMPLATE,
-    KEY_CHAT_TEMPLATE,
-    KEY_MAX_TOKENS,
-    KEY_NEW_TOKENS,
-    KEY_LIMIT,
-    KEY_DETAILS,
-    KEY_THREADS,
-    KEY_OUTPUT,
-};
+enum { KEY_OUTPUT = 1 };
 
 static const struct argp_option options[] = {
-    {"model", KEY_MODEL, "PATH", 0,
-     "a model folder or .gguf file, in place of the one that the job or the adapter names", 0},
-    {"adapter", KEY_ADAPTER, "FOLDER", 0, "a PEFT adapter, in place of a job's output folder", 0},
-    {"data", KEY_DATA, "FILE", 0,
-     "a data file, or a pattern of them; may be given several times (default: the job's data.eval)",
-     0},
-    {"task", KEY_TASK, "NAME", 0,
-     "loss: loss and perplexity; choice: rows with choices, answered by likelihood; answer: "
-     "answers "
-     "are generated and compared with the rows'; auto (default): choice where the first row has "
-     "choices, else loss",
-     0},
-    {"without-directions", KEY_WITHOUT_DIRECTIONS, NULL, 0, "leave out the directions of LoRA-Dash",
-     0},
-    {"checkpoint", KEY_CHECKPOINT, NULL, 0,
-     "the job's last checkpoint, even where it has written an adapter", 0},
-    {"base", KEY_BASE, NULL, 0, "the model without what was trained", 0},
-    {"template", KEY_TEMPLATE, "NAME", 0,
-     "auto, model, plain, alpaca or chatml (default: the job's, or auto)", 0},
-    {"chat-template", KEY_CHAT_TEMPLATE, "FILE", 0,
-     "a chat template (default: the job's, or the model's)", 0},
-    {"max-tokens", KEY_MAX_TOKENS, "N", 0,
-     "longer rows are cut (default: the job's data.max_tokens, or what the model knows)", 0},
-    {"new-tokens", KEY_NEW_TOKENS, "N", 0, "of a generated answer at most (default 64)", 0},
-    {"limit", KEY_LIMIT, "N", 0, "only the first N examples", 0},
-    {"details", KEY_DETAILS, "FILE", 0, "write a JSON line for each example", 0},
-    {"threads", KEY_THREADS, "N", 0, "default: all cores", 0},
     {"output", KEY_OUTPUT, "FORMAT", 0, "text (default) or json", 0},
     {0},
 };
 
-/* ---- the command line ---- */
+/* The command line. */
+struct arguments {
+    struct evaluation_options evaluation;
+    bool json;
+};
 
 static int find(const char *name, const char *const *names, int n)
 {
@@ -89,130 +52,22 @@ static int find(const char *name, const char *const *names, int n)
     return -1;
 }
 
-static int whole(struct argp_state *state, const char *option, const char *arg, long most)
+static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    char *end;
-    long x = strtol(arg, &end, 10);
-
-    if (end == arg || *end || x < 1 || x > most)
-        argp_error(state, "%s must be an integer from 1 to %ld, not \"%s\"", option, most, arg);
-    return (int)x;
-}
-
-static void add_file(struct request *r, char *path, struct argp_state *state)
-{
-    if (r->names.n == FILES_MAX)
-        argp_error(state, "--data can be given %d times: use a pattern, as \"part-*.jsonl\"",
-                   FILES_MAX);
-    r->files[r->names.n++] = (struct data_name){path, 1};
-    r->names.of = r->files;
-}
-
-static void set_source(struct request *r, const char *from, struct argp_state *state)
-{
-    if (r->choice.from)
-        argp_error(state, "one output folder or adapter at a time: what is \"%s\"?", from);
-    r->choice.from = from;
-}
-
-static void check_request(const struct request *r, struct argp_state *state)
-{
-    if (!r->choice.from && !r->choice.model)
-        argp_error(state, "name the output folder of a job, or give --model, with --adapter or "
-                          "without");
-    if (!r->choice.from && (r->choice.lora_only || r->choice.checkpoint))
-        argp_error(state, "%s needs the output folder of a job",
-                   r->choice.checkpoint ? "--checkpoint" : "--without-directions");
-    if (r->base && (r->choice.lora_only || r->choice.checkpoint))
-        argp_error(state, "--base leaves out all that was trained: give no %s beside it",
-                   r->choice.checkpoint ? "--checkpoint" : "--without-directions");
-}
-
-static error_t parse_number(int key, char *arg, struct argp_state *state)
-{
-    struct request *r = state->input;
+    struct arguments *a = state->input;
 
     switch (key) {
-    case KEY_MAX_TOKENS:
-        r->max_tokens = whole(state, "--max-tokens", arg, 1 << 20);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->evaluation;
         return 0;
-    case KEY_NEW_TOKENS:
-        r->new_tokens = whole(state, "--new-tokens", arg, 1 << 20);
-        return 0;
-    case KEY_LIMIT:
-        r->limit = whole(state, "--limit", arg, 2147483647);
-        return 0;
-    case KEY_THREADS:
-        r->threads = whole(state, "--threads", arg, 4096);
+    case KEY_OUTPUT:
+        a->json = strcmp(arg, "json") == 0;
+        if (!a->json && strcmp(arg, "text") != 0)
+            argp_error(state, "--output is text or json, not \"%s\"", arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-static error_t parse_name(int key, char *arg, struct argp_state *state)
-{
-    struct request *r = state->input;
-
-    switch (key) {
-    case KEY_TASK:
-        r->task = find(arg, task_names, 4);
-        if (r->task < 0)
-            argp_error(state, "--task is auto, loss, choice or answer, not \"%s\"", arg);
-        return 0;
-    case KEY_TEMPLATE:
-        r->template_kind = find(arg, template_names, 5);
-        if (r->template_kind < 0)
-            argp_error(state, "--template is auto, model, plain, alpaca or chatml, not \"%s\"",
-                       arg);
-        return 0;
-    case KEY_OUTPUT:
-        r->json = strcmp(arg, "json") == 0;
-        if (!r->json && strcmp(arg, "text") != 0)
-            argp_error(state, "--output is text or json, not \"%s\"", arg);
-        return 0;
-    default:
-        return parse_number(key, arg, state);
-    }
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct request *r = state->input;
-
-    switch (key) {
-    case KEY_MODEL:
-        r->choice.model = arg;
-        break;
-    case KEY_ADAPTER:
-    case ARGP_KEY_ARG:
-        set_source(r, arg, state);
-        break;
-    case KEY_DATA:
-        add_file(r, arg, state);
-        break;
-    case KEY_WITHOUT_DIRECTIONS:
-        r->choice.lora_only = true;
-        break;
-    case KEY_CHECKPOINT:
-        r->choice.checkpoint = true;
-        break;
-    case KEY_BASE:
-        r->base = true;
-        break;
-    case KEY_CHAT_TEMPLATE:
-        r->chat_template = arg;
-        break;
-    case KEY_DETAILS:
-        r->details = arg;
-        break;
-    case ARGP_KEY_END:
-        check_request(r, state);
-        break;
-    default:
-        return parse_name(key, arg, state);
-    }
-    return 0;
 }
 
 /* ---- progress, and an end that is asked for ---- */
@@ -235,23 +90,28 @@ static void catch_signals(void)
 }
 
 /* One line on a terminal; elsewhere a line every few seconds. */
-int eval_progress(struct eval *e, long done, long total, struct err *err)
+static void show_progress(struct eval *e, long done, long total)
 {
     static const double terminal_s = 0.1, pipe_s = 5;
     bool on_terminal = isatty(STDERR_FILENO);
     double now = clock_s();
 
-    if (asked_to_end)
-        return err_set(err, ERR_STATE, "interrupted after %ld of %ld examples: nothing is written",
-                       done, total);
     if (e->shown_s == 0)
         e->shown_s = on_terminal ? now - terminal_s : now;
     if (now - e->shown_s < (on_terminal ? terminal_s : pipe_s))
-        return 0;
+        return;
     e->shown_s = now;
     fprintf(stderr, "%s%ld of %ld examples%s", on_terminal ? "\r" : "", done, total,
             on_terminal ? "\033[K" : "\n");
-    return 0;
+}
+
+int eval_progress(struct eval *e, long done, long total, struct err *err)
+{
+    if (asked_to_end)
+        return err_set(err, ERR_STATE, "interrupted after %ld of %ld examples: nothing is written",
+                       done, total);
+    show_progress(e, done, total);
+    return e->queue ? eval_queue_progress(e->queue, done, total, err) : 0;
 }
 
 int eval_detail(struct eval *e, json_t *line, struct err *err)
@@ -428,27 +288,115 @@ static void print_failure(const struct eval *e, const struct err *err)
     free(text);
 }
 
+static void close_eval(struct eval *e, json_t *figures)
+{
+    json_decref(figures);
+    buf_free(&e->details);
+    buf_free(&e->notices);
+    problems_free(&e->problems);
+}
+
+/* What the request does not say is as without it. */
+static void take_request(const struct evaluation_request *q, struct request *r)
+{
+    *r = (struct request){
+        .choice = {q->from, q->model, q->without_directions, q->checkpoint},
+        .template_kind = q->template_kind ? find(q->template_kind, template_names, 5) : -1,
+        .chat_template = q->chat_template,
+        .max_tokens = q->max_tokens,
+        .task = q->task ? find(q->task, task_names, 4) : TASK_AUTO,
+        .threads = q->threads,
+        .limit = q->limit,
+        .new_tokens = q->new_tokens ? q->new_tokens : NEW_TOKENS,
+        .base = q->base_only,
+    };
+    for (int i = 0; i < q->n_data; i++)
+        r->files[i] = (struct data_name){q->data[i], 1};
+    r->names = (struct data_names){r->files, q->n_data};
+}
+
+static void begin(const struct request *r, struct eval *e)
+{
+    e->limit = r->limit;
+    e->new_tokens = r->new_tokens;
+}
+
+static char *reason_of(const struct eval *e, const struct err *err)
+{
+    char *text = e->problems.n ? problems_text(&e->problems) : NULL;
+
+    return text ? text : strdup(err->text);
+}
+
+static int measure_queued(struct eval_queue *q, struct eval *e, json_t *figures, struct err *err)
+{
+    struct request r;
+    int rc;
+
+    take_request(&q->request, &r);
+    begin(&r, e);
+    e->wants_details = true;
+    e->queue = q;
+    rc = evaluate(&r, e, figures, err);
+    print_notices(e);
+    if (rc == 0)
+        print_figures(&r, figures);
+    return rc == 0 ? eval_queue_results(q, figures, &e->details, err) : rc;
+}
+
+/* dashd has started it; what is printed goes to the job's log. */
+static int eval_queued(const char *output)
+{
+    json_t *figures = json_object();
+    struct eval_queue q;
+    struct eval e = {0};
+    struct err err = {0};
+    char *reason;
+    int rc;
+
+    log_init("eval", LOG_INFO);
+    catch_signals();
+    rc = eval_queue_open(output, &q, &err);
+    if (rc == 0)
+        rc = figures ? measure_queued(&q, &e, figures, &err) : err_nomem(&err, sizeof(json_t));
+    reason = reason_of(&e, &err);
+    if (rc < 0)
+        log_error("%s", reason ? reason : err.text);
+    eval_queue_end(&q, rc, reason ? reason : "");
+    eval_queue_close(&q);
+    free(reason);
+    close_eval(&e, figures);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int eval_main(int argc, char **argv)
 {
+    static const struct argp_child children[] = {{&evaluation_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse,
+        .children = children,
         .args_doc = "[FOLDER]",
         .doc = "Measures a model on a data set. FOLDER is the output folder of a job, whose data "
                "settings are used, or that of a PEFT adapter.",
     };
-    struct request r = {.template_kind = -1, .new_tokens = 64};
+    struct arguments arguments = {0};
+    struct request r;
     struct eval e = {0};
     json_t *figures = json_object();
     struct err err;
     int rc;
 
     output_check_at_exit();
+    if (argc == 3 && strcmp(argv[1], "--queued") == 0) /* as dashd starts it */
+        return eval_queued(argv[2]);
     argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &r);
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     catch_signals();
-    e.limit = r.limit;
-    e.new_tokens = r.new_tokens;
+    take_request(&arguments.evaluation.request, &r);
+    r.details = arguments.evaluation.details;
+    r.json = arguments.json;
+    begin(&r, &e);
     e.wants_details = r.details != NULL;
     rc = figures ? evaluate(&r, &e, figures, &err) : err_nomem(&err, sizeof(json_t));
     print_notices(&e);
@@ -456,9 +404,6 @@ int eval_main(int argc, char **argv)
         print_figures(&r, figures);
     else
         print_failure(&e, &err);
-    json_decref(figures);
-    buf_free(&e.details);
-    buf_free(&e.notices);
-    problems_free(&e.problems);
+    close_eval(&e, figures);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

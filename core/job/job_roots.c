@@ -77,11 +77,12 @@ static bool is_inside(const struct job_roots *roots, const char *path)
     return false;
 }
 
+/* job: NULL where the path is not of a job file. */
 static void check_path(const struct job *job, const struct job_roots *roots, const char *key,
                        const char *path, struct problems *problems)
 {
     if (!is_inside(roots, path))
-        problems_add(problems, job->file, job_line(job, key),
+        problems_add(problems, job ? job->file : NULL, job ? job_line(job, key) : 0,
                      "%s: %s is not in a folder that this dashd allows (--allow-root)", key, path);
 }
 
@@ -105,22 +106,41 @@ static void check_entries(const struct job *job, const struct job_roots *roots, 
         closedir(folder);
 }
 
-/* Patterns are expanded: a folder of theirs may be a link. */
+/* A pattern is expanded: a folder of its files may be a link. */
 static void check_files(const struct job *job, const struct job_roots *roots, const char *key,
-                        const struct data_names *names, struct problems *problems)
+                        const char *name, struct problems *problems)
 {
-    int i, j;
+    struct problems later = {0}; /* of a pattern without files: reported when they are read */
+    struct data_files files = {0};
 
-    for (i = 0; i < names->n; i++) {
-        const char *const one[] = {names->of[i].path};
-        struct problems later = {0}; /* of a pattern without files: reported when they are read */
-        struct data_files files = {0};
-        if (data_files_find(one, 1, &files, &later, NULL) == 0)
-            for (j = 0; j < files.n; j++)
-                check_path(job, roots, key, files.paths[j], problems);
-        data_files_free(&files);
-        problems_free(&later);
-    }
+    if (data_files_find(&name, 1, &files, &later, NULL) == 0)
+        for (int i = 0; i < files.n; i++)
+            check_path(job, roots, key, files.paths[i], problems);
+    data_files_free(&files);
+    problems_free(&later);
+}
+
+/* What of a path would be read. */
+static void check_both(const struct job *job, const struct job_roots *roots, const char *key,
+                       const char *path, bool read, struct problems *problems)
+{
+    check_path(job, roots, key, path, problems);
+    if (read && is_inside(roots, path))
+        check_entries(job, roots, key, path, problems);
+}
+
+void job_roots_check_path(const struct job_roots *roots, const char *key, const char *path,
+                          bool read, struct problems *problems)
+{
+    if (roots->n)
+        check_both(NULL, roots, key, path, read, problems);
+}
+
+void job_roots_check_files(const struct job_roots *roots, const char *key, const char *name,
+                           struct problems *problems)
+{
+    if (roots->n)
+        check_files(NULL, roots, key, name, problems);
 }
 
 static const void *value_of(const struct job *job, const struct job_key *key)
@@ -141,12 +161,10 @@ void job_roots_check(const struct job *job, const struct job_roots *roots,
     for (i = 0; roots->n && i < n_job_keys; i++) {
         const struct job_key *key = &job_keys[i];
         const char *path = key->kind == KEY_PATH ? *(char *const *)value_of(job, key) : NULL;
-        if (path) {
-            check_path(job, roots, key->path, path, problems);
-            if (strcmp(key->path, "output") != 0 && is_inside(roots, path))
-                check_entries(job, roots, key->path, path, problems);
-        }
-        if (key->kind == KEY_FILES)
-            check_files(job, roots, key->path, value_of(job, key), problems);
+        const struct data_names *names = key->kind == KEY_FILES ? value_of(job, key) : NULL;
+        if (path)
+            check_both(job, roots, key->path, path, strcmp(key->path, "output") != 0, problems);
+        for (int j = 0; names && j < names->n; j++)
+            check_files(job, roots, key->path, names->of[j].path, problems);
     }
 }

@@ -22,3 +22,11 @@ void job_roots_free(struct job_roots *roots); /* NULL-safe */
 /* Adds a problem for each path of the job that leads elsewhere. */
 void job_roots_check(const struct job *job, const struct job_roots *roots,
                      struct problems *problems);
+
+/* The same for one path of another request, which calls it `key`. read: its entries would be read,
+ * too. */
+void job_roots_check_path(const struct job_roots *roots, const char *key, const char *path,
+                          bool read, struct problems *problems);
+/* And for a file, or a pattern of them. */
+void job_roots_check_files(const struct job_roots *roots, const char *key, const char *name,
+                           struct problems *problems);

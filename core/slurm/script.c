@@ -7,7 +7,6 @@
 #include "core/job/job_slurm.h"
 #include "core/random.h"
 #include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +18,6 @@ int script_make_mark(char ret_mark[SCRIPT_MARK_LEN + 1], struct err *err)
     return random_hex(ret_mark, SCRIPT_MARK_LEN / 2, err);
 }
 
-static int forget(const char *output, const char *name, struct err *err)
-{
-    char *path = file_join(output, name);
-    int rc = 0;
-
-    if (!path)
-        return err_nomem(err, strlen(output));
-    if (unlink(path) < 0 && errno != ENOENT)
-        rc = err_errno(err, "%s: cannot be removed", path);
-    free(path);
-    return rc;
-}
-
-static int keep(const char *output, const char *name, const char *text, struct err *err)
-{
-    char *path = file_join(output, name);
-    int rc =
-        path ? file_write_durably(path, text, strlen(text), err) : err_nomem(err, strlen(output));
-
-    free(path);
-    return rc;
-}
-
 int script_prepare(const char *output, const char *job_yaml, const char *mark, struct err *err)
 {
     char *logs = file_join(output, "logs");
@@ -49,14 +25,14 @@ int script_prepare(const char *output, const char *job_yaml, const char *mark, s
 
     free(logs);
     if (rc == 0)
-        rc = keep(output, "job.yaml", job_yaml, err);
+        rc = file_write_in(output, "job.yaml", job_yaml, strlen(job_yaml), err);
     if (rc == 0)
-        rc = forget(output, "outcome.json", err);
+        rc = file_remove_in(output, "outcome.json", err);
     if (rc == 0)
-        rc = forget(output, "logs/runs", err);
+        rc = file_remove_in(output, "logs/runs", err);
     if (rc == 0)
-        rc = forget(output, "logs/dashd.json", err); /* of an earlier launch */
-    return rc == 0 ? keep(output, "logs/launch", mark, err) : rc;
+        rc = file_remove_in(output, "logs/dashd.json", err); /* of an earlier launch */
+    return rc == 0 ? file_write_in(output, "logs/launch", mark, strlen(mark), err) : rc;
 }
 
 static bool starts_with(const char *text, const char *start)

@@ -4,6 +4,7 @@
 #include "core/model/adapter.h"
 #include "core/buf.h"
 #include "core/file.h"
+#include "core/job/outcome_file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <float.h>
@@ -101,16 +102,6 @@ void metrics_close(struct metrics *m)
     *m = (struct metrics){.fd = -1};
 }
 
-static int write_in(const char *output, const char *name, const void *bytes, size_t len,
-                    struct err *err)
-{
-    char *path = file_join(output, name);
-    int rc = path ? file_write_durably(path, bytes, len, err) : err_nomem(err, strlen(output));
-
-    free(path);
-    return rc;
-}
-
 static void print_numbers(struct buf *b, const char *name, const double *x, int n)
 {
     int i;
@@ -153,7 +144,8 @@ int write_directions(const char *output, const struct state *s, struct err *err)
         buf_puts(&b, map + 1 < s->layout->n ? ",\n" : "\n");
     }
     buf_puts(&b, "}\n");
-    rc = b.failed ? err_nomem(err, b.cap) : write_in(output, "directions.json", b.data, b.len, err);
+    rc = b.failed ? err_nomem(err, b.cap)
+                  : file_write_in(output, "directions.json", b.data, b.len, err);
     buf_free(&b);
     return rc;
 }
@@ -189,12 +181,6 @@ int write_outcome(const char *output, enum report_how how, bool asked, const cha
                   struct err *err)
 {
     static const char *const names[] = {"", "adapter_written", "stopped", "failed", "lost"};
-    json_t *o = json_pack("{s:s, s:b, s:s}", "how", names[how], "asked", asked, "reason", reason);
-    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
-    int rc = text ? write_in(output, "outcome.json", text, strlen(text), err)
-                  : err_nomem(err, strlen(reason));
 
-    free(text);
-    json_decref(o);
-    return rc;
+    return outcome_write(output, names[how], asked, reason, err);
 }

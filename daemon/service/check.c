@@ -98,12 +98,12 @@ static json_t *strings(const char *const *items, int n)
 /* NULL for lack of memory. */
 static char *encode(const struct check_request *r, const struct job_roots *roots)
 {
-    json_t *doc =
-        json_pack("{s:s, s:s?, s:s, s:o, s:b, s:b, s:b, s:s?, s:o, s:o}", "text", r->text, "file",
-                  r->file, "directory", r->directory, "sets", strings(r->sets, r->n_sets),
-                  "new_output", r->new_output, "resume", r->resume, "has_slurm", r->has_slurm,
-                  "before", r->before, "nodes", check_nodes_encode(r->nodes), "roots",
-                  strings(roots ? (const char *const *)roots->paths : NULL, roots ? roots->n : 0));
+    json_t *doc = json_pack(
+        "{s:s, s:s?, s:s, s:o, s:b, s:b, s:b, s:b, s:s?, s:o, s:o}", "text", r->text, "file",
+        r->file, "directory", r->directory, "sets", strings(r->sets, r->n_sets), "new_output",
+        r->new_output, "resume", r->resume, "has_slurm", r->has_slurm, "evaluation", r->evaluation,
+        "before", r->before, "nodes", check_nodes_encode(r->nodes), "roots",
+        strings(roots ? (const char *const *)roots->paths : NULL, roots ? roots->n : 0));
     char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 
     json_decref(doc);

@@ -30,6 +30,7 @@ struct check_limits {
 
 struct check_request { /* copied by check_start() */
     const char *text, *file, *directory;
+    bool evaluation; /* text is one (evaluation_request.h): nothing else is looked at */
     const char *const *sets;
     int n_sets;
     bool new_output; /* the output folder must be free, or with resume hold this job */

@@ -1,6 +1,7 @@
 /* daemon/service/check_process.c - the process that checks one job; see check.h. It changes nothing
  * on disk. Its limits are set before it reads the request. */
 #include "core/file.h"
+#include "core/job/evaluation_request.h"
 #include "core/job/job_keys.h"
 #include "core/job/job_roots.h"
 #include "core/job/job_read.h"
@@ -84,7 +85,7 @@ struct checked {
     struct job *job;
     struct job_plan plan;
     struct problems problems;
-    char *yaml, *risk;
+    char *yaml, *risk, *output;
     int rc;
     struct err err;
 };
@@ -106,16 +107,23 @@ static enum job_output output_of(const json_t *request)
     return is_true(request, "resume") ? JOB_OUTPUT_RESUMED : JOB_OUTPUT_NEW;
 }
 
+static int read_roots(const json_t *request, struct job_roots *ret, struct err *err)
+{
+    const json_t *list = json_object_get(request, "roots");
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++)
+        rc = job_roots_add(ret, json_string_value(json_array_get(list, i)), err);
+    return rc;
+}
+
 /* Nothing that a job names is read before it is known to be in an allowed folder. */
 static void check_roots(const json_t *request, const char *const *sets, int n_sets,
                         struct checked *c)
 {
-    const json_t *list = json_object_get(request, "roots");
     struct job_roots roots = {0};
-    size_t i;
 
-    for (i = 0; c->rc == 0 && i < json_array_size(list); i++)
-        c->rc = job_roots_add(&roots, json_string_value(json_array_get(list, i)), &c->err);
+    c->rc = read_roots(request, &roots, &c->err);
     if (c->rc == 0 && roots.n)
         c->rc =
             job_parse(text_of(request, "text"), text_of(request, "file"),
@@ -154,6 +162,43 @@ static void check(const json_t *request, const char *const *sets, int n_sets, st
         c->rc = err_nomem(&c->err, 0);
     if (c->rc == 0)
         c->risk = output_risk(c->job);
+    if (c->job && c->job->output)
+        c->output = strdup(c->job->output);
+}
+
+static void look_at_evaluation(const struct evaluation_request *request, struct checked *c)
+{
+    struct evaluation_plan plan = {0};
+
+    c->rc = evaluation_request_look(request, &plan, &c->problems, &c->err);
+    if (c->rc == 0) {
+        c->plan.memory_bytes = plan.memory_bytes;
+        job_plan_add(&c->plan, "%s", plan.line);
+        c->yaml = evaluation_request_print(request);
+    }
+    if (c->rc == 0 && !c->yaml)
+        c->rc = err_nomem(&c->err, 0);
+    evaluation_plan_free(&plan);
+}
+
+static void check_evaluation(const json_t *request, struct checked *c)
+{
+    struct evaluation_request evaluation = {0};
+    struct job_roots roots = {0};
+
+    c->rc = evaluation_request_parse(text_of(request, "text"), &evaluation, &c->err);
+    if (c->rc == 0)
+        c->rc = read_roots(request, &roots, &c->err);
+    if (c->rc == 0)
+        c->rc = evaluation_request_check_roots(&evaluation, &roots, &c->problems, &c->err);
+    if (c->rc == 0 && problems_count(&c->problems) > 0)
+        c->rc = err_set(&c->err, ERR_INVALID, "the evaluation cannot run");
+    if (c->rc == 0)
+        look_at_evaluation(&evaluation, c);
+    c->output = evaluation.output;
+    evaluation.output = NULL;
+    job_roots_free(&roots);
+    evaluation_request_free(&evaluation);
 }
 
 static const char *const *sets_of(const json_t *request, int *ret_n)
@@ -232,8 +277,8 @@ static int answer(const struct checked *c)
         json_array_append_new(lines, json_sprintf("warning: %s", c->risk));
     doc = json_pack("{s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "code", c->rc, "memory_bytes",
                     c->plan.memory_bytes, "error", string_of(error), "problems", problems_of(c),
-                    "yaml", string_of(c->yaml), "output", string_of(c->job ? c->job->output : NULL),
-                    "risk", string_of(c->risk), "lines", lines, "estimates",
+                    "yaml", string_of(c->yaml), "output", string_of(c->output), "risk",
+                    string_of(c->risk), "lines", lines, "estimates",
                     check_estimates_encode(c->plan.estimates, c->plan.n_estimates));
     status = doc && json_dumpf(doc, stdout, JSON_COMPACT) == 0 && fflush(stdout) == 0 ? 0 : 1;
     json_decref(doc);
@@ -259,12 +304,16 @@ int check_process(int argc, char **argv)
         return 1;
     }
     sets = sets_of(request, &n_sets);
-    check(request, sets, n_sets, &c);
+    if (is_true(request, "evaluation"))
+        check_evaluation(request, &c);
+    else
+        check(request, sets, n_sets, &c);
     status = answer(&c);
     free((void *)sets);
     free(text);
     free(c.yaml);
     free(c.risk);
+    free(c.output);
     job_plan_free(&c.plan);
     job_free(c.job);
     problems_free(&c.problems);

@@ -1,6 +1,7 @@
 /* daemon/service/create.c - see create.h. A creation lives until its call is answered or its client
  * has gone, which ends the check as well. */
 #include "daemon/service/create.h"
+#include "core/job/evaluation_request.h"
 #include "core/job/job_read.h"
 #include "core/job/job.h"
 #include "daemon/service/after/follow_ups.h"
@@ -11,6 +12,7 @@
 #include "daemon/service/runs.h"
 #include "proto/dash.pb-c.h"
 #include "proto/plan_message.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,28 +54,12 @@ static void answer_plan(struct creation *c, const struct check_result *r)
     plan_message_close(&m);
 }
 
-static int make_row(const struct creation *c, const struct check_result *r, struct run_row *row,
-                    struct err *err)
+/* What is the same for jobs of both kinds. */
+static void fill_row(const struct creation *c, const struct check_result *r, struct run_row *row)
 {
-    struct job *job = NULL;
-    int rc = job_from_yaml(r->yaml, &job, err);
-
-    if (rc == 0 && follow_ups_check(job, rpc_caller(c->call), err) < 0)
-        rc = err->code;
-    if (rc < 0) {
-        job_free(job);
-        return rc;
-    }
     *row = (struct run_row){
-        .name = strdup(job->name),
         .reason = strdup(""),
-        .output = strdup(job->output),
         .job_yaml = strdup(r->yaml),
-        .steps_total = job->training.steps,
-        .workers = job_workers(&job->parallel),
-        .slurm = job->launcher == LAUNCHER_SLURM,
-        .external = c->request->batch,
-        .max_restarts = job->max_restarts,
         .death_reason = strdup(""),
         .labels = strdup(c->labels),
         .priority = c->request->priority,
@@ -83,7 +69,61 @@ static int make_row(const struct creation *c, const struct check_result *r, stru
         .nodes = strdup(""),
     };
     snprintf(row->request_hash, sizeof(row->request_hash), "%s", c->request_hash);
+}
+
+static int fill_training(const struct creation *c, const char *yaml, struct run_row *row,
+                         struct err *err)
+{
+    struct job *job = NULL;
+    int rc = job_from_yaml(yaml, &job, err);
+
+    if (rc == 0)
+        rc = follow_ups_check(job, rpc_caller(c->call), err);
+    if (rc < 0) {
+        job_free(job);
+        return rc;
+    }
+    row->kind = RUN_TRAINING;
+    row->name = strdup(job->name);
+    row->output = strdup(job->output);
+    row->steps_total = job->training.steps;
+    row->workers = job_workers(&job->parallel);
+    row->slurm = job->launcher == LAUNCHER_SLURM;
+    row->external = c->request->batch;
+    row->max_restarts = job->max_restarts;
     job_free(job);
+    return 0;
+}
+
+static int fill_evaluation(const char *text, struct run_row *row, struct err *err)
+{
+    enum { RESTARTS = 3 }; /* as many as a job file's default */
+    struct evaluation_request request;
+    int rc = evaluation_request_parse(text, &request, err);
+
+    if (rc < 0)
+        return rc;
+    row->kind = RUN_EVALUATION;
+    row->name = strdup(request.name ? request.name : strrchr(request.output, '/') + 1);
+    row->output = strdup(request.output);
+    row->workers = 1;
+    row->max_restarts = RESTARTS;
+    evaluation_request_free(&request);
+    return 0;
+}
+
+static int make_row(const struct creation *c, const struct check_result *r, struct run_row *row,
+                    struct err *err)
+{
+    int rc;
+
+    fill_row(c, r, row);
+    rc = c->request->evaluation ? fill_evaluation(r->yaml, row, err)
+                                : fill_training(c, r->yaml, row, err);
+    if (rc < 0) {
+        run_row_free(row);
+        return rc;
+    }
     if (run_row_is_whole(row))
         return 0;
     run_row_free(row);
@@ -314,6 +354,75 @@ static int read_request(struct creation *c, struct err *err)
     return rc == 0 ? hash_request(m, c->request_hash, err) : rc;
 }
 
+/* Absent text is "" in a message. */
+static char *given(char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+/* What a caller may not have meant is refused: the rest of the request is of jobs that train. */
+static int check_lone(const Dash__V1__CreateJobRequest *m, struct err *err)
+{
+    const Dash__V1__Evaluation *e = m->evaluation;
+
+    if (m->job_yaml[0] || m->directory[0] || m->file_name[0] || m->n_overrides || m->resume ||
+        m->batch)
+        return err_set(err, ERR_INVALID,
+                       "evaluation: job_yaml, directory, file_name, overrides, resume and batch "
+                       "are for a job that trains: leave them out");
+    if (e->max_tokens > INT_MAX || e->new_tokens > INT_MAX || e->limit > INT_MAX ||
+        e->threads > INT_MAX || e->n_data > EVALUATION_DATA_MAX)
+        return err_set(err, ERR_INVALID,
+                       "evaluation: a number is too large, or data has more than "
+                       "%d files",
+                       EVALUATION_DATA_MAX);
+    return 0;
+}
+
+/* Caller frees *ret. */
+static int read_evaluation(const Dash__V1__CreateJobRequest *m, char **ret, struct err *err)
+{
+    const Dash__V1__Evaluation *e = m->evaluation;
+    const struct evaluation_request request = {
+        .from = given(e->from),
+        .model = given(e->model),
+        .output = given(e->output),
+        .name = given(e->name),
+        .task = given(e->task),
+        .template_kind = given(e->template_kind),
+        .chat_template = given(e->chat_template),
+        .data = e->data,
+        .n_data = (int)e->n_data,
+        .base_only = e->base_only,
+        .without_directions = e->without_directions,
+        .checkpoint = e->checkpoint,
+        .here = e->here,
+        .max_tokens = (int)e->max_tokens,
+        .new_tokens = (int)e->new_tokens,
+        .limit = (int)e->limit,
+        .threads = (int)e->threads,
+    };
+    int rc = check_lone(m, err);
+
+    if (rc == 0 && !(*ret = evaluation_request_print(&request)))
+        rc = err_set(err, ERR_INVALID, "evaluation: all texts must be UTF-8");
+    return rc;
+}
+
+static void start_evaluation(struct creation *c)
+{
+    char *text = NULL;
+    struct err err;
+
+    if (read_evaluation(c->request, &text, &err) < 0) {
+        rpc_fail(c->call, &err);
+        free_creation(c);
+        return;
+    }
+    start(c, &(struct check_request){.text = text, .directory = "/", .evaluation = true});
+    free(text);
+}
+
 void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
 {
     const Dash__V1__CreateJobRequest *m = (const Dash__V1__CreateJobRequest *)message;
@@ -328,6 +437,8 @@ void create_on_create(struct rpc_call *call, const ProtobufCMessage *message)
         free_creation(c);
     } else if (answer_repeated(c)) {
         free_creation(c);
+    } else if (m->evaluation) {
+        start_evaluation(c);
     } else {
         start(c, &(struct check_request){.text = m->job_yaml,
                                          .directory = m->directory,

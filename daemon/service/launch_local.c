@@ -288,7 +288,18 @@ static void add(struct arguments *a, const char *arg)
     a->argv[a->n++] = (char *)arg;
 }
 
-static void make_arguments(const struct local_spec *spec, struct arguments *a)
+static void make_evaluation(const struct local_spec *spec, struct arguments *a)
+{
+    add(a, "dashd");
+    add(a, "--gate");
+    add(a, a->worker);
+    add(a, "eval");
+    add(a, "--queued");
+    add(a, spec->output);
+    add(a, NULL);
+}
+
+static void make_launch(const struct local_spec *spec, struct arguments *a)
 {
     static const char *const first[] = {"dashd",     "--gate", "mpirun", "--oversubscribe",
                                         "--bind-to", "none",   "-x",     "DASH_LAUNCH",
@@ -296,7 +307,6 @@ static void make_arguments(const struct local_spec *spec, struct arguments *a)
     size_t i;
 
     snprintf(a->coordinator, sizeof(a->coordinator), "%s/dash-coordinator", spec->programs);
-    snprintf(a->worker, sizeof(a->worker), "%s/dash-worker", spec->programs);
     snprintf(a->workers, sizeof(a->workers), "%d", spec->workers);
     for (i = 0; i < sizeof(first) / sizeof(first[0]); i++)
         add(a, first[i]);
@@ -310,6 +320,15 @@ static void make_arguments(const struct local_spec *spec, struct arguments *a)
     add(a, a->workers);
     add(a, a->worker);
     add(a, NULL);
+}
+
+static void make_arguments(const struct local_spec *spec, struct arguments *a)
+{
+    snprintf(a->worker, sizeof(a->worker), "%s/dash-worker", spec->programs);
+    if (spec->evaluation)
+        make_evaluation(spec, a);
+    else
+        make_launch(spec, a);
 }
 
 /* dashd may itself have been started inside a job of Slurm's or of mpirun's, whose variables would

@@ -3,10 +3,11 @@
  *
  *   mpirun ... -np 1 dash-coordinator ... : -np N dash-worker
  *
- * It runs in a session of its own, so that nothing that happens to dashd happens to it, and
- * starts in two moves: local_start() makes the process, which waits at a gate; its pid is then
- * made durable by the caller, and local_go() opens the gate. If dashd dies in between the gate
- * closes and the process ends having done nothing: whatever runs is in the store.
+ * or of an evaluation's one process, `dash-worker eval`. It runs in a session of its own, so that
+ * nothing that happens to dashd happens to it, and starts in two moves: local_start() makes the
+ * process, which waits at a gate; its pid is then made durable by the caller, and local_go() opens
+ * the gate. If dashd dies in between the gate closes and the process ends having done nothing:
+ * whatever runs is in the store.
  *
  * The end is reported when mpirun has gone and no process of its session is left (ranks that
  * outlive their mpirun are killed). Open MPI 4.1's mpirun may wait without end for a rank that died
@@ -22,6 +23,7 @@ struct local_spec {
     const char *programs; /* folder of dash-coordinator and dash-worker */
     const char *mark;     /* its processes are known by it: in their environment as DASH_LAUNCH */
     int workers;
+    bool evaluation;
 };
 
 /* Starts the process and leaves it waiting. *ret_pid and *ret_start name it. */

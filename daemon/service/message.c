@@ -8,6 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is left of an evaluation, at its pace since it was launched. */
+static void estimate_evaluation(const struct run *run, Dash__V1__Job *job)
+{
+    double seconds = (double)(clock_unix_ms() - run->row.started_ms) / 1000;
+    int left = run->row.steps_total - run->steps.done;
+
+    if (run->row.state == RUN_RUNNING && run->steps.done > 0 && left > 0 && seconds > 0)
+        job->eta_seconds = seconds / run->steps.done * left;
+}
+
 /* Speed and what is left, from the last steps. */
 static void estimate(const struct run *run, Dash__V1__Job *job)
 {
@@ -23,8 +33,6 @@ static void estimate(const struct run *run, Dash__V1__Job *job)
     job->tokens_per_second = tokens / seconds;
     if (run->row.state == RUN_RUNNING && left > 0)
         job->eta_seconds = seconds / run->steps.n_recent * left;
-    if (job->eta_seconds > 0)
-        job->estimated_finish_ms = clock_unix_ms() + (int64_t)(1000 * job->eta_seconds);
 }
 
 struct message_labels {
@@ -64,6 +72,8 @@ void message_job(const struct run *run, struct message_job *ret)
     if (row->id) /* of one that is only validated there is none */
         snprintf(ret->id, sizeof(ret->id), "%ld", row->id);
     job->id = ret->id;
+    job->kind =
+        row->kind == RUN_EVALUATION ? DASH__V1__JOB_KIND__EVALUATION : DASH__V1__JOB_KIND__TRAINING;
     job->name = row->name;
     job->state = (Dash__V1__JobState)row->state;
     job->reason = row->reason;
@@ -99,7 +109,12 @@ void message_job(const struct run *run, struct message_job *ret)
         ret->decomposition.seconds_left = run->decomposition.seconds_left;
         job->decomposition = &ret->decomposition;
     }
-    estimate(run, job);
+    if (row->kind == RUN_EVALUATION)
+        estimate_evaluation(run, job);
+    else
+        estimate(run, job);
+    if (job->eta_seconds > 0)
+        job->estimated_finish_ms = clock_unix_ms() + (int64_t)(1000 * job->eta_seconds);
 }
 
 void message_job_close(struct message_job *m)

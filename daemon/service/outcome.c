@@ -18,6 +18,7 @@ static int event_of(const char *how, enum run_event *ret_event)
         const char *how;
         enum run_event event;
     } hows[] = {{"adapter_written", RUN_ADAPTER_WRITTEN},
+                {"measured", RUN_ADAPTER_WRITTEN},
                 {"stopped", RUN_STOPPED},
                 {"failed", RUN_BROKE},
                 {"lost", RUN_RANK_DIED}};

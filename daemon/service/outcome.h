@@ -1,7 +1,7 @@
 /* daemon/service/outcome.h - how a job ended, read from what it left in its output folder.
  *
- *   outcome.json   {"how": "adapter_written" | "stopped" | "failed" | "lost", "reason": "..."}
- *                  written by the coordinator before it exits; removed before each launch
+ *   outcome.json   {"how": "adapter_written" | "measured" | "stopped" | "failed" | "lost",
+ * "reason": "..."} written by the coordinator before it exits; removed before each launch
  *   logs/job.log   everything the programs and mpirun wrote, launch after launch
  */
 #pragma once

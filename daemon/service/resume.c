@@ -130,6 +130,11 @@ void resume_on_resume(struct rpc_call *call, const ProtobufCMessage *message)
 
     if (rc == 0)
         rc = run_apply(run->row.state, RUN_RESUME, &next, &err);
+    if (rc == 0 && run->row.kind == RUN_EVALUATION && (m->from_step || m->n_overrides))
+        rc = err_set(&err, ERR_INVALID,
+                     "job %ld is an evaluation, which has neither checkpoints nor a job file: it "
+                     "is resumed without overrides and from_step",
+                     run->row.id);
     if (rc == 0 && m->from_step > INT_MAX)
         rc = err_set(&err, ERR_INVALID, "from_step: no job has %u steps", m->from_step);
     if (rc == 0 && m->n_overrides > 0) {

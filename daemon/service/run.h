@@ -22,6 +22,9 @@
 #include "core/err.h"
 #include <stdbool.h>
 
+/* The values are those of JobKind in proto/dash.proto, and what the store keeps. */
+enum run_kind { RUN_TRAINING = 1, RUN_EVALUATION };
+
 /* What a job that is under way has been asked to do. The values are what the store keeps. */
 enum run_stop { STOP_NONE, STOP_CANCEL, STOP_PAUSE };
 

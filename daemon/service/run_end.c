@@ -106,6 +106,7 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
     char *words =
         end->out_of_memory ? run_memory_explain(run) : explain_dead_rank(run, ret_from_outside);
     char *line, how[100];
+    const char *program = run->row.kind == RUN_EVALUATION ? "dash-worker" : "mpirun";
     int of_rank = signal_of_rank(end);
 
     if (words)
@@ -113,18 +114,18 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
     *ret_from_outside = end->known && is_from_outside(end->signal ? end->signal : of_rank);
     line = *ret_from_outside ? NULL : outcome_telling_line(run->row.output, run->row.log_offset);
     if (end->hung)
-        snprintf(how, sizeof(how), "mpirun was left without ranks");
+        snprintf(how, sizeof(how), "%s was left without ranks", program);
     else if (!end->known)
         snprintf(how, sizeof(how), "it ended while no dashd watched, and left no outcome");
     else if (end->signal)
-        snprintf(how, sizeof(how), "mpirun was ended by signal %d (%s)", end->signal,
+        snprintf(how, sizeof(how), "%s was ended by signal %d (%s)", program, end->signal,
                  strsignal(end->signal));
     else if (of_rank)
         snprintf(how, sizeof(how), "a process of the job was ended by signal %d (%s)", of_rank,
                  strsignal(of_rank));
     else
-        snprintf(how, sizeof(how), "mpirun ended with status %d and no adapter was reported",
-                 end->status);
+        snprintf(how, sizeof(how), "%s ended with status %d and no %s was reported", program,
+                 end->status, run->row.kind == RUN_EVALUATION ? "result" : "adapter");
     if (asprintf(&words, "%s%s%s", how, line ? ": " : "", line ? line : "") < 0)
         words = NULL;
     free(line);
@@ -133,13 +134,17 @@ static char *explain_death(const struct run *run, const struct launch_end *end,
 
 char *run_explain_stop(const struct run *run)
 {
+    const char *what = run->row.stop == STOP_PAUSE ? "paused" : "stopped";
     char *words;
+    int rc;
 
-    if (asprintf(&words, "%s after step %d; `dashctl resume %ld` continues from there",
-                 run->row.stop == STOP_PAUSE ? "paused" : "stopped", run->steps.done,
-                 run->row.id) < 0)
-        return NULL;
-    return words;
+    if (run->row.kind == RUN_EVALUATION)
+        rc = asprintf(&words, "%s after %d of %d examples; `dashctl resume %ld` measures anew",
+                      what, run->steps.done, run->row.steps_total, run->row.id);
+    else
+        rc = asprintf(&words, "%s after step %d; `dashctl resume %ld` continues from there", what,
+                      run->steps.done, run->row.id);
+    return rc < 0 ? NULL : words;
 }
 
 enum run_event run_resolve_event(const struct run *run, enum run_event event)

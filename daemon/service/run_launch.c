@@ -11,6 +11,7 @@
 #include "daemon/service/outcome.h"
 #include "daemon/service/results.h"
 #include "daemon/service/run_end.h"
+#include "daemon/service/run_evaluation.h"
 #include "daemon/service/run_memory.h"
 #include "daemon/service/run_report.h"
 #include "daemon/service/run_slurm.h"
@@ -53,6 +54,8 @@ static int prepare_output(const struct run *run, struct err *err)
 {
     int rc = 0;
 
+    if (run->row.kind == RUN_EVALUATION)
+        return run_evaluation_prepare(run, err);
     if (run->row.restore_step)
         rc = results_cut_checkpoints(run->row.output, run->row.restore_step, err);
     if (rc == 0)
@@ -84,6 +87,8 @@ static int commit_starting(struct run *run, struct err *err)
     if (rc == 0)
         run_totals_add_wait(&run->runs->totals,
                             (double)(run->row.started_ms - run->row.queued_ms) / 1000);
+    if (rc == 0 && run->row.kind == RUN_EVALUATION)
+        run->steps.done = 0; /* it measures anew */
     return rc;
 }
 
@@ -124,6 +129,7 @@ static int start_here(struct run *run, struct err *err)
         .programs = r->options.programs,
         .mark = run->row.mark,
         .workers = run->row.workers,
+        .evaluation = run->row.kind == RUN_EVALUATION,
     };
     int rc;
 
@@ -136,6 +142,7 @@ static int start_here(struct run *run, struct err *err)
         run_memory_begin(run, next.pid);
     if (rc == 0 && run_save(run, &next, err) == 0) {
         local_go(run->launch);
+        runs_arm(r); /* the tick looks at evaluations */
         return 0;
     }
     free(next.nodes);
@@ -155,6 +162,8 @@ static int check_roots(const struct run *run, struct err *err)
     struct job *job = NULL;
     int rc = 0;
 
+    if (run->row.kind == RUN_EVALUATION)
+        return run_evaluation_check_roots(run, err);
     if (roots && roots->n)
         rc = job_from_yaml(run->row.job_yaml, &job, err);
     if (rc == 0 && job)
@@ -344,6 +353,24 @@ static void end_at_gate(struct run *run)
     run_end(run, RUN_UNSTARTED, NULL);
 }
 
+/* What follows where a launch of an earlier dashd is found. */
+static void continue_to_its_end(struct run *run)
+{
+    if (run->launch && run->row.stop)
+        run_ask_to_stop(run);
+    else if (run->launch && !run_is_under_way(run->row.state))
+        run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
+}
+
+static int adopt_evaluation(struct run *run, struct err *err)
+{
+    int rc = run_evaluation_look(run, err);
+
+    if (rc == 0)
+        continue_to_its_end(run);
+    return rc;
+}
+
 int run_adopt(struct run *run, struct err *err)
 {
     struct run_row *row = &run->row;
@@ -360,12 +387,11 @@ int run_adopt(struct run *run, struct err *err)
         end_at_gate(run);
     if (rc < 0)
         return rc;
+    if (row->kind == RUN_EVALUATION)
+        return adopt_evaluation(run, err);
     if (run->launch && write_contact(run, &late) < 0)
         run_log_once(run, "may not find this dashd", &late);
-    if (run->launch && row->stop)
-        run_ask_to_stop(run);
-    else if (run->launch && !run_is_under_way(row->state))
-        run_set_deadline(run, (uint64_t)run->launch->ops->linger_ms);
+    continue_to_its_end(run);
     return 0;
 }
 
@@ -376,6 +402,11 @@ void runs_notify_stopped(struct runs *r)
     r->on_stopped = NULL;
     uv_timer_stop(r->tick);
     done(r->on_stopped_arg);
+}
+
+static bool is_measuring(const struct run *run)
+{
+    return run->row.kind == RUN_EVALUATION && run->launch && run_is_under_way(run->row.state);
 }
 
 void runs_tick(uv_timer_t *timer)
@@ -393,7 +424,10 @@ void runs_tick(uv_timer_t *timer)
             launch_kill(run->launch);
             run->kill_at_ms += (uint64_t)run->launch->ops->linger_ms;
         }
-        wanted = wanted || run->ending.kind != ENDING_NONE || run->kill_at_ms || is_restarting(run);
+        if (is_measuring(run))
+            run_evaluation_look(run, NULL); /* what is not saved now is at the next tick */
+        wanted = wanted || is_measuring(run) || run->ending.kind != ENDING_NONE ||
+                 run->kill_at_ms || is_restarting(run);
     }
     runs_schedule(r);
     if (r->on_stopped && !runs_any_launch(r)) {

@@ -11,7 +11,7 @@ double run_memory_limit(const struct run *run)
     struct job *job = NULL;
     double bytes = 0;
 
-    if (job_from_yaml(run->row.job_yaml, &job, NULL) == 0)
+    if (run->row.kind != RUN_EVALUATION && job_from_yaml(run->row.job_yaml, &job, NULL) == 0)
         bytes = job->limits.memory;
     job_free(job);
     return bytes;

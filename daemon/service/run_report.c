@@ -2,6 +2,7 @@
  * the coordinator keeps what was not acknowledged by the next Welcome. */
 #include "core/log.h"
 #include "daemon/service/catch_up.h"
+#include "daemon/service/run_evaluation.h"
 #include "daemon/service/run_report.h"
 #include "daemon/service/slurm.h"
 #include <stdlib.h>
@@ -142,6 +143,8 @@ int run_catch_up(struct run *run, struct err *err)
     struct step_row *rows = NULL;
     int n = 0, rc = 0, i;
 
+    if (run->row.kind == RUN_EVALUATION)
+        return run_evaluation_look(run, err);
     if (catch_up_read(run->row.output, run->steps.done, run->row.steps_total,
                       &run->steps.metrics_read, &rows, &n, err) < 0)
         return 0; /* what cannot be read cannot be sent */

@@ -106,7 +106,10 @@ int run_cancel(struct run *run, struct err *err)
 
     if (run_is_under_way(run->row.state))
         return ask_to_stop(run, STOP_CANCEL, RUN_CANCEL,
-                           "cancelled: it finishes its step and writes a checkpoint", err);
+                           run->row.kind == RUN_EVALUATION
+                               ? "cancelled: it ends, and writes no result"
+                               : "cancelled: it finishes its step and writes a checkpoint",
+                           err);
     return run_transit(run, &next, RUN_CANCEL,
                        run->row.state == RUN_PAUSED ? "cancelled while it was paused"
                        : run->row.launch            ? "cancelled while it waited to continue"
@@ -127,7 +130,10 @@ int run_pause(struct run *run, struct err *err)
                        run->row.id, run->row.id);
     if (run_is_under_way(run->row.state))
         return ask_to_stop(run, STOP_PAUSE, RUN_PAUSE,
-                           "paused: it finishes its step and writes a checkpoint", err);
+                           run->row.kind == RUN_EVALUATION
+                               ? "paused: it ends, and measures anew when it is resumed"
+                               : "paused: it finishes its step and writes a checkpoint",
+                           err);
     return run_transit(
         run, &next, RUN_PAUSE,
         run->row.launch ? "paused while it waited to continue" : "paused before it started", err);

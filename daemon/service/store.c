@@ -16,18 +16,18 @@
     "log_offset, max_restarts, deaths, death_step, death_reason, not_before_ms, slurm, external, " \
     "slurm_job, mark, labels, priority, request_id, request_hash, created_by, nodes, "             \
     "restore_step, "                                                                               \
-    "memory_bytes"
+    "memory_bytes, kind"
 #define RUN_VALUES                                                                                 \
     "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "  \
-    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37"
-enum { RUN_ID = 37 }; /* column after RUN_COLUMNS, from 0; as a parameter, one more */
+    "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38"
+enum { RUN_ID = 38 }; /* column after RUN_COLUMNS, from 0; as a parameter, one more */
 
 static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_BEGIN] = "BEGIN IMMEDIATE",
     [STORE_COMMIT] = "COMMIT",
     [STORE_ROLLBACK] = "ROLLBACK",
     [STORE_ADD_RUN] = "INSERT INTO jobs (" RUN_COLUMNS ") VALUES (" RUN_VALUES ")",
-    [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (" RUN_VALUES ") WHERE id = ?38",
+    [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (" RUN_VALUES ") WHERE id = ?39",
     [STORE_LOAD_RUNS] = "SELECT " RUN_COLUMNS ", id FROM jobs ORDER BY id",
     [STORE_ADD_STEP] = "INSERT OR REPLACE INTO steps (job, step, loss, grad_norm, learning_rate, "
                        "tokens, trained_tokens, seconds, phase, eval_loss) "
@@ -176,6 +176,7 @@ static void bind_run(sqlite3_stmt *q, const struct run_row *row)
     bind_text(q, 35, row->nodes);
     sqlite3_bind_int(q, 36, row->restore_step);
     sqlite3_bind_int64(q, 37, row->memory_bytes);
+    sqlite3_bind_int(q, 38, (int)row->kind);
 }
 
 int store_add_run(struct store *s, struct run_row *row, struct err *err)
@@ -250,6 +251,7 @@ static int read_run(sqlite3_stmt *q, struct run_row *row, struct err *err)
         .nodes = text_at(q, 34),
         .restore_step = sqlite3_column_int(q, 35),
         .memory_bytes = sqlite3_column_int64(q, 36),
+        .kind = (enum run_kind)sqlite3_column_int(q, 37),
         .id = (long)sqlite3_column_int64(q, RUN_ID),
     };
     copy_at(q, 15, row->token, sizeof(row->token));

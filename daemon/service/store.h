@@ -20,6 +20,7 @@ struct store;
 /* A job as it is kept. Strings are owned, never NULL. */
 struct run_row {
     long id;
+    enum run_kind kind;
     char *name;
     enum run_state state;
     char *reason;
@@ -34,7 +35,7 @@ struct run_row {
     char *death_reason;
     int64_t not_before_ms; /* Unix time: back-off; 0: none */
     char *output;
-    char *job_yaml;
+    char *job_yaml;     /* of an evaluation: evaluation_request.h */
     enum run_stop stop; /* it has been asked to stop, and why */
 
     bool slurm;        /* launched by Slurm, else by mpirun here */

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 3 };
+enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 4 };
 
 #define EVENTS                                                                                     \
     "CREATE TABLE events ("                                                                        \
@@ -38,7 +38,7 @@ static const char schema[] =
     " external INTEGER NOT NULL, slurm_job INTEGER NOT NULL, mark TEXT NOT NULL,"
     " labels TEXT NOT NULL, priority INTEGER NOT NULL, request_id TEXT NOT NULL,"
     " request_hash TEXT NOT NULL, created_by TEXT NOT NULL, nodes TEXT NOT NULL,"
-    " restore_step INTEGER NOT NULL, memory_bytes INTEGER NOT NULL);"
+    " restore_step INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, kind INTEGER NOT NULL);"
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
@@ -190,7 +190,7 @@ static int check_whole(struct store *s, struct err *err)
 
 /* What makes a store of schema i + 1 one of schema i + 2. Schema 1 knew of no Slurm: a job that an
  * older dashd left running is not recognised, its outcome decides, and a second launch waits for
- * the folder's lock. Schema 2 knew no events. */
+ * the folder's lock. Schema 2 knew no events, schema 3 no evaluations. */
 static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
@@ -204,6 +204,7 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE jobs ADD COLUMN nodes TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE jobs ADD COLUMN restore_step INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;" EVENTS,
+    "ALTER TABLE jobs ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;",
 };
 
 static int upgrade(struct store *s, long version, struct err *err)

@@ -62,7 +62,7 @@ char *openai_model_name(const struct openai *o, const struct run *run)
 {
     char *base = openai_label(run, "openai.model"), *suffix, *path, *name = NULL;
 
-    if (run->row.state != RUN_SUCCEEDED)
+    if (run->row.state != RUN_SUCCEEDED || run->row.kind != RUN_TRAINING)
         return NULL;
     if (!base && (path = trained_path(run))) {
         base = base_name(o, path);

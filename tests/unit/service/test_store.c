@@ -87,6 +87,7 @@ static int keep_notice(void *arg, const char *text, struct err *err)
 static struct run_row example(void)
 {
     return (struct run_row){
+        .kind = RUN_EVALUATION,
         .name = (char *)"näme; 'DROP TABLE'",
         .state = RUN_RUNNING,
         .reason = (char *)"why\nnot",
@@ -130,6 +131,7 @@ static struct run_row example(void)
 static void assert_rows_equal(const struct run_row *a, const struct run_row *b)
 {
     assert_string_equal(a->name, b->name);
+    assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->state, b->state);
     assert_string_equal(a->reason, b->reason);
     assert_int_equal(a->created_ms, b->created_ms);
@@ -213,7 +215,9 @@ static void make_older(struct world *w, const char *sql)
     load(w);
 }
 
+#define WITHOUT_SCHEMA_4 "ALTER TABLE jobs DROP COLUMN kind;"
 #define WITHOUT_SCHEMA_3                                                                           \
+    WITHOUT_SCHEMA_4                                                                               \
     "DROP TABLE events; ALTER TABLE jobs DROP COLUMN labels;"                                      \
     "ALTER TABLE jobs DROP COLUMN priority; ALTER TABLE jobs DROP COLUMN request_id;"              \
     "ALTER TABLE jobs DROP COLUMN request_hash; ALTER TABLE jobs DROP COLUMN created_by;"          \
@@ -228,7 +232,20 @@ static struct run_row example_of_schema_2(void)
     row.request_hash[0] = '\0';
     row.priority = row.restore_step = 0;
     row.memory_bytes = 0;
+    row.kind = RUN_TRAINING;
     return row;
+}
+
+/* Schema 3 knew no evaluations. */
+static void a_store_of_schema_3_is_brought_up_to_date(void **state)
+{
+    struct run_row row = example();
+    struct world *w = *state;
+
+    make_older(w, WITHOUT_SCHEMA_4 "PRAGMA user_version=3;");
+    row.kind = RUN_TRAINING;
+    assert_rows_equal(&w->row, &row);
+    reopen(w);
 }
 
 static void a_store_of_schema_2_is_brought_up_to_date(void **state)
@@ -456,6 +473,7 @@ int main(void)
         TEST(a_job_comes_back_as_it_was_put_in),
         TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(a_store_of_schema_2_is_brought_up_to_date),
+        TEST(a_store_of_schema_3_is_brought_up_to_date),
         TEST(events_are_read_after_any_of_them),
         TEST(a_deleted_job_leaves_nothing_and_its_id_is_not_given_again),
         TEST(ids_are_never_given_twice),
