@@ -60,10 +60,11 @@ static void cut_to_base(char *name)
 
 char *openai_model_name(const struct openai *o, const struct run *run)
 {
-    char *base = openai_label(run, "openai.model"), *suffix, *path, *name = NULL;
+    char *base, *suffix, *path, *name = NULL;
 
     if (run->row.state != RUN_SUCCEEDED || run->row.kind != RUN_TRAINING)
         return NULL;
+    base = openai_label(run, "openai.model");
     if (!base && (path = trained_path(run))) {
         base = base_name(o, path);
         free(path);
