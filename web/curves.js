@@ -1,0 +1,152 @@
+// web/curves.js - the curves of one job, or of several over one another: loss and evaluation,
+// learning rate, gradient norm and tokens/s, above them what is shown and how.
+
+import {Chart, ChartGroup} from "./chart.js";
+import {el, freshId, recall, remember, replace} from "./dom.js";
+import {fixed, integer, number} from "./format.js";
+import {ABSCISSAE, measured, smooth, speeds} from "./steps.js";
+
+const CHARTS = [
+  {
+    key: "loss",
+    title: "Loss",
+    unit: "nats per trained token",
+    height: 280,
+    yFormat: (y) => fixed(y, 4),
+    of: (s) => s.loss,
+    log: true
+  },
+  {key: "grad", title: "Gradient norm", unit: "before clipping", of: (s) => s.gradNorm, log: true},
+  {key: "rate", title: "Learning rate", unit: "", of: (s) => s.learningRate, sharp: true},
+  {key: "speed", title: "Speed", unit: "tokens/s", yFormat: integer, of: speeds},
+];
+
+// Of the slider: from none to 0.995, finer towards its end.
+function weightOf(position) { return position <= 0 ? 0 : 1 - 10 ** (-2.3 * position); }
+
+export class Curves {
+  // jobs: [{name, slot, steps}]; what is added to their steps is drawn by draw().
+  constructor(host, jobs) {
+    this.jobs = jobs;
+    this.axis = recall("axis") in ABSCISSAE ? recall("axis") : "step";
+    this.position = Math.min(1, Math.max(0, Number(recall("smoothing") ?? 0.35) || 0));
+    this.logLoss = recall("log-loss") === "yes";
+    this.group = new ChartGroup();
+    this.legend = el("ul", {class: "legend"});
+    this.grid = el("div", {class: "charts"});
+    host.append(this.#controls(), this.legend, this.grid);
+    this.charts = CHARTS.map((c) => new Chart(this.grid, {...c, group: this.group}));
+    this.draw();
+  }
+
+  close() {
+    for (const chart of this.charts) chart.close();
+  }
+
+  #controls() {
+    const slider = freshId("smoothing");
+    const axis = freshId("axis");
+    const log = freshId("log");
+    return el("div", {class: "controls"}, el("label", {"for": slider}, "Smoothing"), el("input", {
+      id: slider,
+      type: "range",
+      min: "0",
+      max: "1",
+      step: "0.05",
+      value: this.position,
+      oninput: (e) => this.#set("position", Number(e.target.value), "smoothing"),
+    }),
+      el("label", {"for": axis}, "Over"),
+      el("select", {id: axis, onchange: (e) => this.#chooseAxis(e.target.value)},
+        Object.entries(ABSCISSAE).map(
+          ([value, a]) => el("option", {value, selected: value === this.axis}, a.label))),
+      el("label", {class: "check", "for": log}, el("input", {
+        id: log,
+        type: "checkbox",
+        checked: this.logLoss,
+        onchange: (e) =>
+          this.#set("logLoss", e.target.checked, "log-loss", e.target.checked ? "yes" : "no"),
+      }),
+        "logarithmic loss and gradient"),
+      el("span", {class: "hint"}, "drag to zoom, double click for all"));
+  }
+
+  #set(name, value, key, kept = value) {
+    this[name] = value;
+    remember(key, kept);
+    this.draw();
+  }
+
+  #chooseAxis(value) {
+    this.group.domain = null;
+    this.group.cursor = null;
+    this.#set("axis", value, "axis");
+  }
+
+  #legend() {
+    const single = this.jobs.length === 1;
+    const evaluated = this.jobs.some((job) => job.steps.evalLoss.some((y) => y > 0));
+    const items = this.jobs.length > 1 ?
+      this.jobs.map((job) => el("li", {}, el("i", {class: `swatch fill-${job.slot}`}), job.name)) :
+      [];
+    if (evaluated)
+      items.push(
+        el("li", {}, el("i", {class: `swatch dot${single ? " fill-1" : ""}`}), "evaluation loss"));
+    replace(this.legend, items);
+    this.legend.hidden = !items.length;
+  }
+
+  #series(chart, axis) {
+    const weight = chart.sharp ? 0 : weightOf(this.position);
+    const series = [];
+    for (const job of this.jobs) {
+      const x = axis.of(job.steps);
+      const y = chart.of(job.steps);
+      const single = this.jobs.length === 1;
+      const name = single ? chart.title.toLowerCase() : job.name;
+      if (weight > 0) series.push({name, slot: job.slot, x, y, faint: true});
+      series.push({
+        name: weight > 0 && single ? `${name}, smoothed` : name,
+        slot: job.slot,
+        x,
+        y: weight > 0 ? smooth(y, weight) : y
+      });
+      if (chart.key === "loss" && job.steps.evalLoss.some((e) => e > 0)) {
+        const points = measured(x, job.steps.evalLoss);
+        const slot = single ? 1 : job.slot;
+        series.push({
+          name: single ? "evaluation" : `${job.name}, evaluation`,
+          slot,
+          style: "points",
+          ...points
+        });
+        series.push({name: "", slot, silent: true, faint: true, ...points});
+      }
+    }
+    return series;
+  }
+
+  #marks(axis, labelled) {
+    return this.jobs.filter((job) => job.steps.boundary > 0).map((job) => ({
+      x: axis.of(job.steps)[job.steps.boundary - 1],
+      label: labelled && this.jobs.length === 1 ? "directions chosen" : "",
+      slot: this.jobs.length === 1 ? undefined : job.slot,
+    }));
+  }
+
+  draw() {
+    const axis = ABSCISSAE[this.axis];
+    this.#legend();
+    CHARTS.forEach((chart, i) => this.charts[i].set({
+      series: this.#series(chart, axis),
+      marks: this.#marks(axis, chart.key === "loss"),
+      xLabel: axis.label,
+      time: axis.time,
+      yLog: Boolean(chart.log && this.logLoss),
+    }));
+  }
+}
+
+export function lossText(steps) {
+  return steps.length ? number(steps.loss[steps.length - 1], 5) : "";
+}
