@@ -85,4 +85,6 @@ int cmd_web(struct client *c, int argc, char **argv);
 int cmd_login(struct client *c, int argc, char **argv);
 int cmd_logout(struct client *c, int argc, char **argv);
 int cmd_export(struct client *c, int argc, char **argv);
+int cmd_report(struct client *c, int argc, char **argv);
+int cmd_compare(struct client *c, int argc, char **argv);
 int cmd_doctor(struct client *c, int argc, char **argv);

@@ -102,7 +102,7 @@ int cmd_submit(struct client *c, int argc, char **argv)
         return status;
     print_result(c, &s, response);
     if (s.watch)
-        status = follow_to_end(c, response->job->id, 1);
+        status = follow_to_end(c, response->job->id, 1, false);
     dash__v1__create_job_response__free_unpacked(response, NULL);
     return status;
 }

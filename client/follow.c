@@ -1,10 +1,11 @@
 /* client/follow.c - see follow.h. One stream at a time; when it breaks, another is opened from the
  * next step on, with a growing pause, so that no step is shown twice. On a terminal the last line
- * is redrawn, in a pipe each step is a line. */
+ * is redrawn, below a plot of the loss where one is asked for; in a pipe each step is a line. */
 #include "client/follow.h"
 #include "core/clock.h"
 #include "client/interrupt.h"
 #include "client/json.h"
+#include "client/plot.h"
 #include "client/printable.h"
 #include "client/progress.h"
 #include "client/words.h"
@@ -15,7 +16,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 200, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 5000, COLUMNS = 80 };
+enum { LOOK_MS = 200, BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 5000, COLUMNS = 80, LINES = 24 };
+enum { PLOT_ROWS = 12, PLOT_ROWS_LEAST = 4 };
+static const double PLOT_S = 0.1; /* between two plots, while steps of the past arrive */
 
 struct view {
     const struct follow *f;
@@ -27,32 +30,94 @@ struct view {
     size_t notices_shown;
     bool line_drawn;
     bool ever_connected, reported_away;
+    double *losses; /* of the steps so far, where they are drawn */
+    int n_losses, losses_cap;
+    int boundary;   /* the first of them with directions; 0: none */
+    int plot_lines; /* above the line that is drawn */
+    double plotted_at;
 };
+
+/* To the beginning of what is drawn. */
+static void go_back(struct view *v)
+{
+    if (v->plot_lines)
+        printf("\033[%dA", v->plot_lines);
+    putchar('\r');
+    v->plot_lines = 0;
+}
 
 static void clear_line(struct view *v)
 {
-    if (v->line_drawn)
-        printf("\r\033[K");
+    if (v->line_drawn) {
+        go_back(v);
+        printf("\033[J");
+    }
     v->line_drawn = false;
 }
 
-static int terminal_columns(void)
+static struct winsize terminal_size(void)
 {
-    struct winsize size;
+    struct winsize size = {0};
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return COLUMNS;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+        size.ws_col = COLUMNS;
+    if (!size.ws_row)
+        size.ws_row = LINES;
+    return size;
+}
+
+/* For lack of memory the curve has fewer steps: the job is followed all the same. */
+static void add_loss(struct view *v, const Dash__V1__Step *step)
+{
+    double *more;
+    int cap = v->losses_cap ? 2 * v->losses_cap : 1024;
+
+    if (v->n_losses == v->losses_cap) {
+        more = realloc(v->losses, (size_t)cap * sizeof(*more));
+        if (!more)
+            return;
+        v->losses = more;
+        v->losses_cap = cap;
+    }
+    if (step->phase == DASH__V1__PHASE__DASH && !v->boundary)
+        v->boundary = v->n_losses;
+    v->losses[v->n_losses++] = step->loss;
+}
+
+static void draw_plot(struct view *v, struct winsize size)
+{
+    int rows = size.ws_row - 2 < PLOT_ROWS ? size.ws_row - 2 : PLOT_ROWS;
+    struct plot plot = {.y = v->losses,
+                        .n = v->n_losses,
+                        .mark = v->boundary,
+                        .columns = size.ws_col - 1,
+                        .rows = rows,
+                        .utf8 = v->utf8};
+    struct buf lines = {0};
+
+    if (v->n_losses < 2 || rows < PLOT_ROWS_LEAST)
+        return;
+    plot_draw(&plot, &lines);
+    if (lines.len && !lines.failed) {
+        printf("\033[J%s", lines.data);
+        v->plot_lines = rows;
+    }
+    v->plotted_at = clock_s();
+    buf_free(&lines);
 }
 
 static void redraw(struct view *v)
 {
+    struct winsize size = terminal_size();
     char line[1024];
 
     if (!v->terminal || !v->job)
         return;
-    progress_line(v->job, terminal_columns() - 1, v->utf8, clock_s() - v->heard_at, line,
-                  sizeof(line));
+    if (v->line_drawn)
+        go_back(v);
+    if (v->f->plot)
+        draw_plot(v, size);
+    progress_line(v->job, size.ws_col - 1, v->utf8, clock_s() - v->heard_at, line, sizeof(line));
     printf("\r%s\033[K", line);
     fflush(stdout);
     v->line_drawn = true;
@@ -130,9 +195,11 @@ static void show_step(struct view *v, const Dash__V1__Step *step)
 {
     v->next_step = (int)step->step + 1;
     apply_step(v, step);
-    if (v->terminal)
+    if (v->terminal && v->f->plot)
+        add_loss(v, step);
+    if (v->terminal && (!v->f->plot || clock_s() - v->plotted_at > PLOT_S))
         redraw(v);
-    else if (!v->f->client->json)
+    else if (!v->terminal && !v->f->client->json)
         print_step(v, step);
 }
 
@@ -238,6 +305,18 @@ static enum follow_end watch(struct view *v)
     }
 }
 
+/* A plot stays on the terminal. */
+static void end_drawing(struct view *v)
+{
+    if (v->terminal && v->f->plot && v->line_drawn) {
+        redraw(v);
+        printf("\r\033[K");
+        v->line_drawn = false;
+    }
+    clear_line(v);
+    fflush(stdout);
+}
+
 enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job)
 {
     struct view v = {
@@ -248,9 +327,9 @@ enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job)
     };
     enum follow_end end = watch(&v);
 
-    clear_line(&v);
-    fflush(stdout);
+    end_drawing(&v);
     free(v.id);
+    free(v.losses);
     if (end == FOLLOW_FAILED) {
         if (v.job)
             dash__v1__job__free_unpacked(v.job, NULL);
@@ -283,10 +362,14 @@ int follow_print_end(const struct client *c, const Dash__V1__Job *job)
     return ok ? EXIT_OK : EXIT_FAILED;
 }
 
-int follow_to_end(struct client *c, const char *id, int from_step)
+int follow_to_end(struct client *c, const char *id, int from_step, bool plot)
 {
-    struct follow f = {
-        .client = c, .id = id, .from_step = from_step, .reconnect = true, .interrupts = 1};
+    struct follow f = {.client = c,
+                       .id = id,
+                       .from_step = from_step,
+                       .reconnect = true,
+                       .plot = plot,
+                       .interrupts = 1};
     Dash__V1__Job *job = NULL;
     int status = EXIT_FAILED;
     enum follow_end end;

@@ -12,6 +12,7 @@ struct follow {
     const char *id;
     int from_step;  /* 0 and 1: the first */
     bool reconnect; /* else a dashd that goes away is an error */
+    bool plot;      /* on a terminal, draw the loss above the line */
     int interrupts; /* return after that many (interrupt.h), since the start of the program */
 };
 
@@ -25,4 +26,4 @@ enum follow_end follow_job(const struct follow *f, Dash__V1__Job **ret_job);
 int follow_print_end(const struct client *c, const Dash__V1__Job *job);
 
 /* What `watch` does: follows, Ctrl-C leaving the job running, prints the end; the exit status. */
-int follow_to_end(struct client *c, const char *id, int from_step);
+int follow_to_end(struct client *c, const char *id, int from_step, bool plot);

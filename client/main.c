@@ -28,6 +28,8 @@ static const struct command {
     {"checkpoints", cmd_checkpoints, "ID", "list a job's checkpoints"},
     {"files", cmd_files, "ID", "list a job's files"},
     {"download", cmd_download, "ID [PATH...]", "copy a job's files from dashd"},
+    {"report", cmd_report, "ID|FOLDER", "write a job's curves and directions as one page"},
+    {"compare", cmd_compare, "A B...", "put jobs side by side"},
     {"delete", cmd_delete, "ID", "forget a job that has ended"},
     {"plan", cmd_plan, "JOB.YAML", "check a job and show what would run"},
     {"data", cmd_data, "check ...", "check a job's data, and show a row as the model sees it"},

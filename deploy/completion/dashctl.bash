@@ -21,7 +21,7 @@ _dashctl() {
             sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\).*/\1/p') help" -- "$current")
     else
         case $command in
-        cancel | checkpoints | delete | download | events | files | logs | pause | resume | show | update | watch)
+        cancel | checkpoints | compare | delete | download | events | files | logs | pause | report | resume | show | update | watch)
             mapfile -t COMPREPLY < <(compgen -W "$("$program" list --ids 2>/dev/null)" -- "$current") ;;
         help)
             mapfile -t COMPREPLY < <(compgen -W "$("$program" --help 2>/dev/null |

@@ -8,7 +8,7 @@ function __dashctl_options
     dashctl $command[1] --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u
 end
 
-set -l jobs cancel checkpoints delete download events files logs pause resume show update watch
+set -l jobs cancel checkpoints compare delete download events files logs pause report resume show update watch
 complete -c dashctl -n __fish_use_subcommand -f -a '(__dashctl_commands) help'
 complete -c dashctl -n '__fish_seen_subcommand_from help' -f -a '(__dashctl_commands)'
 complete -c dashctl -n "__fish_seen_subcommand_from $jobs" -f -a '(dashctl list --ids 2>/dev/null)'
