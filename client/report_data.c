@@ -1,5 +1,6 @@
 /* client/report_data.c - see report_data.h. A report is to be under 2 MB. Each part has a share of
- * that, and is thinned to it by rules that keep what a reader looks for: of the steps the extremes,
+ * that, and is thinned to it by rules that keep what a reader looks for: of the steps the extremes
+ * (with the mean of what is left out, since a smoothed curve of extremes alone would be wrong),
  * of the directions the largest deltas, of the spectra the ends, of the coefficients every n-th
  * row.
  */
@@ -56,7 +57,7 @@ static void keep_marked(const struct step_row *rows, int n, int evaluations_max,
 
 struct columns {
     json_t *step, *loss, *grad_norm, *learning_rate, *tokens, *seconds, *eval_loss, *phase;
-    json_t *total_tokens, *total_seconds;
+    json_t *total_tokens, *total_seconds, *mean_loss;
 };
 
 static json_t *rounded(double x)
@@ -64,8 +65,15 @@ static json_t *rounded(double x)
     return isfinite(x) ? report_number(x, 6) : json_null();
 }
 
-static void add_row(const struct columns *c, const struct step_row *row, int64_t tokens,
-                    double seconds)
+/* Of the rows up to one that is kept. */
+struct sums {
+    int64_t tokens;
+    double seconds;
+    double loss; /* since the row before that was kept */
+    int n;       /* rows in it */
+};
+
+static void add_row(const struct columns *c, const struct step_row *row, const struct sums *sums)
 {
     json_array_append_new(c->step, json_integer(row->step));
     json_array_append_new(c->loss, rounded(row->loss));
@@ -75,8 +83,9 @@ static void add_row(const struct columns *c, const struct step_row *row, int64_t
     json_array_append_new(c->seconds, rounded(row->seconds));
     json_array_append_new(c->eval_loss, rounded(row->eval_loss));
     json_array_append_new(c->phase, json_string(phase_name(row->phase)));
-    json_array_append_new(c->total_tokens, json_integer(tokens));
-    json_array_append_new(c->total_seconds, rounded(seconds));
+    json_array_append_new(c->total_tokens, json_integer(sums->tokens));
+    json_array_append_new(c->total_seconds, rounded(sums->seconds));
+    json_array_append_new(c->mean_loss, rounded(sums->loss / sums->n));
 }
 
 static json_t *column(json_t *steps, const char *name)
@@ -101,16 +110,20 @@ static json_t *make_steps(const struct step_row *rows, int n, const bool *keep)
         .phase = column(steps, "phase"),
         .total_tokens = column(steps, "totalTokens"),
         .total_seconds = column(steps, "totalSeconds"),
+        .mean_loss = column(steps, "meanLoss"),
     };
-    int64_t tokens = 0;
-    double seconds = 0;
+    struct sums sums = {0};
     int i;
 
     for (i = 0; i < n; i++) {
-        tokens += rows[i].tokens;
-        seconds += rows[i].seconds;
-        if (keep[i])
-            add_row(&c, &rows[i], tokens, seconds);
+        sums.tokens += rows[i].tokens;
+        sums.seconds += rows[i].seconds;
+        sums.loss += rows[i].loss;
+        sums.n++;
+        if (!keep[i])
+            continue;
+        add_row(&c, &rows[i], &sums);
+        sums.loss = sums.n = 0;
     }
     return steps;
 }

@@ -98,32 +98,33 @@ export class Curves {
 
   #series(chart, axis) {
     const weight = chart.sharp ? 0 : weightOf(this.position);
-    const series = [];
-    for (const job of this.jobs) {
-      const x = axis.of(job.steps);
-      const y = chart.of(job.steps);
-      const single = this.jobs.length === 1;
-      const name = single ? chart.title.toLowerCase() : job.name;
-      if (weight > 0) series.push({name, slot: job.slot, x, y, faint: true});
-      series.push({
-        name: weight > 0 && single ? `${name}, smoothed` : name,
-        slot: job.slot,
-        x,
-        y: weight > 0 ? smooth(y, weight) : y
-      });
-      if (chart.key === "loss" && job.steps.evalLoss.some((e) => e > 0)) {
-        const points = measured(x, job.steps.evalLoss);
-        const slot = single ? 1 : job.slot;
-        series.push({
-          name: single ? "evaluation" : `${job.name}, evaluation`,
-          slot,
-          style: "points",
-          ...points
-        });
-        series.push({name: "", slot, silent: true, faint: true, ...points});
-      }
-    }
-    return series;
+    return this.jobs.flatMap(
+      (job) => [...this.#line(chart, job, axis.of(job.steps), weight),
+        ...(chart.key === "loss" ? this.#evaluation(job, axis.of(job.steps)) : []),
+    ]);
+  }
+
+  // What was measured, faint below the smoothed line.
+  #line(chart, job, x, weight) {
+    const {slot, steps} = job;
+    const y = chart.of(steps);
+    const name = this.jobs.length === 1 ? chart.title.toLowerCase() : job.name;
+    if (weight === 0) return [{name, slot, x, y}];
+    const smoothed = chart.key === "loss" ? steps.smoothLoss(weight) : smooth(y, weight);
+    const smoothedName = this.jobs.length === 1 ? `${name}, smoothed` : name;
+    return [{name, slot, x, y, faint: true}, {name: smoothedName, slot, x, y: smoothed}];
+  }
+
+  #evaluation(job, x) {
+    const points = measured(x, job.steps.evalLoss);
+    const single = this.jobs.length === 1;
+    const slot = single ? 1 : job.slot;
+    const name = single ? "evaluation" : `${job.name}, evaluation`;
+    if (!points.x.length) return [];
+    return [
+      {name, slot, silent: true, faint: true, ...points},
+      {name, slot, style: "points", ...points},
+    ];
   }
 
   #marks(axis, labelled) {

@@ -49,13 +49,21 @@ export class Steps {
     return at > 0 ? at : -1;
   }
 
-  // Columns as a report holds them. It may have left out steps: totals come with it.
+  // Columns as a report holds them. It may have left out steps: totals come with it, and the mean
+  // of the loss since the step before.
   static fromColumns(columns) {
     const s = new Steps();
     for (const name of COLUMNS) s[name] = columns[name] || [];
     s.totalTokens = columns.totalTokens || [];
     s.totalSeconds = columns.totalSeconds || [];
+    s.meanLoss = columns.meanLoss;
     return s;
+  }
+
+  // The loss, smoothed: each step counts, also those that a report has left out.
+  smoothLoss(weight) {
+    const counts = this.meanLoss && this.step.map((n, i) => n - (i ? this.step[i - 1] : 0));
+    return smooth(this.meanLoss || this.loss, weight, counts);
   }
 }
 
@@ -70,14 +78,15 @@ export function speeds(steps) {
 }
 
 // An exponential mean whose weights sum to one from the first value on: without that it would
-// begin near zero. Values that are not finite are passed over.
-export function smooth(values, weight) {
+// begin near zero. Values that are not finite are passed over; a value may stand for several.
+export function smooth(values, weight, counts) {
   let sum = 0;
   let norm = 0;
-  return values.map((y) => {
+  return values.map((y, i) => {
     if (!Number.isFinite(y)) return NaN;
-    sum = weight * sum + (1 - weight) * y;
-    norm = weight * norm + (1 - weight);
+    const kept = counts ? weight ** counts[i] : weight;
+    sum = kept * sum + (1 - kept) * y;
+    norm = kept * norm + (1 - kept);
     return sum / norm;
   });
 }

@@ -141,6 +141,10 @@ class Reports(unittest.TestCase):
         data = self.page.run("JSON.parse(document.getElementById('data').textContent).jobs[0].steps")
         self.assertAlmostEqual(max(data["loss"]), max(r["loss"] for r in self.rows), delta=1e-5)
         self.assertAlmostEqual(min(data["loss"]), min(r["loss"] for r in self.rows), delta=1e-5)
+        # the smoothed line is of all steps: a step that is shown has the mean of those before it that are not
+        counts = [b - a for a, b in zip([0] + data["step"], data["step"])]
+        mean = sum(m * n for m, n in zip(data["meanLoss"], counts)) / 100_000
+        self.assertAlmostEqual(mean, sum(r["loss"] for r in self.rows) / 100_000, delta=1e-5)
         self.assertEqual((data["step"][0], data["step"][-1], data["phase"].index("dash") > 0), (1, 100_000, True))
         self.assertEqual(data["step"][data["phase"].index("dash")], 1001)
         self.check("large", path)
