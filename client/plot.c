@@ -112,17 +112,23 @@ static void put_braille(const struct canvas *c, int column, int row, bool marked
     buf_append(out, text, 3);
 }
 
-static void put_row(const struct plot *p, const struct canvas *c, int row, struct buf *out)
+static void put_label(const struct plot *p, const struct canvas *c, int row, struct buf *out)
 {
-    int columns = p->columns - LABEL - 2, mark = -1, column;
     double label = row == 0 ? c->most : c->least;
 
-    if (p->mark > 0 && p->mark < p->n)
-        mark = (int)((int64_t)p->mark * columns / p->n);
     if (row == 0 || row == p->rows - 1)
         buf_printf(out, "%*.3g %s", LABEL, label, p->utf8 ? "┤" : "+");
     else
         buf_printf(out, "%*s %s", LABEL, "", p->utf8 ? "│" : "|");
+}
+
+static void put_row(const struct plot *p, const struct canvas *c, int row, struct buf *out)
+{
+    int columns = p->columns - LABEL - 2, mark = -1, column;
+
+    if (p->mark > 0 && p->mark < p->n)
+        mark = (int)((int64_t)p->mark * columns / p->n);
+    put_label(p, c, row, out);
     for (column = 0; column < columns; column++)
         if (p->utf8)
             put_braille(c, column, row, column == mark, out);

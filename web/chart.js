@@ -65,7 +65,9 @@ function pathOf(s, sx, sy, log) {
   const last = Math.min(s.x.length - 1, nearest(s.x, sx.to) + 1);
   const valid = (y) => Number.isFinite(y) && !(log && y <= 0);
   const parts = [];
-  const put = (i, pen) => parts.push(`${pen}${sx(s.x[i]).toFixed(1)} ${sy(s.y[i]).toFixed(1)}`);
+  // a line of no length, so that a point alone is seen, too
+  const put = (i, pen) => parts.push(
+    `${pen}${sx(s.x[i]).toFixed(1)} ${sy(s.y[i]).toFixed(1)}${pen === "M" ? "h0" : ""}`);
   const thin = last - first > 2 * (sx(sx.to) - sx(sx.from));
   let open = false;
   for (let i = first; i <= last;) {
@@ -143,7 +145,7 @@ export class Chart {
   }
 
   // data: series [{name, slot, x, y, style: line | points, faint, silent}], marks [{x, label,
-  // slot}], xLabel, xLog, yLog, time (x in seconds)
+  // slot}], xLabel, xLog, yLog, time (x in seconds), whole (x in integers)
   set(data) {
     this.data = {marks: [], ...data};
     this.draw();
@@ -176,43 +178,49 @@ export class Chart {
   #drawNow() {
     const width = this.plot.clientWidth;
     const {height} = this.options;
-    const {left, yTicks, texts} = this.#scales(width, height);
-    const bottom = height - BOTTOM;
-    const parts = [
-      svg("clipPath", {id: this.clip}, svg("rect", {
-        x: left - 4,
-        y: TOP - 4,
-        width: Math.max(0, width - RIGHT - left + 8),
-        height: bottom - TOP + 8
-      })),
-      ...yTicks.map(
-        (y, i) => svg("g", {},
-          svg(
-            "line", {class: "grid", x1: left, x2: width - RIGHT, y1: this.sy(y), y2: this.sy(y)}),
-          svg("text", {class: "tick", x: left - 6, y: this.sy(y) + 4, "text-anchor": "end"},
-            texts[i]))),
-      ...this.#xAxis(left, width, bottom),
-      ...this.#marks(bottom, width),
-      svg("g", {"clip-path": `url(#${this.clip})`}, this.data.series.map((s) => this.#series(s))),
-    ];
+    const some = this.data.series.some((s) => s.x.length);
     this.cursorLayer = svg("g", {class: "cursor"});
-    this.brushBox = svg("rect", {class: "brush", y: TOP, height: bottom - TOP, x: 0, width: 0});
-    replace(this.svg, ...parts, this.brushBox, this.cursorLayer);
+    this.brushBox = svg("rect", {class: "brush", y: TOP, height: height - BOTTOM - TOP, width: 0});
+    replace(this.svg, some ? this.#content(width, height) : this.#nothing(width, height),
+      this.brushBox, this.cursorLayer);
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", height);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.setAttribute("aria-label", this.#summary());
     this.reset.hidden = !this.group.domain;
-    if (!this.data.series.some((s) => s.x.length))
-      this.svg.append(svg("text",
-        {class: "empty", x: (left + width) / 2, y: height / 2, "text-anchor": "middle"},
-        this.data.nothing || "no values yet"));
     this.showCursor(this.active);
+  }
+
+  #nothing(width, height) {
+    this.sx = null;
+    return [svg("text", {class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle"},
+      this.data.nothing || "no values yet")];
+  }
+
+  #content(width, height) {
+    const {left, yTicks, texts} = this.#scales(width, height);
+    const right = width - RIGHT;
+    const bottom = height - BOTTOM;
+    const clip =
+      {x: left - 4, y: TOP - 4, width: Math.max(0, right - left + 8), height: bottom - TOP + 8};
+    return [
+      svg("clipPath", {id: this.clip}, svg("rect", clip)),
+      ...yTicks.map((y, i) => this.#yTick(this.sy(y), texts[i], left, right)),
+      ...this.#xAxis(left, width, bottom),
+      ...this.#marks(bottom, width),
+      svg("g", {"clip-path": `url(#${this.clip})`}, this.data.series.map((s) => this.#series(s))),
+    ];
+  }
+
+  #yTick(y, text, left, right) {
+    return svg("g", {}, svg("line", {class: "grid", x1: left, x2: right, y1: y, y2: y}),
+      svg("text", {class: "tick", x: left - 6, y: y + 4, "text-anchor": "end"}, text));
   }
 
   #xAxis(left, width, bottom) {
     const count = Math.max(2, Math.floor((width - left) / 80));
-    const marks = this.data.time ? timeTicks(this.sx, count) : ticks(this.sx, count);
+    const all = this.data.time ? timeTicks(this.sx, count) : ticks(this.sx, count);
+    const marks = this.data.whole ? all.filter(Number.isInteger) : all;
     const text = (x) => (this.data.time ? duration(x) : number(x, 6));
     return [
       svg("line", {class: "axis", x1: left, x2: width - RIGHT, y1: bottom, y2: bottom}),

@@ -143,6 +143,7 @@ export class Curves {
       marks: this.#marks(axis, chart.key === "loss"),
       xLabel: axis.label,
       time: axis.time,
+      whole: !axis.time,
       yLog: Boolean(chart.log && this.logLoss),
     }));
   }

@@ -8,6 +8,8 @@ import {integer, number, percent, plural} from "./format.js";
 import {DirectionMap} from "./map.js";
 import {MEASURES} from "./modules.js";
 
+const HEAD_PAIRS = 32;
+const SKEWED = 10;  // the largest value over the middle one
 const place = (i) => `singular pair ${integer(i - 1)}`;
 
 export class Directions {
@@ -15,7 +17,7 @@ export class Directions {
   constructor(host, onChoose = () => {}) {
     this.onChoose = onChoose;
     this.measure = recall("measure") in MEASURES ? recall("measure") : "delta";
-    this.log = recall("map-log") === "yes";
+    this.log = recall("map-log");  // yes, no, or null: as the values are
     this.notes = el("div", {class: "notes"});
     this.summary = el("p", {class: "hint"});
     this.mapHost = el("section", {"aria-label": "map of the matrices"});
@@ -44,29 +46,31 @@ export class Directions {
     const select = freshId("measure");
     const log = freshId("map-log");
     this.hint = el("span", {class: "hint"}, MEASURES[this.measure].hint);
-    return el("div", {class: "controls"}, el("label", {"for": select}, "Colour by"),
-      el("select", {
-        id: select,
-        onchange: (e) => {
-          this.measure = e.target.value;
-          remember("measure", this.measure);
-          this.draw();
-        },
-      },
-        Object.entries(MEASURES).map(
-          ([value, m]) => el("option", {value, selected: value === this.measure}, m.label))),
-      el("label", {class: "check", "for": log}, el("input", {
-        id: log,
-        type: "checkbox",
-        checked: this.log,
-        onchange: (e) => {
-          this.log = e.target.checked;
-          remember("map-log", this.log ? "yes" : "no");
-          this.draw();
-        },
-      }),
-        "logarithmic"),
-      this.hint);
+    this.logBox = el("input", {id: log, type: "checkbox", onchange: () => this.#chooseLog()});
+    const choice = el("select", {id: select, onchange: () => this.#chooseMeasure(choice.value)});
+    for (const [value, m] of Object.entries(MEASURES))
+      choice.append(el("option", {value, selected: value === this.measure}, m.label));
+    return el("div", {class: "controls"}, el("label", {"for": select}, "Colour by"), choice,
+      el("label", {class: "check", "for": log}, this.logBox, "logarithmic"), this.hint);
+  }
+
+  #chooseMeasure(measure) {
+    this.measure = measure;
+    remember("measure", measure);
+    this.draw();
+  }
+
+  #chooseLog() {
+    this.log = this.logBox.checked ? "yes" : "no";
+    remember("map-log", this.log);
+    this.draw();
+  }
+
+  // As chosen; else where one matrix would leave a single colour to all others.
+  #isLog() {
+    const values = this.modules.map(MEASURES[this.measure].of).filter((x) => x > 0);
+    const middle = values.sort((a, b) => a - b)[values.length >> 1];
+    return this.log ? this.log === "yes" : values[values.length - 1] > SKEWED * middle;
   }
 
   // modules: of readModules(); missing: sentences about what is not there
@@ -87,23 +91,25 @@ export class Directions {
     if (!modules.some((m) => m.name === this.chosen))
       this.chosen =
         modules.reduce((a, b) => (MEASURES.delta.of(b) > MEASURES.delta.of(a) ? b : a)).name;
-    this.map.set(modules, this.measure, this.log, this.chosen);
+    this.logBox.checked = this.#isLog();
+    this.map.set(modules, this.measure, this.logBox.checked, this.chosen);
     this.#drawDetail();
   }
 
   #summary() {
-    const all = this.modules.flatMap((m) => m.indices);
+    const all = this.modules.flatMap((m) => m.indices).sort((a, b) => a - b);
     if (!all.length) return "";
-    const head = all.filter((i) => i < 32).length;
-    return `${plural(this.modules.length, "matrix", "matrices")}, ${
-             plural(all.length, "direction")} chosen: ` +
-      `${
-        percent(
-          head / all.length, 0)} of them among the 32 largest singular values of their matrix.`;
+    const head = all.filter((i) => i < HEAD_PAIRS).length;
+    return `${plural(this.modules.length, "matrix", "matrices")}, ` +
+      `${plural(all.length, "direction")} chosen: ${percent(head / all.length, 0)} of them ` +
+      `among the ${HEAD_PAIRS} largest singular values of their matrix, the middle one pair ` +
+      `${integer(all[all.length >> 1])}.`;
   }
 
   #drawDetail() {
     const m = this.modules.find((one) => one.name === this.chosen);
+    if (this.groupsOf !== this.chosen) this.groups = [new ChartGroup(), new ChartGroup()];
+    this.groupsOf = this.chosen;
     this.#closeCharts();
     if (!m) return replace(this.detail);
     const s = m.spectrum;
@@ -122,7 +128,7 @@ export class Directions {
 
   // The spectrum with the chosen directions in it: one chart for sigma, one for delta.
   #spectra(host, m) {
-    const group = new ChartGroup();
+    const [group] = this.groups;
     const chosen = m.indices.map((i, at) => at).sort((a, b) => m.indices[a] - m.indices[b]);
     const points = (values) =>
       ({x: chosen.map((at) => m.indices[at] + 1), y: chosen.map((at) => values[at])});
@@ -133,7 +139,6 @@ export class Directions {
       const chart = new Chart(host, {title, unit, group, height: 210, xFormat: place});
       chart.set({
         xLabel: "singular pair, from the largest σ",
-        xLog: true,
         yLog: true,
         series: [
           ...whole(all), {name: "chosen", slot: 1, style: "points", radius: 4, ...points(values)}
@@ -146,11 +151,12 @@ export class Directions {
   }
 
   #growth(host, m) {
-    const chart =
-      new Chart(host, {title: "Coefficients", unit: "c of each direction", height: 210});
+    const chart = new Chart(host,
+      {title: "Coefficients", unit: "c of each direction", height: 210, group: this.groups[1]});
     const g = m.growth;
     chart.set({
       xLabel: "step",
+      whole: true,
       nothing: "no history of coefficients",
       series: g ? m.indices.map((index, at) => ({
         name: `pair ${index}`,

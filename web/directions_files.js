@@ -2,7 +2,7 @@
 // job.
 
 import {missingSentences, readCoefficients, readModules} from "./modules.js";
-import {fileText} from "./rpc.js";
+import {call, fileText} from "./rpc.js";
 
 function parsed(text, name, missing) {
   if (text === null) return null;
@@ -16,8 +16,10 @@ function parsed(text, name, missing) {
 
 export async function fetchDirections(id, phase, signal) {
   const names = ["directions.json", "spectra.json", "coefficients.jsonl"];
+  const {files: listed = []} = await call("ListFiles", {id}, signal);
+  const there = new Set(listed.map((file) => file.path));
   const [directions, spectra, coefficients] =
-    await Promise.all(names.map((name) => fileText(id, name, signal)));
+    await Promise.all(names.map((name) => (there.has(name) ? fileText(id, name, signal) : null)));
   const missing = [];
   const files = {
     directions: parsed(directions, names[0], missing),

@@ -1,6 +1,6 @@
 """The page in a headless Chromium, against canned data: what it shows, what it asks for, what it does when nothing comes.
 
-DASH_TEST_WEB: the folder of the page. DASH_WEB_SHOTS, if set: a folder for pictures of each view, to be looked at.
+DASH_TEST_WEB: the folder of the page. DASH_WEB_ADDRESS: of another server, whose page is looked at, too. DASH_WEB_SHOTS, if set: a folder for pictures of each view, to be looked at.
 After each test there must have been no error on the console, no violation of the policy, and no request elsewhere.
 """
 import json
@@ -416,7 +416,6 @@ class Directions(View):
         self.assertEqual(self.page.run("document.querySelectorAll('.map [tabindex=\"0\"]').length"), 1)
 
     def test_files_that_are_missing_are_named(self):
-        self.allowed = ("404",)
         files = canned.directions()
         self.world.add(canned.job(7, "older", "SUCCEEDED", 300), files={"directions.json": files["directions.json"]})
         self.world.add(canned.job(8, "early", "RUNNING", 20))
@@ -436,6 +435,28 @@ class Directions(View):
         gaps = [b - a for a, b in zip(steps, steps[1:])]
         self.assertGreater(min(gaps), 4)
         self.assertLess(max(gaps), 11)
+
+
+@unittest.skipUnless(os.environ.get("DASH_WEB_ADDRESS"), "DASH_WEB_ADDRESS names no server")
+class Elsewhere(unittest.TestCase):
+    """The page as another server has it, of which nothing is known: every view of its newest job."""
+
+    def test_every_view(self):
+        address = os.environ["DASH_WEB_ADDRESS"]
+        page = CHROMIUM.page()
+        self.addCleanup(page.close)
+        with open(os.path.join(HERE, "accessibility.js"), encoding="utf-8") as f:
+            script = f.read()
+        page.go(address)
+        page.wait("!!document.querySelector('.jobs tbody tr, .empty-page p')")
+        id = page.run("document.querySelector('.jobs tbody tr')?.dataset.id")
+        for view in ("", "submit", *(f"job/{id}/{part}" for part in ("curves", "directions", "log", "events", "file", "files") if id)):
+            page.go(f"{address}#/{view}")
+            page.wait("document.querySelector('main h1')?.textContent")
+            page.run("new Promise(done => setTimeout(done, 500))")
+            self.assertEqual(page.run(script), [], view)
+        self.assertEqual([e for e in page.errors if "400" not in e], [])  # a job file with problems is answered with 400
+        self.assertEqual([u for u in page.requests if not u.startswith((address, "about:", "data:"))], [])
 
 
 class Size(unittest.TestCase):
