@@ -3,7 +3,7 @@
 
 import {Chart, ChartGroup} from "./chart.js";
 import {el, freshId, recall, remember, replace} from "./dom.js";
-import {fixed, integer, number} from "./format.js";
+import {fixed, integer} from "./format.js";
 import {ABSCISSAE, measured, smooth, speeds} from "./steps.js";
 
 const CHARTS = [
@@ -21,8 +21,11 @@ const CHARTS = [
   {key: "speed", title: "Speed", unit: "tokens/s", yFormat: integer, of: speeds},
 ];
 
-// Of the slider: from none to 0.995, finer towards its end.
-function weightOf(position) { return position <= 0 ? 0 : 1 - 10 ** (-2.3 * position); }
+const SHARE = 0.2;  // of all steps, that the strongest smoothing looks back on
+
+// Of the slider's position, finer towards its beginning: a curve looks equally smooth whether it
+// has a hundred steps or a million.
+function weightOf(position, steps) { return 1 - 1 / (1 + SHARE * steps * position ** 2); }
 
 export class Curves {
   // jobs: [{name, slot, steps}]; what is added to their steps is drawn by draw().
@@ -97,7 +100,8 @@ export class Curves {
   }
 
   #series(chart, axis) {
-    const weight = chart.sharp ? 0 : weightOf(this.position);
+    const most = Math.max(...this.jobs.map((job) => job.steps.last));
+    const weight = chart.sharp ? 0 : weightOf(this.position, most);
     return this.jobs.flatMap(
       (job) => [...this.#line(chart, job, axis.of(job.steps), weight),
         ...(chart.key === "loss" ? this.#evaluation(job, axis.of(job.steps)) : []),
@@ -147,8 +151,4 @@ export class Curves {
       yLog: Boolean(chart.log && this.logLoss),
     }));
   }
-}
-
-export function lossText(steps) {
-  return steps.length ? number(steps.loss[steps.length - 1], 5) : "";
 }

@@ -3,7 +3,7 @@
 // move it.
 
 import {rampColour} from "./colour.js";
-import {el, freshId, replace, svg} from "./dom.js";
+import {el, replace, svg} from "./dom.js";
 import {number, percent} from "./format.js";
 import {layersAndKinds, MEASURES} from "./modules.js";
 import {scale, ticks} from "./scale.js";

@@ -8,7 +8,7 @@ const KINDS = [
 
 // "model.layers.3.self_attn.q_proj" is the q_proj of layer 3; what has no layer is a row of its
 // own.
-export function placeOf(name) {
+function placeOf(name) {
   const found = /(?:^|\.)(\d+)\.(.+)$/.exec(name);
   if (!found) return {layer: -1, kind: name};
   return {

@@ -1,7 +1,7 @@
 // web/settings.js - keys and values of a resolved job file, which dashd writes with one key a line
 // and sections of one level; and in which line of any job file a key stands.
 
-export function settingsOf(yaml) {
+function settingsOf(yaml) {
   const settings = new Map();
   let section = "";
   for (const line of String(yaml || "").split("\n")) {

@@ -21,7 +21,7 @@ output: runs/my-job
 
 // [{line, field, text}]. The message has "file:line: text" for each problem; the violations have
 // their keys. A line that neither names is looked for by the key.
-export function problemsOf(error, text) {
+function problemsOf(error, text) {
   const lines = error.message.split("\n").map((line) => {
     const found = /^[^:\n]*:(\d+): (.*)$/.exec(line);
     return {line: found ? Number(found[1]) : 0, text: found ? found[2] : line};
