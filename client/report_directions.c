@@ -179,7 +179,8 @@ void report_add_directions(const struct job_result *job, json_t *o, json_t *note
     json_object_set_new(o, "directions",
                         modules ? thin_directions(job->directions, k, notes) : json_null());
     json_object_set_new(o, "spectra",
-                        job->spectra ? thin_spectra(job->spectra, notes) : json_null());
+                        json_object_size(job->spectra) ? thin_spectra(job->spectra, notes)
+                                                       : json_null());
     json_object_set_new(o, "coefficients",
                         job->coefficients && modules
                             ? thin_coefficients(job->coefficients, modules, k, notes)

@@ -46,7 +46,7 @@ export function readModules(directions, spectra, coefficients) {
       sigma: numbers(d.sigma),
       coefficient: newestCoefficients(numbers(d.coefficient), growth),
       nextDelta: Number(d.next_delta),
-      spectrum: spectra?.[name] || null,
+      spectrum: Array.isArray(spectra?.[name]?.points) ? spectra[name] : null,
       growth,
     };
   });
