@@ -152,12 +152,19 @@ class Page:
         return self.wait(f"document.body.innerText.includes({json.dumps(text)})", f"the text {text!r}")
 
     def box(self, selector):
-        """The middle of an element, scrolled into view: {x, y, width, height, left, top}."""
-        box = self.wait(f"""(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return null;
-            e.scrollIntoView({{block: "center"}}); const r = e.getBoundingClientRect();
-            return r.width && {{x: r.left + r.width / 2, y: r.top + r.height / 2, left: r.left, top: r.top, width: r.width,
-                                height: r.height}}; }})()""", f"the element {selector}")
-        return box
+        """The middle of an element, scrolled into view, once it rests: {x, y, width, height, left, top}."""
+        return self.wait(f"""(async () => {{
+            const find = () => document.querySelector({json.dumps(selector)});
+            find()?.scrollIntoView({{block: "center"}});
+            const boxes = [];
+            for (let i = 0; i < 3; i++) {{
+                await new Promise(done => requestAnimationFrame(done));
+                const r = find()?.getBoundingClientRect();
+                if (!r?.width) return null;
+                boxes.push({{x: r.left + r.width / 2, y: r.top + r.height / 2, left: r.left, top: r.top, width: r.width, height: r.height}});
+            }}
+            return new Set(boxes.map(b => JSON.stringify(b))).size === 1 && boxes[0];
+        }})()""", f"the element {selector}")
 
     def mouse(self, kind, x, y, **more):
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)

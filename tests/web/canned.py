@@ -360,7 +360,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.prefix, self.world, self.closing = folder, prefix, World(), False
         self.address = f"http://127.0.0.1:{self.server_address[1]}{prefix}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def handle_error(self, *_):
         pass  # browsers close connections as they like
