@@ -4,6 +4,7 @@
 import {ask} from "./dialog.js";
 import {el, freshId} from "./dom.js";
 import {bytes, time} from "./format.js";
+import {labelsOf, labelsText} from "./labels.js";
 import {call} from "./rpc.js";
 import {isFinal, mayChange, maySubmit} from "./states.js";
 
@@ -71,13 +72,6 @@ async function resume(job, act) {
   });
 }
 
-function labelsOf(text) {
-  return text.split(/\s+/).filter(Boolean).map((word) => {
-    const at = word.indexOf("=");
-    return at < 0 ? {name: word, value: ""} : {name: word.slice(0, at), value: word.slice(at + 1)};
-  });
-}
-
 function update(job, act) {
   const priority = freshId("priority");
   const labels = freshId("labels");
@@ -97,11 +91,7 @@ function update(job, act) {
         required: true
       }),
       el("label", {"for": labels}, "Labels, such as team=search"),
-      el("input", {
-        id: labels,
-        name: "labels",
-        value: before.map((l) => (l.value ? `${l.name}=${l.value}` : l.name)).join(" ")
-      }),
+      el("input", {id: labels, name: "labels", value: labelsText(job)}),
     ],
     act: (form) => {
       const after = labelsOf(form.elements.labels.value);

@@ -3,6 +3,7 @@
 
 import {el, replace, setText, updateFacts} from "./dom.js";
 import {bytes, duration, fixed, integer, time} from "./format.js";
+import {labelsText} from "./labels.js";
 import {badge, isFinal, phaseText, progressBar} from "./states.js";
 import {setBadge, setProgress, stepsText} from "./states.js";
 
@@ -35,10 +36,7 @@ function jobFacts(job) {
     ["Started", Number(job.startedMs) ? time(job.startedMs) : ""],
     ["Finished", Number(job.finishedMs) ? time(job.finishedMs) : ""],
     ["Priority", job.priority || ""],
-    [
-      "Labels",
-      (job.labels || []).map((l) => (l.value ? `${l.name}=${l.value}` : l.name)).join(" ")
-    ],
+    ["Labels", labelsText(job)],
     ["Output", job.output],
   ];
 }

@@ -3,6 +3,7 @@
 
 import {el, freshId, recall, remember, replace, setAttribute, setText} from "./dom.js";
 import {ago, duration, fixed, integer, plural, time} from "./format.js";
+import {labelsText} from "./labels.js";
 import {Asked} from "./live.js";
 import {call} from "./rpc.js";
 import {badge, isFinal, maySubmit, phaseText, progressBar, queueText} from "./states.js";
@@ -44,8 +45,7 @@ class Row {
     setText(this.link, job.name || `job ${job.id}`);
     setAttribute(this.pick, "aria-label", `compare job ${job.id}, ${job.name}`);
     this.pick.checked = picked;
-    setText(this.labels,
-      (job.labels || []).map((l) => (l.value ? `${l.name}=${l.value}` : l.name)).join(" "));
+    setText(this.labels, labelsText(job));
     setBadge(this.badge, job.state);
     setText(this.note, isFinal(job) || job.state === "PAUSED" ? job.reason : phaseText(job));
     setAttribute(this.note, "title", job.reason);
@@ -93,6 +93,7 @@ export class JobsView {
       },
     });
     this.count = el("span", {class: "hint", role: "status"});
+    this.load = el("span", {class: "hint"});
     this.compare = el("a", {class: "button", hidden: true, href: "#/"}, "Compare");
     this.body = el("tbody", {});
     this.more = el("button",
@@ -122,7 +123,7 @@ export class JobsView {
         },
           Object.entries(GROUPS).map(
             ([value, g]) => el("option", {value, selected: value === this.group}, g.label))),
-        this.count, this.compare),
+        this.count, this.load, this.compare),
       this.table, this.empty, this.more);
   }
 
@@ -147,11 +148,16 @@ export class JobsView {
       token = answer.nextPageToken || "";
       if (!token) break;
     }
+    const server = await call("GetServerInfo", {}, signal);
     this.#show(jobs, Boolean(token));
+    setText(this.load, `${server.running || 0} running, ${server.queued || 0} queued`);
   }
 
   #show(jobs, more) {
     const before = this.rows;
+    const ids = new Set(jobs.map((job) => job.id));
+    for (const [id, row] of before)
+      if (!ids.has(id)) row.node.remove();
     this.rows = new Map();
     let at = this.body.firstChild;
     for (const job of jobs) {
@@ -163,8 +169,6 @@ export class JobsView {
       else
         this.body.insertBefore(row.node, at);
     }
-    for (const [id, row] of before)
-      if (!this.rows.has(id)) row.node.remove();
     this.more.hidden = !more;
     this.table.hidden = !jobs.length;
     setText(

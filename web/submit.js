@@ -3,6 +3,7 @@
 
 import {el, freshId, recall, remember, replace, setText} from "./dom.js";
 import {integer, plural} from "./format.js";
+import {labelsOf} from "./labels.js";
 import {call, RpcError} from "./rpc.js";
 import {lineOf} from "./settings.js";
 
@@ -52,8 +53,8 @@ export class SubmitView {
   }
 
   #build() {
-    const ids =
-      Object.fromEntries(["text", "folder", "priority", "problems"].map((k) => [k, freshId(k)]));
+    const ids = Object.fromEntries(
+      ["text", "folder", "priority", "labels", "problems"].map((k) => [k, freshId(k)]));
     this.gutter = el("div", {class: "gutter", "aria-hidden": "true"});
     this.text = el("textarea", {
       id: ids.text,
@@ -77,6 +78,7 @@ export class SubmitView {
     });
     this.priority =
       el("input", {id: ids.priority, type: "number", min: "-1000", max: "1000", value: "0"});
+    this.labels = el("input", {id: ids.labels, spellcheck: "false", placeholder: "team=search"});
     this.verdict = el("p", {class: "verdict", role: "status"});
     this.list = el("ul", {class: "problems", id: ids.problems});
     this.send = el("button", {type: "submit", class: "primary", disabled: true}, "Submit");
@@ -85,7 +87,8 @@ export class SubmitView {
         el("div", {class: "fields"},
           el("label", {"for": ids.folder},
             "Folder on dashd's machine that relative paths start from"),
-          this.folder, el("label", {"for": ids.priority}, "Priority"), this.priority),
+          this.folder, el("label", {"for": ids.priority}, "Priority"), this.priority,
+          el("label", {"for": ids.labels}, "Labels"), this.labels),
         el("label", {"for": ids.text}, "Job file"),
         el("div", {class: "editor"}, this.gutter, this.text),
         el("div", {class: "checked"}, this.verdict, this.list,
@@ -117,6 +120,7 @@ export class SubmitView {
       directory: this.folder.value.trim(),
       fileName: FILE,
       priority: Number(this.priority.value) || 0,
+      labels: labelsOf(this.labels.value),
     };
   }
 

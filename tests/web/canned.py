@@ -149,7 +149,7 @@ class World:
     # ---- methods ----
 
     def GetServerInfo(self, _):
-        return {"version": "0.1.0", "maxRunning": 1, "caller": self.caller, "role": self.role}
+        return {"version": "0.1.0", "maxRunning": 1, "caller": self.caller, "role": self.role, "running": 1, "queued": 1}
 
     def ListJobs(self, request):
         states, name = request.get("states"), request.get("name", "").rstrip("*")

@@ -86,11 +86,14 @@ class Jobs(View):
         ids = "[...document.querySelectorAll('.jobs tbody tr')].map(r => r.dataset.id)"
         self.assertEqual(self.page.run(ids), ["6", "5", "4", "3", "2", "1"])
         self.check("jobs")
+        self.assertIn("1 running, 1 queued", text)
         # rows are changed in place, so that the focus stays
         self.page.run("document.querySelector('[data-id=\"2\"] a').focus()")
         self.world.change("2", stepsDone=121, lastStep=canned.step(121))
+        self.world.DeleteJob({"id": "4"})
         self.page.wait_text("121 / 300")
         self.assertEqual(self.page.run("document.activeElement.textContent"), "running")
+        self.assertEqual(self.page.run(ids), ["6", "5", "3", "2", "1"])
 
     def test_no_jobs(self):
         self.open(text="There are no jobs yet")
@@ -362,10 +365,12 @@ class Submit(View):
         self.page.run("""(t => { t.value = t.value.replace("rank: 0", "rank: 4"); t.dispatchEvent(new Event("input")); })
             (document.querySelector("textarea"))""")
         self.page.wait_text("Nothing is wrong")
+        self.page.run("document.querySelector('.fields input:last-child').value = 'team=search'")
         self.page.click("button[type=submit]")
         self.page.wait("location.hash.startsWith('#/job/900')")
         last = self.calls("CreateJob")[-1]
         self.assertNotIn("validateOnly", last)
+        self.assertEqual(last["labels"], [{"name": "team", "value": "search"}])
         self.assertRegex(last["requestId"], "^page-[0-9a-f]{24}$")
 
     def test_lines_of_keys(self):
