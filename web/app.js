@@ -156,5 +156,8 @@ addEventListener("keydown", (event) => {
 });
 
 addEventListener("hashchange", () => view && show());
+// A page that is left may be kept for the way back, and would keep its connections.
+addEventListener("pagehide", () => view?.close());
+addEventListener("pageshow", (event) => event.persisted && view && show());
 setTheme(THEMES.includes(recall("theme")) ? recall("theme") : "auto");
 start();

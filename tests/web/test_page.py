@@ -1,6 +1,7 @@
 """The page in a headless Chromium, against canned data: what it shows, what it asks for, what it does when nothing comes.
 
-DASH_TEST_WEB: the folder of the page. DASH_WEB_ADDRESS: of another server, whose page is looked at, too. DASH_WEB_SHOTS, if set: a folder for pictures of each view, to be looked at.
+DASH_TEST_WEB: the folder of the page. DASH_WEB_ADDRESS: of another server, as `dashctl web` prints it, whose page is
+looked at, too. DASH_WEB_SHOTS, if set: a folder for pictures of each view, to be looked at.
 After each test there must have been no error on the console, no violation of the policy, and no request elsewhere.
 """
 import json
@@ -184,6 +185,16 @@ class Job(View):
         self.world.cut(True)
         self.page.wait_text("not live since")
         self.check("not-live")
+
+    def test_pages_that_were_left_hold_no_connection(self):
+        """A browser has six of them for a server: a page that is kept for the way back must give its own back."""
+        self.world.add(canned.job(2, "running", "RUNNING", 3), log=LOG)
+        for _ in range(8):
+            self.open("#/job/2/log", "2 workers are ready")
+        self.page.run("history.go(-2)")
+        self.page.wait_text("3 / 300")
+        self.world.change("2", new_step=canned.step(4))
+        self.page.wait_text("4 / 300")
 
     def test_silence_is_not_life(self):
         """A stream that sends neither messages nor its sign of life is given up."""
@@ -447,13 +458,13 @@ class Elsewhere(unittest.TestCase):
     """The page as another server has it, of which nothing is known: every view of its newest job."""
 
     def test_every_view(self):
-        address = os.environ["DASH_WEB_ADDRESS"]
         page = CHROMIUM.page()
         self.addCleanup(page.close)
         with open(os.path.join(HERE, "accessibility.js"), encoding="utf-8") as f:
             script = f.read()
-        page.go(address)
+        page.go(os.environ["DASH_WEB_ADDRESS"])
         page.wait("!!document.querySelector('.jobs tbody tr, .empty-page p')")
+        address = page.run("location.origin + location.pathname")
         id = page.run("document.querySelector('.jobs tbody tr')?.dataset.id")
         for view in ("", "submit", *(f"job/{id}/{part}" for part in ("curves", "directions", "log", "events", "file", "files") if id)):
             page.go(f"{address}#/{view}")
@@ -462,6 +473,11 @@ class Elsewhere(unittest.TestCase):
             self.assertEqual(page.run(script), [], view)
         self.assertEqual([e for e in page.errors if "400" not in e], [])  # a job file with problems is answered with 400
         self.assertEqual([u for u in page.requests if not u.startswith((address, "about:", "data:"))], [])
+        if SHOTS and id:
+            for part in ("curves", "directions"):
+                page.go(f"{address}#/job/{id}/{part}")
+                page.run("new Promise(done => setTimeout(done, 1000))")
+                page.screenshot(os.path.join(SHOTS, f"elsewhere-{part}.png"))
 
 
 class Size(unittest.TestCase):
