@@ -208,7 +208,7 @@ static int queue(struct client *c, const struct arguments *a)
     if (!a->watch || !c->json)
         print_result(c, response);
     if (a->watch)
-        status = follow_to_end(c, response->job->id, 1);
+        status = follow_to_end(c, response->job->id, 1, false);
     dash__v1__create_job_response__free_unpacked(response, NULL);
     return status;
 }
