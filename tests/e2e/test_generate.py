@@ -26,6 +26,19 @@ class Generate(World):
         stopped = self.generate("What is 1+1?", "--stop", "never", "--stop", " in")
         self.assertEqual(stopped, "1 + 1 = 2\n")
 
+    def test_prompts_that_are_answered_together_do_not_depend_on_each_other(self):
+        model = os.path.join(SOURCE, "tests/golden/cases/tokenizer/otherchat")
+        prompts = [f"Say {i}" + " and more" * i for i in range(18)]
+
+        def answers(*arguments):
+            done = self.dashctl("generate", "--model", model, "--max-tokens", "6", "--threads", "1", "--output", "json", *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return [json.loads(line)["completion"] for line in done.stdout.splitlines()]
+        together = answers("--prompts", self.write("prompts", "".join(p + "\n" for p in prompts)))
+        self.assertEqual(len(together), 18)
+        for i in (0, 15, 16, 17):
+            self.assertEqual(answers("--prompt", prompts[i]), [together[i]])
+
     def test_one_answer_is_printed_as_it_is_made(self):
         whole = self.answer()
         self.assertEqual(self.generate("Hi", "--max-tokens", "12"), whole + "\n")
