@@ -32,6 +32,8 @@ struct chat_question {
     json_int_t id;
     const struct chat_listener *listener; /* NULL: dropped */
     void *arg;
+    bool begun; /* a part of its answer has come */
+    bool again; /* its first process died before that */
 };
 
 struct chat_process {
@@ -212,6 +214,7 @@ static void take_question_line(struct chat_process *p, const json_t *line)
     const char *how = json_string_value(json_object_get(line, "end"));
     const char *error = json_string_value(json_object_get(line, "error"));
 
+    q->begun = q->begun || text;
     if (text && q->listener)
         q->listener->text(q->arg, text, json_object_get(line, "logprobs"));
     if (how)
@@ -339,6 +342,18 @@ static void unlink_process(struct chat_process *p)
     *link = p->next;
 }
 
+/* A process that died before it said anything may have been dead when it was asked. */
+static bool ask_again(struct chats *c, struct chat_question *q)
+{
+    if (q->begun || q->again || !q->listener || c->stopping)
+        return false;
+    q->again = true;
+    q->next = c->first;
+    c->first = q;
+    c->n_waiting++;
+    return true;
+}
+
 static void on_exit_of(uv_process_t *process, int64_t status, int signal)
 {
     struct chat_process *p = process->data;
@@ -346,6 +361,8 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     struct err err;
 
     p->question = NULL;
+    if (q && ask_again(p->chats, q))
+        q = NULL;
     err_set(&err, ERR_PEER, "the model's process ended (%s %d)%s%.500s",
             signal ? "signal" : "status", signal ? signal : (int)status, p->words[0] ? ": " : "",
             p->words);
