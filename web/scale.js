@@ -15,6 +15,9 @@ export function scale(from, to, start, end, log) {
   return at;
 }
 
+const STEPS_MOST = 1e11;  // from zero: ticks have 12 digits to differ in
+const NOISE = 1e-9;       // a spread of values that is round-off alone
+
 function niceStep(width, count) {
   const rough = width / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -24,17 +27,17 @@ function niceStep(width, count) {
 
 function linearTicks(from, to, count) {
   const step = niceStep(to - from, count);
-  const ticks = [];
-  if (!(step > 0) || !Number.isFinite(step)) return [from];
-  for (let i = Math.ceil(from / step - 1e-9); i * step <= to + step * 1e-9; i++)
-    ticks.push(Number((i * step).toPrecision(12)));
-  return ticks;
+  const first = Math.ceil(from / step - 1e-9);
+  const last = Math.floor(to / step + 1e-9);
+  if (!(step > 0) || !(Math.max(Math.abs(first), Math.abs(last)) < STEPS_MOST)) return [from];
+  return Array.from({length: Math.max(0, last - first + 1)},
+    (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
 // Powers of ten; with few of them 2 and 5 as well; with many, every n-th.
 function logTicks(from, to, count) {
-  const first = Math.floor(Math.log10(from));
-  const last = Math.ceil(Math.log10(to));
+  const first = Math.max(-323, Math.floor(Math.log10(from)));
+  const last = Math.min(308, Math.ceil(Math.log10(to)));
   const decades = Math.log10(to / from);
   const every = Math.max(1, Math.ceil(decades / Math.max(1, count)));
   const leads = decades * 3 <= count ? [1, 2, 5] : [1];
@@ -42,7 +45,8 @@ function logTicks(from, to, count) {
   for (let power = first; power <= last; power++)
     for (const lead of leads) {
       const x = Number((lead * 10 ** power).toPrecision(12));
-      if (power % every === 0 && x >= from * 0.999999 && x <= to * 1.000001) ticks.push(x);
+      const within = x >= from * 0.999999 && x <= to * 1.000001 && x < Infinity;
+      if (power % every === 0 && within) ticks.push(x);
     }
   return ticks.length > 1 ? ticks : linearTicks(from, to, count).filter((x) => x > 0);
 }
@@ -67,7 +71,7 @@ export function timeTicks(s, count) {
 // A domain with some room at both ends, for values that may be few, equal or absent.
 export function padded(least, most, log) {
   if (!(least <= most)) return log ? [1, 10] : [0, 1];
-  if (least === most) {
+  if (most - least <= NOISE * Math.max(Math.abs(least), Math.abs(most))) {
     const room = Math.abs(least) * 0.1 || 1;
     return log ? [least / 1.5, least * 1.5] : [least - room, least + room];
   }

@@ -262,6 +262,23 @@ class Job(View):
         self.page.wait("document.querySelector('.chart svg').textContent.includes('2')")
         self.check("axes")
 
+    def test_axes_of_any_numbers(self):
+        """Ticks are few, within the axis and rising, for whatever is measured: also for what differs in its last bit alone."""
+        self.open(text="There are no jobs yet")
+        bad = self.page.run("""import("./scale.js").then(({ padded, scale, ticks, timeTicks }) => {
+            const numbers = [0, 1, -1, 0.001, 0.001 + 2 ** -60, 1 + 2 ** -52, 3, 200, 1e-300, 1e300, -7.5, 5e-324, Number.MAX_VALUE];
+            const bad = [];
+            for (const log of [false, true])
+                for (const a of numbers) for (const b of numbers) for (const make of [ticks, timeTicks]) {
+                    if (a > b || (log && a <= 0) || (make === timeTicks && (log || b > 1e9 || a < 0))) continue;
+                    for (const [from, to] of [padded(a, b, log), [a, b]]) {
+                        const marks = make(scale(from, to, 0, 100, log), 6);
+                        if (marks.length > 30 || marks.some((x, i) => !(x > marks[i - 1]) && i)) bad.push([a, b, log, marks.length]);
+                    }
+                }
+            return bad; })""")
+        self.assertEqual(bad, [])
+
     def test_a_failed_job(self):
         self.world.add(canned.job(1, "broken", "FAILED", 12, reason="a worker was killed by the out-of-memory killer: lower training.micro_batch_tokens",
                                   restarts=3), log=LOG + "2026-11-24T07:36:00.000Z error worker 1: killed\n")
