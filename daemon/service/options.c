@@ -23,7 +23,7 @@ enum {
     OPTION_INSECURE_TCP,
     OPTION_REPORTS,
     OPTION_HTTP,
-    OPTION_HTTP_NAME,
+    OPTION_HTTP_URL,
     OPTION_MODEL,
     OPTION_CHAT_MODELS,
     OPTION_SLURM_POLL,
@@ -92,9 +92,10 @@ static const struct argp_option option_list[] = {
      "else TLS with keys of `dashd init`. none: there is no such port (default: a free port of "
      "127.0.0.1, which `dashctl web` prints)",
      0},
-    {"http-name", OPTION_HTTP_NAME, "NAME", 0,
-     "Accept HTTP requests to this host name, too, which a reverse proxy passes on; may be "
-     "repeated",
+    {"http-url", OPTION_HTTP_URL, "URL", 0,
+     "The address by which a reverse proxy offers the page, such as "
+     "https://login.example.org/dash/: "
+     "requests to its host are answered, and `dashctl web` prints it; may be repeated",
      0},
     {"model", OPTION_MODEL, "NAME=PATH", 0,
      "Offer a model under this name by the OpenAI API: to be trained, and to answer; may be "
@@ -136,6 +137,18 @@ static char *must_copy(struct argp_state *state, const char *text)
     if (!copy)
         argp_failure(state, 1, 0, "out of memory");
     return copy;
+}
+
+static void add_url(struct argp_state *state, struct options *o, const char *arg)
+{
+    const char *host = strstr(arg, "://");
+
+    if (!host || (strncmp(arg, "http://", 7) != 0 && strncmp(arg, "https://", 8) != 0) ||
+        !strchr(host + 3, '/') || arg[strlen(arg) - 1] != '/')
+        argp_error(state, "--http-url must be an address that ends in '/', not '%s'", arg);
+    if (o->n_http_urls == HTTP_URLS_MAX)
+        argp_error(state, "at most %d --http-url", HTTP_URLS_MAX);
+    o->http_urls[o->n_http_urls++] = arg;
 }
 
 static void add_model(struct argp_state *state, struct options *o, const char *arg)
@@ -208,10 +221,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_HTTP:
         o->http = arg;
         break;
-    case OPTION_HTTP_NAME:
-        if (o->n_http_names == HTTP_NAMES_MAX)
-            argp_error(state, "at most %d --http-name", HTTP_NAMES_MAX);
-        o->http_names[o->n_http_names++] = arg;
+    case OPTION_HTTP_URL:
+        add_url(state, o, arg);
         break;
     case OPTION_MODEL:
         add_model(state, o, arg);

@@ -5,17 +5,17 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { LISTEN_MAX = 8, HTTP_NAMES_MAX = 16, MODELS_MAX = 64 };
+enum { LISTEN_MAX = 8, HTTP_URLS_MAX = 8, MODELS_MAX = 64 };
 
 struct options {
     char *state, *programs;
     const char *listen[LISTEN_MAX + 1];
     char *default_address;
     int n_listen;
-    const char *reports;                    /* "none", an address, or NULL: any */
-    const char *http;                       /* "none", an address, or NULL: a port of loopback */
-    const char *http_names[HTTP_NAMES_MAX]; /* by which proxies call it */
-    int n_http_names;
+    const char *reports;                  /* "none", an address, or NULL: any */
+    const char *http;                     /* "none", an address, or NULL: a port of loopback */
+    const char *http_urls[HTTP_URLS_MAX]; /* by which proxies reach it; the first is what is said */
+    int n_http_urls;
     const char *models[MODELS_MAX]; /* "NAME=PATH", of the OpenAI API */
     int n_models;
     int chat_models;                       /* that may be in memory at once */

@@ -158,8 +158,13 @@ class Access(Http):
         self.assertEqual(form.status, 400)
 
     def test_a_proxys_name_is_accepted_where_it_is_named(self):
-        self.serve("--http-name", "dash.example.org")
-        self.sign_in()
+        self.serve("--http-url", "https://dash.example.org:8443/dash/")
+        address = self.dashctl("web", server=self.daemon.address).stdout.strip()
+        self.assertTrue(address.startswith("https://dash.example.org:8443/dash/login?code="), address)
+        answer = self.ask("GET", "/login?" + address.split("?")[1], Host="dash.example.org:8443", X_Forwarded_Proto="https")
+        self.assertIn("; Secure", answer.headers["set-cookie"])
+        self.cookie = answer.headers["set-cookie"].split(";")[0]
+        self.assertEqual(self.call("ListJobs", Host="example.org").status, 403)
         self.assertEqual(self.call("ListJobs", Host="dash.example.org", Origin="https://dash.example.org").status, 200)
 
     def test_plain_addresses_are_loopback_and_others_have_tls(self):

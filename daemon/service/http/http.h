@@ -49,10 +49,10 @@ struct http_route {
 };
 
 struct http_options {
-    struct tls_context *tls;  /* NULL: plain text */
-    bool insecure;            /* anybody of this machine is an admin */
-    const char *const *names; /* beside its addresses, those by which clients may call it */
-    int n_names;
+    struct tls_context *tls; /* NULL: plain text */
+    bool insecure;           /* anybody of this machine is an admin */
+    const char *const *urls; /* by which proxies reach it: "https://login.example.org/dash/" */
+    int n_urls;
     struct auth *auth;
     struct audit *audit;
     struct sessions *sessions;

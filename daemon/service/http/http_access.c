@@ -29,13 +29,24 @@ static const char *host_name(const char *host, size_t *len)
     return host;
 }
 
-static bool is_one_of(const char *name, size_t len, const char *const *names, int n)
+static bool is_same(const char *name, size_t len, const char *other, size_t other_len)
 {
+    return len == other_len && strncasecmp(name, other, len) == 0;
+}
+
+static bool is_of_proxy(const struct http_options *o, const char *name, size_t len)
+{
+    size_t host_len;
+    const char *host;
     int i;
 
-    for (i = 0; i < n; i++)
-        if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0)
+    for (i = 0; i < o->n_urls; i++) {
+        host = host_name(strstr(o->urls[i], "://") + 3, &host_len);
+        if (strcspn(host, "/") < host_len)
+            host_len = strcspn(host, "/");
+        if (is_same(name, len, host, host_len))
             return true;
+    }
     return false;
 }
 
@@ -45,9 +56,12 @@ static bool is_our_name(const struct http_server *s, const char *host)
     static const char *const here[] = {"localhost", "127.0.0.1", "[::1]"};
     size_t len;
     const char *name = host_name(host, &len);
+    int i;
 
-    return s->options.tls || is_one_of(name, len, here, 3) ||
-           is_one_of(name, len, s->options.names, s->options.n_names);
+    for (i = 0; i < 3; i++)
+        if (is_same(name, len, here[i], strlen(here[i])))
+            return true;
+    return s->options.tls || is_of_proxy(&s->options, name, len);
 }
 
 /* A proxy that ends TLS says https of what is http here. */
@@ -127,7 +141,7 @@ bool http_is_allowed(struct http_request *r)
 
     if (!host || strlen(host) > NAME_MAX_BYTES || !is_our_name(r->server, host)) {
         http_fail(r, RPC_PERMISSION_DENIED,
-                  "the name in the header Host is none of this server's: dashd --http-name adds "
+                  "the name in the header Host is none of this server's: dashd --http-url adds "
                   "one");
         return false;
     }
@@ -150,6 +164,14 @@ bool http_is_allowed(struct http_request *r)
     return is_open || has_role(r);
 }
 
+/* A proxy in front may end TLS; who claims so falsely keeps the cookie from plain connections. */
+static bool is_secure(const struct http_request *r)
+{
+    const char *scheme = http_header(r, "X-Forwarded-Proto");
+
+    return r->server->options.tls || (scheme && strcasecmp(scheme, "https") == 0);
+}
+
 int http_sign_in(struct http_request *r, const struct caller *caller, struct err *err)
 {
     char id[SESSION_ID_SIZE], name[32], cookie[200];
@@ -159,7 +181,7 @@ int http_sign_in(struct http_request *r, const struct caller *caller, struct err
         return rc;
     cookie_name(r, name);
     snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s", name,
-             id, SESSION_IDLE_S, r->server->options.tls ? "; Secure" : "");
+             id, SESSION_IDLE_S, is_secure(r) ? "; Secure" : "");
     return http_add_header(r, "Set-Cookie", cookie) ? 0 : err_nomem(err, strlen(cookie));
 }
 

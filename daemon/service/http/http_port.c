@@ -106,8 +106,8 @@ int http_port_open(uv_loop_t *loop, const struct options *options, const struct 
 {
     struct http_options http = {.tls = tls,
                                 .insecure = options->insecure_tcp && !tls,
-                                .names = options->http_names,
-                                .n_names = options->n_http_names,
+                                .urls = options->http_urls,
+                                .n_urls = options->n_http_urls,
                                 .auth = guard->auth,
                                 .audit = guard->audit};
     struct http_port *p = calloc(1, sizeof(*p));
@@ -168,7 +168,7 @@ static void on_open_page(struct rpc_call *call, const ProtobufCMessage *message)
         rpc_fail(call, &err);
         return;
     }
-    response.address = p->address;
+    response.address = p->options->n_http_urls ? (char *)p->options->http_urls[0] : p->address;
     response.code = code;
     rpc_reply(call, &response.base);
 }
