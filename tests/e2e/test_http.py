@@ -364,6 +364,23 @@ class Hostile(Http):
                 pass
         self.served()
 
+    def test_events_do_not_wait_for_the_next_sign_of_life(self):
+        """That comes every 15 s: all before it must be here earlier."""
+        hold = self.write("hold", "0")
+        self.daemon.stop()
+        self.serve(env={"FAKE_HOLD": hold})
+        self.sign_in()
+        connection = self.connect()
+        job = self.create(self.client)
+        connection.request("GET", f"{SERVICE}WatchJob?message=" + urllib.parse.quote(json.dumps({"id": job.id, "events": True})),
+                           headers={"Cookie": self.cookie})
+        response = connection.getresponse()
+        connection.sock.settimeout(10)
+        seen = self.events(response)
+        self.assertIn("happened", next(m for _, m in seen if "job" not in m))
+        self.write("hold", "9999")
+        self.assertEqual([m["step"]["step"] for _, m in seen if "step" in m], [1, 2, 3, 4, 5])
+
     def test_a_client_that_leaves_a_stream_is_forgotten(self):
         job = self.create(self.client, overrides=["training.steps=100000"])
         for _ in range(40):

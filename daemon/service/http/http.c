@@ -39,6 +39,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 static void run_soon(struct http_server *s)
 {
+    s->soon = true;
     if (!s->stopping)
         uv_timer_start(&s->timer, on_timer, 0, 0);
 }
@@ -68,9 +69,11 @@ static void run(struct http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG ms;
 
+    s->soon = false;
     MHD_run(s->mhd);
     call_writable(s);
-    if (!s->stopping && MHD_get_timeout(s->mhd, &ms) == MHD_YES)
+    /* libmicrohttpd's timeout knows nothing of a connection that was resumed meanwhile */
+    if (!s->stopping && !s->soon && MHD_get_timeout(s->mhd, &ms) == MHD_YES)
         uv_timer_start(&s->timer, on_timer, ms, 0);
 }
 

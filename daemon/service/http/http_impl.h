@@ -30,7 +30,7 @@ struct http_server {
     uv_timer_t timer; /* when it must be run again */
     uv_timer_t sweep;
     int open_handles;
-    bool running; /* within MHD_run() */
+    bool soon; /* somebody has called run_soon() since the last run */
     bool stopping;
     size_t body_bytes; /* of all requests that are open */
     bool refusal_logged;
