@@ -10,11 +10,14 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+import unittest
 
 DEADLINE = float(os.environ.get("DASH_TEST_DEADLINE", "30")) * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))
 PROGRAM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+SKIPPED = 77  # as ctest is configured
 FLAGS = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-default-browser-check",
          "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--force-color-profile=srgb", "--mute-audio"]
@@ -29,6 +32,14 @@ def high_pipe():
     for end in ends:
         os.close(end)
     return high
+
+
+def main():
+    """Runs the tests of the file that is the program; without a browser there is no verdict."""
+    if not PROGRAM:
+        print("skipped: Chromium is not installed")
+        sys.exit(SKIPPED)
+    unittest.main()
 
 
 class Browser:
