@@ -229,21 +229,25 @@ static int answer(struct chat *c, json_t *request, struct err *err)
     struct prompt p = {.format = FORMAT_MESSAGES};
     struct token_list ids = {0}, said = {0};
     struct generate_options options;
+    bool too_long = false;
     struct err why;
-    int rc = 0;
+    int rc = 0, refused;
 
     begin(c, request, &options);
     p.row = json_pack("{s:O?}", "messages", json_object_get(request, "messages"));
     if (c->n_top >= 0 && !c->logprobs)
         rc = logprobs_open(generator_stage(c->g)->config.vocab, &c->logprobs, err);
-    if (rc == 0 && prompt_encode(c->encoder, &p, &ids, &why) < 0)
-        rc = refuse(c, why.text, false, err);
-    else if (rc == 0 && !fit_tokens(c, ids.n, &options))
-        rc = refuse(c, "the conversation is longer than the model's context", true, err);
-    else if (rc == 0 && generate(c->g, &ids, 1, 0, &options, &said, on_token, c, &why) < 0)
-        rc = refuse(c, why.text, false, err);
-    else if (rc == 0)
-        rc = print_end(c, ids.n, said.n, options.max_tokens, err);
+    if (rc == 0) {
+        refused = prompt_encode(c->encoder, &p, &ids, &why);
+        too_long = refused == 0 && !fit_tokens(c, ids.n, &options);
+        if (too_long)
+            refused =
+                err_set(&why, ERR_INVALID, "the conversation is longer than the model's context");
+        if (refused == 0)
+            refused = generate(c->g, &ids, 1, 0, &options, &said, on_token, c, &why);
+        rc = refused < 0 ? refuse(c, why.text, too_long, err)
+                         : print_end(c, ids.n, said.n, options.max_tokens, err);
+    }
     json_decref(p.row);
     json_decref(c->pending);
     c->pending = NULL;

@@ -29,16 +29,15 @@ void logprobs_close(struct logprobs *l)
 
 void logprobs_keep(struct logprobs *l, const float *logits)
 {
-    float most = -INFINITY;
-    double sum = 0;
-    int i;
+    double others = 0; /* than one that is the largest */
+    int i, top = 0;
 
     memcpy(l->logits, logits, (size_t)l->V * sizeof(float));
+    for (i = 1; i < l->V; i++)
+        top = logits[i] > logits[top] ? i : top;
     for (i = 0; i < l->V; i++)
-        most = logits[i] > most ? logits[i] : most;
-    for (i = 0; i < l->V; i++)
-        sum += exp((double)logits[i] - most);
-    l->log_sum = most + log(sum);
+        others += i == top ? 0 : exp((double)logits[i] - (double)logits[top]);
+    l->log_sum = (double)logits[top] + log1p(others);
 }
 
 /* The n largest, in order, ties to the lower id. */

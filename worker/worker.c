@@ -327,7 +327,7 @@ static int identify_maps(struct worker *w, const float *params, struct buf *out,
     c.profiles = calloc((size_t)w->n_mine + 1, sizeof(*c.profiles));
     rc = c.set && c.profiles ? decompose_use(w->decompose, w->team, &user, err)
                              : err_nomem(err, (size_t)w->n_mine * sizeof(*c.profiles));
-    for (int i = 0; i < w->n_mine && rc == 0; i++) {
+    for (int i = 0; i < w->n_mine && rc == 0 && c.set && c.profiles; i++) {
         rank_directions_append(out, w->mine[i], &c.set[i].of[0]);
         rank_profile_append(out, &c.profiles[i]);
     }

@@ -217,9 +217,9 @@ static void take_question_line(struct chat_process *p, const json_t *line)
     q->begun = q->begun || text;
     if (text && q->listener)
         q->listener->text(q->arg, text, json_object_get(line, "logprobs"));
-    if (how)
+    if (how) {
         end_question(p, line, how);
-    if (error) {
+    } else if (error) {
         p->question = NULL;
         p->state = CHAT_IDLE;
         fail_question(q, RPC_INVALID_ARGUMENT, error);

@@ -140,7 +140,7 @@ int command_run_start(uv_loop_t *loop, const struct command_spec *spec, command_
         close_all(c);
         return err_set(err, ERR_IO, "%s cannot be started: %s", spec->command[0], uv_strerror(rc));
     }
-    uv_timer_start(&c->timer, on_late, COMMAND_MAX_S * 1000, 0);
+    uv_timer_start(&c->timer, on_late, (uint64_t)COMMAND_MAX_S * 1000, 0);
     buf = uv_buf_init(c->input, (unsigned)strlen(c->input));
     uv_write(&c->write, (uv_stream_t *)&c->in, &buf, 1, on_written);
     *ret = c;

@@ -130,6 +130,15 @@ static bool asks_for_any(const struct job *job)
     return job->tracking.mlflow || job_has_command(job) || job->notify.url;
 }
 
+/* One that is in no list. */
+static void destroy(struct follow_up *u)
+{
+    if (u->command)
+        command_run_kill(u->command);
+    job_free(u->job);
+    free(u);
+}
+
 static void free_follow_up(struct follow_up *u)
 {
     struct follow_up **link = &u->all->first;
@@ -137,10 +146,7 @@ static void free_follow_up(struct follow_up *u)
     while (*link != u)
         link = &(*link)->next;
     *link = u->next;
-    if (u->command)
-        command_run_kill(u->command);
-    job_free(u->job);
-    free(u);
+    destroy(u);
 }
 
 /* The run's text is read once; one that asks for nothing is not looked at again. */
@@ -520,9 +526,12 @@ int follow_ups_open(uv_loop_t *loop, const char *state, struct follow_ups **ret,
 static void on_closed(uv_handle_t *handle)
 {
     struct follow_ups *f = handle->data;
+    struct follow_up *u, *next;
 
-    while (f->first)
-        free_follow_up(f->first);
+    for (u = f->first; u; u = next) {
+        next = u->next;
+        destroy(u);
+    }
     free(f->state);
     free(f->folder);
     free(f);

@@ -251,6 +251,22 @@ static void take_piece(struct http_request *r, const char *bytes, size_t len)
         http_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
 }
 
+/* Of an answered request the rest of the body is dropped. */
+static enum MHD_Result take_some(struct http_request *r, const char *bytes, size_t *size)
+{
+    if (r->answered) {
+        *size = 0;
+        return MHD_YES;
+    }
+    if (r->paused)
+        return suspend(r);
+    if (r->body.len + *size > r->slot.route->body_max)
+        return MHD_NO; /* it has no length, or another one */
+    take_piece(r, bytes, *size);
+    *size = 0;
+    return r->paused && !r->answered ? suspend(r) : MHD_YES;
+}
+
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *bytes,
                                  size_t *size, void **data)
@@ -269,16 +285,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         begin(r, method);
         return r->answered ? queue_answer(r) : MHD_YES;
     }
-    if (*size > 0) {
-        if (r->paused && !r->answered)
-            return suspend(r);
-        if (!r->answered && r->body.len + *size > r->slot.route->body_max)
-            return MHD_NO; /* it has no length, or another one */
-        if (!r->answered)
-            take_piece(r, bytes, *size);
-        *size = 0;
-        return r->paused && !r->answered ? suspend(r) : MHD_YES;
-    }
+    if (*size > 0)
+        return take_some(r, bytes, size);
     if (r->paused && !r->answered)
         return suspend(r);
     if (!r->whole && !r->answered) {

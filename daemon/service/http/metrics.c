@@ -36,18 +36,26 @@ static void put_value(struct buf *b, const char *text)
             buf_append(b, text, 1);
 }
 
+static void put_lower(struct buf *b, const char *name)
+{
+    char c;
+
+    for (; *name; name++) {
+        c = (char)(tolower)((unsigned char)*name);
+        buf_append(b, &c, 1);
+    }
+}
+
 static void put_states(struct buf *b, const struct runs *runs)
 {
     int counts[RUN_STATES] = {0}, i;
-    const char *c;
 
     for (i = 0; i < runs->n; i++)
         counts[runs->items[i]->row.state]++;
     head(b, "dash_jobs", "gauge", "Jobs in the store, by state.");
     for (i = RUN_QUEUED; i < RUN_STATES; i++) {
         buf_puts(b, "dash_jobs{state=\"");
-        for (c = run_state_name((enum run_state)i); *c; c++)
-            buf_printf(b, "%c", tolower((unsigned char)*c));
+        put_lower(b, run_state_name((enum run_state)i));
         buf_printf(b, "\"} %d\n", counts[i]);
     }
 }

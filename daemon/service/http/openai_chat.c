@@ -208,6 +208,7 @@ static bool is_neutral(struct http_request *r, const json_t *body)
 {
     const json_t *n = json_object_get(body, "n"), *store = json_object_get(body, "store");
     const json_t *format = json_object_get(json_object_get(body, "response_format"), "type");
+    const char *type = json_string_value(format);
 
     if (!in_range(r, body, "frequency_penalty", 0, 0) ||
         !in_range(r, body, "presence_penalty", 0, 0))
@@ -216,7 +217,7 @@ static bool is_neutral(struct http_request *r, const json_t *body)
         openai_refuse(r, "n", "one answer is offered: n must be 1");
     else if (json_is_true(store))
         openai_refuse(r, "store", "answers are not stored here");
-    else if (format && strcmp(json_string_value(format) ? json_string_value(format) : "", "text"))
+    else if (format && strcmp(type ? type : "", "text") != 0)
         openai_refuse(r, "response_format", "only text is offered");
     else
         return true;

@@ -71,10 +71,8 @@ static bool on_field(void *arg, const char *field, const char *filename, const c
         buf_append(&u->block, bytes, len);
         u->file.bytes += (int64_t)len;
         count_rows(u, bytes, len);
-    } else if (strncmp(field, "expires_after", 13) != 0) {
-        return false;
-    } else if (len > 0) {
-        return false; /* a file that vanishes is not offered */
+    } else if (strncmp(field, "expires_after", 13) != 0 || len > 0) {
+        return false; /* a file that vanishes is not offered either */
     }
     return true;
 }
