@@ -62,7 +62,7 @@ static const struct command *nearest_command(const char *name)
     int least = 3, d, i;
 
     for (i = 0; i < N_COMMANDS; i++) {
-        d = word_distance(name, commands[i].name);
+        d = word_distance(name, commands[i].name, least);
         if (d < least) {
             least = d;
             nearest = &commands[i];

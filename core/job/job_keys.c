@@ -135,12 +135,12 @@ bool job_key_is_section(const char *path)
 
 enum { WORD_MAX = 63 };
 
-int word_distance(const char *a, const char *b)
+int word_distance(const char *a, const char *b, int most)
 {
-    int row[WORD_MAX + 1], n = (int)strlen(b), i, j;
+    int row[WORD_MAX + 1], m = (int)strlen(a), n = (int)strlen(b), i, j;
 
-    if (n > WORD_MAX)
-        return WORD_MAX;
+    if (n > WORD_MAX || m >= n + most || n >= m + most)
+        return most;
     for (j = 0; j <= n; j++)
         row[j] = j;
     for (i = 1; a[i - 1]; i++) {
@@ -153,7 +153,7 @@ int word_distance(const char *a, const char *b)
             row[j] = swap < best ? swap : best;
         }
     }
-    return row[n];
+    return row[n] < most ? row[n] : most;
 }
 
 static const char *last_part(const char *path)
@@ -170,8 +170,8 @@ const char *job_key_suggest(const char *path)
     int i, best_distance = 2 + (int)strlen(path) / 4;
 
     for (i = 0; i < n_job_keys; i++) {
-        int whole = word_distance(path, job_keys[i].path);
-        int tail = word_distance(last_part(path), last_part(job_keys[i].path)) + 1;
+        int whole = word_distance(path, job_keys[i].path, best_distance);
+        int tail = word_distance(last_part(path), last_part(job_keys[i].path), best_distance) + 1;
         int d = whole < tail ? whole : tail;
         if (d < best_distance) {
             best_distance = d;

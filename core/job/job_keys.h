@@ -57,8 +57,8 @@ enum { JOB_KEY_BYTES = 64 };
  * where it begins otherwise. */
 void job_key_of_sentence(const char *text, char ret_key[JOB_KEY_BYTES]);
 
-/* Edit distance of two words, for "did you mean" (Levenshtein 1966). */
-int word_distance(const char *a, const char *b);
+/* Edit distance of two words, for "did you mean" (Levenshtein 1966); `most` where it is as much. */
+int word_distance(const char *a, const char *b, int most);
 
 /* The line of a key ("lora.rank") in the job file, for messages; 0 where it has none. */
 int job_line(const struct job *job, const char *path);
