@@ -4,9 +4,9 @@
 
 enum { MB = 1 << 20 };
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 static struct err err;
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 static void what_is_used_counts_and_what_is_reserved_does_not(void **state)
 {
     char *untouched = malloc((size_t)512 * MB), *used, *refused;
