@@ -262,6 +262,10 @@ class Rpc(Http):
         self.assertEqual((end[0][0], end[0][1]["code"]), ("end", "NOT_FOUND"))
         refused = self.ask("GET", SERVICE + "CancelJob?message=%7B%7D")
         self.assertEqual(refused.status, 501)
+        for method in ("WatchJob", "FollowLogs", "DownloadFile"):
+            refused = self.call(method, {"id": job.id})
+            self.assertEqual(refused.status, 501, method)
+            self.assertIn("call it by GET", refused.json()["message"])
 
     def test_files_come_whole(self):
         job = self.create(self.client)

@@ -131,7 +131,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **da
     if (!r)
         return;
     *data = NULL;
-    if (r->begun && !r->ended) {
+    if (r->begun && (!r->ended || r->data)) { /* with data, its handler refers to it */
         r->ended = true;
         if (r->slot.route->gone)
             r->slot.route->gone(r);

@@ -6,8 +6,9 @@
  * A request, from the side of its handler: begin() is called when the head has come and the caller
  * is known and allowed; body() with each piece of the body, where the route takes it so; done()
  * when it is whole. The handler answers at once or later, by http_reply(), or by http_stream() and
- * http_write()s, and ends the request by http_end(). When the client goes away before that, gone()
- * reports it, and the request is no longer the handler's when it returns.
+ * http_write()s, and ends the request by http_end(). When the client goes away before that, or while
+ * the request has data (http_set_data()), gone() reports it, and the request is no longer the
+ * handler's when it returns.
  *
  * What strangers can cost is bounded: connections (listener.h), bytes of a head and of a body, the
  * time until a request has come whole. A stream that its client reads slowly says so by

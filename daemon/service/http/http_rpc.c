@@ -128,6 +128,11 @@ static void on_post(struct http_request *r)
 
     if (!method || !check_type(r))
         return;
+    if (method->on_writable) { /* it sends more than one message */
+        http_fail(r, RPC_UNIMPLEMENTED,
+                  "this method answers by a stream: call it by GET, with ?message={...}");
+        return;
+    }
     body = http_body(r, &len);
     if (read_message(body, len, method, &message, &err) < 0)
         http_fail_err(r, &err);
