@@ -104,6 +104,16 @@ class Access(Http):
         lines = [json.loads(line) for line in self.read("state/audit.jsonl").splitlines()]
         self.assertTrue(any(l["caller"] == "token:look" and l["method"].endswith("CancelJob") and
                             l["peer"].startswith("127.0.0.1:") for l in lines), lines)
+        self.assertEqual(self.ask("POST", "/login", json.dumps({"token": reader}), Content_Type="application/json").status, 200)
+        for _ in range(70):
+            self.assertEqual(self.ask("DELETE", "/v1/files/%ff").status, 401)
+        self.assertEqual(self.call("ListJobs", token="dash_0").status, 401)
+        lines = [json.loads(line) for line in self.read("state/audit.jsonl").splitlines()]
+        self.assertEqual([l["outcome"] for l in lines if l["method"] == "POST /login" and l["caller"] == "token:look"], ["200"])
+        strangers = [l for l in lines if l["caller"] == ""]
+        self.assertEqual({(l["method"], l["outcome"]) for l in strangers}, {("DELETE /v1/files/?", "401")})
+        self.assertEqual(len(strangers), 60)  # a minute
+        self.assertIn("needs a token", strangers[0]["reason"])
 
     def test_jobs_belong_to_their_creators(self):
         self.serve()
@@ -236,6 +246,11 @@ class Rpc(Http):
             self.assertEqual((answer.status, answer.json()["code"]), (400, "INVALID_ARGUMENT"), message)
             self.assertIn(words, answer.json()["message"])
         self.assertEqual(self.ask("POST", SERVICE + "ListJobs", "{", Content_Type="application/json").status, 400)
+        many = self.call("ListJobs", {"labels": [{}] * 20000})
+        self.assertEqual(many.status, 400)
+        self.assertIn("more than 20000 values", many.json()["message"])
+        long = self.call("ListJobs", {"é" * 40: 1})  # cut within a character
+        self.assertIn("no field 'é", long.json()["message"])
         self.assertEqual(self.call("NoSuch").status, 501)
         self.assertEqual(self.ask("POST", "/rpc/dash.v1.Coordination/Report", "{}", Content_Type="application/json").status, 501)
         self.assertEqual(self.ask("GET", "/nowhere").status, 404)

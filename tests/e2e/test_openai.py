@@ -2,6 +2,7 @@
 package, which does the whole tour with real programs."""
 import http.client
 import resource
+import socket
 import venv
 
 from harness import *
@@ -112,6 +113,30 @@ class Api(OpenAi):
         connection.close()
         wait_for(lambda: not os.listdir(self.path("state/files")), "nothing is left")
         self.assertEqual(self.got("GET", "files")["data"], [])
+
+    def test_an_upload_without_a_length(self):
+        def chunk(b):
+            s.sendall(b"%x\r\n" % len(b) + b + b"\r\n")
+        body, kind = form(("purpose", None, b"fine-tune"), ("file", "a", b"x" * 3000000))
+        end, (before, after) = {}, body.split(b"x" * 3000000)
+        for size in (3000000, 550 << 20):
+            s = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+            self.addCleanup(s.close)
+            s.sendall((f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.me}\r\n"
+                       f"Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n").encode())
+            try:
+                chunk(before)
+                for _ in range(size // 10000):
+                    chunk(b"x" * 10000)
+                chunk(after)
+                s.sendall(b"0\r\n\r\n")
+                end[size] = s.recv(100000)
+            except OSError as error:
+                end[size] = error
+        self.assertIn(b'"bytes":3000000', end[3000000])
+        self.assertFalse(isinstance(end[550 << 20], bytes) and end[550 << 20], "it is ended where it is too large")
+        wait_for(lambda: len(os.listdir(self.path("state/files"))) == 2, "nothing is left of the second")
+        self.assertEqual(self.daemon.stop(), 0)
 
     def test_a_large_upload_takes_little_memory_and_delays_nobody(self):
         def resident():

@@ -225,9 +225,12 @@ static enum MHD_Result queue_answer(struct http_request *r)
     return rc;
 }
 
-static enum MHD_Result suspend(struct http_request *r)
+enum MHD_Result http_suspend(struct http_request *r)
 {
-    MHD_suspend_connection(r->mhd);
+    if (r->server->stopping)
+        return MHD_NO;
+    if (!r->suspended)
+        MHD_suspend_connection(r->mhd);
     r->suspended = true;
     return MHD_YES;
 }
@@ -259,12 +262,13 @@ static enum MHD_Result take_some(struct http_request *r, const char *bytes, size
         return MHD_YES;
     }
     if (r->paused)
-        return suspend(r);
-    if (r->body.len + *size > r->slot.route->body_max)
+        return http_suspend(r);
+    if (*size > r->slot.route->body_max - r->came)
         return MHD_NO; /* it has no length, or another one */
+    r->came += *size;
     take_piece(r, bytes, *size);
     *size = 0;
-    return r->paused && !r->answered ? suspend(r) : MHD_YES;
+    return r->paused && !r->answered ? http_suspend(r) : MHD_YES;
 }
 
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url,
@@ -288,12 +292,12 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     if (*size > 0)
         return take_some(r, bytes, size);
     if (r->paused && !r->answered)
-        return suspend(r);
+        return http_suspend(r);
     if (!r->whole && !r->answered) {
         r->whole = true;
         r->slot.route->done(r);
     }
-    return r->answered ? queue_answer(r) : suspend(r);
+    return r->answered ? queue_answer(r) : http_suspend(r);
 }
 
 void http_wake(struct http_request *r)

@@ -6,8 +6,8 @@
  * A request, from the side of its handler: begin() is called when the head has come and the caller
  * is known and allowed; body() with each piece of the body, where the route takes it so; done()
  * when it is whole. The handler answers at once or later, by http_reply(), or by http_stream() and
- * http_write()s, and ends the request by http_end(). When the client goes away before that, or while
- * the request has data (http_set_data()), gone() reports it, and the request is no longer the
+ * http_write()s, and ends the request by http_end(). When the client goes away before that, or
+ * while the request has data (http_set_data()), gone() reports it, and the request is no longer the
  * handler's when it returns.
  *
  * What strangers can cost is bounded: connections (listener.h), bytes of a head and of a body, the
@@ -35,7 +35,7 @@ struct http_route {
     const char *path; /* "/metrics"; one that ends in "/" stands for all that begin so */
     bool is_open;     /* for everybody; else the caller must be known, and have the role */
     enum role role;   /* ROLE_NOBODY, which is what a row has that says nothing: read */
-    bool audited;     /* what is answered goes to the audit log */
+    bool audited;     /* each answer goes to the audit log; of others, who may not */
     size_t body_max;  /* bytes; 0: no body is taken */
     bool in_pieces;   /* body() is given the pieces; else done() finds it whole */
     /* False: the request was answered (refused). May be NULL. */

@@ -129,6 +129,7 @@ static bool has_role(struct http_request *r)
         return true;
     err_set(&err, ERR_DENIED, "this needs the role %s, and %s has the role %s", role_name(needed),
             r->caller.name, role_name(r->caller.role));
+    r->refused = true;
     http_fail_err(r, &err);
     return false;
 }
@@ -150,11 +151,13 @@ bool http_is_allowed(struct http_request *r)
         if (is_open)
             return true;
         listener_refused(r->server->listener, r->connection);
+        r->refused = true;
         http_add_header(r, "WWW-Authenticate", "Bearer");
         http_fail(r, RPC_UNAUTHENTICATED, err.text);
         return false;
     }
     if (r->by_cookie && !comes_from_here(r, host)) {
+        r->refused = true;
         http_fail(r, RPC_PERMISSION_DENIED,
                   "the request comes from a page of another site, which may not use this one");
         return false;
@@ -179,6 +182,7 @@ int http_sign_in(struct http_request *r, const struct caller *caller, struct err
 
     if (rc < 0)
         return rc;
+    r->caller = *caller; /* for the audit log */
     cookie_name(r, name);
     snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s", name,
              id, SESSION_IDLE_S, is_secure(r) ? "; Secure" : "");

@@ -4,7 +4,8 @@
  * nothing but what this server sends, to show it in no frame, and not to guess its type.
  */
 #include "daemon/service/http/http_impl.h"
-#include <jansson.h>
+#include "core/utf8.h"
+#include "daemon/service/http/http_json.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,17 +161,24 @@ static bool is_given(const struct http_request *r, const char *name)
     return false;
 }
 
+/* What was refused has a reason there, and is limited in number. */
 static void write_audit(const struct http_request *r, int status)
 {
     static const char *const methods[] = {
         [HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
     char what[200], outcome[16];
-    const struct audit_line line = {
-        .caller = r->caller.name, .peer = r->peer.address, .method = what, .outcome = outcome};
+    const struct audit_line line = {.caller = r->caller.name,
+                                    .peer = r->peer.address,
+                                    .method = what,
+                                    .outcome = outcome,
+                                    .reason = r->why         ? r->why
+                                              : status < 400 ? NULL
+                                                             : "the request was refused"};
 
-    if (!r->server->options.audit || !r->slot.route || !r->slot.route->audited)
+    if (!r->server->options.audit || !r->slot.route || !(r->slot.route->audited || r->refused))
         return;
     snprintf(what, sizeof(what), "%s %.150s", methods[r->method], r->path);
+    utf8_make_valid(what, strlen(what));
     snprintf(outcome, sizeof(outcome), "%d", status);
     audit_write(r->server->options.audit, &line);
 }
@@ -271,16 +279,19 @@ void http_fail(struct http_request *r, enum rpc_status status, const char *text)
     json_t *body;
     char *words;
 
+    r->why = text;
     if (r->slot.route && r->slot.route->fail) {
         r->slot.route->fail(r, status, text);
+        r->why = NULL;
         return;
     }
-    body = json_pack("{s:s, s:s}", "code", http_code_name(status), "message", text);
+    body = json_pack("{s:s, s:o}", "code", http_code_name(status), "message", http_json_text(text));
     words = json_dumps(body, JSON_COMPACT);
     http_reply(r, http_status_of(status), "application/json", words ? words : "{}",
                words ? strlen(words) : 2);
     free(words);
     json_decref(body);
+    r->why = NULL;
 }
 
 void http_fail_err(struct http_request *r, const struct err *err)
@@ -310,9 +321,7 @@ static ssize_t read_out(void *arg, uint64_t at, char *to, size_t max)
     }
     if (r->ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    MHD_suspend_connection(r->mhd);
-    r->suspended = true;
-    return 0;
+    return http_suspend(r) == MHD_YES ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 void http_stream(struct http_request *r, int status, const char *type)

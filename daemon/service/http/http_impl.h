@@ -48,10 +48,13 @@ struct http_request {
     struct peer peer;
     struct caller caller;
     bool by_cookie;
-    bool has_nul; /* in its address: what is behind it would be lost */
+    bool refused;    /* its caller may not: said in the audit log */
+    const char *why; /* while http_fail() says it */
+    bool has_nul;    /* in its address: what is behind it would be lost */
     uint64_t began_ms;
 
     struct buf body;
+    size_t came; /* bytes of the body that its handler has, or is to have */
     bool begun;  /* its handler has seen it */
     bool whole;  /* the body has come */
     bool paused; /* by its handler: no more of the body */
@@ -70,6 +73,10 @@ struct http_request {
     bool abandoned; /* its client has gone */
 };
 
+/* Has the request wait until http_wake(). libmicrohttpd goes on with the chunks of a body that it
+ * has already read, and is confused by a connection that is suspended twice; nor may one be left
+ * suspended when the server stops: MHD_NO. */
+enum MHD_Result http_suspend(struct http_request *r);
 /* Makes libmicrohttpd look at the request again. */
 void http_wake(struct http_request *r);
 /* An answer that is made while the body comes is sent after it. */

@@ -1,7 +1,7 @@
 /* daemon/service/http/http_page.c - see http_page.h. The files of the page are for everybody: they
  * say nothing of any job. */
 #include "daemon/service/http/http_page.h"
-#include "core/json_file.h"
+#include "daemon/service/http/http_json.h"
 #include "daemon/service/http/sessions.h"
 #include "web/assets.h"
 #include <stdio.h>
@@ -44,7 +44,7 @@ static int read_token(struct http_request *r, char *bearer, size_t size, struct 
     int rc;
 
     body = http_body(r, &len);
-    rc = json_file_parse(body, len, "the request", &json, err);
+    rc = http_json_parse(body, len, &json, err);
     token = rc == 0 ? json_string_value(json_object_get(json, "token")) : NULL;
     if (rc == 0 && (!token || snprintf(bearer, size, "Bearer %s", token) >= (int)size))
         rc = err_set(err, ERR_INVALID, "the request must be {\"token\": \"...\"}");
@@ -118,9 +118,10 @@ static const struct http_route others[OTHERS] = {
     {.method = HTTP_POST,
      .path = "/login",
      .is_open = true,
+     .audited = true,
      .body_max = LOGIN_BYTES,
      .done = on_login},
-    {.method = HTTP_GET, .path = "/login", .is_open = true, .done = on_code},
+    {.method = HTTP_GET, .path = "/login", .is_open = true, .audited = true, .done = on_code},
     {.method = HTTP_POST, .path = "/logout", .is_open = true, .done = on_logout},
 };
 

@@ -1,6 +1,6 @@
 /* daemon/service/http/http_rpc.c - see http_rpc.h. No method is known here by its name. */
 #include "daemon/service/http/http_rpc.h"
-#include "core/json_file.h"
+#include "daemon/service/http/http_json.h"
 #include "proto/message_json.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,12 +29,12 @@ static json_t *status_json(enum rpc_status status, const char *text, const struc
     int i;
 
     if (status != RPC_OK)
-        json_object_set_new(json, "message", json_string(text));
+        json_object_set_new(json, "message", http_json_text(text));
     if (n > 0) {
         list = json_array();
         for (i = 0; i < n; i++)
-            json_array_append_new(
-                list, json_pack("{s:s, s:s}", "field", v[i].field, "description", v[i].text));
+            json_array_append_new(list, json_pack("{s:o, s:o}", "field", http_json_text(v[i].field),
+                                                  "description", http_json_text(v[i].text)));
         json_object_set_new(json, "violations", list);
     }
     return json;
@@ -97,7 +97,7 @@ static int read_message(const char *text, size_t len, const struct rpc_method *m
                         ProtobufCMessage **ret, struct err *err)
 {
     json_t *json = NULL;
-    int rc = json_file_parse(len ? text : "{}", len ? len : 2, "the request", &json, err);
+    int rc = http_json_parse(len ? text : "{}", len ? len : 2, &json, err);
 
     if (rc == 0)
         rc = message_from_json(json, method->request_type, ret, err);

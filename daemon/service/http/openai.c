@@ -1,6 +1,6 @@
 /* daemon/service/http/openai.c - see openai.h: what its views share. */
 #include "daemon/service/http/openai.h"
-#include "core/json_file.h"
+#include "daemon/service/http/http_json.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +31,8 @@ static void fail_with(struct http_request *r, enum rpc_status status, const char
     const char *code = status == RPC_UNAUTHENTICATED ? "invalid_api_key"
                        : status == RPC_NOT_FOUND     ? "not_found"
                                                      : NULL;
-    json_t *json = json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", text, "type",
-                             type_of(status), "param", param, "code", code);
+    json_t *json = json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message", http_json_text(text),
+                             "type", type_of(status), "param", param, "code", code);
     char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
     http_reply(r, http_status_of(status), "application/json", body ? body : "{}",
@@ -81,7 +81,7 @@ json_t *openai_body(struct http_request *r)
         return NULL;
     }
     body = http_body(r, &len);
-    if (json_file_parse(body, len, "the request", &json, &err) < 0) {
+    if (http_json_parse(body, len, &json, &err) < 0) {
         openai_refuse(r, NULL, "%s", err.text);
     } else if (!json_is_object(json)) {
         json_decref(json);

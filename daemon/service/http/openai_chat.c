@@ -5,6 +5,7 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/random.h"
+#include "daemon/service/http/http_json.h"
 #include "daemon/service/http/openai.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,8 +160,8 @@ static void on_fail(void *arg, enum rpc_status status, const char *text)
     if (!http_has_begun(r)) {
         openai_fail(r, status, text);
     } else {
-        send_event(c, json_pack("{s:{s:s, s:s, s:n, s:n}}", "error", "message", text, "type",
-                                "server_error", "param", "code"));
+        send_event(c, json_pack("{s:{s:o, s:s, s:n, s:n}}", "error", "message",
+                                http_json_text(text), "type", "server_error", "param", "code"));
         http_end(r);
     }
     free_completion(c);
