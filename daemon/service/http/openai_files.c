@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/random.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,20 @@ static void free_file(struct openai_file *file)
     free(file->owner);
 }
 
-static int append(struct openai_files *f, const struct openai_file *file, struct err *err)
+bool openai_files_has_room(const struct openai_files *f, struct err *err)
+{
+    if (f->n < OPENAI_FILES_MAX)
+        return true;
+    err_set(err, ERR_NOMEM, "there are %d files: delete some", f->n);
+    return false;
+}
+
+int openai_files_add(struct openai_files *f, const struct openai_file *file, struct err *err)
 {
     struct openai_file *more;
 
-    if (f->n == OPENAI_FILES_MAX)
-        return err_set(err, ERR_NOMEM, "there are %d files: delete some", f->n);
+    if (!openai_files_has_room(f, err))
+        return err->code;
     more = realloc(f->items, ((size_t)f->n + 1) * sizeof(*more));
     if (!more)
         return err_nomem(err, sizeof(*more));
@@ -74,7 +83,7 @@ static int load_one(struct openai_files *f, const char *id, struct err *err)
         file.bytes = json_integer_value(json_object_get(o, "bytes"));
         file.rows = json_integer_value(json_object_get(o, "rows"));
         file.created_s = json_integer_value(json_object_get(o, "created_at"));
-        rc = file.filename && file.purpose && file.owner ? append(f, &file, err)
+        rc = file.filename && file.purpose && file.owner ? openai_files_add(f, &file, err)
                                                          : err_nomem(err, ID_LEN);
     }
     if (rc < 0)
@@ -93,6 +102,17 @@ static int by_age(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
+/* Bytes of an upload or a deletion that a dashd did not end. */
+static void remove_lone(const struct openai_files *f, const char *id)
+{
+    char *entry = path_of(f, id, ".json"), *bytes = openai_files_path(f, id);
+
+    if (entry && bytes && access(entry, F_OK) < 0 && errno == ENOENT && unlink(bytes) == 0)
+        log_info("%s is removed: nobody knows it", bytes);
+    free(entry);
+    free(bytes);
+}
+
 /* A file that cannot be read is left out, and said. */
 static int load(struct openai_files *f, struct err *err)
 {
@@ -105,11 +125,12 @@ static int load(struct openai_files *f, struct err *err)
         return err_errno(err, "%s", f->folder);
     while ((entry = readdir(dir))) {
         const char *ending = strrchr(entry->d_name, '.');
-        if (!ending || strcmp(ending, ".json") != 0 ||
-            !is_id(entry->d_name, (size_t)(ending - entry->d_name)))
+        if (!ending || !is_id(entry->d_name, (size_t)(ending - entry->d_name)))
             continue;
         snprintf(id, sizeof(id), "%.*s", ID_LEN, entry->d_name);
-        if (load_one(f, id, &why) < 0)
+        if (strcmp(ending, ".jsonl") == 0)
+            remove_lone(f, id);
+        else if (strcmp(ending, ".json") == 0 && load_one(f, id, &why) < 0)
             log_error("an uploaded file is left out: %s", why.text);
     }
     closedir(dir);
@@ -167,34 +188,42 @@ const struct openai_file *openai_files_find(const struct openai_files *f,
     return NULL;
 }
 
-static int write_entry(const struct openai_files *f, const struct openai_file *file,
-                       struct err *err)
+/* "<folder>/file-1.json" of the ".jsonl" there. */
+static char *entry_of(const char *path)
+{
+    return strndup(path, strlen(path) - 1);
+}
+
+int openai_files_write(const char *path, const struct openai_file *file, struct err *err)
 {
     json_t *o =
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "filename", file->filename, "purpose",
                   file->purpose, "bytes", (json_int_t)file->bytes, "rows", (json_int_t)file->rows,
                   "created_at", (json_int_t)file->created_s, "owner", file->owner);
-    char *text = o ? json_dumps(o, 0) : NULL, *path = path_of(f, file->id, ".json");
+    char *text = o ? json_dumps(o, 0) : NULL, *entry = entry_of(path);
     int rc =
-        text && path ? file_write_durably(path, text, strlen(text), err) : err_nomem(err, ID_LEN);
+        text && entry ? file_write_durably(entry, text, strlen(text), err) : err_nomem(err, ID_LEN);
 
     free(text);
-    free(path);
+    free(entry);
     json_decref(o);
     return rc;
+}
+
+void openai_files_erase(const char *path)
+{
+    char *entry = entry_of(path);
+
+    if (entry)
+        unlink(entry);
+    free(entry);
+    unlink(path);
 }
 
 int openai_files_new_id(char ret_id[OPENAI_FILE_ID_SIZE], struct err *err)
 {
     memcpy(ret_id, "file-", 5);
     return random_hex(ret_id + 5, (ID_LEN - 5) / 2, err);
-}
-
-int openai_files_add(struct openai_files *f, const struct openai_file *file, struct err *err)
-{
-    int rc = write_entry(f, file, err);
-
-    return rc == 0 ? append(f, file, err) : rc;
 }
 
 int openai_files_remove(struct openai_files *f, const char *id, struct err *err)

@@ -3,8 +3,8 @@
  *   file-<24 hex digits>.jsonl    the bytes, as they came
  *   file-<24 hex digits>.json     {"filename", "purpose", "bytes", "rows", "created_at", "owner"}
  *
- * The second makes the first a file: it is written last, and removed first. Everybody sees their
- * own files, and admins see all.
+ * The second makes the first a file: it is written last, and removed first; bytes without it go at
+ * dashd's start. Everybody sees their own files, and admins see all.
  */
 #pragma once
 #include "core/err.h"
@@ -38,7 +38,12 @@ const struct openai_file *openai_files_find(const struct openai_files *f,
 /* Of its bytes; caller frees. NULL for lack of memory. */
 char *openai_files_path(const struct openai_files *f, const char *id);
 int openai_files_new_id(char ret_id[OPENAI_FILE_ID_SIZE], struct err *err);
-/* A new file, whose bytes are at their path, durably; takes over its strings on success. */
+bool openai_files_has_room(const struct openai_files *f, struct err *err);
+/* Makes the bytes at `path` a file, durably. It blocks, and does not look at the list. */
+int openai_files_write(const char *path, const struct openai_file *file, struct err *err);
+/* Takes it, and what is at its path, away again. */
+void openai_files_erase(const char *path);
+/* A new file that was written; takes over its strings on success. */
 int openai_files_add(struct openai_files *f, const struct openai_file *file, struct err *err);
 int openai_files_remove(struct openai_files *f, const char *id, struct err *err);
 json_t *openai_files_json(const struct openai_file *file);

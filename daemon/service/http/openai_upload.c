@@ -6,6 +6,7 @@
 #include "daemon/service/http/openai_upload.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/utf8.h"
 #include "daemon/service/http/http_form.h"
 #include "daemon/service/http/openai.h"
 #include <stdio.h>
@@ -19,6 +20,7 @@ struct upload {
     struct http_request *request; /* NULL: its client has gone */
     struct openai *openai;
     struct http_form *form;
+    char *path;
     struct file_writer writer;
     struct openai_file file;
     struct buf block; /* what waits to be written */
@@ -34,6 +36,7 @@ static void free_upload(struct upload *u)
     http_form_close(u->form);
     file_writer_abandon(&u->writer);
     buf_free(&u->block);
+    free(u->path);
     free(u->file.filename);
     free(u->file.purpose);
     free(u->file.owner);
@@ -54,6 +57,18 @@ static void count_rows(struct upload *u, const char *bytes, size_t len)
     }
 }
 
+static char *name_of(const char *filename)
+{
+    char *name = strndup(filename, FILENAME_MAX_BYTES);
+    size_t len = name ? strlen(name) : 0;
+
+    if (name) {
+        name[len - utf8_cut_bytes(name, len)] = '\0';
+        utf8_make_valid(name, strlen(name));
+    }
+    return name;
+}
+
 /* A field of the form. */
 static bool on_field(void *arg, const char *field, const char *filename, const char *bytes,
                      size_t at, size_t len)
@@ -67,7 +82,7 @@ static bool on_field(void *arg, const char *field, const char *filename, const c
         u->purpose[at + len] = '\0';
     } else if (strcmp(field, "file") == 0 && filename) {
         if (!u->file.filename)
-            u->file.filename = strndup(filename, FILENAME_MAX_BYTES);
+            u->file.filename = name_of(filename);
         buf_append(&u->block, bytes, len);
         u->file.bytes += (int64_t)len;
         count_rows(u, bytes, len);
@@ -81,7 +96,6 @@ bool openai_upload_begin(struct http_request *r)
 {
     struct openai *o = http_service(r);
     struct upload *u = calloc(1, sizeof(*u));
-    char *path = NULL;
     struct err err;
     int rc;
 
@@ -97,11 +111,10 @@ bool openai_upload_begin(struct http_request *r)
         openai_refuse(r, NULL, "the body must be multipart/form-data with `purpose` and `file`");
         return false;
     }
-    rc = openai_files_new_id(u->file.id, &err);
-    path = rc == 0 ? openai_files_path(o->files, u->file.id) : NULL;
+    rc = openai_files_has_room(o->files, &err) ? openai_files_new_id(u->file.id, &err) : err.code;
+    u->path = rc == 0 ? openai_files_path(o->files, u->file.id) : NULL;
     if (rc == 0)
-        rc = path ? file_writer_open(path, 0600, &u->writer, &err) : err_nomem(&err, 64);
-    free(path);
+        rc = u->path ? file_writer_open(u->path, 0600, &u->writer, &err) : err_nomem(&err, 64);
     if (rc < 0) {
         free_upload(u);
         openai_fail(r, rpc_status_of(&err), err.text);
@@ -121,19 +134,21 @@ static void write_block(uv_work_t *work)
     if (u->rc == 0 && u->block.len)
         u->rc = file_writer_add(&u->writer, u->block.data, u->block.len, &u->err);
     u->block.len = 0;
-    if (u->rc == 0 && u->last)
-        u->rc = file_writer_commit(&u->writer, &u->err);
+    if (u->rc < 0 || !u->last)
+        return;
+    u->rc = file_writer_commit(&u->writer, &u->err);
+    if (u->rc == 0 && (u->rc = openai_files_write(u->path, &u->file, &u->err)) < 0)
+        openai_files_erase(u->path);
 }
 
 /* ---- on the loop ---- */
 
+/* text may be of u. */
 static void end_upload(struct upload *u, enum rpc_status status, const char *text)
 {
-    struct http_request *r = u->request;
-
-    http_set_data(r, NULL);
+    http_set_data(u->request, NULL);
+    openai_fail(u->request, status, text);
     free_upload(u);
-    openai_fail(r, status, text);
 }
 
 static void keep(struct upload *u)
@@ -142,14 +157,8 @@ static void keep(struct upload *u)
     json_t *json;
     struct err err;
 
-    u->file.purpose = strdup(u->purpose);
-    u->file.owner = strdup(http_caller(r)->name);
-    u->file.created_s = clock_unix_ms() / 1000;
-    if (!u->file.purpose || !u->file.owner) {
-        end_upload(u, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
-        return;
-    }
     if (openai_files_add(u->openai->files, &u->file, &err) < 0) {
+        openai_files_erase(u->path);
         end_upload(u, rpc_status_of(&err), err.text);
         return;
     }
@@ -167,12 +176,8 @@ static void on_written(uv_work_t *work, int status)
     (void)status;
     u->working = false;
     if (!u->request) {
-        if (u->rc == 0 && u->last) { /* its name is there, and nobody knows it */
-            char *path = openai_files_path(u->openai->files, u->file.id);
-            if (path)
-                remove(path);
-            free(path);
-        }
+        if (u->rc == 0 && u->last) /* it is there, and nobody knows it; the list may be gone */
+            openai_files_erase(u->path);
         free_upload(u);
     } else if (u->rc < 0) {
         end_upload(u, RPC_INTERNAL, u->err.text);
@@ -233,6 +238,13 @@ void openai_upload_done(struct http_request *r)
         openai_refuse(r, "purpose", "the only purpose that is offered is fine-tune, not \"%s\"",
                       u->purpose);
         free_upload(u);
+        return;
+    }
+    u->file.purpose = strdup(u->purpose);
+    u->file.owner = strdup(http_caller(r)->name);
+    u->file.created_s = clock_unix_ms() / 1000;
+    if (!u->file.purpose || !u->file.owner) {
+        end_upload(u, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
         return;
     }
     u->last = true;
