@@ -4,6 +4,7 @@
 #include "core/random.h"
 #include "daemon/service/http/openai.h"
 #include "daemon/service/labels.h"
+#include "daemon/service/tokens.h"
 #include "proto/dash.pb-c.h"
 #include "proto/message_json.h"
 #include <stdio.h>
@@ -232,12 +233,28 @@ static bool read_metadata(struct creation *c)
     return true;
 }
 
+/* The same for the same Idempotency-Key: a request that is repeated must be the same job file. */
+static int name_output(const struct creation *c, char hex[TOKEN_HASH_SIZE], struct err *err)
+{
+    const char *key = http_header(c->r, "Idempotency-Key");
+    char *text;
+
+    if (!key || !key[0])
+        return random_hex(hex, 8, err);
+    if (asprintf(&text, "%s %s", http_caller(c->r)->name, key) < 0)
+        return err_nomem(err, strlen(key));
+    tokens_hash(text, hex);
+    hex[16] = '\0';
+    free(text);
+    return 0;
+}
+
 static bool set_output(struct creation *c)
 {
-    char hex[17], *output = NULL;
+    char hex[TOKEN_HASH_SIZE], *output = NULL;
     struct err err;
 
-    if (random_hex(hex, 8, &err) < 0 ||
+    if (name_output(c, hex, &err) < 0 ||
         asprintf(&output, "%s/fine-tuned/%s", c->o->options->state, hex) < 0) {
         openai_fail(c->r, RPC_INTERNAL, "dashd cannot name an output folder");
         return false;
