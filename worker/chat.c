@@ -190,7 +190,7 @@ static void begin(struct chat *c, const json_t *request, struct generate_options
                                    .on_logits = on_logits};
     o->sampling.temperature = number_or(request, "temperature", 1);
     o->sampling.top_p = number_or(request, "top_p", 1);
-    o->sampling.seed = (uint64_t)number_or(request, "seed", 0);
+    o->sampling.seed = (uint64_t)json_integer_value(json_object_get(request, "seed"));
 }
 
 /* As many tokens as the model has positions for. */

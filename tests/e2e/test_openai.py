@@ -97,6 +97,20 @@ class Api(OpenAi):
         for bad in ("../tokens.json", "..%2f..%2ftokens.json", "file-" + "0" * 24, "file-%00", "x/content", ""):
             self.assertIn(self.ask("GET", f"files/{bad}")[0], (400, 404), bad)
 
+    def test_names_of_files_are_made_text(self):
+        for name, kept in ((b"\xff.jsonl", "?.jsonl"), (b"x" * 254 + "é".encode(), "x" * 254)):
+            body, kind = form(("purpose", None, b"fine-tune"), ("file", "NAME", b"{}"))
+            self.assertEqual(self.got("POST", "files", body.replace(b"NAME", name), Content_Type=kind)["filename"], kept)
+        body, kind = form(("purpose", None, b"\xff"), ("file", "a", b"{}"))
+        self.assertIn('not "?"', self.refused("POST", "files", body, Content_Type=kind))
+        before = sorted(os.listdir(self.path("state/files")))
+        self.daemon.stop()
+        with open(self.path("state/files/file-0123456789abcdef01234567.jsonl"), "w") as f:
+            f.write("{}")  # of a dashd that was killed
+        self.serve()
+        self.assertEqual(sorted(os.listdir(self.path("state/files"))), before)
+        self.assertEqual(len(self.got("GET", "files")["data"]), 2)
+
     def test_uploads_that_are_wrong_leave_nothing(self):
         whole, kind = form(("purpose", None, b"fine-tune"), ("file", "a", b"x" * 3000000))
         for body, type in ((b"{}", "application/json"), (b"", kind), (whole[:-40], kind), (whole[:200000], kind),
@@ -192,6 +206,13 @@ class Api(OpenAi):
         self.refused("POST", path + "/nothing", status=404)
         self.refused("POST", "fine_tuning/jobs/ftjob-99/cancel", status=404)
 
+    def test_a_request_that_is_repeated_makes_one_job(self):
+        body = {"model": "tiny", "training_file": self.upload(IDS.encode())["id"]}
+        first, again = (self.got("POST", "fine_tuning/jobs", body, Idempotency_Key="once") for _ in range(2))
+        self.assertEqual(first["id"], again["id"])
+        self.refused("POST", "fine_tuning/jobs", {**body, "seed": 3}, 409, Idempotency_Key="once")
+        self.assertNotEqual(self.got("POST", "fine_tuning/jobs", body, Idempotency_Key="other")["id"], first["id"])
+
     def test_jobs_made_elsewhere_are_none_of_this_api(self):
         job = self.create(self.daemon.client())
         self.refused("GET", "fine_tuning/jobs/ftjob-" + job.id, status=404)
@@ -218,7 +239,9 @@ class Api(OpenAi):
         for wrong, param in (({"n": 2}, "n"), ({"tools": []}, "tools"), ({"stop": 3}, "stop"), ({"stop": ["a"] * 5}, "stop"),
                              ({"temperature": 2.5}, "temperature"), ({"max_tokens": 0}, "max_tokens"), ({"messages": []}, "messages"),
                              ({"messages": "hi"}, "messages"), ({"top_logprobs": 21}, "top_logprobs"), ({"model": None}, "model"),
-                             ({"presence_penalty": 1}, "presence_penalty"), ({"response_format": {"type": "json_object"}}, "response_format")):
+                             ({"presence_penalty": 1}, "presence_penalty"), ({"response_format": {"type": "json_object"}}, "response_format"),
+                             ({"response_format": "json"}, "response_format"), ({"stream": "yes"}, "stream"), ({"logprobs": 1}, "logprobs"),
+                             ({"top_logprobs": 2}, "top_logprobs"), ({"stream_options": True}, "stream_options")):
             self.refused("POST", "chat/completions", {**chat, **wrong}, param=param)
         self.refused("POST", "chat/completions", chat, status=403, token=self.token("reader", "read"))
 

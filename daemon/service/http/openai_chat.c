@@ -4,6 +4,7 @@
  */
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/json_file.h"
 #include "core/random.h"
 #include "daemon/service/http/http_json.h"
 #include "daemon/service/http/openai.h"
@@ -204,12 +205,35 @@ static bool is_integer(struct http_request *r, const json_t *body, const char *k
     return false;
 }
 
+static bool are_switches(struct http_request *r, const json_t *body)
+{
+    static const char *const keys[] = {"stream", "logprobs", "store", NULL};
+    const json_t *options = json_object_get(body, "stream_options");
+    int i;
+
+    for (i = 0; keys[i]; i++) {
+        const json_t *value = json_object_get(body, keys[i]);
+        if (!value || json_is_null(value) || json_is_boolean(value))
+            continue;
+        openai_refuse(r, keys[i], "%s must be true or false", keys[i]);
+        return false;
+    }
+    if (json_is_set(options) && !json_is_object(options))
+        openai_refuse(r, "stream_options", "stream_options must be an object");
+    else if (json_is_set(json_object_get(body, "top_logprobs")) &&
+             !json_is_true(json_object_get(body, "logprobs")))
+        openai_refuse(r, "top_logprobs", "top_logprobs needs logprobs to be true");
+    else
+        return true;
+    return false;
+}
+
 /* What has an effect with OpenAI, and is offered for the value that has none. */
 static bool is_neutral(struct http_request *r, const json_t *body)
 {
     const json_t *n = json_object_get(body, "n"), *store = json_object_get(body, "store");
-    const json_t *format = json_object_get(json_object_get(body, "response_format"), "type");
-    const char *type = json_string_value(format);
+    const json_t *format = json_object_get(body, "response_format");
+    const char *type = json_string_value(json_object_get(format, "type"));
 
     if (!in_range(r, body, "frequency_penalty", 0, 0) ||
         !in_range(r, body, "presence_penalty", 0, 0))
@@ -218,7 +242,7 @@ static bool is_neutral(struct http_request *r, const json_t *body)
         openai_refuse(r, "n", "one answer is offered: n must be 1");
     else if (json_is_true(store))
         openai_refuse(r, "store", "answers are not stored here");
-    else if (format && strcmp(type ? type : "", "text") != 0)
+    else if (json_is_set(format) && (!type || strcmp(type, "text") != 0))
         openai_refuse(r, "response_format", "only text is offered");
     else
         return true;
@@ -248,7 +272,7 @@ static bool check_request(struct http_request *r, const json_t *body)
                                         "metadata",
                                         NULL};
 
-    if (!openai_knows_keys(r, body, known) || !is_neutral(r, body) ||
+    if (!openai_knows_keys(r, body, known) || !are_switches(r, body) || !is_neutral(r, body) ||
         !in_range(r, body, "temperature", 0, 2) || !in_range(r, body, "top_p", 1e-6, 1) ||
         !is_integer(r, body, "seed", -9007199254740991.0, 9007199254740991.0) ||
         !is_integer(r, body, "max_tokens", 1, 1 << 20) ||
