@@ -15,7 +15,7 @@ enum {
     CONNECTIONS = 512,
     CONNECTIONS_OF_PEER = 128,
     CONNECTION_BYTES = 32 << 10, /* of a head, and of what waits to be parsed or sent */
-    IDLE_S = 60,
+    IDLE_S = 20, /* also of one whose end libmicrohttpd has missed: see is_cut_off() */
     HEAD_MS = 15000,
     REQUEST_MS = 60000,
     SWEEP_MS = 1000,
