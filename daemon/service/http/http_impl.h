@@ -73,7 +73,7 @@ struct http_request {
     bool abandoned; /* its client has gone */
 };
 
-/* Has the request wait until http_wake(). libmicrohttpd goes on with the chunks of a body that it
+/* Has the request wait until http_wake(). libmicrohttpd continues with the chunks of a body that it
  * has already read, and is confused by a connection that is suspended twice; nor may one be left
  * suspended when the server stops: MHD_NO. */
 enum MHD_Result http_suspend(struct http_request *r);
