@@ -195,6 +195,22 @@ class FollowUps(World):
         self.assertEqual(json.loads(self.read("given.json"))["state"], "SUCCEEDED")
         self.assertEqual(self.read("out/logs/notify.log"), f"SUCCEEDED {job.id} $(id); `id` said\n")
 
+    def test_a_command_ends_with_what_it_has_started(self):
+        script = self.write("at_end", f'#!/bin/sh\nsleep 1000 &\necho $! > {self.path("pid")}.new\nmv {self.path("pid")}.new {self.path("pid")}\nwait\n')
+        os.chmod(script, 0o755)
+        job = self.create(self.client, overrides=[f"notify.command=[{script}]"])
+        self.wait_state(self.client, job.id, pb.SUCCEEDED)
+        wait_for(lambda: os.path.exists(self.path("pid")), "it runs")
+        pid = int(self.read("pid"))
+        def deleted():
+            try:
+                self.client.DeleteJob(id=job.id)
+                return True
+            except grpc.RpcError:  # its ranks have not ended yet
+                return None
+        wait_for(deleted, "it is deleted")
+        wait_for(lambda: not is_alive(pid), "it is killed")
+
     def test_each_end_is_reported(self):
         server = Server(self, lambda path, body: (200, {}))
         job = self.create(self.client, overrides=["training.steps=100000", f"notify.url={server.url}"])

@@ -56,12 +56,18 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
     close_all(c);
 }
 
+/* It leads a group of its own: what it has started ends with it. */
+static void kill_group(const struct command_run *c)
+{
+    kill(-c->process.pid, SIGKILL);
+}
+
 static void on_late(uv_timer_t *timer)
 {
     struct command_run *c = timer->data;
 
     c->late = true;
-    uv_process_kill(&c->process, SIGKILL);
+    kill_group(c);
 }
 
 /* A command that reads nothing is none the worse for it. */
@@ -150,6 +156,6 @@ int command_run_start(uv_loop_t *loop, const struct command_spec *spec, command_
 void command_run_kill(struct command_run *c)
 {
     c->ended = NULL;
-    uv_process_kill(&c->process, SIGKILL);
+    kill_group(c);
     close_all(c);
 }

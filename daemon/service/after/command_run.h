@@ -1,5 +1,5 @@
 /* daemon/service/after/command_run.h - a command and its arguments, run once without a shell, with
- * a text on its standard input. What it prints goes to a file. */
+ * a text on its standard input. What it prints goes to a file. After COMMAND_MAX_S it is killed. */
 #pragma once
 #include "core/err.h"
 #include <uv.h>
@@ -19,5 +19,5 @@ struct command_spec {
 
 int command_run_start(uv_loop_t *loop, const struct command_spec *spec, command_run_fn *ended,
                       void *arg, struct command_run **ret, struct err *err);
-/* Kills it; ended() is not called. */
+/* Kills it, with what it has started; ended() is not called. */
 void command_run_kill(struct command_run *c);
