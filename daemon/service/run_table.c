@@ -185,6 +185,7 @@ static void free_run(struct run *run)
     free(run->notices);
     run_steps_free_pending(&run->steps);
     free(run->ending.reason);
+    free(run->model);
     run_row_free(&run->row);
     free(run);
 }

@@ -70,6 +70,7 @@ struct run {
     struct run_ending ending;
     struct run_slurm slurm;
     bool followed; /* follow_ups.h has looked at it */
+    char *model;   /* that it trains, once that was asked for (openai_models.c); else NULL */
 };
 
 struct runs_options {

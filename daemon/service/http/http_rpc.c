@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_BYTES = 4 << 20 };
+enum { BODY_BYTES = RPC_MESSAGE_BYTES }; /* it is read on the loop */
 
 /* ---- one answer ---- */
 

@@ -133,8 +133,7 @@ static const char *id_of(const json_t *item)
 void openai_reply_list(struct http_request *r, json_t *items, const struct openai_page *page)
 {
     size_t n = json_array_size(items), from = 0, i;
-    json_t *data = json_array(), *list;
-    bool more;
+    json_t *data = json_array();
 
     if (page->after && page->after[0]) {
         while (from < n && strcmp(id_of(json_array_get(items, from)), page->after) != 0)
@@ -143,13 +142,18 @@ void openai_reply_list(struct http_request *r, json_t *items, const struct opena
     }
     for (i = from; i < n && i < from + (size_t)page->limit; i++)
         json_array_append(data, json_array_get(items, i));
-    more = from + (size_t)page->limit < n;
-    n = json_array_size(data);
-    list = json_pack("{s:s, s:O, s:b, s:s?, s:s?}", "object", "list", "data", data, "has_more",
-                     more, "first_id", n ? id_of(json_array_get(data, 0)) : NULL, "last_id",
-                     n ? id_of(json_array_get(data, n - 1)) : NULL);
-    json_decref(data);
     json_decref(items);
+    openai_reply_page(r, data, from + (size_t)page->limit < n);
+}
+
+void openai_reply_page(struct http_request *r, json_t *data, bool has_more)
+{
+    size_t n = json_array_size(data);
+    json_t *list =
+        json_pack("{s:s, s:O, s:b, s:s?, s:s?}", "object", "list", "data", data, "has_more",
+                  has_more, "first_id", n ? id_of(json_array_get(data, 0)) : NULL, "last_id",
+                  n ? id_of(json_array_get(data, n - 1)) : NULL);
+    json_decref(data);
     openai_reply(r, list);
 }
 
@@ -171,6 +175,7 @@ int openai_open(uv_loop_t *loop, const struct options *options, struct rpc_serve
         openai_close(o);
         return rc;
     }
+    openai_models_open(o);
     *ret = o;
     return 0;
 }

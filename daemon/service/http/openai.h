@@ -52,6 +52,8 @@ struct openai_page {
 bool openai_read_page(struct http_request *r, int limit, int most, struct openai_page *ret);
 /* A list of what `items` has after the one of the id page->after; takes over items. */
 void openai_reply_list(struct http_request *r, json_t *items, const struct openai_page *page);
+/* A page itself; takes over data. */
+void openai_reply_page(struct http_request *r, json_t *data, bool has_more);
 
 /* ---- models ---- */
 
@@ -65,7 +67,9 @@ int openai_model_find(const struct openai *o, const char *name, struct openai_mo
                       struct err *err);
 void openai_model_free(struct openai_model *m);
 /* "ft:smollm2:dash:my-run:7"; the caller frees. NULL: the job has not succeeded, or no memory. */
-char *openai_model_name(const struct openai *o, const struct run *run);
+char *openai_model_name(const struct openai *o, struct run *run);
+/* Reads which models the jobs of the store have trained. */
+void openai_models_open(const struct openai *o);
 void openai_on_models(struct http_request *r);
 void openai_on_model(struct http_request *r);
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, STEPS_A_TURN = 256, FILES_A_PAGE = 10000 };
+enum { CHUNK = 256 << 10, STEPS_A_TURN = 512, FILES_A_PAGE = 10000 };
 
 static bool shows(const struct http_request *r, const struct openai_file *file)
 {
@@ -44,10 +44,13 @@ void openai_on_files(struct http_request *r)
 
 /* ---- content ---- */
 
+/* Of a file; or a job's metrics, in turns of the loop. */
 struct content {
     uv_work_t work;
     struct http_request *request; /* NULL: its client has gone */
-    int fd;
+    int fd;                       /* -1: metrics */
+    long job;
+    int next_step;
     bool reading;
     ssize_t got;
     char chunk[CHUNK];
@@ -55,7 +58,8 @@ struct content {
 
 static void free_content(struct content *c)
 {
-    close(c->fd);
+    if (c->fd >= 0)
+        close(c->fd);
     free(c);
 }
 
@@ -98,11 +102,15 @@ static void read_next(struct content *c)
     }
 }
 
+static void send_steps(struct content *c);
+
 void openai_content_writable(struct http_request *r)
 {
     struct content *c = http_data(r);
 
-    if (c && !c->reading)
+    if (c && c->fd < 0)
+        send_steps(c);
+    else if (c && !c->reading)
         read_next(c);
 }
 
@@ -159,41 +167,86 @@ static void put_step(struct buf *csv, const struct step_row *row)
     buf_printf(csv, ",%.10g\n", row->learning_rate);
 }
 
-static int make_csv(const struct run *run, struct buf *csv, struct err *err)
+/* The next lines; from step 1 on, with their head. *ret_next: 0 after the last. */
+static int put_steps(const struct runs *runs, long job, int step, struct buf *csv, int *ret_next,
+                     struct err *err)
 {
     struct step_row rows[STEPS_A_TURN];
-    int next = 1, n = 0, i, rc;
+    int n = 0, i, rc = store_read_steps(runs->store, job, step, rows, STEPS_A_TURN, &n, err);
 
-    buf_puts(csv, "step,train_loss,valid_loss,learning_rate\n");
-    do {
-        rc = store_read_steps(run->runs->store, run->row.id, next, rows, STEPS_A_TURN, &n, err);
-        for (i = 0; rc == 0 && i < n; i++)
-            put_step(csv, &rows[i]);
-        if (rc == 0 && n)
-            next = rows[n - 1].step + 1;
-    } while (rc == 0 && n == STEPS_A_TURN);
+    if (step == 1)
+        buf_puts(csv, "step,train_loss,valid_loss,learning_rate\n");
+    for (i = 0; rc == 0 && i < n; i++)
+        put_step(csv, &rows[i]);
+    *ret_next = rc == 0 && n == STEPS_A_TURN ? rows[n - 1].step + 1 : 0;
     return rc == 0 && csv->failed ? err_nomem(err, csv->len) : rc;
 }
 
-static void answer_metrics(struct http_request *r, const struct run *run, bool content)
+static void send_steps(struct content *c)
+{
+    struct http_request *r = c->request;
+    const struct openai *o = http_service(r);
+    struct buf csv = {0};
+    int rc = put_steps(o->runs, c->job, c->next_step, &csv, &c->next_step, NULL);
+
+    if (rc == 0 && csv.len && !http_write(r, csv.data, csv.len))
+        rc = ERR_NOMEM;
+    buf_free(&csv);
+    if (rc == 0 && c->next_step)
+        return;
+    http_set_data(r, NULL);
+    free_content(c);
+    if (rc == 0)
+        http_end(r);
+    else
+        http_break(r);
+}
+
+static void send_metrics(struct http_request *r, const struct run *run)
+{
+    struct content *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        openai_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
+        return;
+    }
+    c->request = r;
+    c->fd = -1;
+    c->job = run->row.id;
+    c->next_step = 1;
+    http_set_data(r, c);
+    http_stream(r, 200, "text/csv");
+    send_steps(c);
+}
+
+static int csv_bytes(const struct run *run, size_t *ret, struct err *err)
 {
     struct buf csv = {0};
+    int next = 1, rc = 0;
+
+    while (rc == 0 && next)
+        rc = put_steps(run->runs, run->row.id, next, &csv, &next, err);
+    *ret = csv.len;
+    buf_free(&csv);
+    return rc;
+}
+
+static void answer_metrics(struct http_request *r, const struct run *run)
+{
+    size_t bytes;
     char id[40];
     struct err err;
 
-    if (make_csv(run, &csv, &err) < 0) {
+    if (csv_bytes(run, &bytes, &err) < 0) {
         openai_fail(r, rpc_status_of(&err), err.text);
-    } else if (content) {
-        http_reply(r, 200, "text/csv", csv.data, csv.len);
     } else {
         snprintf(id, sizeof(id), "file-metrics-%ld", run->row.id);
         openai_reply(r, json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "id", id, "object", "file",
-                                  "bytes", (json_int_t)csv.len, "created_at",
+                                  "bytes", (json_int_t)bytes, "created_at",
                                   (json_int_t)(run->row.finished_ms / 1000), "filename",
                                   "step_metrics.csv", "purpose", "fine-tune-results", "status",
                                   "processed"));
     }
-    buf_free(&csv);
 }
 
 /* ---- one file ---- */
@@ -221,8 +274,10 @@ void openai_on_file(struct http_request *r)
     metrics = find_metrics(o, id);
     if (bad || (!file && !metrics))
         openai_fail(r, RPC_NOT_FOUND, "there is no such file");
+    else if (metrics && content)
+        send_metrics(r, metrics);
     else if (metrics)
-        answer_metrics(r, metrics, content);
+        answer_metrics(r, metrics);
     else if (content)
         send_content(r, file);
     else

@@ -132,7 +132,7 @@ static json_t *error_of(const struct run *run)
     return json_pack("{s:s, s:s, s:n}", "code", "job_failed", "message", run->row.reason, "param");
 }
 
-static json_t *job_json(const struct openai *o, const struct run *run)
+static json_t *job_json(const struct openai *o, struct run *run)
 {
     struct message_job m;
     char id[40];
@@ -195,16 +195,30 @@ void openai_on_jobs(struct http_request *r)
 {
     const struct openai *o = http_service(r);
     struct openai_page page;
-    json_t *items;
+    bool more = false;
+    long before;
+    json_t *data;
     int i;
 
     if (!openai_read_page(r, JOBS_A_PAGE, JOBS_MAX, &page))
         return;
-    items = json_array();
-    for (i = o->runs->n - 1; i >= 0; i--)
-        if (is_shown(r, o->runs->items[i]))
-            json_array_append_new(items, job_json(o, o->runs->items[i]));
-    openai_reply_list(r, items, &page);
+    if (page.after && !page.after[0])
+        page.after = NULL;
+    before = page.after && strncmp(page.after, "ftjob-", 6) == 0 ? atol(page.after + 6) : 0;
+    if (page.after && before < 1) {
+        openai_refuse(r, "after", "after must be the id of a fine-tuning job");
+        return;
+    }
+    data = json_array();
+    for (i = o->runs->n - 1; i >= 0 && !more; i--) { /* the newest is first */
+        struct run *run = o->runs->items[i];
+        if ((before && run->row.id >= before) || !is_shown(r, run))
+            continue;
+        more = json_array_size(data) == (size_t)page.limit;
+        if (!more)
+            json_array_append_new(data, job_json(o, run));
+    }
+    openai_reply_page(r, data, more);
 }
 
 /* ---- its events ---- */
@@ -336,7 +350,7 @@ void openai_on_job(struct http_request *r)
 {
     static const struct http_view checkpoints = {answer_checkpoints, end_call};
     char verb[32];
-    const struct run *run = job_of(r, verb);
+    struct run *run = job_of(r, verb);
 
     if (!run)
         return;
@@ -356,7 +370,7 @@ void openai_on_job(struct http_request *r)
 static bool answer_job(struct http_request *r, const ProtobufCMessage *message)
 {
     char verb[32];
-    const struct run *run = job_of(r, verb);
+    struct run *run = job_of(r, verb);
 
     (void)message;
     if (run)

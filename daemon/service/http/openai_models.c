@@ -33,17 +33,16 @@ static char *base_name(const struct openai *o, const char *path)
     return strdup(slash ? slash + 1 : path);
 }
 
-/* Of the model that a job trains. */
-static char *trained_path(const struct run *run)
+/* Of the model that a job trains, which no change of the job changes; NULL: not known. It is read
+ * once: a job file takes long enough that a list of thousands of jobs would be waited for. */
+static const char *trained_path(struct run *run)
 {
     struct job *job = NULL;
-    char *path;
 
-    if (job_from_yaml(run->row.job_yaml, &job, NULL) < 0)
-        return NULL;
-    path = strdup(job->model);
+    if (!run->model && job_from_yaml(run->row.job_yaml, &job, NULL) == 0)
+        run->model = strdup(job->model);
     job_free(job);
-    return path;
+    return run->model;
 }
 
 /* Of "ft:smollm2:dash:run:7", which another job continued, "smollm2". */
@@ -58,17 +57,15 @@ static void cut_to_base(char *name)
     name[len] = '\0';
 }
 
-char *openai_model_name(const struct openai *o, const struct run *run)
+char *openai_model_name(const struct openai *o, struct run *run)
 {
-    char *base, *suffix, *path, *name = NULL;
+    char *base, *suffix, *name = NULL;
 
     if (run->row.state != RUN_SUCCEEDED || run->row.kind != RUN_TRAINING)
         return NULL;
     base = openai_label(run, "openai.model");
-    if (!base && (path = trained_path(run))) {
-        base = base_name(o, path);
-        free(path);
-    }
+    if (!base && trained_path(run))
+        base = base_name(o, trained_path(run));
     if (base)
         cut_to_base(base);
     suffix = openai_label(run, "openai.suffix");
@@ -104,12 +101,13 @@ void openai_model_free(struct openai_model *m)
     *m = (struct openai_model){0};
 }
 
-static int fill_tuned(const struct openai *o, const struct run *run, struct openai_model *ret,
+static int fill_tuned(const struct openai *o, struct run *run, struct openai_model *ret,
                       struct err *err)
 {
+    const char *path = trained_path(run);
     struct stat st;
 
-    ret->path = trained_path(run);
+    ret->path = path ? strdup(path) : NULL;
     if (!ret->path || asprintf(&ret->adapter, "%s/adapter", run->row.output) < 0) {
         ret->adapter = NULL;
         return err_nomem(err, 64);
@@ -126,7 +124,7 @@ int openai_model_find(const struct openai *o, const char *name, struct openai_mo
                       struct err *err)
 {
     const char *path = listed(o, name);
-    const struct run *tuned = path ? NULL : find_tuned(o, name);
+    struct run *tuned = path ? NULL : find_tuned(o, name);
     int rc = 0;
 
     *ret = (struct openai_model){0};
@@ -145,6 +143,14 @@ int openai_model_find(const struct openai *o, const char *name, struct openai_mo
     if (rc < 0)
         openai_model_free(ret);
     return rc;
+}
+
+void openai_models_open(const struct openai *o)
+{
+    int i;
+
+    for (i = 0; i < o->runs->n; i++)
+        free(openai_model_name(o, o->runs->items[i]));
 }
 
 static json_t *model_json(const char *name, int64_t created_ms)

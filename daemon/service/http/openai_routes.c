@@ -2,7 +2,7 @@
 #include "daemon/service/http/openai_routes.h"
 #include "daemon/service/http/openai_upload.h"
 
-enum { BODY_BYTES = 4 << 20 };
+enum { BODY_BYTES = RPC_MESSAGE_BYTES }; /* it is read on the loop */
 
 static void on_other(struct http_request *r)
 {
