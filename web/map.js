@@ -4,7 +4,7 @@
 
 import {rampColour} from "./colour.js";
 import {el, replace, svg} from "./dom.js";
-import {number, percent} from "./format.js";
+import {number} from "./format.js";
 import {layersAndKinds, MEASURES} from "./modules.js";
 import {scale, ticks} from "./scale.js";
 
@@ -60,7 +60,7 @@ export class DirectionMap {
     this.#drawLegend();
   }
 
-  #text(x) { return this.measure.percent ? percent(x) : number(x, 3); }
+  #text(x) { return this.measure.percent ? `${number(100 * x, 3)} %` : number(x, 3); }
 
   #name(value, isLayer) {
     return isLayer ? (value < 0 ? "–" : String(value)) :
@@ -187,8 +187,7 @@ export class DirectionMap {
     }));
     const marks = ticks(s, 4).map(
       (x) => svg("g", {}, svg("line", {class: "axis", x1: s(x), x2: s(x), y1: 16, y2: 20}),
-        svg("text", {class: "tick", x: s(x), y: 32, "text-anchor": "middle"},
-          this.measure.percent ? percent(x, x < 0.1 ? 1 : 0) : number(x, 3))));
+        svg("text", {class: "tick", x: s(x), y: 32, "text-anchor": "middle"}, this.#text(x))));
     replace(this.legend, strips, marks);
     this.legend.setAttribute("aria-label",
       `colours from ${this.#text(this.colours.from)} to ${this.#text(this.colours.to)}`);

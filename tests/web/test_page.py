@@ -435,6 +435,17 @@ class Directions(View):
         self.page.run("document.querySelector('.controls input').click()")
         self.check("coefficients")
 
+    def test_small_shares_have_labels_of_their_own(self):
+        files = canned.directions()
+        spectra = json.loads(files["spectra.json"])
+        for spectrum in spectra.values():
+            spectrum["share"] /= 1000
+        self.world.add(canned.job(7, "small", "SUCCEEDED", 300, phase="EXPORT"), files={**files, "spectra.json": json.dumps(spectra)})
+        self.open("#/job/7/directions", "chosen:")
+        self.page.run("(s => { s.value = 'share'; s.dispatchEvent(new Event('change')); })(document.querySelector('.controls select'))")
+        labels = self.page.wait("(l => l.length > 1 && l.every(t => t.endsWith(' %')) && l)([...document.querySelectorAll('.ramp text')].map(t => t.textContent))")
+        self.assertEqual(len(set(labels)), len(labels), labels)
+
     def test_the_map_by_keyboard(self):
         self.add_finished()
         self.open("#/job/7/directions", "chosen:")
