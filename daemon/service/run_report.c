@@ -115,6 +115,7 @@ static void flush_all(uv_timer_t *timer)
 
 int run_step(struct run *run, const struct step_row *step, struct err *err)
 {
+    struct step_row kept = *step;
     int rc;
 
     if (step->step <= run_steps_last(&run->steps))
@@ -125,9 +126,11 @@ int run_step(struct run *run, const struct step_row *step, struct err *err)
     if (step->step > run->row.steps_total)
         return err_set(err, ERR_INVALID, "job %ld has %d steps, not %d", run->row.id,
                        run->row.steps_total, step->step);
-    rc = run_steps_add(&run->steps, step, err);
+    kept.checkpoint_seconds = 0; /* the store has none: what is said of a step stays the same */
+    rc = run_steps_add(&run->steps, &kept, err);
     if (rc < 0)
         return rc;
+    run->checkpoint_seconds = step->checkpoint_seconds;
     run_totals_add_step(&run->runs->totals, step);
     if (step->phase != run->row.phase) {
         run->row.phase = step->phase; /* reaches the disk with the next change of the row */

@@ -58,7 +58,8 @@ struct run {
         double seconds_left;
     } decomposition;
 
-    unsigned int version; /* counts the changes that watchers see */
+    double checkpoint_seconds; /* that the last took, as its coordinator says; 0: not known */
+    unsigned int version;      /* counts the changes that watchers see */
     struct watcher *watchers;
 
     struct launch *launch;   /* what runs, or NULL */

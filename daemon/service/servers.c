@@ -266,6 +266,10 @@ static int open_http(struct servers *s, struct err *err)
         return 0;
     if (o->http && address_is_unix(o->http))
         return err_set(err, ERR_INVALID, "--http: %s: the address must be host:port", o->http);
+    if (o->http)
+        rc = address_check(o->http, false, NULL, err);
+    if (rc < 0)
+        return err_prefix(err, "--http");
     if (http_port_is_remote(o))
         rc = open_keys(o, TLS_HTTP1, &s->http_tls, err);
     return rc == 0 ? http_port_open(s->loop, o, &s->guard, s->http_tls, &s->http, err) : rc;

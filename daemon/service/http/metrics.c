@@ -95,42 +95,49 @@ static void put_totals(struct buf *b, const struct run_totals *t)
 
 struct series {
     const char *name, *help;
-    double (*value)(const Dash__V1__Job *job);
+    double (*value)(const struct run *run, const Dash__V1__Job *job);
 };
 
-static double step_of(const Dash__V1__Job *job)
+static double step_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->steps_done;
 }
 
-static double steps_of(const Dash__V1__Job *job)
+static double steps_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->steps_total;
 }
 
-static double loss_of(const Dash__V1__Job *job)
+static double loss_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->last_step ? job->last_step->loss : 0;
 }
 
-static double rate_of(const Dash__V1__Job *job)
+static double rate_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->tokens_per_second;
 }
 
-static double learning_rate_of(const Dash__V1__Job *job)
+static double learning_rate_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->last_step ? job->last_step->learning_rate : 0;
 }
 
-static double grad_norm_of(const Dash__V1__Job *job)
+static double grad_norm_of(const struct run *run, const Dash__V1__Job *job)
 {
+    (void)run;
     return job->last_step ? job->last_step->grad_norm : 0;
 }
 
-static double checkpoint_of(const Dash__V1__Job *job)
+static double checkpoint_of(const struct run *run, const Dash__V1__Job *job)
 {
-    return job->last_step ? job->last_step->checkpoint_seconds : 0;
+    (void)job;
+    return run->checkpoint_seconds;
 }
 
 static const struct series of_jobs[] = {
@@ -155,7 +162,7 @@ static void put_series(struct buf *b, const struct runs *runs, const struct seri
         message_job(runs->items[i], &m);
         buf_printf(b, "%s{job=\"%s\",name=\"", s->name, m.id);
         put_value(b, m.job.name);
-        buf_printf(b, "\"} %.17g\n", s->value(&m.job));
+        buf_printf(b, "\"} %.17g\n", s->value(runs->items[i], &m.job));
         message_job_close(&m);
     }
 }
