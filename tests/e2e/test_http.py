@@ -151,6 +151,15 @@ class Access(Http):
                        capture_output=True, timeout=DEADLINE)
         wait_for(lambda: self.call("GetServerInfo").status == 401, "the session has ended")
 
+    def test_many_sessions_of_one_end_none_of_another(self):
+        self.serve()
+        self.sign_in()
+        login = json.dumps({"token": self.token("look", "read")})
+        connection = self.connect()
+        for _ in range(260):
+            self.assertEqual(self.ask("POST", "/login", login, cookie="none=1", connection=connection, Content_Type="application/json").status, 200)
+        self.assertEqual(self.call("ListJobs").status, 200)
+
     def test_pages_of_other_sites_may_nothing(self):
         self.serve()
         self.sign_in()

@@ -65,6 +65,7 @@ struct follow_ups {
     struct errand *errand; /* one at a time; NULL: none */
     uv_timer_t tick;
     bool closing;
+    atomic_bool hurry; /* dashd ends: the errand is to give up */
 };
 
 static void advance_all(struct follow_ups *f);
@@ -309,7 +310,7 @@ static void do_errand(uv_work_t *work)
     struct errand *e = work->data;
 
     e->rc = e->report ? mlflow_send(e->report, &e->err)
-                      : webhook_send(e->strings[0], e->key, e->strings[1], &e->err);
+                      : webhook_send(e->strings[0], e->key, e->strings[1], &e->all->hurry, &e->err);
 }
 
 static void note_done(struct follow_up *u, const struct errand *e)
@@ -440,6 +441,7 @@ static void begin_mlflow(struct follow_up *u)
         free_errand(e);
         return;
     }
+    e->report->stop = &u->all->hurry;
     e->report->server = e->strings[0] = strdup(t->mlflow);
     e->report->experiment = e->strings[1] = strdup(t->experiment ? t->experiment : "dash");
     e->report->name = e->strings[2] = strdup(u->run->row.name);
@@ -559,7 +561,7 @@ static void finish(struct follow_ups *f)
     } while (is_busy(f) && uv_now(f->loop) < until);
 }
 
-/* An errand that is under way ends within WEB_TIMEOUT_S calls; the loop runs until then. */
+/* The loop runs until the errand that is under way, whose thread has f, gives up. */
 void follow_ups_close(struct follow_ups *f)
 {
     struct follow_up *u;
@@ -574,6 +576,7 @@ void follow_ups_close(struct follow_ups *f)
         u->command = NULL;
         u->run = NULL;
     }
+    atomic_store(&f->hurry, true);
     while (f->errand)
         uv_run(f->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&f->tick, on_closed);

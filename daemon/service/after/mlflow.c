@@ -18,6 +18,7 @@ static int call(const struct mlflow_report *r, const char *path, json_t *body, i
     char url[URL_BYTES], bearer[600];
     const char *token = getenv("MLFLOW_TRACKING_TOKEN");
     struct web_request request = {.url = url,
+                                  .stop = r->stop,
                                   .user = getenv("MLFLOW_TRACKING_USERNAME"),
                                   .password = getenv("MLFLOW_TRACKING_PASSWORD")};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;

@@ -9,6 +9,7 @@
 #pragma once
 #include "core/err.h"
 #include "proto/step_row.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct mlflow_report {
     const char
         *status; /* "FINISHED", "FAILED" or "KILLED": all steps are sent; NULL: it continues */
     int64_t ended_ms;
+    const atomic_bool *stop; /* of web.h */
 };
 
 int mlflow_send(struct mlflow_report *r, struct err *err);

@@ -18,6 +18,17 @@ static size_t take(char *bytes, size_t size, size_t n, void *arg)
     return body->failed ? 0 : size * n;
 }
 
+static int look_for_stop(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const atomic_bool *stop = arg;
+
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return atomic_load(stop);
+}
+
 static struct curl_slist *headers_of(const struct web_request *r)
 {
     struct curl_slist *list = NULL;
@@ -36,6 +47,9 @@ static void set_up(CURL *curl, const struct web_request *r, struct curl_slist *h
     curl_easy_setopt(curl, CURLOPT_URL, r->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_for_stop);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, r->stop);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)WEB_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "dashd/" DASH_VERSION);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);

@@ -1,8 +1,10 @@
 /* daemon/service/after/web.h - requests to servers of others, by libcurl: http and https alone, no
- * redirects, within WEB_TIMEOUT_S. They block, so they belong in a thread of the pool. */
+ * redirects, within WEB_TIMEOUT_S, or about a second after a stop. They block, so they belong in a
+ * thread of the pool. */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
+#include <stdatomic.h>
 
 enum { WEB_TIMEOUT_S = 20, WEB_ANSWER_MAX = 1 << 20, WEB_HEADERS_MAX = 4 };
 
@@ -11,6 +13,7 @@ struct web_request {
     const char *body;                     /* NULL: GET; else POST of JSON */
     const char *headers[WEB_HEADERS_MAX]; /* "name: value"; NULL: no more */
     const char *user, *password;          /* NULL: none */
+    const atomic_bool *stop;              /* true: no answer is waited for any more */
 };
 
 void web_init(void); /* before the first thread */

@@ -31,10 +31,12 @@ int webhook_key(const char *state, char ret_key[65], struct err *err)
     return rc;
 }
 
-int webhook_send(const char *url, const char *key, const char *body, struct err *err)
+int webhook_send(const char *url, const char *key, const char *body, const atomic_bool *stop,
+                 struct err *err)
 {
     char hex[HMAC_HEX_BYTES], header[40 + HMAC_HEX_BYTES];
-    const struct web_request request = {.url = url, .body = body, .headers = {header}};
+    const struct web_request request = {
+        .url = url, .body = body, .headers = {header}, .stop = stop};
     struct buf answer = {0};
     int status = 0, rc;
 

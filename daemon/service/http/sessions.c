@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CODE_S = 60, CODES_MAX = 64 };
+enum { CODE_S = 60, CODES_MAX = 64, SHARE = 8 };
 
 struct session {
     char hash[TOKEN_HASH_SIZE]; /* "": none */
@@ -35,22 +35,29 @@ void sessions_close(struct sessions *s)
     free(s);
 }
 
-/* One that is free, or else the one used longest ago. */
-static struct session *place(struct session *items, int n)
+/* One that is free, or else the one used longest ago; a caller who has many makes room for their
+ * own, and ends nobody else's. */
+static struct session *place(struct session *items, int n, const char *name)
 {
-    struct session *oldest = items;
-    int i;
+    struct session *oldest = items, *own = NULL;
+    int n_own = 0, i;
 
-    for (i = 0; i < n && oldest->hash[0]; i++)
-        if (!items[i].hash[0] || items[i].used_ms < oldest->used_ms)
+    for (i = 0; i < n; i++) {
+        if (oldest->hash[0] && (!items[i].hash[0] || items[i].used_ms < oldest->used_ms))
             oldest = &items[i];
-    return oldest;
+        if (!items[i].hash[0] || strcmp(items[i].caller.name, name) != 0)
+            continue;
+        n_own++;
+        if (!own || items[i].used_ms < own->used_ms)
+            own = &items[i];
+    }
+    return n_own >= n / SHARE ? own : oldest;
 }
 
 static int add(struct sessions *s, struct session *items, int n, const struct caller *caller,
                char ret_id[SESSION_ID_SIZE], struct err *err)
 {
-    struct session *item = place(items, n);
+    struct session *item = place(items, n, caller->name);
     int rc = random_hex(ret_id, (SESSION_ID_SIZE - 1) / 2, err);
 
     if (rc < 0)
