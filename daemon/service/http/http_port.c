@@ -138,7 +138,7 @@ int http_port_register(struct http_port *p, struct rpc_server *rpc, struct runs 
     int rc;
 
     p->calls.rpc = rpc;
-    p->metrics = (struct metrics){runs, p->stats};
+    p->metrics = (struct metrics){.runs = runs, .rpc = p->stats};
     rc = http_page_register(p->http, p->auth, p->sessions, &p->page, err);
     if (rc == 0)
         rc = http_rpc_register(p->http, &p->calls, err);
@@ -205,6 +205,7 @@ void http_port_close(struct http_port *p)
         return;
     http_close(p->http);
     openai_close(p->openai);
+    metrics_close(&p->metrics);
     http_page_free(p->page);
     sessions_close(p->sessions);
     free(p->address);

@@ -1,17 +1,12 @@
 /* daemon/service/http/metrics.c - see metrics.h. */
 #include "daemon/service/http/metrics.h"
 #include "core/buf.h"
-#include "core/file.h"
-#include "daemon/service/launch_local.h"
 #include "daemon/service/message.h"
-#include "daemon/service/procs.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { RANKS_MAX = 256 };
 
 static void head(struct buf *b, const char *name, const char *type, const char *help)
 {
@@ -169,58 +164,16 @@ static void put_series(struct buf *b, const struct runs *runs, const struct seri
 
 /* ---- memory ---- */
 
-static bool resident(long pid, char name[32], double *ret_bytes)
-{
-    char path[64], *text = NULL;
-    const char *at;
-    size_t len;
-    bool ok;
-
-    snprintf(path, sizeof(path), "/proc/%ld/status", pid);
-    if (file_read(path, FILE_SMALL_MAX, &text, &len, NULL) < 0)
-        return false;
-    at = strstr(text, "\nVmRSS:");
-    ok = at && sscanf(text, "Name: %31s", name) == 1;
-    if (ok)
-        *ret_bytes = strtod(at + 7, NULL) * 1024;
-    free(text);
-    return ok;
-}
-
-static void put_ranks(struct buf *b, const struct run *run)
-{
-    long pids[RANKS_MAX];
-    char mark[LOCAL_MARK_BYTES], name[32];
-    double bytes, coordinator = 0, workers = 0;
-    int n, i;
-
-    local_mark(run->row.mark, mark);
-    n = procs_of_session(run->row.pid, mark, NULL, pids, RANKS_MAX);
-    for (i = 0; i < n; i++)
-        if (resident(pids[i], name, &bytes)) {
-            coordinator += strncmp(name, "dash-coord", 10) == 0 ? bytes : 0;
-            workers += strncmp(name, "dash-worker", 11) == 0 ? bytes : 0;
-        }
-    buf_printf(b, "dash_resident_memory_bytes{job=\"%ld\",process=\"coordinator\"} %.17g\n",
-               run->row.id, coordinator);
-    buf_printf(b, "dash_resident_memory_bytes{job=\"%ld\",process=\"workers\"} %.17g\n",
-               run->row.id, workers);
-}
-
-static void put_memory(struct buf *b, const struct runs *runs)
+static void put_memory(struct buf *b, const struct metrics_memory *m)
 {
     char name[32];
     double bytes = 0;
-    int i;
 
     head(b, "dash_resident_memory_bytes", "gauge",
          "Memory of dashd, and of the processes of jobs on this machine.");
-    resident(getpid(), name, &bytes);
+    metrics_resident(getpid(), name, &bytes);
     buf_printf(b, "dash_resident_memory_bytes{job=\"\",process=\"dashd\"} %.17g\n", bytes);
-    for (i = 0; i < runs->n; i++)
-        if (run_is_under_way(runs->items[i]->row.state) && runs->items[i]->row.pid > 0 &&
-            !runs->items[i]->row.slurm)
-            put_ranks(b, runs->items[i]);
+    metrics_memory_put(m, b);
 }
 
 static void put_calls(struct buf *b, const struct rpc_stats *stats)
@@ -234,7 +187,7 @@ static void put_calls(struct buf *b, const struct rpc_stats *stats)
                    (unsigned long long)stats->items[i].n);
 }
 
-static void on_get(struct http_request *r)
+static void answer(struct http_request *r)
 {
     const struct metrics *m = http_service(r);
     struct buf b = {0};
@@ -246,7 +199,7 @@ static void on_get(struct http_request *r)
     put_totals(&b, &m->runs->totals);
     for (i = 0; i < sizeof(of_jobs) / sizeof(of_jobs[0]); i++)
         put_series(&b, m->runs, &of_jobs[i]);
-    put_memory(&b, m->runs);
+    put_memory(&b, &m->memory);
     put_calls(&b, m->rpc);
     if (b.failed)
         http_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
@@ -255,9 +208,30 @@ static void on_get(struct http_request *r)
     buf_free(&b);
 }
 
+static void on_get(struct http_request *r)
+{
+    struct metrics *m = http_service(r);
+
+    if (!metrics_memory_look(&m->memory, m->runs, r, answer))
+        answer(r);
+}
+
+static void on_gone(struct http_request *r)
+{
+    struct metrics *m = http_service(r);
+
+    metrics_memory_gone(&m->memory, r);
+}
+
+void metrics_close(struct metrics *m)
+{
+    metrics_memory_close(&m->memory);
+}
+
 int metrics_register(struct http_server *server, struct metrics *m, struct err *err)
 {
-    static const struct http_route route = {.method = HTTP_GET, .path = "/metrics", .done = on_get};
+    static const struct http_route route = {
+        .method = HTTP_GET, .path = "/metrics", .done = on_get, .gone = on_gone};
 
     return http_add_routes(server, &route, 1, m, err);
 }

@@ -3,12 +3,15 @@
  * run. What counts since dashd's start begins again with the next dashd. */
 #pragma once
 #include "daemon/service/http/http.h"
+#include "daemon/service/http/metrics_memory.h"
 #include "daemon/service/rpc_stats.h"
 #include "daemon/service/runs.h"
 
 struct metrics { /* borrows; must outlive the server */
     struct runs *runs;
     const struct rpc_stats *rpc;
+    struct metrics_memory memory;
 };
 
 int metrics_register(struct http_server *server, struct metrics *m, struct err *err);
+void metrics_close(struct metrics *m); /* after the server; one that is zeroed, too */
