@@ -134,8 +134,8 @@ class FollowUps(World):
         super().setUp()
         self.start()
 
-    def start(self, *options):
-        self.daemon = self.dashd(*options, programs=None)
+    def start(self, *options, env=None):
+        self.daemon = self.dashd(*options, programs=None, env=env)
         self.client = self.daemon.client()
 
     def metrics(self, name="out"):
@@ -154,6 +154,17 @@ class FollowUps(World):
         self.assertEqual(sorted(run["metrics"]["loss"]), [r["step"] for r in rows])
         for row in rows:
             self.assertAlmostEqual(run["metrics"]["loss"][row["step"]], row["loss"], delta=1e-8)
+
+    def test_credentials_are_for_the_server_of_the_environment_alone(self):
+        other, own = Server(self, lambda path, body: (401, {})), Server(self, Mlflow())
+        self.daemon.stop()
+        self.start(env={"MLFLOW_TRACKING_URI": own.url + "/", "MLFLOW_TRACKING_TOKEN": "geheim"})
+        for server in (other, own):
+            self.create(self.client, name=f"to{server.port}", overrides=[f"tracking.mlflow={server.url}"])
+            wait_for(lambda: server.requests, "a request")
+        self.assertNotIn("Authorization", other.requests[0][2])
+        self.assertEqual(own.requests[0][2]["Authorization"], "Bearer geheim")
+        self.assertIn("only to MLFLOW_TRACKING_URI", self.daemon_log())
 
     def test_what_a_server_that_was_away_missed_comes_later(self):
         mlflow = Mlflow()

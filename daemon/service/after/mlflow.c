@@ -10,24 +10,41 @@ enum { URL_BYTES = 1024, PARAM_MAX = 500, PARAMS_MAX = 100 };
 
 /* ---- calls ---- */
 
+/* The length of an address without slashes at its end. */
+static size_t length_of(const char *server)
+{
+    size_t len = strlen(server);
+
+    while (len && server[len - 1] == '/')
+        len--;
+    return len;
+}
+
+static bool is_trusted(const char *server)
+{
+    const char *known = getenv("MLFLOW_TRACKING_URI");
+    size_t len = length_of(server);
+
+    return known && length_of(known) == len && strncmp(known, server, len) == 0;
+}
+
 /* The answer to a call of the API, which the caller frees; takes over body (NULL: GET). *ret_status
  * is 200 or, where the server says that there is none, 404. */
 static int call(const struct mlflow_report *r, const char *path, json_t *body, int *ret_status,
                 json_t **ret_answer, struct err *err)
 {
     char url[URL_BYTES], bearer[600];
-    const char *token = getenv("MLFLOW_TRACKING_TOKEN");
+    bool trusted = is_trusted(r->server);
+    const char *token = trusted ? getenv("MLFLOW_TRACKING_TOKEN") : NULL;
     struct web_request request = {.url = url,
                                   .stop = r->stop,
-                                  .user = getenv("MLFLOW_TRACKING_USERNAME"),
+                                  .user = trusted ? getenv("MLFLOW_TRACKING_USERNAME") : NULL,
                                   .password = getenv("MLFLOW_TRACKING_PASSWORD")};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    size_t len = strlen(r->server);
     struct buf answer = {0};
     int rc = 0;
 
-    if (snprintf(url, sizeof(url), "%.*s/api/2.0/mlflow/%s",
-                 (int)(len && r->server[len - 1] == '/' ? len - 1 : len), r->server,
+    if (snprintf(url, sizeof(url), "%.*s/api/2.0/mlflow/%s", (int)length_of(r->server), r->server,
                  path) >= (int)sizeof(url))
         rc = err_set(err, ERR_INVALID, "the address is too long");
     if (token &&
@@ -39,7 +56,11 @@ static int call(const struct mlflow_report *r, const char *path, json_t *body, i
     if (rc == 0)
         rc = web_ask(&request, ret_status, &answer, err);
     if (rc == 0 && *ret_status != 200 && *ret_status != 404)
-        rc = err_set(err, ERR_PEER, "%s answers with the status %d: %.300s", path, *ret_status,
+        rc = err_set(err, ERR_PEER, "%s answers with the status %d%s: %.300s", path, *ret_status,
+                     !trusted && (*ret_status == 401 || *ret_status == 403)
+                         ? " (credentials are sent only to MLFLOW_TRACKING_URI of dashd's "
+                           "environment)"
+                         : "",
                      answer.data ? answer.data : "");
     if (rc == 0 && answer.len)
         rc = json_file_parse(answer.data, answer.len, "its answer", ret_answer, err);

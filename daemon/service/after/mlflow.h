@@ -4,7 +4,8 @@
  * params, sends metrics of up to MLFLOW_STEPS steps, and, where the job has ended and all is sent,
  * closes the run. It blocks, and it may be repeated: what was sent twice is the same value of the
  * same step. The user and the password, or the token, are those of MLflow's own client:
- * MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN, in dashd's environment.
+ * MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN, in dashd's environment. They
+ * are given to the server of MLFLOW_TRACKING_URI there alone: whoever submits a job names any.
  */
 #pragma once
 #include "core/err.h"
