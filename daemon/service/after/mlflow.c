@@ -1,6 +1,7 @@
 /* daemon/service/after/mlflow.c - see mlflow.h. */
 #include "daemon/service/after/mlflow.h"
 #include "core/json_file.h"
+#include "core/utf8.h"
 #include "daemon/service/after/web.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,7 @@ static void add_param(json_t *params, const char *section, const char *line, siz
         len -= 2;
     }
     snprintf(value, sizeof(value), "%.*s", (int)len, colon);
+    value[strlen(value) - utf8_cut_bytes(value, strlen(value))] = '\0';
     if (value[0] && strcmp(value, "null") != 0)
         json_array_append_new(params, json_pack("{s:s, s:s}", "key", key, "value", value));
 }

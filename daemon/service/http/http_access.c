@@ -194,8 +194,9 @@ void http_sign_out(struct http_request *r)
     const char *cookie = http_cookie(r);
     char name[32], gone[100];
 
-    if (cookie)
-        sessions_remove(r->server->options.sessions, cookie);
+    if (!cookie)
+        return; /* a page of another site has no cookie to send, and takes none away */
+    sessions_remove(r->server->options.sessions, cookie);
     cookie_name(r, name);
     snprintf(gone, sizeof(gone), "%s=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", name);
     http_add_header(r, "Set-Cookie", gone);
