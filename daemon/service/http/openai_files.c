@@ -41,17 +41,31 @@ bool openai_files_has_room(const struct openai_files *f, struct err *err)
     return false;
 }
 
-int openai_files_add(struct openai_files *f, const struct openai_file *file, struct err *err)
+/* A place behind the last, which counts once n does; NULL: there is none. */
+static struct openai_file *next_place(struct openai_files *f, struct err *err)
 {
     struct openai_file *more;
 
     if (!openai_files_has_room(f, err))
-        return err->code;
+        return NULL;
     more = realloc(f->items, ((size_t)f->n + 1) * sizeof(*more));
-    if (!more)
-        return err_nomem(err, sizeof(*more));
+    if (!more) {
+        err_nomem(err, sizeof(*more));
+        return NULL;
+    }
     f->items = more;
-    f->items[f->n++] = *file;
+    f->items[f->n] = (struct openai_file){0};
+    return &f->items[f->n];
+}
+
+int openai_files_add(struct openai_files *f, const struct openai_file *file, struct err *err)
+{
+    struct openai_file *place = next_place(f, err);
+
+    if (!place)
+        return err->code;
+    *place = *file;
+    f->n++;
     return 0;
 }
 
@@ -72,22 +86,28 @@ static int load_one(struct openai_files *f, const char *id, struct err *err)
 {
     char *path = path_of(f, id, ".json");
     json_t *o = NULL;
-    struct openai_file file = {0};
+    struct openai_file *file = NULL;
     int rc = path ? json_file_read(path, FILE_SMALL_MAX, &o, err) : err_nomem(err, ID_LEN);
 
     if (rc == 0) {
-        snprintf(file.id, sizeof(file.id), "%s", id);
-        file.filename = strdup(text_of(o, "filename"));
-        file.purpose = strdup(text_of(o, "purpose"));
-        file.owner = strdup(text_of(o, "owner"));
-        file.bytes = json_integer_value(json_object_get(o, "bytes"));
-        file.rows = json_integer_value(json_object_get(o, "rows"));
-        file.created_s = json_integer_value(json_object_get(o, "created_at"));
-        rc = file.filename && file.purpose && file.owner ? openai_files_add(f, &file, err)
-                                                         : err_nomem(err, ID_LEN);
+        file = next_place(f, err);
+        rc = file ? 0 : err->code;
     }
-    if (rc < 0)
-        free_file(&file);
+    if (rc == 0) {
+        snprintf(file->id, sizeof(file->id), "%s", id);
+        file->filename = strdup(text_of(o, "filename"));
+        file->purpose = strdup(text_of(o, "purpose"));
+        file->owner = strdup(text_of(o, "owner"));
+        file->bytes = json_integer_value(json_object_get(o, "bytes"));
+        file->rows = json_integer_value(json_object_get(o, "rows"));
+        file->created_s = json_integer_value(json_object_get(o, "created_at"));
+        if (file->filename && file->purpose && file->owner) {
+            f->n++;
+        } else {
+            free_file(file);
+            rc = err_nomem(err, ID_LEN);
+        }
+    }
     json_decref(o);
     free(path);
     return rc;
