@@ -17,6 +17,7 @@ struct auth {
     uv_loop_t *loop;
     char *state, *path;
     struct tokens tokens;
+    struct session_key session_key;
     struct file_version version;
     bool used; /* since the uses were written */
     uint64_t written_at_ms;
@@ -66,6 +67,8 @@ int auth_open(uv_loop_t *loop, const char *state, struct auth **ret_auth, struct
     if (!a->state || !a->path)
         rc = err_nomem(err, strlen(state));
     if (rc == 0)
+        rc = session_key_make(&a->session_key, err);
+    if (rc == 0)
         rc = read_again(a, err);
     if (rc < 0) {
         auth_close(a);
@@ -98,10 +101,10 @@ void auth_close(struct auth *a)
     free(a);
 }
 
-static int identify_user(const struct peer *peer, struct caller *ret)
+static int identify_user(unsigned uid, struct caller *ret)
 {
-    snprintf(ret->name, sizeof(ret->name), "uid:%u", peer->uid);
-    ret->role = peer->uid == geteuid() || peer->uid == 0 ? ROLE_ADMIN : ROLE_SUBMIT;
+    snprintf(ret->name, sizeof(ret->name), "uid:%u", uid);
+    ret->role = uid == geteuid() || uid == 0 ? ROLE_ADMIN : ROLE_SUBMIT;
     return 0;
 }
 
@@ -140,12 +143,15 @@ int auth_identify(struct auth *a, const struct peer *peer, const char *bearer, s
                   struct err *err)
 {
     char hash[TOKEN_HASH_SIZE];
+    unsigned uid;
 
     *ret = (struct caller){0};
     if (peer->kind == PEER_UNIX)
-        return identify_user(peer, ret);
+        return identify_user(peer->uid, ret);
     if (peer->kind == PEER_TCP)
         return identify_loopback(ret);
+    if (bearer && session_token_read(&a->session_key, secret_of(bearer), clock_unix_ms(), &uid))
+        return identify_user(uid, ret);
     refresh(a);
     if (bearer) {
         tokens_hash(secret_of(bearer), hash);
@@ -155,6 +161,15 @@ int auth_identify(struct auth *a, const struct peer *peer, const char *bearer, s
         return take_entry(a, tokens_find_certificate(&a->tokens, peer->certificate), ret, err);
     return err_set(err, ERR_DENIED,
                    "this address of dashd needs a token: log in with `dashctl login`");
+}
+
+void auth_sign_in(struct auth *a, unsigned uid, struct caller *ret,
+                  char ret_token[SESSION_TOKEN_SIZE], int64_t *ret_expires_ms)
+{
+    *ret = (struct caller){0};
+    identify_user(uid, ret);
+    *ret_expires_ms = clock_unix_ms() + (int64_t)SESSION_TOKEN_S * 1000;
+    session_token_make(&a->session_key, uid, *ret_expires_ms, ret_token);
 }
 
 bool auth_still_holds(struct auth *a, const struct caller *caller)

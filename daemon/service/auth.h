@@ -5,6 +5,8 @@
  *                          a member of dashd's group     uid:1002       submit
  *   TLS, with a token      what its entry says           token:NAME     of the entry (tokens.h)
  *   TLS, with certificate  what its entry says           cert:NAME      of the entry
+ *   TLS, signed in         the same as by the unix socket
+ *   by MUNGE (sign_in.h)
  *   HTTP on loopback       the same as TLS, with a token; or who has asked for the page
  *                          (sessions.h)
  *   TCP without TLS        anybody of this machine       loopback       admin
@@ -19,6 +21,7 @@
 #include "core/err.h"
 #include "daemon/service/peer.h"
 #include "daemon/service/role.h"
+#include "daemon/service/session_token.h"
 #include "daemon/service/tokens.h"
 #include <stdbool.h>
 #include <uv.h>
@@ -41,6 +44,10 @@ void auth_close(struct auth *a); /* NULL-safe; writes down the last uses */
 /* bearer: the value of the call's `authorization`, or NULL. ERR_DENIED where nobody known calls. */
 int auth_identify(struct auth *a, const struct peer *peer, const char *bearer, struct caller *ret,
                   struct err *err);
+/* A caller whom MUNGE has named and who may: who that is, and a token, which auth_identify() takes
+ * until it ends. */
+void auth_sign_in(struct auth *a, unsigned uid, struct caller *ret,
+                  char ret_token[SESSION_TOKEN_SIZE], int64_t *ret_expires_ms);
 /* Whether the caller would be the same now: its entry has neither changed nor expired. */
 bool auth_still_holds(struct auth *a, const struct caller *caller);
 /* To be called every second or so: looks for changes, and writes down uses from time to time. */

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/paths.h"
 #include "daemon/service/address.h"
+#include "proto/munge.h"
 #include <argp.h>
 #include <errno.h>
 #include <grp.h>
@@ -35,7 +36,8 @@ enum {
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
     OPTION_CLIENT_CA,
-    OPTION_CLIENT_CRL
+    OPTION_CLIENT_CRL,
+    OPTION_MUNGE
 };
 
 static const struct argp_option option_list[] = {
@@ -77,6 +79,11 @@ static const struct argp_option option_list[] = {
      "Accept certificates of clients that this CA has signed and `dashd token` knows", 0},
     {"client-crl", OPTION_CLIENT_CRL, "FILE", 0,
      "Reject certificates that a list in this file names, in PEM, which that CA has signed", 0},
+    {"munge", OPTION_MUNGE, "SOCKET", OPTION_ARG_OPTIONAL,
+     "Let users of the cluster sign in to TCP addresses by MUNGE, in place of a token: you and "
+     "root "
+     "as admin, the members of --group to submit. SOCKET is munged's, if it is not the usual one",
+     0},
     {"insecure-tcp", OPTION_INSECURE_TCP, NULL, 0,
      "Listen on loopback addresses without TLS and tokens: every user of this machine can run jobs "
      "as you",
@@ -211,6 +218,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_CLIENT_CRL:
         o->client_crl = arg;
+        break;
+    case OPTION_MUNGE:
+        if (!munge_is_built_in())
+            argp_error(state,
+                       "--munge: this dashd was built without MUNGE: install libmunge-dev and "
+                       "build it again");
+        o->munge = true;
+        o->munge_socket = arg;
         break;
     case OPTION_INSECURE_TCP:
         o->insecure_tcp = true;

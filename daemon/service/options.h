@@ -22,12 +22,13 @@ struct options {
     const char *tls_certificate, *tls_key; /* PEM files; NULL: those of `dashd init` */
     const char *client_ca, *client_crl;    /* the same, of clients; NULL: none */
     char user[64];                         /* whose rights all jobs have: "ann (uid 1001)" */
+    const char *munge_socket;              /* NULL: the usual one */
     const char *group_name;                /* NULL: none */
     gid_t group;
     int max_running, memory_mb, stop_grace_s, restart_delay_ms, slurm_poll_s;
     struct check_limits check;
     struct job_roots roots; /* that jobs may use; none: anywhere */
-    bool stop_jobs, insecure_tcp;
+    bool stop_jobs, insecure_tcp, munge;
 };
 
 /* Ends dashd with a usage error where they are wrong. */

@@ -114,6 +114,10 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and f
 void rpc_fail(struct rpc_call *call, const struct err *err);      /* by err's code */
 enum rpc_status rpc_status_of(const struct err *err);
 
+/* UNAUTHENTICATED with text, of an open method whose caller is not the one that it must be. It
+ * counts as a refusal (listener_refused()); the log has why. */
+void rpc_refuse_caller(struct rpc_call *call, const char *text, const char *why);
+
 /* One thing that is wrong with a request: google.rpc.BadRequest.FieldViolation. */
 struct rpc_violation {
     const char *field; /* "" where none can be named */

@@ -104,20 +104,27 @@ static int identify(struct rpc_call *c, struct err *err)
     return auth_identify(c->server->guard.auth, &c->peer, find_bearer(c, bearer), &c->caller, err);
 }
 
-static void log_refusal(struct rpc_server *s, const struct peer *peer)
+static void log_refusal(struct rpc_server *s, const struct peer *peer, const char *why)
 {
     uint64_t now = uv_now(s->loop);
 
     if (s->refusal_logged_at_ms && now - s->refusal_logged_at_ms < LOG_EVERY_MS)
         return;
     s->refusal_logged_at_ms = now ? now : 1;
-    log_warn("a call from %s is refused: dashd does not know its caller", peer->address);
+    log_warn("a call from %s is refused: %s", peer->address, why);
 }
 
 static void refuse(struct rpc_call *c, enum rpc_status status, const char *text)
 {
     c->is_refused = true;
     rpc_finish(c, status, text);
+}
+
+void rpc_refuse_caller(struct rpc_call *c, const char *text, const char *why)
+{
+    log_refusal(c->server, &c->peer, why);
+    listener_refused(c->server->listener, c->connection);
+    refuse(c, RPC_UNAUTHENTICATED, text);
 }
 
 bool rpc_is_allowed(struct rpc_call *c)
@@ -131,9 +138,7 @@ bool rpc_is_allowed(struct rpc_call *c)
     if (needed == ROLE_NOBODY)
         return true;
     if (rc < 0) {
-        log_refusal(c->server, &c->peer);
-        listener_refused(c->server->listener, c->connection);
-        refuse(c, RPC_UNAUTHENTICATED, err.text);
+        rpc_refuse_caller(c, err.text, "dashd does not know its caller");
         return false;
     }
     return rpc_has_role(c);

@@ -15,6 +15,7 @@
 #include "daemon/service/keys.h"
 #include "daemon/service/reflection.h"
 #include "daemon/service/rpc.h"
+#include "daemon/service/sign_in.h"
 #include "daemon/service/slurm.h"
 #include "proto/contact.h"
 #include <stdlib.h>
@@ -41,6 +42,7 @@ struct servers {
     struct rpc_server *rpc[SERVERS];  /* NULL: there is none */
     struct tls_context *http_tls;     /* the key of REMOTE, for HTTP; NULL: plain text */
     struct http_port *http;           /* NULL: there is none */
+    struct sign_in *sign_in;          /* of REMOTE; NULL: there is none */
     char *served;                     /* the first local address, as coordinators here dial it */
     struct buf words;
     char **node_addresses; /* those that coordinators on other nodes try */
@@ -330,6 +332,16 @@ static int register_with(struct rpc_server *rpc, struct runs *runs, struct err *
     return rc == 0 ? reflection_register(rpc, err) : rc;
 }
 
+static int register_sign_in(struct servers *s, struct err *err)
+{
+    int rc = sign_in_register(NULL, s->rpc[LOCAL], err);
+
+    if (rc < 0 || !s->rpc[REMOTE])
+        return rc;
+    s->sign_in = sign_in_open(s->loop, s->options, s->guard.auth, s->tls[REMOTE]);
+    return s->sign_in ? sign_in_register(s->sign_in, s->rpc[REMOTE], err) : err_nomem(err, 1);
+}
+
 int servers_register(struct servers *s, struct runs *runs, struct err *err)
 {
     int rc = register_with(s->rpc[LOCAL], runs, err);
@@ -342,6 +354,8 @@ int servers_register(struct servers *s, struct runs *runs, struct err *err)
         rc = register_with(s->rpc[REMOTE], runs, err);
     if (rc == 0 && s->rpc[REMOTE])
         rc = http_port_add_method(s->http, s->rpc[REMOTE], err);
+    if (rc == 0)
+        rc = register_sign_in(s, err);
     if (rc == 0 && s->http)
         rc = http_port_register(s->http, s->rpc[LOCAL], runs, err);
     if (rc == 0 && s->rpc[REPORTS])
@@ -402,6 +416,7 @@ void servers_close(struct servers *s)
     http_port_close(s->http);
     for (i = 0; i < SERVERS; i++)
         rpc_close(s->rpc[i]);
+    sign_in_close(s->sign_in);
     for (i = 0; i < SERVERS; i++)
         tls_context_close(s->tls[i]);
     tls_context_close(s->http_tls);

@@ -3,6 +3,7 @@
 #include "daemon/service/tls.h"
 #include "core/file.h"
 #include "core/file_version.h"
+#include "proto/certificate.h"
 #include "proto/openssl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +279,31 @@ int tls_context_refresh(struct tls_context *c, struct err *err)
 int64_t tls_context_expires_s(const struct tls_context *c)
 {
     return c->expires_s;
+}
+
+static bool has_fingerprint(X509 *x, const char *fingerprint)
+{
+    char found[CERTIFICATE_FINGERPRINT_SIZE], *pem = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    bool yes = bio && PEM_write_bio_X509(bio, x) == 1 && BIO_write(bio, "", 1) == 1 &&
+               BIO_get_mem_data(bio, &pem) > 0 && certificate_fingerprint(pem, found, NULL) == 0 &&
+               certificate_is_fingerprint(fingerprint, found);
+
+    BIO_free(bio);
+    return yes;
+}
+
+bool tls_context_shows(const struct tls_context *c, const char *fingerprint)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509 *own = SSL_CTX_get0_certificate(c->ctx);
+    bool yes = own && has_fingerprint(own, fingerprint);
+    int i;
+
+    SSL_CTX_get0_chain_certs(c->ctx, &chain);
+    for (i = 0; !yes && i < sk_X509_num(chain); i++)
+        yes = has_fingerprint(sk_X509_value(chain, i), fingerprint);
+    return yes;
 }
 
 void tls_context_close(struct tls_context *c)

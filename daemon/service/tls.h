@@ -36,7 +36,10 @@ int tls_context_from_pem(const char *key, const char *certificate, struct tls_co
  * open keep what they began with. On failure what there was remains in use. */
 int tls_context_refresh(struct tls_context *c, struct err *err);
 int64_t tls_context_expires_s(const struct tls_context *c); /* Unix time of the certificate's end */
-void tls_context_close(struct tls_context *c);              /* NULL-safe; after its connections */
+/* Whether the server's certificate, or one of those with it, has this fingerprint (certificate.h).
+ */
+bool tls_context_shows(const struct tls_context *c, const char *fingerprint);
+void tls_context_close(struct tls_context *c); /* NULL-safe; after its connections */
 
 int tls_open(struct tls_context *c, struct tls **ret_tls, struct err *err);
 void tls_close(struct tls *t); /* NULL-safe */

@@ -17,6 +17,7 @@ NEEDED = {
     "CancelJob": "submit", "ResumeJob": "submit", "GetLogs": "read", "GetServerInfo": "read", "PauseJob": "submit",
     "DeleteJob": "submit", "UpdateJob": "submit", "ListEvents": "read", "ListFiles": "read", "ListCheckpoints": "read",
     "DownloadFile": "read", "FollowLogs": "read", "OpenPage": "read",
+    "SignIn": "none",  # proves by itself who calls: test_munge
 }
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 TOKEN = re.compile(r"dash_[0-9a-f]{64}")
@@ -231,7 +232,7 @@ class Roles(Secured):
         self.assertEqual(sorted(NEEDED), sorted(m.name for m in service.methods), "a method without a role in this test")
         channels = {role: self.channel(self.token(role + "er", role)) for role in ROLES}
         channels["nobody"] = self.channel()
-        for name, needed in NEEDED.items():
+        for name, needed in ((name, needed) for name, needed in NEEDED.items() if needed in ROLES):
             for role, channel in channels.items():
                 with self.subTest(method=name, role=role):
                     call = channel.unary_stream(f"/dash.v1.FineTuning/{name}")
