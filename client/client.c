@@ -4,6 +4,7 @@
 #include "client/client.h"
 #include "client/logins.h"
 #include "client/printable.h"
+#include "client/sign_in.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,10 +99,22 @@ static bool is_loopback(const char *address)
            strncmp(address, "[::1]:", 6) == 0;
 }
 
+int client_open_login(const struct login *l, struct channel **ret_channel, struct err *err)
+{
+    const struct channel_tls tls = {
+        .ca = l->ca, .token = l->token, .certificate = l->certificate, .key = l->key};
+    int rc = channel_open(l->address, &tls, ret_channel, err);
+
+    if (rc == 0 && (rc = sign_in(*ret_channel, l, err)) < 0) {
+        channel_close(*ret_channel);
+        *ret_channel = NULL;
+    }
+    return rc;
+}
+
 int client_open_channel(const struct client *c, struct channel **ret_channel, struct err *err)
 {
     struct login login = {0};
-    struct channel_tls tls;
     int rc;
 
     if (strncmp(c->server, "unix:", 5) == 0 || !strrchr(c->server, ':'))
@@ -116,9 +129,7 @@ int client_open_channel(const struct client *c, struct channel **ret_channel, st
                        c->server, c->server);
     if (rc < 0)
         return rc;
-    tls = (struct channel_tls){
-        .ca = login.ca, .token = login.token, .certificate = login.certificate, .key = login.key};
-    rc = channel_open(c->server, &tls, ret_channel, err);
+    rc = client_open_login(&login, ret_channel, err);
     login_free(&login);
     return rc;
 }

@@ -32,6 +32,10 @@ extern const struct argp client_argp;
  * address; in plain text to a unix socket, and to a loopback address without a login. */
 int client_open_channel(const struct client *c, struct channel **ret_channel, struct err *err);
 
+struct login;
+/* The same, by a login that need not be kept. */
+int client_open_login(const struct login *l, struct channel **ret_channel, struct err *err);
+
 /* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
  * and EXIT_FAILED is returned. */
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,

@@ -2,7 +2,7 @@
  *
  * The server is trusted by its CA: a file, a fingerprint that its owner gave out, or, as with ssh,
  * a fingerprint that is shown and confirmed once. Only then is the token sent, and only what has
- * answered a call is kept.
+ * answered a call is kept. By MUNGE there is no token to keep: each command signs in (sign_in.h).
  */
 #include "client/client.h"
 #include "client/logins.h"
@@ -16,11 +16,19 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_TOKEN_FILE = 2000, OPTION_CA, OPTION_FINGERPRINT, OPTION_CERT, OPTION_KEY };
+enum {
+    OPTION_TOKEN_FILE = 2000,
+    OPTION_CA,
+    OPTION_FINGERPRINT,
+    OPTION_CERT,
+    OPTION_KEY,
+    OPTION_MUNGE
+};
 
 struct command {
     struct client *client;
     const char *address, *token_file, *ca, *fingerprint, *certificate, *key;
+    const char *munge; /* "": by the usual socket; NULL: not by MUNGE */
 };
 
 static const struct argp_option login_options[] = {
@@ -36,6 +44,10 @@ static const struct argp_option login_options[] = {
     {"cert", OPTION_CERT, "FILE", 0,
      "Log in by this certificate, in PEM, in place of a token (dashd --client-ca)", 0},
     {"key", OPTION_KEY, "FILE", 0, "Its key, in PEM (default: in the file of --cert)", 0},
+    {"munge", OPTION_MUNGE, "SOCKET", OPTION_ARG_OPTIONAL,
+     "Sign in as who you are on this cluster, by MUNGE, in place of a token (dashd --munge). "
+     "SOCKET is munged's, if it is not the usual one",
+     0},
     {0},
 };
 
@@ -62,6 +74,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_KEY:
         c->key = arg;
         return 0;
+    case OPTION_MUNGE:
+        c->munge = arg ? arg : "";
+        return 0;
     case ARGP_KEY_ARG:
         if (c->address)
             argp_error(state, "one address at a time: what is '%s'?", arg);
@@ -74,6 +89,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "give --ca or --fingerprint");
         if (c->key && !c->certificate)
             argp_error(state, "--key is the key of --cert, which is missing");
+        if (c->munge && (c->certificate || c->token_file))
+            argp_error(state, "--munge is in place of a token or a certificate");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -164,10 +181,8 @@ static int find_ca(const struct command *c, char **ret_ca, struct err *err)
 static int greet(const struct login *l, Dash__V1__GetServerInfoResponse **ret, struct err *err)
 {
     Dash__V1__GetServerInfoRequest request = DASH__V1__GET_SERVER_INFO_REQUEST__INIT;
-    const struct channel_tls tls = {
-        .ca = l->ca, .token = l->token, .certificate = l->certificate, .key = l->key};
     struct channel *channel = NULL;
-    int rc = channel_open(l->address, &tls, &channel, err);
+    int rc = client_open_login(l, &channel, err);
 
     if (rc == 0)
         rc = channel_call(channel, "/dash.v1.FineTuning/GetServerInfo", &request.base,
@@ -177,12 +192,14 @@ static int greet(const struct login *l, Dash__V1__GetServerInfoResponse **ret, s
     return rc;
 }
 
-/* A certificate is enough; a token that is asked for goes with it. */
+/* A certificate is enough; a token that is asked for goes with it. MUNGE needs neither. */
 static int find_credentials(const struct command *c, struct login *l, struct err *err)
 {
     size_t len;
     int rc = 0;
 
+    if (c->munge)
+        return (l->munge = strdup(c->munge)) ? 0 : err_nomem(err, strlen(c->munge));
     if (c->certificate)
         rc = file_read(c->certificate, FILE_SMALL_MAX, &l->certificate, &len, err);
     if (rc == 0 && c->certificate)
@@ -220,8 +237,8 @@ int cmd_login(struct client *client, int argc, char **argv)
         .options = login_options,
         .parser = parse,
         .args_doc = "ADDRESS",
-        .doc = "Keeps the CA and a token of the dashd at ADDRESS (host:port), for all later "
-               "commands with --server ADDRESS or $DASH_SERVER.",
+        .doc = "Keeps the CA and a token of the dashd at ADDRESS (host:port), or that you sign in "
+               "by MUNGE, for all later commands with --server ADDRESS or $DASH_SERVER.",
         .children = children};
     struct command c = {.client = client};
     struct err err;

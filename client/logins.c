@@ -24,6 +24,7 @@ void login_free(struct login *l)
     free(l->address);
     free(l->ca);
     free(l->certificate);
+    free(l->munge);
     erase(l->token);
     erase(l->key);
     *l = (struct login){0};
@@ -89,14 +90,17 @@ static int take(const json_t *entry, const char *address, const char *path, stru
     const char *token = json_string_value(json_object_get(entry, "token"));
     const char *certificate = json_string_value(json_object_get(entry, "certificate"));
     const char *key = json_string_value(json_object_get(entry, "key"));
+    const char *munge = json_string_value(json_object_get(entry, "munge"));
 
-    if (!ca || !certificate != !key || (!token && !key))
+    if (!ca || !certificate != !key || (!token && !key && !munge))
         return err_set(err, ERR_INVALID,
-                       "%s: the entry of %s lacks a CA, or a token or a certificate with its key",
+                       "%s: the entry of %s lacks a CA, or a token, a certificate with its key or "
+                       "MUNGE",
                        path, address);
-    *ret = (struct login){strdup(address), strdup(ca), copy(token), copy(certificate), copy(key)};
+    *ret = (struct login){strdup(address),   strdup(ca), copy(token),
+                          copy(certificate), copy(key),  copy(munge)};
     if (ret->address && ret->ca && !ret->token == !token && !ret->certificate == !certificate &&
-        !ret->key == !key)
+        !ret->key == !key && !ret->munge == !munge)
         return 0;
     login_free(ret);
     return err_nomem(err, strlen(ca));
@@ -123,8 +127,8 @@ int login_find(const char *address, struct login *ret, struct err *err)
 
 static int add(json_t *all, const struct login *l, struct err *err)
 {
-    json_t *entry = json_pack("{s:s, s:s*, s:s*, s:s*}", "ca", l->ca, "token", l->token,
-                              "certificate", l->certificate, "key", l->key);
+    json_t *entry = json_pack("{s:s, s:s*, s:s*, s:s*, s:s*}", "ca", l->ca, "token", l->token,
+                              "certificate", l->certificate, "key", l->key, "munge", l->munge);
 
     return json_object_set_new(all, l->address, entry) < 0 ? err_nomem(err, strlen(l->ca)) : 0;
 }

@@ -4,7 +4,8 @@
  *   {"login.example.org:7700": {"ca": "-----BEGIN CERTIFICATE...", "token": "dash_..."}}
  *
  * In place of the token, or beside it, an entry may have the "certificate" and the "key" of a
- * client, in PEM. Token and key are secrets: the file is refused where others can read it.
+ * client, in PEM, or "munge": the socket of munged by which each command signs in (sign_in.h).
+ * Token and key are secrets: the file is refused where others can read it.
  */
 #pragma once
 #include "core/err.h"
@@ -14,6 +15,7 @@ struct login {
     char *ca;      /* PEM: what must have signed dashd's certificate, or that one itself */
     char *token;   /* NULL: none */
     char *certificate, *key; /* PEM; both or none */
+    char *munge;             /* socket of munged, "" for the usual one; NULL: not by MUNGE */
 };
 
 /* ERR_NOT_FOUND where there is none. On success the caller calls login_free(). */

@@ -68,8 +68,7 @@ int channel_open(const char *address, const struct channel_tls *tls, struct chan
     c->address = strdup(address);
     c->tls = tls != NULL;
     c->channel = create(address, tls);
-    if (tls && tls->token && asprintf(&c->authorization, "Bearer %s", tls->token) < 0) {
-        c->authorization = NULL;
+    if (tls && tls->token && channel_set_token(c, tls->token, err) < 0) {
         channel_close(c);
         return err_nomem(err, strlen(tls->token));
     }
@@ -78,6 +77,17 @@ int channel_open(const char *address, const struct channel_tls *tls, struct chan
         return err_set(err, ERR_INTERNAL, "cannot create a gRPC channel to '%s'", address);
     }
     *ret_channel = c;
+    return 0;
+}
+
+int channel_set_token(struct channel *c, const char *token, struct err *err)
+{
+    char *authorization;
+
+    if (asprintf(&authorization, "Bearer %s", token) < 0)
+        return err_nomem(err, strlen(token));
+    free(c->authorization);
+    c->authorization = authorization;
     return 0;
 }
 

@@ -27,6 +27,8 @@ struct channel_tls {
 /* tls NULL: in plain text. Its texts are copied. */
 int channel_open(const char *address, const struct channel_tls *tls, struct channel **ret_channel,
                  struct err *err);
+/* Sends this token with each call from now on. It is copied. */
+int channel_set_token(struct channel *c, const char *token, struct err *err);
 void channel_close(struct channel *c); /* NULL-safe; close its streams first */
 
 /* Calls a unary method ("/dash.v1.FineTuning/GetJob") and waits for the answer, at most timeout_ms.

@@ -183,5 +183,42 @@ class SignIn(Munge):
                                                       munge_credential=self.credential()))
 
 
+class Commands(Munge):
+    def setUp(self):
+        super().setUp()
+        self.env = {"XDG_CONFIG_HOME": self.path("config")}
+
+    def login(self, *options):
+        return self.dashctl("login", self.address, "--fingerprint", self.fingerprint, *options, env=self.env)
+
+    def test_a_login_by_munge_keeps_no_secret_and_outlives_dashd(self):
+        self.start("--http", "none")
+        done = self.login(f"--munge={self.socket}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"as uid:{os.geteuid()}, with the role admin", done.stdout)
+        kept = json.loads(self.read("config/dash/servers.json"))[self.address]
+        self.assertEqual((sorted(kept), kept["munge"]), (["ca", "munge"], self.socket))
+        address = self.address
+        for name in ("before", "after"):
+            job = self.create(self.daemon.client(), name)
+            watched = self.dashctl("watch", job.id, server=address, env=self.env)
+            self.assertEqual(watched.returncode, 0, watched.stderr)
+            self.assertEqual(self.daemon.stop(), 0)
+            self.daemon = self.dashd("--listen", address, f"--munge={self.socket}")
+        self.end_munged(self.munged)
+        failed = self.dashctl("list", server=address, env=self.env)
+        self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+        self.assertIn("MUNGE does not answer", failed.stderr)
+        self.assertEqual(self.dashctl("logout", address, env=self.env).returncode, 0)
+        self.assertIn("without TLS", self.dashctl("list", server=address, env=self.env).stderr)
+
+    def test_a_login_that_fails_is_not_kept(self):
+        Secured.start(self)
+        self.assertIn("without --munge", self.login(f"--munge={self.socket}").stderr)
+        self.assertIn("MUNGE does not answer", self.login(f"--munge={self.path('nowhere')}").stderr)
+        self.assertFalse(os.path.exists(self.path("config/dash/servers.json")))
+        self.assertEqual(self.login("--munge", "--token-file", "-").returncode, 2)
+
+
 if __name__ == "__main__":
     unittest.main()
