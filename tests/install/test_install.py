@@ -323,7 +323,7 @@ class Module(unittest.TestCase):
 class Recipe(unittest.TestCase):
     """Spack's recipe, against a Spack that only writes down its calls."""
 
-    names = {"grpc": "grpc", "openssl": "openssl", "libuv": "libuv", "libmicrohttpd": "libmicrohttpd", "libcurl": "curl", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
+    names = {"grpc": "grpc", "openssl": "openssl", "munge": "munge", "libuv": "libuv", "libmicrohttpd": "libmicrohttpd", "libcurl": "curl", "libprotobuf-c": "protobuf-c", "openblas": "openblas", "sqlite3": "sqlite",
              "jansson": "jansson", "yaml-0.1": "libyaml", "libpcre2-8": "pcre2", "libxxhash": "xxhash", "zlib": "zlib-api",
              "libzstd": "zstd", "cmocka": "cmocka"}
 
@@ -365,7 +365,7 @@ class Recipe(unittest.TestCase):
                                                  satisfies=lambda spec: spec in targets)
             return package.cmake_args()
 
-        self.assertEqual(march("znver4"), ["-DDASH_MARCH=znver4", "-DDASH_TESTS=(tests)"])
+        self.assertEqual(march("znver4"), ["-DDASH_MARCH=znver4", "-DDASH_TESTS=(tests)", "-DDASH_MUNGE=(munge)"])
         self.assertEqual(march("auto", "target=x86_64_v3:", "target=x86_64_v2:", "target=x86_64:")[0],
                          "-DDASH_MARCH=x86-64-v3")
         self.assertEqual(march("auto")[0], "-DDASH_MARCH=native")

@@ -29,6 +29,8 @@ class Dash(CMakePackage):
     )
     variant("tests", default=False, description="Build the tests, and run some with --test=root")
 
+    variant("munge", default=True, description="Let users of a cluster sign in by MUNGE")
+
     depends_on("c", type="build")
     depends_on("cmake@3.20:", type="build")
     depends_on("pkgconfig", type="build")
@@ -53,6 +55,7 @@ class Dash(CMakePackage):
     depends_on("xxhash@0.8:")
     depends_on("zlib-api")
     depends_on("zstd@1.4:")
+    depends_on("munge@0.5.13:", when="+munge")
     depends_on("cmocka@1.1:", when="+tests", type=("build", "link"))
 
     conflicts("%gcc@:10", msg="dash needs a compiler that knows -march=x86-64-v3")
@@ -70,6 +73,7 @@ class Dash(CMakePackage):
         return [
             self.define("DASH_MARCH", self.march()),
             self.define_from_variant("DASH_TESTS", "tests"),
+            self.define_from_variant("DASH_MUNGE", "munge"),
         ]
 
     def check(self):
