@@ -171,6 +171,67 @@ static void add_model(struct argp_state *state, struct options *o, const char *a
     o->models[o->n_models++] = arg;
 }
 
+/* Who may call. */
+static error_t parse_access(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+
+    switch (key) {
+    case OPTION_GROUP:
+        o->group_name = arg;
+        break;
+    case OPTION_TLS_CERT:
+        o->tls_certificate = arg;
+        break;
+    case OPTION_TLS_KEY:
+        o->tls_key = arg;
+        break;
+    case OPTION_CLIENT_CA:
+        o->client_ca = arg;
+        break;
+    case OPTION_CLIENT_CRL:
+        o->client_crl = arg;
+        break;
+    case OPTION_MUNGE:
+        if (!munge_is_built_in())
+            argp_error(state,
+                       "--munge: this dashd was built without MUNGE: install libmunge-dev and "
+                       "build it again");
+        o->munge = true;
+        o->munge_socket = arg;
+        break;
+    case OPTION_INSECURE_TCP:
+        o->insecure_tcp = true;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static error_t parse_http(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+
+    switch (key) {
+    case OPTION_HTTP:
+        o->http = arg;
+        break;
+    case OPTION_HTTP_URL:
+        add_url(state, o, arg);
+        break;
+    case OPTION_MODEL:
+        add_model(state, o, arg);
+        break;
+    case OPTION_CHAT_MODELS:
+        o->chat_models = parse_count(state, arg, "--chat-models");
+        break;
+    default:
+        return parse_access(key, arg, state);
+    }
+    return 0;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *o = state->input;
@@ -204,46 +265,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_RESTART_DELAY:
         o->restart_delay_ms = parse_count(state, arg, "--restart-delay");
         break;
-    case OPTION_GROUP:
-        o->group_name = arg;
-        break;
-    case OPTION_TLS_CERT:
-        o->tls_certificate = arg;
-        break;
-    case OPTION_TLS_KEY:
-        o->tls_key = arg;
-        break;
-    case OPTION_CLIENT_CA:
-        o->client_ca = arg;
-        break;
-    case OPTION_CLIENT_CRL:
-        o->client_crl = arg;
-        break;
-    case OPTION_MUNGE:
-        if (!munge_is_built_in())
-            argp_error(state,
-                       "--munge: this dashd was built without MUNGE: install libmunge-dev and "
-                       "build it again");
-        o->munge = true;
-        o->munge_socket = arg;
-        break;
-    case OPTION_INSECURE_TCP:
-        o->insecure_tcp = true;
-        break;
     case OPTION_REPORTS:
         o->reports = arg;
-        break;
-    case OPTION_HTTP:
-        o->http = arg;
-        break;
-    case OPTION_HTTP_URL:
-        add_url(state, o, arg);
-        break;
-    case OPTION_MODEL:
-        add_model(state, o, arg);
-        break;
-    case OPTION_CHAT_MODELS:
-        o->chat_models = parse_count(state, arg, "--chat-models");
         break;
     case OPTION_SLURM_POLL:
         o->slurm_poll_s = parse_count(state, arg, "--slurm-poll");
@@ -271,7 +294,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "--client-crl needs --client-ca, which has signed it");
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_http(key, arg, state);
     }
     return 0;
 }

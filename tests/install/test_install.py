@@ -369,7 +369,7 @@ class Recipe(unittest.TestCase):
         self.assertEqual(march("auto", "target=x86_64_v3:", "target=x86_64_v2:", "target=x86_64:")[0],
                          "-DDASH_MARCH=x86-64-v3")
         self.assertEqual(march("auto")[0], "-DDASH_MARCH=native")
-        self.assertEqual(self.names_told("variant"), {"march", "tests"})
+        self.assertEqual(self.names_told("variant"), {"march", "tests", "munge"})
 
     def test_its_repository(self):
         self.assertEqual(read(SOURCE, "deploy/spack/repo.yaml"), "repo:\n  namespace: dash\n")
