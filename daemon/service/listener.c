@@ -33,7 +33,7 @@
 enum {
     SOCKETS_MAX = 16,
     BACKLOG = SOMAXCONN, /* gRPC clients take a refusal by a full queue for a connection */
-    ACCEPTS_A_TURN = 32,
+    ACCEPTS_A_TURN = 8,  /* then those that are there are served */
     SWEEP_MS = 1000,
     PAUSE_MS = 250,
     LOG_EVERY_MS = 60000,
@@ -395,7 +395,6 @@ static void admit(struct listener *l, int fd, const struct sockaddr_storage *fro
     int grpc = -1, one = 1;
 
     read_peer(from, peer);
-    sweep(l);
     if ((is_tcp && is_punished(l, peer)) || !has_descriptors(l, fd) ||
         !describe(l, fd, from, is_tcp, &who) || !is_within_limits(l, peer, is_tcp)) {
         close(fd);
@@ -454,6 +453,7 @@ static void on_pollable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
+    sweep(l); /* once for all that wait: a flood of them must not make each dear */
     for (turn = 0; turn < ACCEPTS_A_TURN && !l->pausing; turn++) {
         struct sockaddr_storage from = {0};
         socklen_t size = sizeof(from);
