@@ -9,7 +9,7 @@ import {isFinal} from "./states.js";
 import {Steps} from "./steps.js";
 
 const EVERY_MS = 5000;
-const QUIET_MS = 700;  // a stream that brings nothing for so long has brought the past
+const QUIET_MS = 700;  // a stream that is silent for this long has sent all past messages
 
 export class CompareView {
   constructor(context, ids) {

@@ -21,7 +21,7 @@ char *spectrum_cache_path(const struct spectrum_cache *c, const struct weight_ro
 bool spectrum_cache_find(const char *path, int rows, int columns, struct spectrum *ret);
 /* The same without reading all of it. */
 bool spectrum_cache_has(const char *path, int rows, int columns);
-/* The bytes of its file; 0 where it cannot be kept. Others are removed for it where the limit asks
- * for that. */
+/* Returns the bytes of its file; 0 if it cannot be stored. Removes other files if the limit
+ * requires it. */
 double spectrum_cache_put(const struct spectrum_cache *c, const char *path,
                           const struct spectrum *s);

@@ -172,6 +172,14 @@ void auth_sign_in(struct auth *a, unsigned uid, struct caller *ret,
     session_token_make(&a->session_key, uid, *ret_expires_ms, ret_token);
 }
 
+int auth_check_role(const struct caller *caller, enum role needed, struct err *err)
+{
+    if (caller->role >= needed)
+        return 0;
+    return err_set(err, ERR_DENIED, "this needs the role %s, and %s has the role %s",
+                   role_name(needed), caller->name, role_name(caller->role));
+}
+
 bool auth_still_holds(struct auth *a, const struct caller *caller)
 {
     const struct token *entry;

@@ -48,6 +48,8 @@ int auth_identify(struct auth *a, const struct peer *peer, const char *bearer, s
  * until it ends. */
 void auth_sign_in(struct auth *a, unsigned uid, struct caller *ret,
                   char ret_token[SESSION_TOKEN_SIZE], int64_t *ret_expires_ms);
+/* ERR_DENIED if the caller lacks the role. */
+int auth_check_role(const struct caller *caller, enum role needed, struct err *err);
 /* Whether the caller would be the same now: its entry has neither changed nor expired. */
 bool auth_still_holds(struct auth *a, const struct caller *caller);
 /* To be called every second or so: looks for changes, and writes down uses from time to time. */

@@ -113,6 +113,7 @@ void rpc_finish(struct rpc_call *call, enum rpc_status status, const char *text)
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m); /* send, and finish with OK */
 void rpc_fail(struct rpc_call *call, const struct err *err);      /* by err's code */
 enum rpc_status rpc_status_of(const struct err *err);
+const char *rpc_status_name(enum rpc_status status); /* "INVALID_ARGUMENT" */
 
 /* UNAUTHENTICATED with text, of an open method whose caller is not the one that it must be. It
  * counts as a refusal (listener_refused()); the log has why. */

@@ -38,24 +38,6 @@ void rpc_set_job(struct rpc_call *call, long id)
     call->job = id;
 }
 
-static const char *status_name(enum rpc_status status)
-{
-    static const char *const names[] = {[RPC_OK] = "OK",
-                                        [RPC_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
-                                        [RPC_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
-                                        [RPC_NOT_FOUND] = "NOT_FOUND",
-                                        [RPC_PERMISSION_DENIED] = "PERMISSION_DENIED",
-                                        [RPC_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
-                                        [RPC_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
-                                        [RPC_ABORTED] = "ABORTED",
-                                        [RPC_UNIMPLEMENTED] = "UNIMPLEMENTED",
-                                        [RPC_INTERNAL] = "INTERNAL",
-                                        [RPC_UNAVAILABLE] = "UNAVAILABLE",
-                                        [RPC_UNAUTHENTICATED] = "UNAUTHENTICATED"};
-
-    return names[status];
-}
-
 void rpc_write_audit(const struct rpc_call *c)
 {
     char job[24];
@@ -63,7 +45,7 @@ void rpc_write_audit(const struct rpc_call *c)
     struct audit_line line = {.caller = c->caller.name,
                               .peer = c->peer.address,
                               .method = c->slot.method->path,
-                              .outcome = status_name(c->status),
+                              .outcome = rpc_status_name(c->status),
                               .reason = c->status == RPC_OK ? NULL : why};
 
     if (!c->server->guard.audit || !(c->is_refused || (c->caller.name[0] && rpc_changes(c))))
@@ -149,10 +131,8 @@ bool rpc_has_role(struct rpc_call *c)
     enum role needed = needed_role(c->slot.method);
     struct err err;
 
-    if (c->caller.role >= needed)
+    if (auth_check_role(&c->caller, needed, &err) == 0)
         return true;
-    err_set(&err, ERR_DENIED, "this needs the role %s, and %s has the role %s", role_name(needed),
-            c->caller.name, role_name(c->caller.role));
     refuse(c, RPC_PERMISSION_DENIED, err.text);
     return false;
 }

@@ -153,6 +153,24 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *m)
                    "the call succeeded, but dashd has no memory for its answer");
 }
 
+const char *rpc_status_name(enum rpc_status status)
+{
+    static const char *const names[] = {[RPC_OK] = "OK",
+                                        [RPC_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
+                                        [RPC_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
+                                        [RPC_NOT_FOUND] = "NOT_FOUND",
+                                        [RPC_PERMISSION_DENIED] = "PERMISSION_DENIED",
+                                        [RPC_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
+                                        [RPC_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
+                                        [RPC_ABORTED] = "ABORTED",
+                                        [RPC_UNIMPLEMENTED] = "UNIMPLEMENTED",
+                                        [RPC_INTERNAL] = "INTERNAL",
+                                        [RPC_UNAVAILABLE] = "UNAVAILABLE",
+                                        [RPC_UNAUTHENTICATED] = "UNAUTHENTICATED"};
+
+    return names[status];
+}
+
 enum rpc_status rpc_status_of(const struct err *err)
 {
     switch (err->code) {

@@ -107,7 +107,6 @@ void http_reply_static(struct http_request *r, int status, const char *type, con
 void http_fail(struct http_request *r, enum rpc_status status, const char *text);
 void http_fail_err(struct http_request *r, const struct err *err);
 int http_status_of(enum rpc_status status);
-const char *http_code_name(enum rpc_status status); /* "INVALID_ARGUMENT" */
 
 /* Begins an answer of unknown length. */
 void http_stream(struct http_request *r, int status, const char *type);

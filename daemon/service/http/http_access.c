@@ -125,10 +125,8 @@ static bool has_role(struct http_request *r)
     enum role needed = r->slot.route->role ? r->slot.route->role : ROLE_READ;
     struct err err;
 
-    if (r->caller.role >= needed)
+    if (auth_check_role(&r->caller, needed, &err) == 0)
         return true;
-    err_set(&err, ERR_DENIED, "this needs the role %s, and %s has the role %s", role_name(needed),
-            r->caller.name, role_name(r->caller.role));
     r->refused = true;
     http_fail_err(r, &err);
     return false;

@@ -232,65 +232,36 @@ void http_reply_static(struct http_request *r, int status, const char *type, con
     reply(r, status, type, bytes, len, MHD_RESPMEM_PERSISTENT);
 }
 
-static const struct {
-    enum rpc_status status;
-    int http;
-    const char *name;
-} codes[] = {
-    {RPC_OK, 200, "OK"},
-    {RPC_INVALID_ARGUMENT, 400, "INVALID_ARGUMENT"},
-    {RPC_DEADLINE_EXCEEDED, 504, "DEADLINE_EXCEEDED"},
-    {RPC_NOT_FOUND, 404, "NOT_FOUND"},
-    {RPC_ALREADY_EXISTS, 409, "ALREADY_EXISTS"},
-    {RPC_PERMISSION_DENIED, 403, "PERMISSION_DENIED"},
-    {RPC_RESOURCE_EXHAUSTED, 429, "RESOURCE_EXHAUSTED"},
-    {RPC_FAILED_PRECONDITION, 400, "FAILED_PRECONDITION"},
-    {RPC_ABORTED, 409, "ABORTED"},
-    {RPC_UNIMPLEMENTED, 501, "UNIMPLEMENTED"},
-    {RPC_INTERNAL, 500, "INTERNAL"},
-    {RPC_UNAVAILABLE, 503, "UNAVAILABLE"},
-    {RPC_UNAUTHENTICATED, 401, "UNAUTHENTICATED"},
-};
-
-enum { CODES = sizeof(codes) / sizeof(codes[0]) };
-
-static int index_of(enum rpc_status status)
-{
-    int i;
-
-    for (i = 0; i < CODES; i++)
-        if (codes[i].status == status)
-            return i;
-    return index_of(RPC_INTERNAL);
-}
-
 int http_status_of(enum rpc_status status)
 {
-    return codes[index_of(status)].http;
-}
+    static const int codes[] = {[RPC_OK] = 200,
+                                [RPC_INVALID_ARGUMENT] = 400,
+                                [RPC_DEADLINE_EXCEEDED] = 504,
+                                [RPC_NOT_FOUND] = 404,
+                                [RPC_ALREADY_EXISTS] = 409,
+                                [RPC_PERMISSION_DENIED] = 403,
+                                [RPC_RESOURCE_EXHAUSTED] = 429,
+                                [RPC_FAILED_PRECONDITION] = 400,
+                                [RPC_ABORTED] = 409,
+                                [RPC_UNIMPLEMENTED] = 501,
+                                [RPC_INTERNAL] = 500,
+                                [RPC_UNAVAILABLE] = 503,
+                                [RPC_UNAUTHENTICATED] = 401};
 
-const char *http_code_name(enum rpc_status status)
-{
-    return codes[index_of(status)].name;
+    return codes[status];
 }
 
 void http_fail(struct http_request *r, enum rpc_status status, const char *text)
 {
-    json_t *body;
-    char *words;
-
     r->why = text;
     if (r->slot.route && r->slot.route->fail) {
         r->slot.route->fail(r, status, text);
         r->why = NULL;
         return;
     }
-    body = json_pack("{s:s, s:o}", "code", http_code_name(status), "message", http_json_text(text));
-    words = json_dumps(body, JSON_COMPACT);
-    http_reply(r, http_status_of(status), "application/json", words ? words : "{}",
-               words ? strlen(words) : 2);
-    free(words);
-    json_decref(body);
+    http_json_error(
+        r, status,
+        json_pack("{s:s, s:o}", "code", rpc_status_name(status), "message", http_json_text(text)));
     r->why = NULL;
 }
 

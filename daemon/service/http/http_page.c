@@ -52,14 +52,6 @@ static int read_token(struct http_request *r, char *bearer, size_t size, struct 
     return rc;
 }
 
-/* A form of another site cannot send this type. */
-static bool is_json(struct http_request *r)
-{
-    const char *type = http_header(r, "Content-Type");
-
-    return type && strncasecmp(type, "application/json", 16) == 0;
-}
-
 static void on_login(struct http_request *r)
 {
     struct http_page *p = http_service(r);
@@ -69,11 +61,9 @@ static void on_login(struct http_request *r)
     struct err err;
     int rc;
 
-    if (!is_json(r)) {
-        http_fail(r, RPC_INVALID_ARGUMENT, "the request's Content-Type must be application/json");
-        return;
-    }
-    rc = read_token(r, bearer, sizeof(bearer), &err);
+    rc = http_json_check_type(r, &err);
+    if (rc == 0)
+        rc = read_token(r, bearer, sizeof(bearer), &err);
     if (rc == 0 && auth_identify(p->auth, &peer, bearer, &caller, &err) < 0) {
         http_fail(r, RPC_UNAUTHENTICATED, err.text);
         return;

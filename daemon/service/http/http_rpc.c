@@ -10,22 +10,10 @@ enum { BODY_BYTES = RPC_MESSAGE_BYTES }; /* it is read on the loop */
 
 /* ---- one answer ---- */
 
-static void reply_json(struct http_request *r, int status, json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-    if (text)
-        http_reply(r, status, "application/json", text, strlen(text));
-    else
-        http_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd has no memory for its answer");
-    free(text);
-    json_decref(json);
-}
-
 static json_t *status_json(enum rpc_status status, const char *text, const struct rpc_violation *v,
                            int n)
 {
-    json_t *json = json_pack("{s:s}", "code", http_code_name(status)), *list;
+    json_t *json = json_pack("{s:s}", "code", rpc_status_name(status)), *list;
     int i;
 
     if (status != RPC_OK)
@@ -42,7 +30,7 @@ static json_t *status_json(enum rpc_status status, const char *text, const struc
 
 static bool answer_one(struct http_request *r, const ProtobufCMessage *m)
 {
-    reply_json(r, 200, message_to_json(m, MESSAGE_JSON_PROTO3));
+    http_json_reply(r, 200, message_to_json(m, MESSAGE_JSON_PROTO3));
     return true;
 }
 
@@ -50,31 +38,20 @@ static void end_one(struct http_request *r, enum rpc_status status, const char *
                     const struct rpc_violation *v, int n)
 {
     if (status != RPC_OK)
-        reply_json(r, http_status_of(status), status_json(status, text, v, n));
+        http_json_reply(r, http_status_of(status), status_json(status, text, v, n));
 }
 
 /* ---- a stream of events ---- */
 
-static bool send_event(struct http_request *r, const char *before, json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    bool ok = text && http_write(r, before, strlen(before)) && http_write(r, text, strlen(text)) &&
-              http_write(r, "\n\n", 2);
-
-    free(text);
-    json_decref(json);
-    return ok;
-}
-
 static bool answer_event(struct http_request *r, const ProtobufCMessage *m)
 {
-    return send_event(r, "data: ", message_to_json(m, MESSAGE_JSON_PROTO3));
+    return http_json_event(r, "data: ", message_to_json(m, MESSAGE_JSON_PROTO3));
 }
 
 static void end_events(struct http_request *r, enum rpc_status status, const char *text,
                        const struct rpc_violation *v, int n)
 {
-    send_event(r, "event: end\ndata: ", status_json(status, text, v, n));
+    http_json_event(r, "event: end\ndata: ", status_json(status, text, v, n));
     http_end(r);
 }
 
@@ -105,17 +82,6 @@ static int read_message(const char *text, size_t len, const struct rpc_method *m
     return rc;
 }
 
-static bool check_type(struct http_request *r)
-{
-    static const char json[] = "application/json";
-    const char *type = http_header(r, "Content-Type");
-
-    if (type && strncasecmp(type, json, sizeof(json) - 1) == 0)
-        return true;
-    http_fail(r, RPC_INVALID_ARGUMENT, "the request's Content-Type must be application/json");
-    return false;
-}
-
 static void on_post(struct http_request *r)
 {
     static const struct http_view view = {answer_one, end_one};
@@ -126,8 +92,12 @@ static void on_post(struct http_request *r)
     size_t len;
     struct err err;
 
-    if (!method || !check_type(r))
+    if (!method)
         return;
+    if (http_json_check_type(r, &err) < 0) {
+        http_fail_err(r, &err);
+        return;
+    }
     if (method->on_writable) { /* it sends more than one message */
         http_fail(r, RPC_UNIMPLEMENTED,
                   "this method answers by a stream: call it by GET, with ?message={...}");

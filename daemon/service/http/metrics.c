@@ -183,7 +183,7 @@ static void put_calls(struct buf *b, const struct rpc_stats *stats)
     head(b, "dash_rpcs_total", "counter", "Calls that have ended, by method and status.");
     for (i = 0; i < stats->n; i++)
         buf_printf(b, "dash_rpcs_total{method=\"%s\",code=\"%s\"} %llu\n", stats->items[i].method,
-                   http_code_name((enum rpc_status)stats->items[i].status),
+                   rpc_status_name((enum rpc_status)stats->items[i].status),
                    (unsigned long long)stats->items[i].n);
 }
 

@@ -31,14 +31,11 @@ static void fail_with(struct http_request *r, enum rpc_status status, const char
     const char *code = status == RPC_UNAUTHENTICATED ? "invalid_api_key"
                        : status == RPC_NOT_FOUND     ? "not_found"
                                                      : NULL;
-    json_t *json = json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message", http_json_text(text),
-                             "type", type_of(status), "param", param, "code", code);
-    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
-    http_reply(r, http_status_of(status), "application/json", body ? body : "{}",
-               body ? strlen(body) : 2);
-    free(body);
-    json_decref(json);
+    http_json_error(r, status,
+                    json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message",
+                              http_json_text(text), "type", type_of(status), "param", param, "code",
+                              code));
 }
 
 void openai_fail(struct http_request *r, enum rpc_status status, const char *text)
@@ -59,25 +56,18 @@ void openai_refuse(struct http_request *r, const char *param, const char *format
 
 void openai_reply(struct http_request *r, json_t *json)
 {
-    char *body = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-    if (body)
-        http_reply(r, 200, "application/json", body, strlen(body));
-    else
-        openai_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd has no memory for its answer");
-    free(body);
-    json_decref(json);
+    http_json_reply(r, 200, json); /* lack of memory is reported by openai_fail() */
 }
 
 json_t *openai_body(struct http_request *r)
 {
-    const char *body, *type = http_header(r, "Content-Type");
+    const char *body;
     json_t *json = NULL;
     size_t len;
     struct err err;
 
-    if (!type || strncasecmp(type, "application/json", 16) != 0) {
-        openai_refuse(r, NULL, "the request's Content-Type must be application/json");
+    if (http_json_check_type(r, &err) < 0) {
+        openai_refuse(r, NULL, "%s", err.text);
         return NULL;
     }
     body = http_body(r, &len);

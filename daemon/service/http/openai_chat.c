@@ -50,14 +50,7 @@ static json_t *probabilities(const struct completion *c, const json_t *list)
 
 static bool send_event(struct completion *c, json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    struct http_request *r = c->request;
-    bool ok = text && http_write(r, "data: ", 6) && http_write(r, text, strlen(text)) &&
-              http_write(r, "\n\n", 2);
-
-    free(text);
-    json_decref(json);
-    return ok;
+    return http_json_event(c->request, "data: ", json);
 }
 
 static bool send_chunk(struct completion *c, json_t *delta, json_t *probs, const char *how)
