@@ -2,6 +2,7 @@
  * message's bytes on the wire, which protobuf-c then unpacks: so what is allocated, checked and
  * freed is the same as of a message that came by gRPC. */
 #include "proto/message_json.h"
+#include "proto/varint.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,22 +15,9 @@ enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 static int put_object(const json_t *object, const ProtobufCMessageDescriptor *type, int depth,
                       struct buf *out, struct err *err);
 
-static void put_varint(struct buf *out, uint64_t value)
-{
-    unsigned char bytes[10];
-    size_t n = 0;
-
-    do {
-        bytes[n] = (unsigned char)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        value >>= 7;
-        n++;
-    } while (value);
-    buf_append(out, bytes, n);
-}
-
 static void put_tag(struct buf *out, const ProtobufCFieldDescriptor *f, enum wire_type type)
 {
-    put_varint(out, (uint64_t)f->id << 3 | type);
+    varint_put(out, (uint64_t)f->id << 3 | type);
 }
 
 static int wrong(const ProtobufCFieldDescriptor *f, const char *what, struct err *err)
@@ -74,7 +62,7 @@ static int put_integer(const ProtobufCFieldDescriptor *f, const json_t *v, struc
     if (!is_wide(f) && (is_signed(f) ? (int64_t)value != (int32_t)value : value > UINT32_MAX))
         return wrong(f, "an integer of 32 bits", err);
     put_tag(out, f, WIRE_VARINT);
-    put_varint(out, value);
+    varint_put(out, value);
     return 0;
 }
 
@@ -91,7 +79,7 @@ static int put_enum(const ProtobufCFieldDescriptor *f, const json_t *v, struct b
     else if (!json_is_integer(v) || !read_integer(v, true, &value) || value > INT32_MAX)
         return wrong(f, "the name of one of its values", err);
     put_tag(out, f, WIRE_VARINT);
-    put_varint(out, value);
+    varint_put(out, value);
     return 0;
 }
 
@@ -113,7 +101,7 @@ static int put_string(const ProtobufCFieldDescriptor *f, const json_t *v, struct
     if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
         return wrong(f, "a text without NUL", err);
     put_tag(out, f, WIRE_BYTES);
-    put_varint(out, json_string_length(v));
+    varint_put(out, json_string_length(v));
     buf_append(out, json_string_value(v), json_string_length(v));
     return 0;
 }
@@ -127,7 +115,7 @@ static int put_message(const ProtobufCFieldDescriptor *f, const json_t *v, int d
     if (rc < 0)
         err_prefix(err, "%s", f->name);
     put_tag(out, f, WIRE_BYTES);
-    put_varint(out, inner.len);
+    varint_put(out, inner.len);
     buf_append(out, inner.data, inner.len);
     if (inner.failed)
         out->failed = true;
@@ -150,7 +138,7 @@ static int put_value(const ProtobufCFieldDescriptor *f, const json_t *v, int dep
         if (!json_is_boolean(v))
             return wrong(f, "true or false", err);
         put_tag(out, f, WIRE_VARINT);
-        put_varint(out, json_is_true(v));
+        varint_put(out, json_is_true(v));
         return 0;
     case PROTOBUF_C_TYPE_DOUBLE:
         return put_double(f, v, out, err);

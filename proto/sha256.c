@@ -1,7 +1,7 @@
 /* proto/sha256.c - see sha256.h: OpenSSL's context under another name. */
 #include "proto/sha256.h"
+#include "core/hex.h"
 #include "proto/openssl.h"
-#include <stdio.h>
 
 struct sha256 *sha256_open(void)
 {
@@ -21,11 +21,10 @@ void sha256_add(struct sha256 *s, const void *bytes, size_t len)
 void sha256_finish(struct sha256 *s, char ret_hex[SHA256_HEX_BYTES])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int len = 0, i;
+    unsigned int len = 0;
 
     EVP_DigestFinal_ex((EVP_MD_CTX *)s, digest, &len);
-    for (i = 0; i < 32; i++)
-        snprintf(ret_hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+    hex_print(digest, 32, ret_hex);
 }
 
 void sha256_close(struct sha256 *s)

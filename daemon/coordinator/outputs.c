@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ROWS_BYTES_MAX = 1 << 30 };
+
 /* Keeps the leading rows 1, 2, ... up to `step`, as long as they are right. Returns the length of
  * the text they take. */
 static size_t keep_rows(const char *text, size_t len, int step, struct step_row *rows, int *n)
@@ -80,6 +82,22 @@ int row_append(int fd, const char *path, const struct buf *row, struct err *err)
             return err_set(err, ERR_IO, "%s: a row could be written in part only", path);
         at += (size_t)n;
     }
+    return 0;
+}
+
+int rows_cut(int fd, const char *path, size_t (*keep)(const char *text, size_t len, int step),
+             int step, size_t *ret_kept, struct err *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int rc = file_read_at(fd, 0, path, ROWS_BYTES_MAX, &text, &len, err);
+
+    if (rc < 0)
+        return rc;
+    *ret_kept = keep(text, len, step);
+    free(text);
+    if (ftruncate(fd, (off_t)*ret_kept) < 0)
+        return err_errno(err, "%s: cannot be written", path);
     return 0;
 }
 

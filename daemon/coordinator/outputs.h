@@ -20,6 +20,10 @@ int metrics_add(struct metrics *m, const struct step_row *row, struct err *err);
 void metrics_close(struct metrics *m);
 /* A row, with its end, to a file that grows. */
 int row_append(int fd, const char *path, const struct buf *row, struct err *err);
+/* Cuts such a file behind what `keep` finds of it that belongs to steps up to `step`: *ret_kept
+ * bytes. */
+int rows_cut(int fd, const char *path, size_t (*keep)(const char *text, size_t len, int step),
+             int step, size_t *ret_kept, struct err *err);
 
 /* {module: {indices, delta, sigma, coefficient}} */
 int write_directions(const char *output, const struct state *s, struct err *err);

@@ -71,18 +71,6 @@ static size_t keep_rows(const char *text, size_t len, int step)
     return at;
 }
 
-static int cut(const struct coefficients *c, int step, struct err *err)
-{
-    char *text = NULL;
-    size_t len = 0;
-    int rc = file_read_at(c->fd, 0, c->path, (size_t)1 << 30, &text, &len, err);
-
-    if (rc == 0 && ftruncate(c->fd, (off_t)keep_rows(text, len, step)) < 0)
-        rc = err_errno(err, "%s: cannot be written", c->path);
-    free(text);
-    return rc;
-}
-
 int coefficients_open(const char *output, int step, int first, int last, struct coefficients *ret,
                       struct err *err)
 {
@@ -91,6 +79,7 @@ int coefficients_open(const char *output, int step, int first, int last, struct 
                              .first = first,
                              .last = last,
                              .stride = (last - first + COEFFICIENT_ROWS - 1) / COEFFICIENT_ROWS};
+    size_t kept;
     int rc = c.path ? 0 : err_nomem(err, strlen(output));
 
     if (c.stride < 1)
@@ -98,7 +87,7 @@ int coefficients_open(const char *output, int step, int first, int last, struct 
     if (rc == 0)
         rc = file_open_append(c.path, 0666, &c.fd, err);
     if (rc == 0)
-        rc = cut(&c, step, err);
+        rc = rows_cut(c.fd, c.path, keep_rows, step, &kept, err);
     if (rc < 0) {
         coefficients_close(&c);
         return rc;

@@ -4,11 +4,12 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "daemon/coordinator/outputs.h"
+#include "proto/varint.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER = 12, TRAILER = 4, FILE_MAX = 1 << 30 };
+enum { HEADER = 12, TRAILER = 4 };
 
 /* ---- records ---- */
 
@@ -62,22 +63,10 @@ static size_t record_len(const char *text, size_t len)
 
 /* ---- events ---- */
 
-static void put_varint(struct buf *b, uint64_t value)
-{
-    unsigned char byte;
-
-    for (; value > 0x7f; value >>= 7) {
-        byte = (unsigned char)(value | 0x80);
-        buf_append(b, &byte, 1);
-    }
-    byte = (unsigned char)value;
-    buf_append(b, &byte, 1);
-}
-
 static void put_bytes(struct buf *b, int field, const void *bytes, size_t len)
 {
-    put_varint(b, (uint64_t)field << 3 | 2);
-    put_varint(b, len);
+    varint_put(b, (uint64_t)field << 3 | 2);
+    varint_put(b, len);
     buf_append(b, bytes, len);
 }
 
@@ -168,7 +157,7 @@ int tensorboard_add(struct tensorboard *t, const struct step_row *row, struct er
         return 0;
     put_time(&event);
     buf_puts(&event, "\x10"); /* field 2, varint */
-    put_varint(&event, (uint64_t)row->step);
+    varint_put(&event, (uint64_t)row->step);
     put_summary(&event, row);
     rc = append(t, &event, err);
     buf_free(&event);
@@ -189,15 +178,9 @@ static size_t keep_records(const char *text, size_t len, int step)
 
 static int cut(const struct tensorboard *t, int step, struct err *err)
 {
-    char *text = NULL;
-    size_t len = 0, kept = 0;
-    int rc = file_read_at(t->fd, 0, t->path, FILE_MAX, &text, &len, err);
+    size_t kept = 0;
+    int rc = rows_cut(t->fd, t->path, keep_records, step, &kept, err);
 
-    if (rc == 0)
-        kept = keep_records(text, len, step);
-    free(text);
-    if (rc == 0 && ftruncate(t->fd, (off_t)kept) < 0)
-        rc = err_errno(err, "%s: cannot be written", t->path);
     return rc == 0 && kept == 0 ? add_version(t, err) : rc;
 }
 

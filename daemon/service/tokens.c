@@ -3,6 +3,7 @@
 #include "daemon/service/tokens.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/hex.h"
 #include "core/json_file.h"
 #include "core/random.h"
 #include "proto/openssl.h"
@@ -239,11 +240,9 @@ static int change(const char *state, const struct token *entry,
 void tokens_hash(const char *secret, char ret_hash[TOKEN_HASH_SIZE])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    size_t i;
 
     SHA256((const unsigned char *)secret, strlen(secret), digest);
-    for (i = 0; i < sizeof(digest); i++)
-        snprintf(ret_hash + 2 * i, 3, "%02x", digest[i]);
+    hex_print(digest, sizeof(digest), ret_hash);
 }
 
 int tokens_add(const char *state, struct token *entry, char ret_secret[TOKEN_SECRET_SIZE],
