@@ -26,6 +26,17 @@ def is_alive(pid):
         return False
 
 
+def open_files(pid):
+    """The names of the files that a process has open. Those that it closes meanwhile are left out."""
+    names = []
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        except FileNotFoundError:
+            pass
+    return names
+
+
 def processes_of(folder):
     """The command lines, by process ID, of all processes whose command line, working folder or SLURM_CONF names the folder."""
     found = {}

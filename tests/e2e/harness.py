@@ -27,7 +27,7 @@ import grpc
 import dash_pb2 as pb
 import health_pb2
 import reflection_pb2
-from processes import DEADLINE, SLOWNESS, is_alive, processes_of, wait_for
+from processes import DEADLINE, SLOWNESS, is_alive, open_files, processes_of, wait_for
 
 TINY = os.path.join(SOURCE, "tests/golden/tiny")
 FAKES = os.path.join(SOURCE, "tests/e2e/programs")

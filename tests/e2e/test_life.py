@@ -406,8 +406,7 @@ class Files(World):
             self.assertLess(resident, 200 << 10)
         for stream in idle:
             stream.cancel()
-        wait_for(lambda: not [f for f in os.listdir(f"/proc/{self.server.process.pid}/fd")
-                              if "big" in os.readlink(f"/proc/{self.server.process.pid}/fd/{f}")], "the files are closed")
+        wait_for(lambda: not any("big" in name for name in open_files(self.server.process.pid)), "the files are closed")
 
     def test_lists_of_many_files_hold_up_nobody(self):
         for i in range(9000):
