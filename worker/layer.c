@@ -36,15 +36,6 @@ static void add_scaled(const struct layer_run *run, float *y, const float *x, fl
     rows_run(run->team, add_block, &r, T);
 }
 
-static void bias_block(void *arg, int first, int last)
-{
-    const struct rows *r = arg;
-
-    for (int t = first; t < last; t++)
-        for (int c = 0; c < r->C; c++)
-            r->y[(size_t)t * (size_t)r->C + (size_t)c] += r->x[c];
-}
-
 /* dst (n, C): those rows of src. */
 static void copy_rows(const struct layer_run *run, float *dst, const float *src,
                       const struct batch_rows *rows)
@@ -127,57 +118,86 @@ static int qkv_parts(const struct layer_run *run, struct attention_arrays qkv,
     return 2;
 }
 
+/* What follows on the product of a branch's map, of all rows. */
+struct behind {
+    void (*finish)(const void *arg, int first, int last, int column, int columns);
+    const void *arg;
+    bool halves;
+};
+
+static const struct behind nothing_behind;
+
 /* y of each part = beta y + x W^T + bias, and the adapters of the group. x has the rows `in`. */
 static void map_forward(const struct layer_run *run, const struct layer *l, enum group_kind group,
                         const struct adapted_part *parts, int n_parts, const float *x, float *u,
-                        float beta, const struct batch_rows *in)
+                        float beta, const struct batch_rows *in, struct behind behind)
 {
     int m = group_columns(run->shape, group);
     struct dropout memory;
 
+    work_clock_turn(run->clock, WORK_ADAPTERS);
+    group_down(run->team, &l->group[group], u, x, in->n, dropout_at(run, in, &memory),
+               adapter_scratch(run));
+    work_clock_turn(run->clock, WORK_ROWS);
     for (int i = 0; i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
+        struct gemm_then then = {.finish = behind.finish,
+                                 .arg = behind.arg,
+                                 .halves = behind.halves,
+                                 .bias = l->bias[group] ? l->bias[group] + p->first : NULL};
         const float *rows = x;
         if (p->at) {
             copy_rows(run, run->scratch->dbranch, x, &(struct batch_rows){.n = p->n, .at = p->at});
             rows = run->scratch->dbranch;
         }
+        then.n = group_up(&l->group[group], p, adapter_scratch(run), then.terms);
         work_clock_turn(run->clock, WORK_PRODUCTS);
-        gemm_weight(run->team, GEMM_NT, p->n, &l->w[group], p->first, p->last,
-                    (struct matrix){rows, m}, beta, p->y, p->ldy);
+        gemm_weight_then(run->team, GEMM_NT, p->n, &l->w[group], p->first, p->last,
+                         (struct matrix){rows, m}, beta, p->y, p->ldy, &then);
         work_clock_turn(run->clock, WORK_ROWS);
-        if (l->bias[group]) {
-            struct rows r = {p->y, l->bias[group] + p->first, 1, p->last - p->first};
-            rows_run(run->team, bias_block, &r, p->n);
-        }
     }
-    work_clock_turn(run->clock, WORK_ADAPTERS);
-    group_forward(run->team, &l->group[group], parts, n_parts, u, x, in->n,
-                  dropout_at(run, in, &memory), adapter_scratch(run));
-    work_clock_turn(run->clock, WORK_ROWS);
 }
 
-/* dx (T, m) = dy W, unless dx is NULL, and the adapters' gradients. */
-static void map_backward(const struct layer_run *run, const struct layer *l, enum group_kind group,
-                         const struct adapted_slice *grads, float *dx,
-                         const struct adapted_part *parts, int n_parts, const float *x,
-                         const float *u, const struct batch_rows *in)
+/* dx (T, m) = what the parts' dy is to the input: the first part's product, with the adapters of
+ * all, then that of the rows of the second. */
+static void map_input_backward(const struct layer_run *run, const struct layer *l,
+                               enum group_kind group, float *dx, const struct adapted_part *parts,
+                               int n_parts, struct behind behind)
 {
     int m = group_columns(run->shape, group);
-    struct dropout memory;
+    struct gemm_then then = {.finish = behind.finish, .arg = behind.arg};
 
-    for (int i = 0; dx && i < n_parts; i++) {
+    if (!run->drop)
+        then.n = group_down_backward(&l->group[group], adapter_scratch(run), then.terms);
+    for (int i = 0; i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
         work_clock_turn(run->clock, WORK_PRODUCTS);
-        gemm_weight(run->team, GEMM_NN, p->n, &l->w[group], p->first, p->last,
-                    (struct matrix){p->y, p->ldy}, 0, p->at ? run->scratch->dbranch : dx, m);
+        gemm_weight_then(run->team, GEMM_NN, p->n, &l->w[group], p->first, p->last,
+                         (struct matrix){p->y, p->ldy}, 0, p->at ? run->scratch->dbranch : dx, m,
+                         p->at ? NULL : &then);
         work_clock_turn(run->clock, WORK_ROWS);
         if (p->at)
             add_rows(run, dx, run->scratch->dbranch, &(struct batch_rows){.n = p->n, .at = p->at});
     }
+}
+
+/* dx (T, m) = dy W, unless dx is NULL, and the adapters' gradients. With dropout dx is complete
+ * only afterwards: nothing may follow on its product then. */
+static void map_backward(const struct layer_run *run, const struct layer *l, enum group_kind group,
+                         const struct adapted_slice *grads, float *dx,
+                         const struct adapted_part *parts, int n_parts, const float *x,
+                         const float *u, const struct batch_rows *in, struct behind behind)
+{
+    struct dropout memory;
+
     work_clock_turn(run->clock, WORK_ADAPTERS);
-    group_backward(run->team, &l->group[group], grads, dx, parts, n_parts, u, x, in->n,
-                   dropout_at(run, in, &memory), adapter_scratch(run));
+    group_up_backward(run->team, &l->group[group], grads, parts, n_parts, u, in->n,
+                      adapter_scratch(run));
+    if (dx)
+        map_input_backward(run, l, group, dx, parts, n_parts, behind);
+    work_clock_turn(run->clock, WORK_ADAPTERS);
+    group_input_backward(run->team, &l->group[group], grads, dx, x, in->n,
+                         dropout_at(run, in, &memory), adapter_scratch(run));
     work_clock_turn(run->clock, WORK_ROWS);
 }
 
@@ -233,7 +253,7 @@ static const float *branch_output(const struct layer_run *run, const struct laye
     float *raw = b->norm->w ? b->raw : run->scratch->dbranch, *h = run->scratch->dbranch;
     struct adapted_part part = whole_part(run, b->group, raw, rows->n);
 
-    map_forward(run, l, b->group, &part, 1, in, u, 0, rows);
+    map_forward(run, l, b->group, &part, 1, in, u, 0, rows, nothing_behind);
     if (b->norm->w)
         rmsnorm_forward(run->team, b->norm, h, b->rstd, raw, rows->n);
     return h;
@@ -247,7 +267,7 @@ static void branch_forward(const struct layer_run *run, const struct layer *l,
     struct adapted_part part = whole_part(run, b->group, y, rows->n);
 
     if (is_plain(run, b))
-        map_forward(run, l, b->group, &part, 1, in, u, 1, rows);
+        map_forward(run, l, b->group, &part, 1, in, u, 1, rows, nothing_behind);
     else
         add_scaled(run, y, branch_output(run, l, b, in, u, rows), run->shape->residual, rows->n);
 }
@@ -262,8 +282,8 @@ static void branch_again(const struct layer_run *run, const struct layer *l, con
     if (b->norm->w)
         branch_output(run, l, b, in, u, rows);
     else
-        group_forward(run->team, &l->group[b->group], NULL, 0, u, in, rows->n,
-                      dropout_at(run, rows, &memory), adapter_scratch(run));
+        group_down(run->team, &l->group[b->group], u, in, rows->n, dropout_at(run, rows, &memory),
+                   adapter_scratch(run));
 }
 
 /* The gradient to the map's output, given that to y. */
@@ -313,7 +333,7 @@ void layer_project(const struct layer_run *run, const struct layer *l, struct la
     struct adapted_part parts[2];
     int n = qkv_parts(run, a->qkv, rows, parts);
 
-    map_forward(run, l, GROUP_QKV, parts, n, h, a->u[GROUP_QKV], 0, all);
+    map_forward(run, l, GROUP_QKV, parts, n, h, a->u[GROUP_QKV], 0, all, nothing_behind);
     if (l->q_norm.w)
         qk_norm_forward(run->team, &l->q_norm, a->qkv.q, a->qkv.ldq, a->raw_q, a->q_rstd, some->n);
     if (l->k_norm.w)
@@ -348,13 +368,15 @@ static void add_attention(const struct layer_run *run, const struct layer *l, st
     const struct batch_rows *some = rows.some;
     struct branch attention = attention_branch(l, a);
     struct adapted_part gu = whole_part(run, GROUP_GU, a->gu, some->n);
+    struct gated gated = {
+        .act = s->config->activation, .F = s->F, .gu = a->gu, .y = run->scratch->act};
     const float *h;
 
     copy_rows(run, a->m, a->x, some);
     branch_forward(run, l, &attention, a->m, a->att, a->u[GROUP_O], some);
     h = before(run, &l->pre2, a->m, a->rstd2, some->n);
-    map_forward(run, l, GROUP_GU, &gu, 1, h, a->u[GROUP_GU], 0, some);
-    gated_forward(run->team, s->config->activation, run->scratch->act, a->gu, some->n, s->F);
+    map_forward(run, l, GROUP_GU, &gu, 1, h, a->u[GROUP_GU], 0, some,
+                (struct behind){gated_forward, &gated, true});
 }
 
 void layer_finish(const struct layer_run *run, const struct layer *l, struct layer_acts *a,
@@ -387,7 +409,9 @@ static bool is_adapted(const struct layer *l, enum group_kind group)
     return l->group[group].n > 0;
 }
 
-/* d: gradient to y in, gradient to m out. `below`: something further down is adapted. */
+/* d: gradient to y in, gradient to m out. `below`: something further down is adapted. The gate's
+ * way back follows on the product that makes the gradient to its output, and makes that output
+ * again for the adapters behind it; where it cannot follow, each is a pass of its own. */
 static void mlp_backward(const struct layer_run *run, const struct layer *l,
                          const struct layer_acts *a, const struct batch_rows *rows,
                          struct adapted_slice grads[][GROUP_MAX], bool below_gu, bool below_down,
@@ -400,18 +424,24 @@ static void mlp_backward(const struct layer_run *run, const struct layer *l,
     const float *dbranch = branch_backward(run, &mlp, d, n), *h = NULL;
     struct adapted_part down = whole_part(run, GROUP_DOWN, dbranch, n);
     struct adapted_part gu = whole_part(run, GROUP_GU, w->wide, n);
+    bool again = is_adapted(l, GROUP_DOWN), follows = below_down && !run->drop;
+    struct gated gated = {s->config->activation, s->F,    a->gu,
+                          again ? w->act : NULL, w->dact, w->wide};
 
-    if (is_adapted(l, GROUP_DOWN))
-        gated_forward(run->team, s->config->activation, w->act, a->gu, n, s->F);
+    if (again && !follows)
+        gated_run(run->team, gated_forward, &gated, n);
     map_backward(run, l, GROUP_DOWN, grads[GROUP_DOWN], below_down ? w->dact : NULL, &down, 1,
-                 w->act, a->u[GROUP_DOWN], rows);
+                 w->act, a->u[GROUP_DOWN], rows,
+                 follows ? (struct behind){gated_backward, &gated, false} : nothing_behind);
     if (!below_down)
         return;
-    gated_backward(run->team, s->config->activation, w->wide, w->dact, a->gu, n, s->F);
+    gated.y = NULL;
+    if (!follows)
+        gated_run(run->team, gated_backward, &gated, n);
     if (is_adapted(l, GROUP_GU))
         h = before_again(run, &l->pre2, a->m, a->rstd2, n);
     map_backward(run, l, GROUP_GU, grads[GROUP_GU], below_gu ? w->dh : NULL, &gu, 1, h,
-                 a->u[GROUP_GU], rows);
+                 a->u[GROUP_GU], rows, nothing_behind);
     if (below_gu)
         before_backward(run, &l->pre2, d, w->dh, a->m, a->rstd2, n);
 }
@@ -466,14 +496,14 @@ static void attention_half_backward(const struct layer_run *run, const struct la
     int n = qkv_parts(run, dqkv, rows, parts);
 
     map_backward(run, l, GROUP_O, grads[GROUP_O], below_o ? w->dact : NULL, &o, 1, a->att,
-                 a->u[GROUP_O], rows.some);
+                 a->u[GROUP_O], rows.some, nothing_behind);
     if (!below_o)
         return;
     attention_core_backward(run, l, a, rows, dqkv);
     if (is_adapted(l, GROUP_QKV))
         h = before_again(run, &l->pre1, a->x, a->rstd1, rows.all->n);
     map_backward(run, l, GROUP_QKV, grads[GROUP_QKV], below_qkv ? w->dh : NULL, parts, n, h,
-                 a->u[GROUP_QKV], rows.all);
+                 a->u[GROUP_QKV], rows.all, nothing_behind);
     if (!below_qkv)
         return;
     spread_rows(run, d, rows);

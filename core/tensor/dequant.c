@@ -86,7 +86,7 @@ static void f64(const uint8_t *p, int64_t n, float *out)
 }
 
 /* d, 32 x i8 */
-static void q8_0(const uint8_t *b, float *out)
+static void q8_0(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b);
 
@@ -117,7 +117,7 @@ static void q4_1(const uint8_t *b, float *out)
 }
 
 /* d, 32 fifth bits, nibbles */
-static void q5_0(const uint8_t *b, float *out)
+static void q5_0(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b);
     uint32_t high = dequant_u32_at(b + 2);
@@ -131,7 +131,7 @@ static void q5_0(const uint8_t *b, float *out)
 }
 
 /* d, m, 32 fifth bits, nibbles */
-static void q5_1(const uint8_t *b, float *out)
+static void q5_1(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b), m = dequant_half_at(b + 2);
     uint32_t high = dequant_u32_at(b + 4);
@@ -146,7 +146,7 @@ static void q5_1(const uint8_t *b, float *out)
 
 /* 16 bytes (scale | minimum << 4), 64 bytes of 2-bit values, d, dmin. Value i of a super-block lies
  * in byte 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
-static void q2_k(const uint8_t *b, float *out)
+static void q2_k(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b + 80), dmin = dequant_half_at(b + 82);
 
@@ -161,7 +161,7 @@ static void q2_k(const uint8_t *b, float *out)
 
 /* 32 bytes of third bits (bit i / 32 of byte i % 32; clear means minus 4), 64 bytes of 2-bit values
  * as in Q2_K, 12 bytes of sixteen 6-bit scales, d. */
-static void q3_k(const uint8_t *b, float *out)
+static void q3_k(const uint8_t *restrict b, float *restrict out)
 {
     const uint8_t *scales = b + 96;
     float d = dequant_half_at(b + 108);
@@ -192,7 +192,7 @@ static void k_scale_min(const uint8_t *s, size_t j, int *ret_scale, int *ret_min
 }
 
 /* d, dmin, 12 bytes of scales, 128 bytes of nibbles: value i in byte 32 * (i / 64) + i % 32 */
-static void q4_k(const uint8_t *b, float *out)
+static void q4_k(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
@@ -208,7 +208,7 @@ static void q4_k(const uint8_t *b, float *out)
 
 /* d, dmin, 12 bytes of scales, 32 bytes of fifth bits (bit i / 32 of byte i % 32), nibbles as in
  * Q4_K */
-static void q5_k(const uint8_t *b, float *out)
+static void q5_k(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
@@ -225,7 +225,7 @@ static void q5_k(const uint8_t *b, float *out)
 }
 
 /* 128 bytes of nibbles, 64 bytes of 2 upper bits, 16 x i8 scales, d */
-static void q6_k(const uint8_t *b, float *out)
+static void q6_k(const uint8_t *restrict b, float *restrict out)
 {
     const int8_t *scales = (const int8_t *)b + 192;
     float d = dequant_half_at(b + 208);
@@ -324,7 +324,7 @@ static float *ternary(const uint8_t *q, int n, int digits, float d, float *out)
 }
 
 /* 48 bytes of five digits, 4 of four, d */
-static void tq1_0(const uint8_t *b, float *out)
+static void tq1_0(const uint8_t *restrict b, float *restrict out)
 {
     float d = dequant_half_at(b + 52);
 

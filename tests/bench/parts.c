@@ -163,12 +163,16 @@ static void attention_back(struct bench *b)
 
 static void gated_there(struct bench *b)
 {
-    gated_forward(b->team, ACTIVATION_SILU, b->y, b->x, b->T, b->F);
+    struct gated gated = {ACTIVATION_SILU, b->F, b->x, b->y, NULL, NULL};
+
+    gated_run(b->team, gated_forward, &gated, b->T);
 }
 
 static void gated_back(struct bench *b)
 {
-    gated_backward(b->team, ACTIVATION_SILU, b->out, b->y, b->x, b->T, b->F);
+    struct gated gated = {ACTIVATION_SILU, b->F, b->x, NULL, b->y, b->out};
+
+    gated_run(b->team, gated_backward, &gated, b->T);
 }
 
 static void norm_there(struct bench *b)

@@ -493,6 +493,41 @@ static int cut_output(struct map_values *v, int cut, float *y, float *some, int3
     return 2;
 }
 
+/* The terms by themselves, which in training follow on a product. */
+static void add_terms(struct team *team, const struct gemm_term *terms, int n, int rows, float *C,
+                      int ldc)
+{
+    for (int i = 0; i < n; i++)
+        gemm(team, terms[i].form, rows, terms[i].columns, terms[i].K, 1, terms[i].A, terms[i].B, 1,
+             C + terms[i].column, ldc);
+}
+
+static void forward(struct team *team, const struct adapted_group *g,
+                    const struct adapted_part *parts, int n_parts, float *u, const float *x,
+                    const struct dropout *drop, struct adapted_scratch scratch)
+{
+    struct gemm_term terms[GEMM_TERMS_MAX];
+
+    group_down(team, g, u, x, TOKENS, drop, scratch);
+    for (int i = 0; i < n_parts; i++) {
+        int n = group_up(g, &parts[i], scratch, terms);
+        add_terms(team, terms, n, parts[i].n, parts[i].y, parts[i].ldy);
+    }
+}
+
+static void backward(struct team *team, const struct adapted_group *g,
+                     const struct adapted_slice *grads, float *dx, const struct adapted_part *parts,
+                     int n_parts, const float *u, const float *x, const struct dropout *drop,
+                     struct adapted_scratch scratch)
+{
+    struct gemm_term terms[GEMM_TERMS_MAX];
+
+    group_up_backward(team, g, grads, parts, n_parts, u, TOKENS, scratch);
+    if (!drop)
+        add_terms(team, terms, group_down_backward(g, scratch, terms), TOKENS, dx, g->columns);
+    group_input_backward(team, g, grads, dx, x, TOKENS, drop, scratch);
+}
+
 static void check_adapted(const struct dropout *drop, int cut)
 {
     struct team *team = new_team(2);
@@ -512,7 +547,7 @@ static void check_adapted(const struct dropout *drop, int cut)
     if (drop)
         find_masks(team, &v, drop);
     open_group(&g, &v);
-    group_forward(team, &g, parts, n_parts, u, v.x, TOKENS, drop, scratch);
+    forward(team, &g, parts, n_parts, u, v.x, drop, scratch);
     for (i = 0; n_parts > 1 && i < parts[1].n; i++)
         memcpy(y + at[i] * LDY, some + i * cut, (size_t)cut * sizeof(float));
     for (i = 0; i < TOKENS * LDY; i++)
@@ -522,7 +557,7 @@ static void check_adapted(const struct dropout *drop, int cut)
     for (i = 0; n_parts > 1 && i < parts[1].n; i++)
         for (j = 0; j < cut; j++)
             some[i * cut + j] = v.dy[at[i] * LDY + j];
-    group_backward(team, &g, grads, dx, parts, n_parts, u, v.x, TOKENS, drop, scratch);
+    backward(team, &g, grads, dx, parts, n_parts, u, v.x, drop, scratch);
     check_gradient("dx", adapted_reference, &(struct adapted_context){&v, OF_X, 0}, v.x, dx,
                    TOKENS * M, 60);
     for (i = 0; i < 2; i++) {

@@ -104,6 +104,8 @@ static void check_gated(enum activation act)
     struct team *team = new_team(2);
     float *gu = random_floats(T * 2 * F, 1), *dy = random_floats(T * F, 2);
     float *y = random_floats(T * F, 0), *dgu = random_floats(T * 2 * F, 0);
+    float *again = random_floats(T * F, 0);
+    struct gated gated = {act, F, gu, y, dy, dgu};
     struct context c = {.weights = dy, .act = act};
     double *d, sum = 0;
     int i;
@@ -111,14 +113,16 @@ static void check_gated(enum activation act)
     for (i = 0; i < T * 2 * F; i++)
         gu[i] *= 6;
     d = to_double(gu, T * 2 * F);
-    gated_forward(team, act, y, gu, T, F);
+    gated_run(team, gated_forward, &gated, T);
     for (i = 0; i < T * F; i++)
         sum += (double)dy[i] * (double)y[i];
     assert_close("sum", 0, sum, gated_reference(&c, d));
-    gated_backward(team, act, dgu, dy, gu, T, F);
+    gated.y = again;
+    gated_run(team, gated_backward, &gated, T);
     check_gradient("dgu", gated_reference, &c, gu, dgu, T * 2 * F, T * 2 * F);
+    assert_memory_equal(y, again, T * F * sizeof(*y));
     team_close(team);
-    free(gu), free(dy), free(y), free(dgu), free(d);
+    free(gu), free(dy), free(y), free(dgu), free(d), free(again);
 }
 
 static void gated_units_agree_with_central_differences(void **state)

@@ -159,6 +159,107 @@ static void bf16_rounds_both_factors_and_sums_in_f32(void **state)
     free(values);
 }
 
+/* ---- what follows on a product ---- */
+
+struct seen {
+    const float *C;
+    float *copy; /* of C as finish() finds it */
+    int *times;  /* each number of C was there */
+    int N, half; /* half: columns from a number to its fellow; 0: none */
+};
+
+static void look(const void *arg, int first, int last, int column, int columns)
+{
+    const struct seen *s = arg;
+
+    for (int half = 0; half <= s->half; half += s->half ? s->half : 1)
+        for (int i = first; i < last; i++)
+            for (int j = column + half; j < column + half + columns; j++) {
+                s->copy[i * s->N + j] = s->C[i * s->N + j];
+                s->times[i * s->N + j]++;
+            }
+}
+
+/* Two terms side by side, the second one not to C's end. */
+static int some_terms(enum gemm_form form, int N, const float *A, const float *B,
+                      struct gemm_term terms[2])
+{
+    enum { K = 24 };
+    int cut = N / 3, end = N - 5;
+    bool nt = form == GEMM_NT;
+
+    terms[0] = (struct gemm_term){form, 0, cut, K, {A, 2 * K}, {B, nt ? K : N}};
+    terms[1] = (struct gemm_term){
+        form, cut, end - cut, K / 2, {A + K, 2 * K}, {nt ? B + cut * K : B + cut, nt ? K : N}};
+    return 2;
+}
+
+static void apart(struct team *team, const struct gemm_then *then, int M, int N, float *C)
+{
+    for (int i = 0; then->bias && i < M * N; i++)
+        C[i] += then->bias[i % N];
+    for (int i = 0; i < then->n; i++) {
+        const struct gemm_term *t = &then->terms[i];
+        if (M > 3)
+            gemm(team, t->form, M, t->columns, t->K, 1, t->A, t->B, 1, C + t->column, N);
+        else /* the few rows of a product by themselves are summed in another order */
+            for (int j = 0; j < M; j++)
+                for (int c = 0; c < t->columns; c++) {
+                    float sum = 0;
+                    for (int k = 0; k < t->K; k++)
+                        sum = fmaf(t->A.at[j * t->A.ld + k],
+                                   t->B.at[t->form == GEMM_NT ? c * t->B.ld + k : k * t->B.ld + c],
+                                   sum);
+                    C[j * N + t->column + c] += sum;
+                }
+    }
+}
+
+static void check_then(struct team *team, enum gemm_form form, int M, const struct weight *w,
+                       bool halves)
+{
+    int N = form == GEMM_NT ? ROWS : COLUMNS, K = form == GEMM_NT ? COLUMNS : ROWS;
+    size_t n = (size_t)M * (size_t)N;
+    float *A = random_floats((size_t)M * (size_t)K, 3), *bias = random_floats((size_t)N, 5);
+    float *got = random_floats(n, 4), *want = random_floats(n, 4), *copy = random_floats(n, 6);
+    float *u = random_floats((size_t)M * 48, 7), *B = random_floats((size_t)N * 48, 8);
+    struct seen seen = {got, copy, calloc(n, sizeof(int)), N, halves ? N / 2 : 0};
+    struct gemm_then then = {.bias = bias, .finish = look, .arg = &seen, .halves = halves};
+
+    then.n = some_terms(form, N, u, B, then.terms);
+    gemm_weight_then(team, form, M, w, 0, ROWS, (struct matrix){A, K}, 1, got, N, &then);
+    gemm_weight(team, form, M, w, 0, ROWS, (struct matrix){A, K}, 1, want, N);
+    apart(team, &then, M, N, want);
+    assert_memory_equal(got, want, n * sizeof(*got));
+    assert_memory_equal(got, copy, n * sizeof(*got));
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(seen.times[i], 1);
+    free(A), free(bias), free(got), free(want), free(copy), free(u), free(B), free(seen.times);
+}
+
+static void what_follows_on_a_product_has_the_bits_of_passes_of_their_own(void **state)
+{
+    static const int rows[] = {1, 3, 9, 77, 300};
+    struct tensor t = new_tensor(TENSOR_Q4_1, ROWS, 1);
+    struct weight w;
+
+    (void)state;
+    assert_int_equal(weight_open(&(struct weight_source){&t, 0}, 1, &w, &err), 0);
+    for (int bf16 = 0; bf16 <= (bf16_is_possible() ? 1 : 0); bf16++) {
+        w.bf16 = bf16;
+        for (int i = 0; i < 5; i++)
+            for (int threads = 1; threads <= 3; threads++) {
+                struct team *team = new_team(threads);
+                check_then(team, GEMM_NT, rows[i], &w, false);
+                check_then(team, GEMM_NT, rows[i], &w, true);
+                check_then(team, GEMM_NN, rows[i], &w, false);
+                team_close(team);
+            }
+    }
+    weight_close(&w);
+    free((void *)t.data);
+}
+
 static void integers_are_no_weights(void **state)
 {
     struct tensor t = new_tensor(TENSOR_I32, 4, 1);
@@ -194,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_gives_the_bits_of_the_expanded_matrix),
         cmocka_unit_test(bf16_rounds_both_factors_and_sums_in_f32),
+        cmocka_unit_test(what_follows_on_a_product_has_the_bits_of_passes_of_their_own),
         cmocka_unit_test(integers_are_no_weights),
         cmocka_unit_test(rows_of_interleaved_heads_are_put_back),
     };

@@ -3,7 +3,6 @@
  * in two parts is cut in two pieces by its rows: each has its rows of G and of B, and both add to
  * the map's du. */
 #include "worker/ops/adapted.h"
-#include "worker/ops/gemm.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,31 +146,43 @@ static struct matrix u_of(const struct piece *p, const float *u, float *some)
     return (struct matrix){some, p->width};
 }
 
-void group_forward(struct team *team, const struct adapted_group *g,
-                   const struct adapted_part *parts, int n_parts, float *u, const float *x, int T,
-                   const struct dropout *drop, struct adapted_scratch scratch)
+void group_down(struct team *team, const struct adapted_group *g, float *u, const float *x, int T,
+                const struct dropout *drop, struct adapted_scratch scratch)
 {
-    int i, j, m = g->columns;
+    int m = g->columns;
 
     if (g->n == 0)
         return;
     if (!drop)
         gemm(team, GEMM_NT, T, g->width, m, 1, (struct matrix){x, m}, (struct matrix){g->A, m}, 0,
              u, g->width);
-    for (i = 0; drop && i < g->n; i++)
+    for (int i = 0; drop && i < g->n; i++)
         down_dropped(team, g, &g->maps[i], u, x, T, drop, scratch.dropped);
     apply_c(g, scratch.u, u, T);
-    for (i = 0; i < g->n; i++) {
+}
+
+int group_up(const struct adapted_group *g, const struct adapted_part *part,
+             struct adapted_scratch scratch, struct gemm_term terms[GEMM_TERMS_MAX])
+{
+    int n = 0;
+
+    for (int i = 0; i < g->n; i++) {
         const struct adapted_map *map = &g->maps[i];
-        for (j = 0; j < n_parts; j++) {
-            struct piece p = piece_of(g, map, &parts[j]);
-            if (p.rows)
-                gemm(team, GEMM_NT, p.part->n, p.rows, map->r + g->k, 1,
-                     u_of(&p, scratch.u, scratch.some),
-                     (struct matrix){map->G + (size_t)p.from * (size_t)p.width, p.width}, 1, p.y,
-                     p.part->ldy);
-        }
+        struct piece p = piece_of(g, map, part);
+        if (!p.rows)
+            continue;
+        terms[n++] = (struct gemm_term){
+            GEMM_NT,
+            (int)(p.y - part->y),
+            p.rows,
+            map->r + g->k,
+            u_of(&p, scratch.u, scratch.some),
+            {map->G + (size_t)p.from * (size_t)p.width, p.width},
+        };
+        if (part->at)
+            scratch.some += (size_t)part->n * (size_t)p.width;
     }
+    return n;
 }
 
 static void gradient_of_c(const struct adapted_group *g, const struct adapted_map *map, float *dc,
@@ -258,19 +269,36 @@ static void map_backward(struct team *team, const struct adapted_group *g,
     gradient_of_c(g, map, grads->c, du, u, T);
 }
 
-void group_backward(struct team *team, const struct adapted_group *g,
-                    const struct adapted_slice *grads, float *dx, const struct adapted_part *parts,
-                    int n_parts, const float *u, const float *x, int T, const struct dropout *drop,
-                    struct adapted_scratch scratch)
+void group_up_backward(struct team *team, const struct adapted_group *g,
+                       const struct adapted_slice *grads, const struct adapted_part *parts,
+                       int n_parts, const float *u, int T, struct adapted_scratch scratch)
 {
-    int i, m = g->columns;
     float *du = scratch.u;
 
-    for (i = 0; i < g->n; i++)
+    for (int i = 0; i < g->n; i++)
         map_backward(team, g, &g->maps[i], &grads[i], parts, n_parts, du, u, T, scratch.some);
     if (g->n)
         apply_c(g, du, du, T);
-    for (i = 0; i < g->n; i++) {
+}
+
+int group_down_backward(const struct adapted_group *g, struct adapted_scratch scratch,
+                        struct gemm_term terms[GEMM_TERMS_MAX])
+{
+    if (g->n == 0)
+        return 0;
+    terms[0] = (struct gemm_term){GEMM_NN,           0, g->columns, g->width, {scratch.u, g->width},
+                                  {g->A, g->columns}};
+    return 1;
+}
+
+void group_input_backward(struct team *team, const struct adapted_group *g,
+                          const struct adapted_slice *grads, float *dx, const float *x, int T,
+                          const struct dropout *drop, struct adapted_scratch scratch)
+{
+    int m = g->columns;
+    const float *du = scratch.u;
+
+    for (int i = 0; i < g->n; i++) {
         const struct adapted_map *map = &g->maps[i];
         if (drop)
             up_dropped(team, g, map, grads[i].A, dx, du, x, T, drop, scratch.dropped);
@@ -278,7 +306,4 @@ void group_backward(struct team *team, const struct adapted_group *g,
             gemm(team, GEMM_TN, map->r, m, T, 1, (struct matrix){du + map->u_at, g->width},
                  (struct matrix){x, m}, 0, grads[i].A, m);
     }
-    if (g->n && dx && !drop)
-        gemm(team, GEMM_NN, T, m, g->width, 1, (struct matrix){du, g->width},
-             (struct matrix){g->A, m}, 1, dx, m);
 }

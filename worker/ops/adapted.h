@@ -19,9 +19,9 @@
 #pragma once
 #include "core/err.h"
 #include "worker/ops/dropout.h"
-#include "worker/team.h"
+#include "worker/ops/gemm.h"
 
-enum { GROUP_MAX = 3 };
+enum { GROUP_MAX = GEMM_TERMS_MAX };
 
 struct adapted_map {
     int rows;        /* n_i */
@@ -73,16 +73,23 @@ struct adapted_scratch {
     float *dropped; /* (T, m), only with dropout */
 };
 
-/* Writes u (T, width) and adds to the parts' y, which together are the group's output: one part at
- * all rows, or one at all rows followed by one at some. drop is NULL or has p > 0; its module is
- * set here. */
-void group_forward(struct team *team, const struct adapted_group *g,
-                   const struct adapted_part *parts, int n_parts, float *u, const float *x, int T,
-                   const struct dropout *drop, struct adapted_scratch scratch);
+/* Writes u (T, width), and u D to the scratch. drop is NULL or has p > 0; its module is set here.
+ */
+void group_down(struct team *team, const struct adapted_group *g, float *u, const float *x, int T,
+                const struct dropout *drop, struct adapted_scratch scratch);
+/* What then adds the maps to a part of the output; returns how many terms. The scratch is read by
+ * them. A group has one part at all rows, or one at all rows and one at some. */
+int group_up(const struct adapted_group *g, const struct adapted_part *part,
+             struct adapted_scratch scratch, struct gemm_term terms[GEMM_TERMS_MAX]);
 
-/* Given the parts' dy, writes the maps' gradients to grads (one a map) and adds to dx (T, m) where
- * it is not NULL. */
-void group_backward(struct team *team, const struct adapted_group *g,
-                    const struct adapted_slice *grads, float *dx, const struct adapted_part *parts,
-                    int n_parts, const float *u, const float *x, int T, const struct dropout *drop,
-                    struct adapted_scratch scratch);
+/* Given the parts' dy, writes the maps' dB and dc to grads (one a map), and du to the scratch. */
+void group_up_backward(struct team *team, const struct adapted_group *g,
+                       const struct adapted_slice *grads, const struct adapted_part *parts,
+                       int n_parts, const float *u, int T, struct adapted_scratch scratch);
+/* What then adds du A to dx (T, m); returns how many terms. Without dropout. */
+int group_down_backward(const struct adapted_group *g, struct adapted_scratch scratch,
+                        struct gemm_term terms[GEMM_TERMS_MAX]);
+/* Writes the maps' dA. With dropout it adds to dx (T, m), too, where that is not NULL. */
+void group_input_backward(struct team *team, const struct adapted_group *g,
+                          const struct adapted_slice *grads, float *dx, const float *x, int T,
+                          const struct dropout *drop, struct adapted_scratch scratch);

@@ -6,13 +6,6 @@
 #include <math.h>
 #include <stddef.h>
 
-struct pass {
-    enum activation act;
-    float *out;
-    const float *dy, *gu;
-    int F;
-};
-
 static const float tanh_factor = 1.59576912f; /* 2 sqrt(2 / pi) */
 static const float tanh_cube = 0.044715f;
 
@@ -51,27 +44,20 @@ static void gelu_row(float *restrict y, const float *g, const float *u, int F)
         y[i] = g[i] * normal_share(g[i]) * u[i];
 }
 
-static void forward_block(void *arg, int first, int last)
+void gated_forward(const void *gated, int first, int last, int column, int columns)
 {
     static void (*const rows[ACTIVATIONS])(float *restrict, const float *, const float *, int) = {
         [ACTIVATION_SILU] = silu_row,
         [ACTIVATION_GELU_TANH] = gelu_tanh_row,
         [ACTIVATION_GELU] = gelu_row,
     };
-    const struct pass *p = arg;
-    int F = p->F, t;
+    const struct gated *p = gated;
+    int F = p->F;
 
-    for (t = first; t < last; t++) {
-        const float *g = p->gu + (size_t)t * 2 * F;
-        rows[p->act](p->out + (size_t)t * F, g, g + F, F);
+    for (int t = first; t < last; t++) {
+        const float *g = p->gu + (size_t)t * 2 * (size_t)F + column;
+        rows[p->act](p->y + (size_t)t * (size_t)F + column, g, g + F, columns);
     }
-}
-
-void gated_forward(struct team *team, enum activation act, float *y, const float *gu, int T, int F)
-{
-    struct pass p = {act, y, NULL, gu, F};
-
-    rows_run(team, forward_block, &p, T);
 }
 
 /* ---- backward: dg and du may be g and u ---- */
@@ -117,7 +103,7 @@ static void gelu_row_back(float *dg, float *du, const float *dy, const float *g,
     }
 }
 
-static void backward_block(void *arg, int first, int last)
+void gated_backward(const void *gated, int first, int last, int column, int columns)
 {
     static void (*const rows[ACTIVATIONS])(float *, float *, const float *, const float *,
                                            const float *, int) = {
@@ -125,20 +111,34 @@ static void backward_block(void *arg, int first, int last)
         [ACTIVATION_GELU_TANH] = gelu_tanh_row_back,
         [ACTIVATION_GELU] = gelu_row_back,
     };
-    const struct pass *p = arg;
-    int F = p->F, t;
+    const struct gated *p = gated;
+    int F = p->F;
 
-    for (t = first; t < last; t++) {
-        const float *g = p->gu + (size_t)t * 2 * F;
-        float *dg = p->out + (size_t)t * 2 * F;
-        rows[p->act](dg, dg + F, p->dy + (size_t)t * F, g, g + F, F);
+    for (int t = first; t < last; t++) {
+        const float *g = p->gu + (size_t)t * 2 * (size_t)F + column;
+        float *dg = p->dgu + (size_t)t * 2 * (size_t)F + column;
+        if (p->y)
+            gated_forward(gated, t, t + 1, column, columns);
+        rows[p->act](dg, dg + F, p->dy + (size_t)t * (size_t)F + column, g, g + F, columns);
     }
 }
 
-void gated_backward(struct team *team, enum activation act, float *dgu, const float *dy,
-                    const float *gu, int T, int F)
-{
-    struct pass p = {act, dgu, dy, gu, F};
+struct whole_pass {
+    void (*pass)(const void *gated, int first, int last, int column, int columns);
+    const struct gated *gated;
+};
 
-    rows_run(team, backward_block, &p, T);
+static void whole_block(void *arg, int first, int last)
+{
+    const struct whole_pass *w = arg;
+
+    w->pass(w->gated, first, last, 0, w->gated->F);
+}
+
+void gated_run(struct team *team, void (*pass)(const void *gated, int, int, int, int),
+               const struct gated *gated, int T)
+{
+    struct whole_pass w = {pass, gated};
+
+    rows_run(team, whole_block, &w, T);
 }

@@ -11,8 +11,22 @@
 #include "core/model/architecture.h"
 #include "worker/team.h"
 
-/* y (T, F) */
-void gated_forward(struct team *team, enum activation act, float *y, const float *gu, int T, int F);
-/* Writes dgu (T, 2F), which may be gu, given dy (T, F). */
-void gated_backward(struct team *team, enum activation act, float *dgu, const float *dy,
-                    const float *gu, int T, int F);
+struct gated {
+    enum activation act;
+    int F;
+    const float *gu; /* (T, 2F) */
+    float *y;        /* (T, F); for the way back NULL where it is not needed again */
+    const float *dy; /* (T, F), for the way back */
+    float *dgu;      /* (T, 2F), for the way back; may be gu */
+};
+
+/* The argument of the passes is a struct gated. They do rows [first, last) and columns [column,
+ * column + columns) of each half of gu: as struct gemm_then calls them. */
+
+/* Writes y. */
+void gated_forward(const void *gated, int first, int last, int column, int columns);
+/* Writes dgu, and y where it is not NULL. */
+void gated_backward(const void *gated, int first, int last, int column, int columns);
+/* A pass over all T rows. */
+void gated_run(struct team *team, void (*pass)(const void *gated, int, int, int, int),
+               const struct gated *gated, int T);

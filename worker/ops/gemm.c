@@ -1,7 +1,8 @@
 /* worker/ops/gemm.c - see gemm.h. A task makes a strip of C, as wide as the kernel's tile: it
  * copies the strip of B that belongs to it into a panel, a part of K at a time, and runs the kernel
  * over its rows of A, which are read as they lie. Where the columns of a frozen matrix are stored
- * in wider blocks than the tile, a task makes as many strips as a block has. */
+ * in wider blocks than the tile, a task makes as many strips as a block has. What follows on a
+ * product (struct gemm_then) is done by the task that made a strip. */
 #include "worker/ops/gemm.h"
 #include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm_kernel.h"
@@ -13,11 +14,11 @@ enum {
     UNPACKED = 2 * KERNEL_ROWS, /* rows of A up to which rows of B are read as they lie */
     ROWS_MIN = 4 * KERNEL_ROWS, /* of A in a task */
     ROUNDED_ROWS = 256,         /* of A that are rounded to bf16 at a time */
-    ROUNDED_PANELS = 8          /* for which they are rounded once */
+    STRIP_MAX = PANELS_MAX * KERNEL_COLUMNS
 };
 
 struct product {
-    int M, N, K;
+    int M, N, K; /* N: of a half, where there are two */
     float alpha;
     const float *A; /* A[i * a_row + k * a_column] */
     long a_row, a_column;
@@ -25,8 +26,12 @@ struct product {
     bool add, bf16;
     float *C;
     long ldc;
-    bool across;             /* C is written transposed: C[j * ldc + i] */
-    int width, strips, rows; /* of tasks: columns of a strip, strips, rows of a block */
+    bool across;                  /* C is written transposed: C[j * ldc + i] */
+    const struct gemm_then *then; /* NULL: nothing */
+    int from;                     /* column of `then` that is column 0 here */
+    /* of tasks: what makes a strip, its columns, strips, rows of a block */
+    void (*make)(const struct product *p, int column, int first, int last);
+    int width, strips, rows;
 };
 
 /* Rows [first, last) of the tile's strip, with its b as it is, from term k on. */
@@ -65,7 +70,7 @@ static bool run_unpacked(const struct product *p, int column, int columns, int f
     const struct kernel_tile t = {
         .columns = columns, .K = depth, .b = b->at + k * b->ld + column, .b_row = b->ld};
 
-    if (!b->at || b->transposed || columns < KERNEL_COLUMNS || last - first > UNPACKED)
+    if (!b->at || b->transposed || columns != KERNEL_COLUMNS || last - first > UNPACKED)
         return false;
     run_rows(p, t, first, last, k, column);
     return true;
@@ -118,28 +123,17 @@ static void rounded_strip(const struct product *p, int column, int first, int la
 {
     float panels[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
     uint16_t rounded[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
-    int columns = least(p->N - column, p->width), block = panel_width(&p->B);
+    int columns = least(p->N - column, p->width);
 
     for (int k = 0; k < p->K; k += PANEL_DEPTH) {
         int depth = least(p->K - k, PANEL_DEPTH);
-        for (int j = 0; j < columns; j += block)
-            panel_fill(&p->B, column + j, least(columns - j, block), k, depth,
-                       panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS);
+        panel_fill(&p->B, column, columns, k, depth, panels);
         for (int j = 0; j < columns; j += KERNEL_COLUMNS)
             bf16_round_panel(panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS, depth,
                              rounded + (long)j / KERNEL_COLUMNS * PANEL_FLOATS);
         for (int i = first; i < last; i += ROUNDED_ROWS)
             run_rounded(p, rounded, column, columns, i, least(last - i, ROUNDED_ROWS), k, depth);
     }
-}
-
-static void strip_task(void *arg, int i, int thread)
-{
-    const struct product *p = arg;
-    int first = i / p->strips * p->rows, last = least(first + p->rows, p->M);
-
-    (void)thread;
-    (p->bf16 ? rounded_strip : strip)(p, i % p->strips * p->width, first, last);
 }
 
 /* Columns [first, last) of C with a few rows: B's rows as they lie, or expanded one by one. */
@@ -160,28 +154,135 @@ static void dots(const struct product *p, int first, int last, int k, int depth)
     }
 }
 
-static void dots_task(void *arg, int i, int thread)
+static void dots_strip(const struct product *p, int column, int first, int last)
+{
+    int end = least(column + DOT_COLUMNS, p->N), k = 0;
+
+    (void)first, (void)last;
+    do
+        dots(p, column, end, k, least(p->K - k, PANEL_DEPTH));
+    while ((k += PANEL_DEPTH) < p->K);
+}
+
+/* ---- what follows ---- */
+
+/* Columns [column, column + columns) of the term's and of C, rows [first, last). */
+static void add_term(const struct product *p, const struct gemm_term *t, int column, int columns,
+                     int first, int last)
+{
+    int from = p->from + column > t->column ? p->from + column : t->column;
+    int to = least(p->from + column + columns, t->column + t->columns);
+    bool transposed = t->form == GEMM_NT;
+    struct product q = {
+        .M = p->M,
+        .N = to - from,
+        .K = t->K,
+        .alpha = 1,
+        .A = t->A.at,
+        .a_row = t->A.ld,
+        .a_column = 1,
+        .B = {.transposed = transposed,
+              .at = t->B.at + (from - t->column) * (transposed ? (long)t->B.ld : 1),
+              .ld = t->B.ld},
+        .add = true,
+        .C = p->C + from - p->from,
+        .ldc = p->ldc,
+        .width = KERNEL_COLUMNS,
+    };
+
+    for (int j = 0; j < q.N; j += KERNEL_COLUMNS)
+        strip(&q, j, first, last);
+}
+
+static void follow(const struct product *p, int column, int first, int last)
+{
+    const struct gemm_then *then = p->then;
+    int columns = least(p->N - column, p->width);
+
+    for (int i = first; then->bias && i < last; i++)
+        for (int j = 0; j < columns; j++)
+            p->C[i * p->ldc + column + j] += then->bias[p->from + column + j];
+    for (int i = 0; i < then->n; i++)
+        add_term(p, &then->terms[i], column, columns, first, last);
+}
+
+static struct product second_half(const struct product *p)
+{
+    struct product half = *p;
+
+    if (half.B.at)
+        half.B.at += p->N * half.B.ld;
+    half.B.first += p->N;
+    half.C += p->N;
+    half.from = p->N;
+    return half;
+}
+
+static void strip_task(void *arg, int i, int thread)
 {
     const struct product *p = arg;
-    int first = i * DOT_COLUMNS, last = least(first + DOT_COLUMNS, p->N), k = 0;
+    int first = i / p->strips * p->rows, last = least(first + p->rows, p->M);
+    int column = i % p->strips * p->width;
 
     (void)thread;
-    do
-        dots(p, first, last, k, least(p->K - k, PANEL_DEPTH));
-    while ((k += PANEL_DEPTH) < p->K);
+    p->make(p, column, first, last);
+    if (!p->then)
+        return;
+    follow(p, column, first, last);
+    if (p->then->halves) {
+        const struct product half = second_half(p);
+        half.make(&half, column, first, last);
+        follow(&half, column, first, last);
+    }
+    if (p->then->finish)
+        p->then->finish(p->then->arg, first, last, column, least(p->N - column, p->width));
+}
+
+/* ---- tasks ---- */
+
+static int strips_of(const struct product *p, int width)
+{
+    return (p->N + width - 1) / width;
+}
+
+/* What the busiest thread has to do more than its share: columns. */
+static int excess(const struct product *p, int width, int threads)
+{
+    return (strips_of(p, width) + threads - 1) / threads * width - p->N / threads;
+}
+
+/* Wide strips where the rows of B lie as they are wanted: they are read in longer runs; and where A
+ * is rounded for each of them. The widest of those that share out the columns best. */
+static int width_for(const struct product *p, int threads)
+{
+    int step = panel_step(&p->B), best = step;
+    bool wide = p->bf16 || (!p->B.transposed && p->M > UNPACKED);
+
+    for (int width = step; wide && threads > 0 && width <= STRIP_MAX; width += step)
+        if (strips_of(p, width) >= 2 * threads &&
+            excess(p, width, threads) <= excess(p, best, threads))
+            best = width;
+    return best;
 }
 
 /* Rows are cut only as far as there are too few strips for the team: each block fills the panels
  * anew. */
 static void cut(struct product *p, int threads)
 {
-    p->width = panel_width(&p->B);
-    if (p->bf16 && p->width < ROUNDED_PANELS * KERNEL_COLUMNS)
-        p->width = ROUNDED_PANELS * KERNEL_COLUMNS;
-    p->strips = (p->N + p->width - 1) / p->width;
+    p->make = p->bf16 ? rounded_strip : strip;
+    p->width = width_for(p, threads);
+    p->strips = strips_of(p, p->width);
     p->rows = p->M;
     while (p->strips * ((p->M + p->rows - 1) / p->rows) < 2 * threads && p->rows >= 2 * ROWS_MIN)
         p->rows = ((p->rows + 1) / 2 + KERNEL_ROWS - 1) / KERNEL_ROWS * KERNEL_ROWS;
+}
+
+static void cut_to_dots(struct product *p)
+{
+    p->make = dots_strip;
+    p->width = DOT_COLUMNS;
+    p->strips = strips_of(p, DOT_COLUMNS);
+    p->rows = p->M;
 }
 
 static int tasks_of(const struct product *p)
@@ -213,11 +314,10 @@ static void run(struct team *team, struct product *p)
 {
     if (p->M <= 0 || p->N <= 0)
         return;
-    if (p->B.transposed && p->M <= DOTS_MAX && !p->bf16) {
-        team_run(team, dots_task, p, (p->N + DOT_COLUMNS - 1) / DOT_COLUMNS);
-        return;
-    }
-    cut(p, team_threads(team));
+    if (p->B.transposed && p->M <= DOTS_MAX && !p->bf16)
+        cut_to_dots(p);
+    else
+        cut(p, team_threads(team));
     team_run(team, strip_task, p, tasks_of(p));
 }
 
@@ -248,9 +348,17 @@ void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matr
 void gemm_weight(struct team *team, enum gemm_form form, int M, const struct weight *w, int first,
                  int last, struct matrix A, float beta, float *C, int ldc)
 {
+    gemm_weight_then(team, form, M, w, first, last, A, beta, C, ldc, NULL);
+}
+
+void gemm_weight_then(struct team *team, enum gemm_form form, int M, const struct weight *w,
+                      int first, int last, struct matrix A, float beta, float *C, int ldc,
+                      const struct gemm_then *then)
+{
+    int halves = then && then->halves ? 2 : 1;
     struct product p = {
         .M = M,
-        .N = form == GEMM_NT ? last - first : w->columns,
+        .N = form == GEMM_NT ? (last - first) / halves : w->columns,
         .K = form == GEMM_NT ? w->columns : last - first,
         .alpha = 1,
         .A = A.at,
@@ -262,6 +370,7 @@ void gemm_weight(struct team *team, enum gemm_form form, int M, const struct wei
         .bf16 = w->bf16,
         .C = C,
         .ldc = ldc,
+        .then = then,
     };
 
     run(team, &p);

@@ -29,6 +29,34 @@ void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alp
 void gemm_weight(struct team *team, enum gemm_form form, int M, const struct weight *w, int first,
                  int last, struct matrix A, float beta, float *C, int ldc);
 
+/* C's columns [column, column + columns) += A (M, K) . B: of the form GEMM_NT or GEMM_NN. */
+struct gemm_term {
+    enum gemm_form form;
+    int column, columns, K;
+    struct matrix A, B;
+};
+
+enum { GEMM_TERMS_MAX = 3 };
+
+/* What is done to columns of C as soon as they are there, while they lie in the cache, in this
+ * order. */
+struct gemm_then {
+    const float *bias; /* of each column; NULL: none */
+    int n;
+    struct gemm_term terms[GEMM_TERMS_MAX];
+    /* Called with rows and columns of C that are complete, from any thread of the team; all calls
+     * together cover C. NULL: nothing. `halves`: with columns of C's first half, those at the same
+     * place in the second half being complete, too; GEMM_NT alone. */
+    void (*finish)(const void *arg, int first_row, int last_row, int column, int columns);
+    const void *arg;
+    bool halves;
+};
+
+/* gemm_weight(), and then `then`. */
+void gemm_weight_then(struct team *team, enum gemm_form form, int M, const struct weight *w,
+                      int first, int last, struct matrix A, float beta, float *C, int ldc,
+                      const struct gemm_then *then);
+
 /* As gemm() in the calling thread. */
 void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
               struct matrix B, float beta, float *C, int ldc);

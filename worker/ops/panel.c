@@ -2,7 +2,7 @@
 #include "worker/ops/panel.h"
 #include <string.h>
 
-int panel_width(const struct panel_source *s)
+int panel_step(const struct panel_source *s)
 {
     int block = s->at || s->transposed ? 1 : s->w->block;
 
@@ -59,5 +59,11 @@ static void fill_columns(const struct panel_source *s, int column, int columns, 
 void panel_fill(const struct panel_source *s, int column, int columns, int k, int depth,
                 float *panels)
 {
-    (s->transposed ? fill_columns : fill_rows)(s, column, columns, k, depth, panels);
+    if (!s->transposed) {
+        fill_rows(s, column, columns, k, depth, panels);
+        return;
+    }
+    for (int j = 0; j < columns; j += KERNEL_COLUMNS, panels += PANEL_FLOATS)
+        fill_columns(s, column + j, columns - j < KERNEL_COLUMNS ? columns - j : KERNEL_COLUMNS, k,
+                     depth, panels);
 }

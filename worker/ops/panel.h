@@ -7,7 +7,7 @@
 
 /* Terms of K in a panel: a multiple of every block. A panel takes 32 KiB with AVX-512. */
 enum { PANEL_DEPTH = 256, PANEL_FLOATS = PANEL_DEPTH * KERNEL_COLUMNS };
-/* Of the widest strip, whose columns are stored in one block. */
+/* Of the widest strip: as wide as the largest block of columns that are stored together. */
 enum { PANELS_MAX = WEIGHT_BLOCK_MAX / KERNEL_COLUMNS };
 
 /* B (K, N), or what it is transposed from. */
@@ -19,12 +19,11 @@ struct panel_source {
     int first; /* row of w: B's row 0, transposed: column 0 */
 };
 
-/* Columns that are filled together: a multiple of KERNEL_COLUMNS, at most PANELS_MAX times that. */
-int panel_width(const struct panel_source *s);
+/* Columns are filled from a multiple of this on, and it is a multiple of KERNEL_COLUMNS. */
+int panel_step(const struct panel_source *s);
 
-/* Fills panels with columns [column, column + columns), which are at most panel_width() and begin
- * at a multiple of it, and terms [k, k + depth), which begin at a multiple of PANEL_DEPTH. Panel i
- * begins at panels + i * PANEL_FLOATS; what is beyond `columns` in the last has any finite value.
- */
+/* Fills panels with columns [column, column + columns), at most PANELS_MAX panels, and terms [k, k
+ * + depth), which begin at a multiple of PANEL_DEPTH. Panel i begins at panels + i * PANEL_FLOATS;
+ * what is beyond `columns` in the last has any finite value. */
 void panel_fill(const struct panel_source *s, int column, int columns, int k, int depth,
                 float *panels);
