@@ -1,8 +1,9 @@
 /* client/cmd_compare.c - dashctl compare A B ...: jobs side by side, as a table, as JSON or as a
  * page. */
+#include "client/asked_result.h"
 #include "client/client.h"
 #include "client/compare.h"
-#include "client/report_page.h"
+#include "report/report_page.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,7 +72,7 @@ int cmd_compare(struct client *c, int argc, char **argv)
 
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     for (i = 0; status == EXIT_OK && i < o.n; i++)
-        status = job_result_read(c, o.asked[i], false, &jobs[i]);
+        status = asked_result_read(c, o.asked[i], false, &jobs[i]);
     if (status == EXIT_OK)
         status = print(&o, jobs);
     for (i = 0; i < o.n; i++)

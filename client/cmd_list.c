@@ -4,6 +4,7 @@
 #include "client/json.h"
 #include "client/label_options.h"
 #include "client/words.h"
+#include "core/duration.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +108,8 @@ static void fill_row(struct row *r, const Dash__V1__Job *job, double now_ms)
     if (job->last_step)
         snprintf(r->cells[4], 96, "%.4f", job->last_step->loss);
     if (job->eta_seconds > 0)
-        words_duration(job->eta_seconds, r->cells[5], 96);
-    words_duration(seconds, age, sizeof(age));
+        duration_words(job->eta_seconds, r->cells[5], 96);
+    duration_words(seconds, age, sizeof(age));
     snprintf(r->cells[6], 96, "%s ago", age);
 }
 

@@ -1,7 +1,7 @@
 /* client/cmd_report.c - dashctl report ID|FOLDER: a job as a page in one file. */
+#include "client/asked_result.h"
 #include "client/client.h"
-#include "client/job_result.h"
-#include "client/report_page.h"
+#include "report/report_page.h"
 #include "core/file.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +82,7 @@ int cmd_report(struct client *c, int argc, char **argv)
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &r);
-    status = job_result_read(c, r.asked, true, &job);
+    status = asked_result_read(c, r.asked, true, &job);
     if (status != EXIT_OK)
         return status;
     path = r.out ? strdup(r.out) : file_join(job.output, "report.html");

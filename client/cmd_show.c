@@ -6,6 +6,7 @@
 #include "core/job/job.h"
 #include "core/job/job_read.h"
 #include "proto/phase.h"
+#include "core/duration.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static void print_progress(const Dash__V1__Job *job)
     if (job->tokens_per_second > 0)
         printf("%-10s %.0f tokens/s\n", "speed", job->tokens_per_second);
     if (job->eta_seconds > 0) {
-        words_duration(job->eta_seconds, time, sizeof(time));
+        duration_words(job->eta_seconds, time, sizeof(time));
         printf("%-10s %s\n", "ETA", time);
     }
     print_time("finish", job->estimated_finish_ms);

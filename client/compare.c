@@ -2,10 +2,11 @@
  * differs. Texts are the users': they are made safe for the terminal before their widths are
  * counted. */
 #include "client/compare.h"
-#include "client/results.h"
+#include "report/results.h"
 #include "client/settings.h"
 #include "client/words.h"
 #include "core/utf8.h"
+#include "core/duration.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +92,7 @@ static void put_result(char cell[CELL_BYTES], enum result what, const struct res
             snprintf(cell, CELL_BYTES, "%.4f (step %d)", r->best_eval_loss, r->best_step);
         break;
     case TIME:
-        words_duration(r->seconds, cell, CELL_BYTES);
+        duration_words(r->seconds, cell, CELL_BYTES);
         break;
     default:
         put_number(cell, "%.0f", r->tokens_per_second);

@@ -10,6 +10,7 @@
 #include "client/progress.h"
 #include "client/words.h"
 #include "proto/phase.h"
+#include "core/duration.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,7 +347,7 @@ int follow_print_end(const struct client *c, const Dash__V1__Job *job)
 
     if (c->json)
         return ok ? EXIT_OK : EXIT_FAILED;
-    words_duration((double)(job->finished_ms - job->started_ms) / 1000, time, sizeof(time));
+    duration_words((double)(job->finished_ms - job->started_ms) / 1000, time, sizeof(time));
     if (ok && job->kind == DASH__V1__JOB_KIND__EVALUATION)
         printf("job %s (%s) SUCCEEDED after %u examples in %s: the figures are in "
                "%s/result.json\n",

@@ -8,6 +8,7 @@
 #include "client/progress.h"
 #include "client/words.h"
 #include "proto/phase.h"
+#include "core/duration.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -103,7 +104,7 @@ static void fill_parts(const Dash__V1__Job *job, double seconds_since, struct pa
         fill(&parts[4], 5, text);
     }
     if (job->eta_seconds > 0) {
-        words_duration(eta > 0 ? eta : 0, time, sizeof(time));
+        duration_words(eta > 0 ? eta : 0, time, sizeof(time));
         snprintf(text, sizeof(text), "ETA %s", time);
         fill(&parts[5], 7, text);
     }

@@ -1,6 +1,7 @@
 /* client/words.c - see words.h. Widths are counted in columns of a terminal, not in bytes: names
  * may be in any script. */
 #include "client/words.h"
+#include "core/duration.h"
 #include <langinfo.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,25 +9,11 @@
 #include <time.h>
 #include <wchar.h>
 
-void words_duration(double seconds, char *out, size_t size)
-{
-    long s = seconds > 0 && seconds < 1e12 ? (long)(seconds + 0.5) : 0;
-
-    if (s < 60)
-        snprintf(out, size, "%lds", s);
-    else if (s < 3600)
-        snprintf(out, size, "%ldm%02lds", s / 60, s % 60);
-    else if (s < 86400)
-        snprintf(out, size, "%ldh%02ldm", s / 3600, s % 3600 / 60);
-    else
-        snprintf(out, size, "%ldd%02ldh", s / 86400, s % 86400 / 3600);
-}
-
 void words_decomposition(const Dash__V1__Decomposition *d, char *out, size_t size)
 {
     char time[32];
 
-    words_duration(d->seconds_left, time, sizeof(time));
+    duration_words(d->seconds_left, time, sizeof(time));
     if (d->seconds_left > 0)
         snprintf(out, size, "%u of %u matrices decomposed, %s left", d->done, d->matrices, time);
     else

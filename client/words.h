@@ -4,8 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "8s", "3m20s", "2h05m", "4d03h". */
-void words_duration(double seconds, char *out, size_t size);
 /* "2026-01-31 23:59:59", local time. */
 void words_time(int64_t unix_ms, char *out, size_t size);
 const char *words_state(Dash__V1__JobState state); /* "RUNNING" */

@@ -3,7 +3,7 @@
 //
 //   {"jobs": [{name, state, facts: [[name, value]...], yaml, steps: {columns}, results, missing:
 //   [...],
-//    directions, spectra, coefficients: {step, c}}...], "made": ms, "version": ...}
+//    directions, spectra, coefficients: {step, c}}...], "last": ms, "version": ...}
 
 import {compareCurves, compareTable} from "./compare.js";
 import {Curves} from "./curves.js";
@@ -46,8 +46,8 @@ function showReport() {
     showJob(main, data.jobs[0]);
   else
     showComparison(main, data.jobs);
-  main.append(
-    el("p", {class: "hint"}, `Written by dashctl ${data.version} on ${time(data.made)}.`));
+  const last = data.last ? ` The last step was taken at ${time(data.last)}.` : "";
+  main.append(el("p", {class: "hint"}, `Written by dash ${data.version}.${last}`));
 }
 
 showReport();

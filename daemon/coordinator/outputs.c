@@ -5,6 +5,7 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/job/outcome_file.h"
+#include "report/report_page.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <float.h>
@@ -192,6 +193,20 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
         rc = adapter_write(folder, a, job->model, err);
     adapter_free(a);
     free(folder);
+    return rc;
+}
+
+int write_report(const char *output, struct err *err)
+{
+    struct job_result job = {.state = strdup("SUCCEEDED")};
+    char *path = file_join(output, "report.html");
+    int rc = job.state && path ? job_result_read(output, true, &job, err)
+                               : err_nomem(err, strlen(output));
+
+    if (rc == 0)
+        rc = report_write(path, &job, 1, err);
+    job_result_free(&job);
+    free(path);
     return rc;
 }
 

@@ -1,6 +1,6 @@
 /* daemon/coordinator/outputs.h - what the user finds in the output folder: metrics.jsonl,
- * directions.json, adapter/, outcome.json. Everything but metrics.jsonl is written durably, whole
- * or not at all.
+ * directions.json, adapter/, report.html, outcome.json. Everything but metrics.jsonl is written
+ * durably, whole or not at all.
  */
 #pragma once
 #include "core/err.h"
@@ -30,6 +30,9 @@ int write_directions(const char *output, const struct state *s, struct err *err)
 
 /* adapter/: state_adapter(). */
 int write_adapter(const struct job *job, const struct state *s, struct err *err);
+
+/* report.html, of a job whose adapter is written: as `dashctl report FOLDER` writes it. */
+int write_report(const char *output, struct err *err);
 
 /* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked:
  * dashd had it stop. */

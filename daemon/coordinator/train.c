@@ -256,6 +256,21 @@ static int train_steps(struct train *t, enum train_outcome *ret_outcome, struct 
     return rc;
 }
 
+/* Before outcome.json, so that whoever finds that the job has succeeded finds the report. It can be
+ * made again: that it could not be written is no failure of the job. */
+static void export_report(struct train *t)
+{
+    char text[1400];
+    struct err err;
+
+    if (write_report(t->options->output, &err) == 0)
+        return;
+    snprintf(text, sizeof(text), "report.html is not written: %s; `dashctl report %s` writes it",
+             err.text, t->options->output);
+    log_warn("%s", text);
+    report_notice(t->report, text);
+}
+
 static int export(struct train *t, struct err *err)
 {
     int rc;
@@ -266,7 +281,11 @@ static int export(struct train *t, struct err *err)
         report_notice(t->report, t->ending.data);
     if (rc == 0 && t->state.identified)
         rc = write_directions(t->options->output, &t->state, err);
-    return rc == 0 ? write_adapter(job_of(t), &t->state, err) : rc;
+    if (rc == 0)
+        rc = write_adapter(job_of(t), &t->state, err);
+    if (rc == 0)
+        export_report(t);
+    return rc;
 }
 
 /* ---- end ---- */

@@ -8,6 +8,7 @@ most one finished step that was done again.
 """
 import concurrent.futures
 import hashlib
+import json
 import os
 import random
 import re
@@ -70,6 +71,14 @@ def rows(output):
         return [int(n) for n in re.findall(r'"step": (\d+),.*}\n', f.read())]
 
 
+def reported(output):
+    """The steps in report.html, which is there when a job has ended, and whole wherever it is there."""
+    with open(os.path.join(output, "report.html"), encoding="utf-8") as f:
+        text = f.read()
+    assert text.endswith("</html>\n"), text[-100:]
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["jobs"][0]["steps"]["step"]
+
+
 def check_repeats(before, text):
     """`before` holds the rows of finished steps when the process died."""
     resumed = re.search(r"continuing from the checkpoint of step (\d+)", text)
@@ -85,6 +94,7 @@ def finish(bench, output, want, what):
     check_repeats(before, text)
     assert rows(output) == list(range(1, STEPS + 1)), f"{what}: rows {rows(output)}"
     assert digest(output) == want, f"{what}: other bytes"
+    assert reported(output) == list(range(1, STEPS + 1)), f"{what}: report.html has the steps {reported(output)}"
     shutil.rmtree(output)
 
 
@@ -97,6 +107,8 @@ def kill_at(bench, who, event, want):
     # Behind the last thing that matters a death is not noticed: the job is done.
     if code == 0:
         assert digest(output) == want
+    if code == 0 or os.path.exists(os.path.join(output, "report.html")):
+        assert len(reported(output)) == STEPS
     finish(bench, output, want, f"{who} killed at event {event}")
 
 

@@ -46,6 +46,40 @@ class Training(Real):
             self.assertAlmostEqual(got, want, delta=2e-5 * want)  # six digits are printed
         for name in ("job.yaml", "metrics.jsonl", "directions.json", "adapter/adapter_config.json", "logs/job.log"):
             self.assertTrue(os.path.exists(self.path("out", name)), name)
+        self.check_report("out", 20)
+
+    def check_report(self, name, steps):
+        """It came by itself, and has the bytes that `dashctl report` writes."""
+        with open(self.path(name, "report.html"), "rb") as f:
+            page = f.read()
+        again = self.dashctl("report", self.path(name), "--out", self.path("again.html"))
+        self.assertEqual(again.returncode, 0, again.stderr)
+        with open(self.path("again.html"), "rb") as f:
+            self.assertEqual(f.read(), page)
+        job, = json.loads(re.search(rb'id="data">(.*?)</script>', page, re.S)[1])["jobs"]
+        self.assertEqual((job["state"], job["steps"]["step"]), ("SUCCEEDED", list(range(1, steps + 1))))
+
+    def test_a_report_comes_with_the_end_of_a_job(self):
+        client = self.start()
+        job = self.train(client, "out")
+        self.wait_step(client, job.id, 20)
+        client.CancelJob(id=job.id)
+        self.wait_state(client, job.id, pb.CANCELLED)
+        self.assertFalse(os.path.exists(self.path("out/report.html")))
+        client.ResumeJob(id=job.id)
+        self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertIn("report.html", [f.path for f in client.ListFiles(id=job.id).files])
+        self.check_report("out", STEPS)
+
+    def test_a_report_that_cannot_be_written_fails_no_job(self):
+        client = self.start()
+        job = self.train(client, "out")
+        self.wait_step(client, job.id, 1)
+        os.mkdir(self.path("out/report.html"))
+        job = self.wait_state(client, job.id, pb.SUCCEEDED)
+        self.assertRegex("".join(job.notices), r"report.html is not written: .*out/report.html.*; `dashctl report \S+/out` writes it")
+        self.assertIn("report.html is not written", self.read("out/logs/job.log"))
+        self.assertEqual([n for n in os.listdir(self.path("out")) if n.startswith(".")], [])
 
     def test_what_dashd_tells_is_what_metrics_jsonl_tells(self):
         client = self.start()

@@ -3,6 +3,7 @@
  */
 #include "client/progress.h"
 #include "client/words.h"
+#include "core/duration.h"
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,7 +108,7 @@ static void durations_read_well(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        words_duration(cases[i].seconds, out, sizeof(out));
+        duration_words(cases[i].seconds, out, sizeof(out));
         assert_string_equal(out, cases[i].words);
     }
 }

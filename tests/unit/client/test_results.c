@@ -1,6 +1,6 @@
-/* tests/unit/client/test_results.c - client/results.h and settings.h: jobs as numbers and keys that
+/* tests/unit/client/test_results.c - report/results.h and settings.h: jobs as numbers and keys that
  * can be compared. */
-#include "client/results.h"
+#include "report/results.h"
 #include "client/settings.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,13 +1,13 @@
-/* client/report_data.c - see report_data.h. A report is to be under 2 MB. Each part has a share of
+/* report/report_data.c - see report_data.h. A report is to be under 2 MB. Each part has a share of
  * that, and is thinned to it by rules that keep what a reader looks for: of the steps the extremes
  * (with the mean of what is left out, since a smoothed curve of extremes alone would be wrong),
  * of the directions the largest deltas, of the spectra the ends, of the coefficients every n-th
  * row.
  */
-#include "client/report_data.h"
-#include "client/report_directions.h"
-#include "client/results.h"
-#include "client/words.h"
+#include "report/report_data.h"
+#include "report/report_directions.h"
+#include "report/results.h"
+#include "core/duration.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +55,7 @@ static void keep_marked(const struct step_row *rows, int n, int evaluations_max,
     }
 }
 
+enum { STEP_COLUMNS = 11 };
 struct columns {
     json_t *step, *loss, *grad_norm, *learning_rate, *tokens, *seconds, *eval_loss, *phase;
     json_t *total_tokens, *total_seconds, *mean_loss;
@@ -90,12 +91,25 @@ static void add_row(const struct columns *c, const struct step_row *row, const s
 
 static json_t *column(json_t *steps, const char *name)
 {
-    json_t *array = json_array();
-
-    json_object_set_new(steps, name, array);
-    return array;
+    json_object_set_new(steps, name, json_array());
+    return json_object_get(steps, name);
 }
 
+/* Whether there was memory for all of them. */
+static bool are_whole(json_t *steps, int kept)
+{
+    const char *name;
+    json_t *list;
+
+    json_object_foreach(steps, name, list)
+    {
+        if (json_array_size(list) != (size_t)kept)
+            return false;
+    }
+    return json_object_size(steps) == STEP_COLUMNS;
+}
+
+/* NULL for lack of memory. */
 static json_t *make_steps(const struct step_row *rows, int n, const bool *keep)
 {
     json_t *steps = json_object();
@@ -113,7 +127,7 @@ static json_t *make_steps(const struct step_row *rows, int n, const bool *keep)
         .mean_loss = column(steps, "meanLoss"),
     };
     struct sums sums = {0};
-    int i;
+    int kept = 0, i;
 
     for (i = 0; i < n; i++) {
         sums.tokens += rows[i].tokens;
@@ -124,8 +138,12 @@ static json_t *make_steps(const struct step_row *rows, int n, const bool *keep)
             continue;
         add_row(&c, &rows[i], &sums);
         sums.loss = sums.n = 0;
+        kept++;
     }
-    return steps;
+    if (are_whole(steps, kept))
+        return steps;
+    json_decref(steps);
+    return NULL;
 }
 
 static json_t *thin_steps(const struct step_row *rows, int n, int max, json_t *missing)
@@ -187,7 +205,7 @@ static json_t *make_facts(const struct job_result *job, const struct results *r)
         snprintf(text, sizeof(text), "%.4f at step %d", r->best_eval_loss, r->best_step);
         add_fact(facts, "Best evaluation", text);
     }
-    words_duration(r->seconds, text, sizeof(text));
+    duration_words(r->seconds, text, sizeof(text));
     add_fact(facts, "Time of the steps", text);
     add_number_fact(facts, "Speed", "%.0f tokens/s", r->tokens_per_second);
     add_number_fact(facts, "Tokens", "%.0f", (double)r->tokens);

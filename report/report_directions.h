@@ -1,6 +1,6 @@
-/* client/report_directions.h - the files about directions, thinned to the size of a report. */
+/* report/report_directions.h - the files about directions, thinned to the size of a report. */
 #pragma once
-#include "client/job_result.h"
+#include "report/job_result.h"
 
 /* A number with that many significant digits at most. */
 json_t *report_number(double x, int digits);

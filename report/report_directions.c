@@ -1,6 +1,6 @@
-/* client/report_directions.c - see report_directions.h. The sizes are estimates from the number of
+/* report/report_directions.c - see report_directions.h. The sizes are estimates from the number of
  * numbers: a number takes about NUMBER_BYTES with its comma. */
-#include "client/report_directions.h"
+#include "report/report_directions.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* client/report_data.h - a job as the data of a report (web/report.js): its steps in columns, its
+/* report/report_data.h - a job as the data of a report (web/report.js): its steps in columns, its
  * directions, and sentences about what had to be left out so that the file stays small.
  */
 #pragma once
-#include "client/job_result.h"
+#include "report/job_result.h"
 
 /* The most steps that one job of n_jobs shows. */
 int report_steps_max(int n_jobs);

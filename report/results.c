@@ -1,6 +1,6 @@
-/* client/results.c - see results.h. The loss of one step depends on its rows: two jobs are compared
+/* report/results.c - see results.h. The loss of one step depends on its rows: two jobs are compared
  * by the mean of their last steps, too. */
-#include "client/results.h"
+#include "report/results.h"
 #include <math.h>
 
 static void add_evaluation(struct results *r, const struct step_row *row)

@@ -1,4 +1,4 @@
-/* client/results.h - what came out of a job, as numbers that can stand beside those of another. */
+/* report/results.h - what came out of a job, as numbers that can stand beside those of another. */
 #pragma once
 #include "proto/step_row.h"
 
