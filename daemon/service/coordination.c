@@ -124,6 +124,15 @@ static int handle_decomposition(struct run *run, const Dash__V1__Decomposition *
     return 0;
 }
 
+/* Behind the steps that came before it. */
+static int handle_notice(struct run *run, const Dash__V1__Notice *m, struct err *err)
+{
+    int rc = run_flush(run, err);
+
+    utf8_make_valid(m->text, strlen(m->text));
+    return rc == 0 ? run_add_notice(run, m->text, err) : rc;
+}
+
 static int handle_report(struct rpc_call *call, struct run *run,
                          const Dash__V1__CoordinatorReport *m, struct err *err)
 {
@@ -135,8 +144,7 @@ static int handle_report(struct rpc_call *call, struct run *run,
             return err_set(err, ERR_INVALID, "there is no such phase");
         return run_phase(run, (int)m->phase->phase, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_NOTICE:
-        utf8_make_valid(m->notice->text, strlen(m->notice->text));
-        return run_add_notice(run, m->notice->text, err);
+        return handle_notice(run, m->notice, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_DECOMPOSITION:
         return handle_decomposition(run, m->decomposition, err);
     case DASH__V1__COORDINATOR_REPORT__REPORT_ENDED:

@@ -160,11 +160,13 @@ int run_catch_up(struct run *run, struct err *err)
 int run_phase(struct run *run, int phase, struct err *err)
 {
     struct run_row next = run->row;
+    int rc;
 
     if (phase == run->row.phase)
         return 0;
+    rc = run_flush(run, err); /* the event is behind the steps that came before it */
     next.phase = phase;
-    return run_save_phase(run, &next, err);
+    return rc == 0 ? run_save_phase(run, &next, err) : rc;
 }
 
 void run_decomposed(struct run *run, const struct run_decomposition *decomposition)

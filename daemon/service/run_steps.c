@@ -1,6 +1,7 @@
 /* daemon/service/run_steps.c - see run_steps.h. Numbers of pending steps rise by one from `done`,
  * so the last is enough to know what is new. */
 #include "daemon/service/run_steps.h"
+#include "core/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ static void remember(struct run_steps *s, const struct step_row *step)
 
 int run_steps_commit(struct run_steps *s, struct store *store, long id, struct err *err)
 {
-    int rc = store_add_steps(store, id, s->pending, s->n_pending, err);
+    int rc = store_add_steps(store, id, s->pending, s->n_pending, clock_unix_ms(), err);
 
     if (rc == 0) {
         for (int i = 0; i < s->n_pending; i++)

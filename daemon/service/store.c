@@ -4,6 +4,7 @@
  */
 #include "daemon/service/store_impl.h"
 #include "core/file.h"
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -22,6 +23,10 @@
     "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38"
 enum { RUN_ID = 38 }; /* column after RUN_COLUMNS, from 0; as a parameter, one more */
 
+#define EVENT_COLUMNS "id, at_ms, kind, state, phase, text"
+#define STEP_COLUMNS                                                                               \
+    "step, loss, grad_norm, learning_rate, tokens, trained_tokens, seconds, phase, eval_loss"
+
 static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_BEGIN] = "BEGIN IMMEDIATE",
     [STORE_COMMIT] = "COMMIT",
@@ -30,20 +35,24 @@ static const char *const statement_sql[STORE_STATEMENTS] = {
     [STORE_SAVE_RUN] = "UPDATE jobs SET (" RUN_COLUMNS ") = (" RUN_VALUES ") WHERE id = ?39",
     [STORE_LOAD_RUNS] = "SELECT " RUN_COLUMNS ", id FROM jobs ORDER BY id",
     [STORE_ADD_STEP] = "INSERT OR REPLACE INTO steps (job, step, loss, grad_norm, learning_rate, "
-                       "tokens, trained_tokens, seconds, phase, eval_loss) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                       "tokens, trained_tokens, seconds, phase, eval_loss, at_ms, after_event) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                       "(SELECT coalesce(max(id), 0) FROM events WHERE job = ?1))",
     [STORE_CUT_STEPS] = "DELETE FROM steps WHERE job = ?1 AND step > ?2",
-    [STORE_READ_STEPS] = "SELECT step, loss, grad_norm, learning_rate, tokens, trained_tokens, "
-                         "seconds, phase, eval_loss FROM steps WHERE job = ?1 AND step >= ?2 "
+    [STORE_READ_STEPS] = "SELECT " STEP_COLUMNS " FROM steps WHERE job = ?1 AND step >= ?2 "
                          "ORDER BY step LIMIT ?3",
+    [STORE_READ_STEPS_BACK] = "SELECT " STEP_COLUMNS ", at_ms, after_event FROM steps "
+                              "WHERE job = ?1 AND step < ?2 ORDER BY step DESC LIMIT ?3",
     [STORE_SUM_STEPS] = "SELECT coalesce(max(step), 0), coalesce(sum(tokens), 0), "
                         "coalesce(sum(trained_tokens), 0) FROM steps WHERE job = ?1",
     [STORE_ADD_NOTICE] = "INSERT INTO notices (job, text) VALUES (?1, ?2)",
     [STORE_LOAD_NOTICES] = "SELECT text FROM notices WHERE job = ?1 ORDER BY id",
     [STORE_ADD_EVENT] = "INSERT INTO events (job, at_ms, kind, state, phase, text) "
                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    [STORE_READ_EVENTS] = "SELECT id, at_ms, kind, state, phase, text FROM events "
+    [STORE_READ_EVENTS] = "SELECT " EVENT_COLUMNS " FROM events "
                           "WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    [STORE_READ_EVENTS_BACK] = "SELECT " EVENT_COLUMNS " FROM events "
+                               "WHERE job = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
     [STORE_DROP_STEPS] = "DELETE FROM steps WHERE job = ?1",
     [STORE_DROP_NOTICES] = "DELETE FROM notices WHERE job = ?1",
     [STORE_DROP_EVENTS] = "DELETE FROM events WHERE job = ?1",
@@ -323,7 +332,8 @@ int store_load_runs(struct store *s, int (*take)(void *arg, struct run_row *row,
     return rc;
 }
 
-static int add_step(struct store *s, long id, const struct step_row *r, struct err *err)
+static int add_step(struct store *s, long id, const struct step_row *r, int64_t at_ms,
+                    struct err *err)
 {
     sqlite3_stmt *q = s->statements[STORE_ADD_STEP];
 
@@ -337,10 +347,12 @@ static int add_step(struct store *s, long id, const struct step_row *r, struct e
     sqlite3_bind_double(q, 8, r->seconds);
     sqlite3_bind_int(q, 9, r->phase);
     sqlite3_bind_double(q, 10, r->eval_loss);
+    sqlite3_bind_int64(q, 11, at_ms);
     return finish(s, q, err);
 }
 
-int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, struct err *err)
+int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, int64_t at_ms,
+                    struct err *err)
 {
     int rc, i;
 
@@ -348,7 +360,7 @@ int store_add_steps(struct store *s, long id, const struct step_row *steps, int 
     if (rc < 0)
         return rc;
     for (i = 0; i < n && rc == 0; i++)
-        rc = add_step(s, id, &steps[i], err);
+        rc = add_step(s, id, &steps[i], at_ms, err);
     if (rc < 0) {
         store_rollback(s);
         return rc;
@@ -370,6 +382,22 @@ static double real_at(sqlite3_stmt *q, int at)
     return sqlite3_column_type(q, at) == SQLITE_NULL ? NAN : sqlite3_column_double(q, at);
 }
 
+/* Of STEP_COLUMNS. */
+static struct step_row step_of(sqlite3_stmt *q)
+{
+    return (struct step_row){
+        .step = sqlite3_column_int(q, 0),
+        .loss = real_at(q, 1),
+        .grad_norm = real_at(q, 2),
+        .learning_rate = real_at(q, 3),
+        .tokens = sqlite3_column_int64(q, 4),
+        .trained_tokens = sqlite3_column_int64(q, 5),
+        .seconds = real_at(q, 6),
+        .phase = sqlite3_column_int(q, 7),
+        .eval_loss = real_at(q, 8),
+    };
+}
+
 int store_read_steps(struct store *s, long id, int from, struct step_row *steps, int max,
                      int *ret_n, struct err *err)
 {
@@ -380,22 +408,53 @@ int store_read_steps(struct store *s, long id, int from, struct step_row *steps,
     sqlite3_bind_int(q, 2, from);
     sqlite3_bind_int(q, 3, max);
     while ((rc = sqlite3_step(q)) == SQLITE_ROW && n < max)
-        steps[n++] = (struct step_row){
-            .step = sqlite3_column_int(q, 0),
-            .loss = real_at(q, 1),
-            .grad_norm = real_at(q, 2),
-            .learning_rate = real_at(q, 3),
-            .tokens = sqlite3_column_int64(q, 4),
-            .trained_tokens = sqlite3_column_int64(q, 5),
-            .seconds = real_at(q, 6),
-            .phase = sqlite3_column_int(q, 7),
-            .eval_loss = real_at(q, 8),
-        };
+        steps[n++] = step_of(q);
     rc = rc == SQLITE_DONE ? 0 : store_failed(s, err);
     sqlite3_reset(q);
     if (rc == 0)
         *ret_n = n;
     return rc;
+}
+
+int store_read_steps_back(struct store *s, long id, int before, struct step_at *steps, int max,
+                          int *ret_n, struct err *err)
+{
+    sqlite3_stmt *q = s->statements[STORE_READ_STEPS_BACK];
+    int n = 0, rc;
+
+    sqlite3_bind_int64(q, 1, id);
+    sqlite3_bind_int(q, 2, before);
+    sqlite3_bind_int(q, 3, max);
+    for (; (rc = sqlite3_step(q)) == SQLITE_ROW && n < max; n++)
+        steps[n] =
+            (struct step_at){step_of(q), sqlite3_column_int64(q, 9), sqlite3_column_int64(q, 10)};
+    rc = rc == SQLITE_DONE ? 0 : store_failed(s, err);
+    sqlite3_reset(q);
+    if (rc == 0)
+        *ret_n = n;
+    return rc;
+}
+
+int store_find_steps_before(struct store *s, long id, int64_t event, int *ret_before,
+                            struct err *err)
+{
+    int low = 0, high = INT_MAX, n = 0,
+        rc = 0; /* steps up to low are before it, from high on not */
+    struct step_at at = {0};
+
+    while (rc == 0 && high - low > 1) {
+        int middle = low + (high - low) / 2;
+        rc = store_read_steps_back(s, id, middle + 1, &at, 1, &n, err);
+        if (rc < 0)
+            return rc;
+        /* where there is none from low on up to the middle, all up to it are before it */
+        if (n == 0 || at.row.step <= low || at.after_event < event)
+            low = middle;
+        else
+            high = at.row.step;
+    }
+    *ret_before = high;
+    return 0;
 }
 
 int store_sum_steps(struct store *s, long id, struct step_sums *ret, struct err *err)
@@ -451,15 +510,15 @@ int store_add_event(struct store *s, long id, const struct event_row *event, str
     return finish(s, q, err);
 }
 
-int store_read_events(struct store *s, long id, int64_t after, int max,
-                      int (*take)(void *arg, const struct event_row *event, struct err *err),
-                      void *arg, struct err *err)
+/* By a statement of EVENT_COLUMNS, from an id on. */
+static int read_events(struct store *s, sqlite3_stmt *q, long id, int64_t from, int max,
+                       int (*take)(void *arg, const struct event_row *event, struct err *err),
+                       void *arg, struct err *err)
 {
-    sqlite3_stmt *q = s->statements[STORE_READ_EVENTS];
     int rc = 0, step;
 
     sqlite3_bind_int64(q, 1, id);
-    sqlite3_bind_int64(q, 2, after);
+    sqlite3_bind_int64(q, 2, from);
     sqlite3_bind_int(q, 3, max);
     while (rc == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(q, 5);
@@ -477,6 +536,20 @@ int store_read_events(struct store *s, long id, int64_t after, int max,
         rc = store_failed(s, err);
     sqlite3_reset(q);
     return rc;
+}
+
+int store_read_events(struct store *s, long id, int64_t after, int max,
+                      int (*take)(void *arg, const struct event_row *event, struct err *err),
+                      void *arg, struct err *err)
+{
+    return read_events(s, s->statements[STORE_READ_EVENTS], id, after, max, take, arg, err);
+}
+
+int store_read_events_back(struct store *s, long id, int64_t before, int max,
+                           int (*take)(void *arg, const struct event_row *event, struct err *err),
+                           void *arg, struct err *err)
+{
+    return read_events(s, s->statements[STORE_READ_EVENTS_BACK], id, before, max, take, arg, err);
 }
 
 int store_delete_run(struct store *s, long id, struct err *err)

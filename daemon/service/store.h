@@ -68,6 +68,13 @@ struct step_sums {
     int64_t tokens, trained_tokens;
 };
 
+/* A step, and when it was learned: Unix time, and the last event of the job before it (0: none),
+ * which is not less than that of the step before. */
+struct step_at {
+    struct step_row row;
+    int64_t at_ms, after_event;
+};
+
 /* What happened to a job, for good. The values are those of EventKind in proto/dash.proto. */
 enum event_kind { EVENT_STATE = 1, EVENT_PHASE, EVENT_NOTICE };
 struct event_row {
@@ -101,13 +108,23 @@ void run_row_replace(struct run_row *row, const struct run_row *next);
 /* With its steps, notices and events. Its id is not given again. */
 int store_delete_run(struct store *s, long id, struct err *err);
 
-/* Steps of job id, all or none. A step that is there already is replaced. */
-int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, struct err *err);
+/* Steps of job id, learned at that Unix time, all or none. A step that is there already is
+ * replaced.
+ */
+int store_add_steps(struct store *s, long id, const struct step_row *steps, int n, int64_t at_ms,
+                    struct err *err);
 /* Forgets the steps after `last`. */
 int store_cut_steps(struct store *s, long id, int last, struct err *err);
 /* Up to max steps from number `from` on. */
 int store_read_steps(struct store *s, long id, int from, struct step_row *steps, int max,
                      int *ret_n, struct err *err);
+/* Up to max steps with numbers below `before`, the newest first. */
+int store_read_steps_back(struct store *s, long id, int before, struct step_at *steps, int max,
+                          int *ret_n, struct err *err);
+/* The steps that were learned before an event of the job are those with numbers below *ret_before.
+ */
+int store_find_steps_before(struct store *s, long id, int64_t event, int *ret_before,
+                            struct err *err);
 int store_sum_steps(struct store *s, long id, struct step_sums *ret, struct err *err);
 
 int store_add_notice(struct store *s, long id, const char *text, struct err *err);
@@ -120,3 +137,7 @@ int store_add_event(struct store *s, long id, const struct event_row *event, str
 int store_read_events(struct store *s, long id, int64_t after, int max,
                       int (*take)(void *arg, const struct event_row *event, struct err *err),
                       void *arg, struct err *err);
+/* The same for ids before `before`, newest first. */
+int store_read_events_back(struct store *s, long id, int64_t before, int max,
+                           int (*take)(void *arg, const struct event_row *event, struct err *err),
+                           void *arg, struct err *err);

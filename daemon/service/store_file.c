@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 4 };
+enum { APPLICATION_ID = 0x44617368 /* "Dash" */, SCHEMA_VERSION = 5 };
 
 #define EVENTS                                                                                     \
     "CREATE TABLE events ("                                                                        \
@@ -42,7 +42,8 @@ static const char schema[] =
     "CREATE TABLE steps ("
     " job INTEGER NOT NULL REFERENCES jobs, step INTEGER NOT NULL, loss REAL, grad_norm REAL,"
     " learning_rate REAL, tokens INTEGER NOT NULL, trained_tokens INTEGER NOT NULL, seconds REAL,"
-    " phase INTEGER NOT NULL, eval_loss REAL, PRIMARY KEY (job, step)) WITHOUT ROWID;"
+    " phase INTEGER NOT NULL, eval_loss REAL, at_ms INTEGER NOT NULL DEFAULT 0,"
+    " after_event INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, step)) WITHOUT ROWID;"
     "CREATE TABLE notices ("
     " id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs, text TEXT NOT NULL);"
     "CREATE INDEX notices_of_job ON notices (job);" EVENTS;
@@ -190,7 +191,9 @@ static int check_whole(struct store *s, struct err *err)
 
 /* What makes a store of schema i + 1 one of schema i + 2. Schema 1 knew of no Slurm: a job that an
  * older dashd left running is not recognised, its outcome decides, and a second launch waits for
- * the folder's lock. Schema 2 knew no events, schema 3 no evaluations. */
+ * the folder's lock. Schema 2 knew no events, schema 3 no evaluations, schema 4 not when a
+ * step was: those of a job are taken to be of the last start, behind the last event that says that
+ * it runs. */
 static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE jobs ADD COLUMN slurm INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN external INTEGER NOT NULL DEFAULT 0;"
@@ -205,6 +208,10 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE jobs ADD COLUMN restore_step INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;" EVENTS,
     "ALTER TABLE jobs ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;",
+    "ALTER TABLE steps ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE steps ADD COLUMN after_event INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE steps SET at_ms = (SELECT started_ms FROM jobs WHERE id = steps.job), after_event ="
+    " (SELECT coalesce(max(id), 0) FROM events WHERE job = steps.job AND state = 3);",
 };
 
 static int upgrade(struct store *s, long version, struct err *err)

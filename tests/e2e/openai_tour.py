@@ -41,7 +41,12 @@ events = list(client.fine_tuning.jobs.list_events(job.id, limit=3))
 check(len(events) > 3 and events[-1].message == "The job is queued", str(events))
 checkpoints = list(client.fine_tuning.jobs.checkpoints.list(job.id))
 check(checkpoints and checkpoints[0].step_number == 4 and checkpoints[0].metrics.train_loss > 0, str(checkpoints))
-check(client.files.content(job.result_files[0]).text.startswith("step,train_loss"), "the metrics")
+csv = client.files.content(job.result_files[0]).text.splitlines()
+check(csv[0].startswith("step,train_loss") and client.files.retrieve(job.result_files[0]).bytes == len("\n".join(csv)) + 1, "the metrics")
+steps = [event for event in events if event.type == "metrics"]
+check([(e.data["step"], f"{e.data['train_loss']:.10g}") for e in reversed(steps)] == [(int(n), loss) for n, loss, *_ in (row.split(",") for row in csv[1:])],
+      str(steps))
+check(steps[-1].message.startswith("Step 1/4: training loss=") and len({e.id for e in events}) == len(events), str(steps))
 check([j.id for j in client.fine_tuning.jobs.list(limit=1)] == [job.id], "the list of jobs")
 
 question = [{"role": "user", "content": "What is the capital of France?"}]

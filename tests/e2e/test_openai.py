@@ -1,5 +1,6 @@
 """The part of OpenAI's API that dashd speaks: by plain HTTP, and, where it can be had from PyPI, by the official openai
 package, which does the whole tour with real programs."""
+import concurrent.futures
 import http.client
 import resource
 import socket
@@ -187,6 +188,64 @@ class Api(OpenAi):
         self.got("GET", "models/" + ended["fine_tuned_model"])
         self.assertEqual(self.got("GET", "fine_tuning/jobs?metadata[who]=me")["data"][0]["id"], job["id"])
         self.assertEqual(self.got("GET", "fine_tuning/jobs?metadata[who]=you")["data"], [])
+
+    def events(self, id, **query):
+        query = "&".join(f"{k}={v}" for k, v in query.items())
+        return self.got("GET", f"fine_tuning/jobs/{id}/events?{query}")
+
+    def test_steps_are_events_in_pages_that_stay_while_a_job_runs(self):
+        hold = self.write("hold", "19")
+        self.daemon.stop()
+        self.serve(models=[("tiny", os.path.join(TINY, "model"))], env={"FAKE_HOLD": hold, "FAKE_STEPS": "40"})
+        id = self.job(hyperparameters={"n_epochs": 40, "batch_size": 12})["id"]
+        number = id.removeprefix("ftjob-")
+        client = self.daemon.client()
+        self.wait_step(client, number, 19)
+        page = self.events(id, limit=5)
+        self.assertEqual([(e["type"], e["data"]["step"], e["data"]["total_steps"]) for e in page["data"]],
+                         [("metrics", n, 40) for n in range(19, 14, -1)])
+        newest = page["data"][0]
+        self.assertEqual((newest["message"], newest["data"]["train_loss"], newest["level"], newest["object"]),
+                         (f"Step 19/40: training loss={2 / 19:.4g}", 2 / 19, "info", "fine_tuning.job.event"))
+        self.assertLess(abs(newest["created_at"] - time.time()), 60 * SLOWNESS)
+        seen = page["data"]
+        while page["has_more"]:  # while the job continues, and ends
+            self.write("hold", str(19 + len(seen)))
+            page = self.events(id, limit=5, after=page["last_id"])
+            self.assertLessEqual(len(page["data"]), 5)
+            seen += page["data"]
+        self.assertEqual([e["data"]["step"] for e in seen if e["type"] == "metrics"], list(range(19, 0, -1)))
+        self.assertEqual(len({e["id"] for e in seen}), len(seen))
+        self.assertEqual(seen[-1]["message"], "The job is queued")
+        self.write("hold", "99")
+        self.wait_state(client, number, pb.SUCCEEDED)
+        whole = self.events(id, limit=100)["data"]
+        at = [e["id"] for e in whole].index(seen[0]["id"])
+        self.assertEqual(whole[at:], seen)
+        self.assertEqual(whole[0]["message"], "The job is succeeded")
+        self.assertEqual([e["data"]["step"] for e in whole if e["type"] == "metrics"], list(range(40, 0, -1)))
+        self.assertEqual(self.events(id, after=whole[-1]["id"])["data"], [])
+        for wrong in ("ftevent-x", "ftevent-0", "7", "ftevent-3-", f"ftevent-{int(number) + 1}-3", "ftevent-1%20"):
+            self.refused("GET", f"fine_tuning/jobs/{id}/events?after={wrong}", param="after")
+
+    def test_the_facts_of_metrics_say_how_long_they_are(self):
+        self.daemon.stop()
+        self.serve(models=[("tiny", os.path.join(TINY, "model"))], env={"FAKE_STEPS": "1500", "FAKE_HOLD": self.write("hold", "299")})
+        id = self.job(hyperparameters={"n_epochs": 1500, "batch_size": 12})["id"]
+        file, client = id.replace("ftjob", "file-metrics"), self.daemon.client()
+        self.wait_step(client, id.removeprefix("ftjob-"), 299)
+        for _ in range(2):
+            content = self.ask("GET", f"files/{file}/content")[1]
+            self.assertEqual(len(content.splitlines()), 300)
+            self.assertEqual(self.got("GET", "files/" + file)["bytes"], len(content))
+        self.write("hold", "9999")
+        self.wait_state(client, id.removeprefix("ftjob-"), pb.SUCCEEDED)
+        content = self.ask("GET", f"files/{file}/content")[1]
+        self.assertEqual(content.splitlines()[1500], b"1500,%.10g,,0.001" % (2 / 1500))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            facts = list(pool.map(lambda _: self.got("GET", "files/" + file), range(24)))
+        self.assertEqual({f["bytes"] for f in facts}, {len(content)})
+        self.refused("GET", "files/file-metrics-99", status=404)
 
     def test_jobs_are_paused_resumed_and_cancelled_by_their_creators(self):
         job = self.job(hyperparameters={"n_epochs": 100000, "batch_size": 1})

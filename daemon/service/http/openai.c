@@ -161,6 +161,8 @@ int openai_open(uv_loop_t *loop, const struct options *options, struct rpc_serve
     rc = openai_files_open(loop, options->state, &o->files, err);
     if (rc == 0)
         rc = chats_open(loop, options->programs, options->chat_models, &o->chats, err);
+    if (rc == 0)
+        rc = openai_metrics_open(loop, &o->metrics, err);
     if (rc < 0) {
         openai_close(o);
         return rc;
@@ -181,6 +183,7 @@ void openai_close(struct openai *o)
     if (!o)
         return;
     chats_close(o->chats);
+    openai_metrics_close(o->metrics);
     openai_files_close(o->files);
     free(o);
 }

@@ -19,12 +19,15 @@
 #include "daemon/service/runs.h"
 #include <jansson.h>
 
+struct openai_metrics;
+
 struct openai {
     struct http_calls calls; /* first: what http_call.h finds */
     struct runs *runs;
     const struct options *options;
     struct openai_files *files;
     struct chats *chats;
+    struct openai_metrics *metrics;
 };
 
 int openai_open(uv_loop_t *loop, const struct options *options, struct rpc_server *rpc,
@@ -55,6 +58,22 @@ void openai_reply_list(struct http_request *r, json_t *items, const struct opena
 /* A page itself; takes over data. */
 void openai_reply_page(struct http_request *r, json_t *data, bool has_more);
 
+/* What http_data() of a request about a file begins with, while its answer is being made. */
+struct openai_answer {
+    void (*writable)(struct http_request *r); /* may be NULL */
+    void (*gone)(struct http_request *r);
+};
+
+/* ---- metrics: a job's steps as a file, "file-metrics-7", as OpenAI's result files are ---- */
+
+int openai_metrics_open(uv_loop_t *loop, struct openai_metrics **ret, struct err *err);
+void openai_metrics_close(struct openai_metrics *m); /* NULL-safe; after the server is closed */
+/* The job of "file-metrics-7", or NULL. */
+struct run *openai_metrics_find(const struct openai *o, const char *id);
+/* Its facts, and its content: CSV, made when it is asked for. They set http_data(). */
+void openai_metrics_on_facts(struct http_request *r, const struct run *run);
+void openai_metrics_on_content(struct http_request *r, const struct run *run);
+
 /* ---- models ---- */
 
 /* A model by its name: paths to its weights and its adapter, owned by the caller, as
@@ -80,6 +99,10 @@ void openai_on_create_job(struct http_request *r);
 ProtobufCMessage *openai_make_job(struct http_request *r);
 void openai_on_jobs(struct http_request *r);
 void openai_on_job(struct http_request *r); /* GET jobs/ID, jobs/ID/events, jobs/ID/checkpoints */
+/* The events and the steps of a job, newest first. */
+void openai_on_events(struct http_request *r, const struct run *run);
+/* "succeeded" */
+const char *openai_status(enum run_state state);
 void openai_on_job_verb(struct http_request *r); /* POST jobs/ID/cancel, pause, resume */
 /* The job of "ftjob-7" that was made here, or NULL. */
 struct run *openai_find_job(const struct openai *o, const char *id);

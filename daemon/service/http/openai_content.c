@@ -1,7 +1,4 @@
 /* daemon/service/http/openai_content.c - files that are there: list, facts, content, deletion.
- *
- * A job's metrics are a file, too, "file-metrics-7", as OpenAI's result files are: CSV, made when
- * it is asked for.
  */
 #include "core/file.h"
 #include "daemon/service/http/openai.h"
@@ -11,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, STEPS_A_TURN = 512, FILES_A_PAGE = 10000 };
+enum { CHUNK = 256 << 10, FILES_A_PAGE = 10000 };
 
 static bool shows(const struct http_request *r, const struct openai_file *file)
 {
@@ -44,13 +41,11 @@ void openai_on_files(struct http_request *r)
 
 /* ---- content ---- */
 
-/* Of a file; or a job's metrics, in turns of the loop. */
 struct content {
+    struct openai_answer answer; /* first */
     uv_work_t work;
     struct http_request *request; /* NULL: its client has gone */
-    int fd;                       /* -1: metrics */
-    long job;
-    int next_step;
+    int fd;
     bool reading;
     ssize_t got;
     char chunk[CHUNK];
@@ -58,8 +53,7 @@ struct content {
 
 static void free_content(struct content *c)
 {
-    if (c->fd >= 0)
-        close(c->fd);
+    close(c->fd);
     free(c);
 }
 
@@ -102,24 +96,18 @@ static void read_next(struct content *c)
     }
 }
 
-static void send_steps(struct content *c);
-
-void openai_content_writable(struct http_request *r)
+static void content_writable(struct http_request *r)
 {
     struct content *c = http_data(r);
 
-    if (c && c->fd < 0)
-        send_steps(c);
-    else if (c && !c->reading)
+    if (!c->reading)
         read_next(c);
 }
 
-void openai_content_gone(struct http_request *r)
+static void content_gone(struct http_request *r)
 {
     struct content *c = http_data(r);
 
-    if (!c)
-        return;
     c->request = NULL;
     if (!c->reading)
         free_content(c);
@@ -140,6 +128,7 @@ static void send_content(struct http_request *r, const struct openai_file *file)
         openai_fail(r, rpc_status_of(&err), err.text);
         return;
     }
+    c->answer = (struct openai_answer){content_writable, content_gone};
     c->request = r;
     http_set_data(r, c);
     http_add_header(r, "Content-Disposition", "attachment");
@@ -147,109 +136,23 @@ static void send_content(struct http_request *r, const struct openai_file *file)
     read_next(c);
 }
 
-/* ---- metrics ---- */
-
-static const struct run *find_metrics(const struct openai *o, const char *id)
-{
-    char job[40];
-
-    if (strncmp(id, "file-metrics-", 13) != 0)
-        return NULL;
-    snprintf(job, sizeof(job), "ftjob-%.20s", id + 13);
-    return openai_find_job(o, job);
-}
-
-static void put_step(struct buf *csv, const struct step_row *row)
-{
-    buf_printf(csv, "%d,%.10g,", row->step, row->loss);
-    if (row->eval_loss > 0)
-        buf_printf(csv, "%.10g", row->eval_loss);
-    buf_printf(csv, ",%.10g\n", row->learning_rate);
-}
-
-/* The next lines; from step 1 on, with their head. *ret_next: 0 after the last. */
-static int put_steps(const struct runs *runs, long job, int step, struct buf *csv, int *ret_next,
-                     struct err *err)
-{
-    struct step_row rows[STEPS_A_TURN];
-    int n = 0, i, rc = store_read_steps(runs->store, job, step, rows, STEPS_A_TURN, &n, err);
-
-    if (step == 1)
-        buf_puts(csv, "step,train_loss,valid_loss,learning_rate\n");
-    for (i = 0; rc == 0 && i < n; i++)
-        put_step(csv, &rows[i]);
-    *ret_next = rc == 0 && n == STEPS_A_TURN ? rows[n - 1].step + 1 : 0;
-    return rc == 0 && csv->failed ? err_nomem(err, csv->len) : rc;
-}
-
-static void send_steps(struct content *c)
-{
-    struct http_request *r = c->request;
-    const struct openai *o = http_service(r);
-    struct buf csv = {0};
-    int rc = put_steps(o->runs, c->job, c->next_step, &csv, &c->next_step, NULL);
-
-    if (rc == 0 && csv.len && !http_write(r, csv.data, csv.len))
-        rc = ERR_NOMEM;
-    buf_free(&csv);
-    if (rc == 0 && c->next_step)
-        return;
-    http_set_data(r, NULL);
-    free_content(c);
-    if (rc == 0)
-        http_end(r);
-    else
-        http_break(r);
-}
-
-static void send_metrics(struct http_request *r, const struct run *run)
-{
-    struct content *c = calloc(1, sizeof(*c));
-
-    if (!c) {
-        openai_fail(r, RPC_RESOURCE_EXHAUSTED, "dashd is out of memory");
-        return;
-    }
-    c->request = r;
-    c->fd = -1;
-    c->job = run->row.id;
-    c->next_step = 1;
-    http_set_data(r, c);
-    http_stream(r, 200, "text/csv");
-    send_steps(c);
-}
-
-static int csv_bytes(const struct run *run, size_t *ret, struct err *err)
-{
-    struct buf csv = {0};
-    int next = 1, rc = 0;
-
-    while (rc == 0 && next)
-        rc = put_steps(run->runs, run->row.id, next, &csv, &next, err);
-    *ret = csv.len;
-    buf_free(&csv);
-    return rc;
-}
-
-static void answer_metrics(struct http_request *r, const struct run *run)
-{
-    size_t bytes;
-    char id[40];
-    struct err err;
-
-    if (csv_bytes(run, &bytes, &err) < 0) {
-        openai_fail(r, rpc_status_of(&err), err.text);
-    } else {
-        snprintf(id, sizeof(id), "file-metrics-%ld", run->row.id);
-        openai_reply(r, json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "id", id, "object", "file",
-                                  "bytes", (json_int_t)bytes, "created_at",
-                                  (json_int_t)(run->row.finished_ms / 1000), "filename",
-                                  "step_metrics.csv", "purpose", "fine-tune-results", "status",
-                                  "processed"));
-    }
-}
-
 /* ---- one file ---- */
+
+void openai_file_writable(struct http_request *r)
+{
+    const struct openai_answer *answer = http_data(r);
+
+    if (answer && answer->writable)
+        answer->writable(r);
+}
+
+void openai_file_gone(struct http_request *r)
+{
+    const struct openai_answer *answer = http_data(r);
+
+    if (answer)
+        answer->gone(r);
+}
 
 /* Splits "file-1/content"; *ret_content says which. */
 static void split_rest(const struct http_request *r, char id[64], bool *ret_content, bool *ret_bad)
@@ -271,13 +174,13 @@ void openai_on_file(struct http_request *r)
 
     split_rest(r, id, &content, &bad);
     file = openai_files_find(o->files, http_caller(r), id);
-    metrics = find_metrics(o, id);
+    metrics = openai_metrics_find(o, id);
     if (bad || (!file && !metrics))
         openai_fail(r, RPC_NOT_FOUND, "there is no such file");
     else if (metrics && content)
-        send_metrics(r, metrics);
+        openai_metrics_on_content(r, metrics);
     else if (metrics)
-        answer_metrics(r, metrics);
+        openai_metrics_on_facts(r, metrics);
     else if (content)
         send_content(r, file);
     else

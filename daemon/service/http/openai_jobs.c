@@ -4,12 +4,11 @@
 #include "daemon/service/http/openai.h"
 #include "daemon/service/message.h"
 #include "proto/message_json.h"
-#include "proto/phase.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOBS_A_PAGE = 20, JOBS_MAX = 100, EVENTS_MAX = 10000, CHECKPOINTS_A_PAGE = 10 };
+enum { JOBS_A_PAGE = 20, JOBS_MAX = 100, CHECKPOINTS_A_PAGE = 10 };
 
 static const char metadata_prefix[] = "openai.meta/";
 
@@ -56,7 +55,7 @@ const struct run *openai_user_of_file(const struct openai *o, const char *file_i
 
 /* ---- a job ---- */
 
-static const char *status_of(enum run_state state)
+const char *openai_status(enum run_state state)
 {
     static const char *const names[RUN_STATES] = {
         [RUN_QUEUED] = "queued",       [RUN_STARTING] = "running", [RUN_RUNNING] = "running",
@@ -147,7 +146,7 @@ static json_t *job_json(const struct openai *o, struct run *run)
         "object", "fine_tuning.job", "id", id, "created_at", time_of(run->row.created_ms),
         "finished_at", time_of(run_is_final(run->row.state) ? run->row.finished_ms : 0), "model",
         text_or_null(openai_label(run, "openai.model")), "organization_id", "dash",
-        "fine_tuned_model", tuned, "status", status_of(run->row.state), "hyperparameters",
+        "fine_tuned_model", tuned, "status", openai_status(run->row.state), "hyperparameters",
         hyperparameters(run), "training_file",
         text_or_null(openai_label(run, "openai.training_file")), "validation_file",
         text_or_null(openai_label(run, "openai.validation_file")), "result_files",
@@ -219,43 +218,6 @@ void openai_on_jobs(struct http_request *r)
             json_array_append_new(data, job_json(o, run));
     }
     openai_reply_page(r, data, more);
-}
-
-/* ---- its events ---- */
-
-static int take_event(void *arg, const struct event_row *event, struct err *err)
-{
-    json_t *list = arg, *json;
-    char id[40], text[80];
-
-    snprintf(id, sizeof(id), "ftevent-%lld", (long long)event->id);
-    if (event->kind == EVENT_PHASE)
-        snprintf(text, sizeof(text), "The phase is %s", phase_name(event->phase));
-    else
-        snprintf(text, sizeof(text), "The job is %s", status_of(event->state));
-    json = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:{}}", "object", "fine_tuning.job.event",
-                     "id", id, "created_at", (json_int_t)(event->at_ms / 1000), "level",
-                     event->state == RUN_FAILED ? "error" : "info", "message",
-                     event->text && event->text[0] ? event->text : text, "type", "message", "data");
-    /* the newest is first */
-    return json_array_insert_new(list, 0, json) < 0 ? err_nomem(err, sizeof(json_t)) : 0;
-}
-
-static void answer_events(struct http_request *r, const struct run *run)
-{
-    json_t *items = json_array();
-    struct openai_page page;
-    struct err err;
-
-    if (!openai_read_page(r, JOBS_A_PAGE, JOBS_MAX, &page)) {
-        json_decref(items);
-    } else if (store_read_events(run->runs->store, run->row.id, 0, EVENTS_MAX, take_event, items,
-                                 &err) < 0) {
-        json_decref(items);
-        openai_fail(r, rpc_status_of(&err), err.text);
-    } else {
-        openai_reply_list(r, items, &page);
-    }
 }
 
 /* ---- its checkpoints ---- */
@@ -357,7 +319,7 @@ void openai_on_job(struct http_request *r)
     if (!verb[0])
         openai_reply(r, job_json(http_service(r), run));
     else if (strcmp(verb, "events") == 0)
-        answer_events(r, run);
+        openai_on_events(r, run);
     else if (strcmp(verb, "checkpoints") == 0)
         call_job(r, "/dash.v1.FineTuning/ListCheckpoints", run,
                  &dash__v1__list_checkpoints_request__descriptor, &checkpoints);

@@ -12,6 +12,6 @@ void openai_upload_gone(struct http_request *r);
 void openai_on_files(struct http_request *r);       /* GET v1/files */
 void openai_on_file(struct http_request *r);        /* GET v1/files/ID, v1/files/ID/content */
 void openai_on_delete_file(struct http_request *r); /* DELETE v1/files/ID */
-/* Of a file's content that is sent. */
-void openai_content_writable(struct http_request *r);
-void openai_content_gone(struct http_request *r);
+/* Of those answers to GET v1/files/ that are made piece by piece. */
+void openai_file_writable(struct http_request *r);
+void openai_file_gone(struct http_request *r);

@@ -215,7 +215,9 @@ static void make_older(struct world *w, const char *sql)
     load(w);
 }
 
-#define WITHOUT_SCHEMA_4 "ALTER TABLE jobs DROP COLUMN kind;"
+#define WITHOUT_SCHEMA_5                                                                           \
+    "ALTER TABLE steps DROP COLUMN at_ms; ALTER TABLE steps DROP COLUMN after_event;"
+#define WITHOUT_SCHEMA_4 WITHOUT_SCHEMA_5 "ALTER TABLE jobs DROP COLUMN kind;"
 #define WITHOUT_SCHEMA_3                                                                           \
     WITHOUT_SCHEMA_4                                                                               \
     "DROP TABLE events; ALTER TABLE jobs DROP COLUMN labels;"                                      \
@@ -234,6 +236,29 @@ static struct run_row example_of_schema_2(void)
     row.memory_bytes = 0;
     row.kind = RUN_TRAINING;
     return row;
+}
+
+/* Schema 4 did not know when a step was. */
+static void a_store_of_schema_4_is_brought_up_to_date(void **state)
+{
+    struct world *w = *state;
+    struct run_row row = example();
+    struct step_at at[3];
+    int n = 0;
+
+    make_older(w, "INSERT INTO events (id, job, at_ms, kind, state, phase, text) VALUES "
+                  "(2, 1, 0, 1, 1, 0, ''), (4, 1, 0, 1, 3, 0, ''), (6, 1, 0, 1, 3, 0, ''),"
+                  " (8, 1, 0, 1, 4, 0, '');"
+                  "INSERT INTO steps (job, step, tokens, trained_tokens, phase) VALUES "
+                  "(1, 1, 0, 0, 1), (1, 2, 0, 0, 1);" WITHOUT_SCHEMA_5 "PRAGMA user_version=4;");
+    assert_int_equal(store_read_steps_back(w->store, 1, 9, at, 3, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(at[0].row.step, 2);
+    assert_int_equal(at[1].row.step, 1);
+    assert_int_equal(at[0].after_event, 6); /* the last that says that it runs */
+    assert_int_equal(at[1].after_event, 6);
+    assert_int_equal(at[1].at_ms, row.started_ms);
+    reopen(w);
 }
 
 /* Schema 3 knew no evaluations. */
@@ -322,7 +347,7 @@ static void a_deleted_job_leaves_nothing_and_its_id_is_not_given_again(void **st
     store_add_run(w->store, &row, NULL);
     store_add_event(w->store, 1, &event, NULL);
     store_add_notice(w->store, 1, "a notice", NULL);
-    store_add_steps(w->store, 1, &step, 1, NULL);
+    store_add_steps(w->store, 1, &step, 1, 7, NULL);
     assert_int_equal(store_delete_run(w->store, 1, NULL), 0);
     reopen(w);
     load(w);
@@ -366,7 +391,7 @@ static void steps_are_read_from_any_number_in_batches(void **state)
                                      .tokens = 100 + i,
                                      .trained_tokens = i,
                                      .phase = 3};
-    assert_int_equal(store_add_steps(w->store, 1, steps, 10, NULL), 0);
+    assert_int_equal(store_add_steps(w->store, 1, steps, 10, 7, NULL), 0);
     reopen(w);
     assert_int_equal(store_read_steps(w->store, 1, 3, out, 4, &n, NULL), 0);
     assert_int_equal(n, 4);
@@ -384,6 +409,47 @@ static void steps_are_read_from_any_number_in_batches(void **state)
     assert_int_equal(sums.trained_tokens, 21);
 }
 
+/* Steps 1 to 20, those after 9 missing to 14; an event after every step of which the number is a
+ * multiple of three. */
+static void steps_are_found_by_the_events_between_them(void **state)
+{
+    struct event_row event = {.at_ms = 1, .kind = EVENT_NOTICE, .text = ""};
+    struct world *w = *state;
+    struct run_row row = example();
+    int64_t ids[21] = {0};
+    struct step_at at[4];
+    int i, n = 0, before;
+
+    store_add_run(w->store, &row, NULL);
+    store_add_run(w->store, &row, NULL); /* whose events have numbers, too */
+    for (i = 1; i <= 20; i++) {
+        struct step_row step = {.step = i};
+        if (i < 10 || i > 14)
+            assert_int_equal(store_add_steps(w->store, 1, &step, 1, 1000 + i, NULL), 0);
+        store_add_event(w->store, 2, &event, NULL);
+        if (i % 3 == 0) {
+            store_add_event(w->store, 1, &event, NULL);
+            store_read_events_back(w->store, 1, INT64_MAX, 1, keep_event, w, NULL);
+            ids[i] = w->last_event;
+        }
+    }
+    assert_int_equal(store_read_steps_back(w->store, 1, 16, at, 4, &n, NULL), 0);
+    assert_int_equal(n, 4);
+    assert_int_equal(at[0].row.step, 15);
+    assert_int_equal(at[1].row.step, 9);
+    assert_int_equal(at[3].row.step, 7);
+    assert_int_equal(at[1].at_ms, 1009);
+    assert_int_equal(at[1].after_event, ids[6]);
+    for (i = 3; i <= 18; i += 3) { /* the last step before an event is that which it followed */
+        assert_int_equal(store_find_steps_before(w->store, 1, ids[i], &before, NULL), 0);
+        assert_int_equal(store_read_steps_back(w->store, 1, before, at, 1, &n, NULL), 0);
+        assert_int_equal(at[0].row.step, i == 12 ? 9 : i);
+    }
+    assert_int_equal(store_find_steps_before(w->store, 1, 1, &before, NULL), 0);
+    assert_int_equal(store_read_steps_back(w->store, 1, before, at, 1, &n, NULL), 0);
+    assert_int_equal(at[0].row.step, 3); /* they followed none */
+}
+
 static void a_loss_that_is_not_finite_is_kept_as_such(void **state)
 {
     struct world *w = *state;
@@ -392,7 +458,7 @@ static void a_loss_that_is_not_finite_is_kept_as_such(void **state)
     int n;
 
     store_add_run(w->store, &row, NULL);
-    assert_int_equal(store_add_steps(w->store, 1, &step, 1, NULL), 0);
+    assert_int_equal(store_add_steps(w->store, 1, &step, 1, 7, NULL), 0);
     assert_int_equal(store_read_steps(w->store, 1, 1, &out, 1, &n, NULL), 0);
     assert_true(isnan(out.loss));
     assert_true(isinf(out.grad_norm));
@@ -473,6 +539,8 @@ int main(void)
         TEST(a_job_comes_back_as_it_was_put_in),
         TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(a_store_of_schema_2_is_brought_up_to_date),
+        TEST(a_store_of_schema_4_is_brought_up_to_date),
+        TEST(steps_are_found_by_the_events_between_them),
         TEST(a_store_of_schema_3_is_brought_up_to_date),
         TEST(events_are_read_after_any_of_them),
         TEST(a_deleted_job_leaves_nothing_and_its_id_is_not_given_again),
