@@ -12,7 +12,7 @@
 
 /* What is fetched; the first alone where directions are not asked for. */
 static const char *const names[] = {"metrics.jsonl", "directions.json", "spectra.json",
-                                    "coefficients.jsonl"};
+                                    "coefficients.jsonl", "launches.jsonl"};
 enum { N_NAMES = sizeof(names) / sizeof(names[0]), N_PLAIN = 1 };
 
 static bool is_needed(const char *path, bool with_directions)

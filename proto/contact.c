@@ -13,8 +13,8 @@ static json_t *to_json(const struct contact *c)
 
     for (i = 0; i < c->n; i++)
         json_array_append_new(addresses, json_string(c->addresses[i]));
-    return json_pack("{s:s, s:s, s:o, s:s*}", "job", c->job, "token", c->token, "addresses",
-                     addresses, "certificate", c->certificate);
+    return json_pack("{s:s, s:s, s:o, s:s*, s:s*}", "job", c->job, "token", c->token, "addresses",
+                     addresses, "certificate", c->certificate, "died", c->died);
 }
 
 int contact_write(const char *path, const struct contact *c, struct err *err)
@@ -43,6 +43,7 @@ static int take(const json_t *doc, struct contact *c)
     c->job = text_of(doc, "job");
     c->token = text_of(doc, "token");
     c->certificate = text_of(doc, "certificate");
+    c->died = text_of(doc, "died");
     for (i = 0; i < json_array_size(addresses) && c->n < CONTACT_ADDRESSES; i++) {
         const char *address = json_string_value(json_array_get(addresses, i));
         c->addresses[c->n] = address ? strdup(address) : NULL;
@@ -78,6 +79,7 @@ void contact_free(struct contact *c)
     free(c->job);
     free(c->token);
     free(c->certificate);
+    free(c->died);
     for (i = 0; i < c->n; i++)
         free(c->addresses[i]);
     *c = (struct contact){0};

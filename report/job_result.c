@@ -113,30 +113,55 @@ static int read_json(const char *folder, const char *name, json_t **ret, struct 
     return rc;
 }
 
-static int read_coefficients(const char *folder, json_t **ret, struct err *err)
+/* A file of JSON lines: which of them are taken. */
+enum line_use { LINE_TAKEN, LINE_LEFT_OUT, LINE_WRONG };
+struct lines_file {
+    const char *name, *what;
+    enum line_use (*use)(const json_t *line);
+};
+
+static enum line_use use_coefficients(const json_t *line)
+{
+    return json_is_integer(json_object_get(line, "step")) &&
+                   json_is_array(json_object_get(line, "c"))
+               ? LINE_TAKEN
+               : LINE_WRONG;
+}
+
+static enum line_use use_launch(const json_t *line)
+{
+    if (!json_is_integer(json_object_get(line, "launch")))
+        return LINE_WRONG;
+    return json_is_integer(json_object_get(line, "after_step")) ? LINE_TAKEN : LINE_LEFT_OUT;
+}
+
+/* *ret is an array of the lines that are taken; unchanged where the file is not there. */
+static int read_lines(const char *folder, const struct lines_file *file, json_t **ret,
+                      struct err *err)
 {
     char *text, *at, *end;
-    json_t *rows = NULL;
+    json_t *lines = NULL;
     size_t len;
-    int rc = read_text(folder, "coefficients.jsonl", &text, &len, err), line = 1;
+    int rc = read_text(folder, file->name, &text, &len, err), number = 1;
 
     if (rc < 0 || !text)
         return rc;
-    rows = json_array();
-    for (at = text; rc == 0 && (end = strchr(at, '\n')); at = end + 1, line++) {
-        json_t *row = json_loadb(at, (size_t)(end - at), 0, NULL);
-        if (!json_is_integer(json_object_get(row, "step")) ||
-            !json_is_array(json_object_get(row, "c")))
-            rc = err_set(err, ERR_INVALID, "%s/coefficients.jsonl:%d is not a row of coefficients",
-                         folder, line);
-        if (json_array_append_new(rows, row) < 0 && rc == 0)
+    lines = json_array();
+    for (at = text; rc == 0 && (end = strchr(at, '\n')); at = end + 1, number++) {
+        json_t *line = json_loadb(at, (size_t)(end - at), 0, NULL);
+        enum line_use use = file->use(line);
+        if (use == LINE_WRONG)
+            rc = err_set(err, ERR_INVALID, "%s/%s:%d is not %s", folder, file->name, number,
+                         file->what);
+        else if (use == LINE_TAKEN && json_array_append(lines, line) < 0)
             rc = err_nomem(err, len);
+        json_decref(line);
     }
     free(text);
     if (rc == 0)
-        *ret = rows;
+        *ret = lines;
     else
-        json_decref(rows);
+        json_decref(lines);
     return rc;
 }
 
@@ -175,6 +200,9 @@ static int read_name(struct job_result *r, struct err *err)
 
 int job_result_read(const char *folder, bool with_directions, struct job_result *r, struct err *err)
 {
+    static const struct lines_file coefficients = {"coefficients.jsonl", "a row of coefficients",
+                                                   use_coefficients};
+    static const struct lines_file launches = {"launches.jsonl", "a line of a launch", use_launch};
     size_t len;
     int rc = r->yaml ? 0 : read_text(folder, "job.yaml", &r->yaml, &len, err);
 
@@ -192,7 +220,9 @@ int job_result_read(const char *folder, bool with_directions, struct job_result 
     if (rc == 0 && with_directions)
         rc = read_json(folder, "spectra.json", &r->spectra, err);
     if (rc == 0 && with_directions)
-        rc = read_coefficients(folder, &r->coefficients, err);
+        rc = read_lines(folder, &coefficients, &r->coefficients, err);
+    if (rc == 0 && with_directions)
+        rc = read_lines(folder, &launches, &r->launches, err);
     return rc;
 }
 
@@ -207,5 +237,6 @@ void job_result_free(struct job_result *r)
     json_decref(r->directions);
     json_decref(r->spectra);
     json_decref(r->coefficients);
+    json_decref(r->launches);
     *r = (struct job_result){0};
 }

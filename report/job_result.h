@@ -18,6 +18,7 @@ struct job_result {
     /* As in the files; NULL: there is none, or it was not asked for. */
     json_t *directions, *spectra;
     json_t *coefficients; /* an array of the rows */
+    json_t *launches; /* an array of those lines that begin one (daemon/coordinator/launches.h) */
 };
 
 /* Fills *r from a folder that holds job.yaml; yaml, state and last_ms that it has already stay.

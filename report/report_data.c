@@ -2,17 +2,19 @@
  * that, and is thinned to it by rules that keep what a reader looks for: of the steps the extremes
  * (with the mean of what is left out, since a smoothed curve of extremes alone would be wrong),
  * of the directions the largest deltas, of the spectra the ends, of the coefficients every n-th
- * row.
+ * row, of the launches the newest.
  */
 #include "report/report_data.h"
 #include "report/report_directions.h"
 #include "report/results.h"
 #include "core/duration.h"
+#include "core/utf8.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { STEPS_ONE = 3000, STEPS_ALL = 9000, YAML_MAX = 64 << 10 };
+enum { LAUNCHES_MOST = 50, WHY_BYTES = 250 };
 
 int report_steps_max(int n_jobs)
 {
@@ -232,6 +234,23 @@ static json_t *yaml_text(const char *yaml, json_t *missing)
     return json_string("");
 }
 
+/* Of the newest that continue from a checkpoint. */
+static json_t *thin_launches(const json_t *launches)
+{
+    size_t n = json_array_size(launches), i = n > LAUNCHES_MOST ? n - LAUNCHES_MOST : 0;
+    json_t *copy = json_array();
+
+    for (; i < n; i++) {
+        const json_t *launch = json_array_get(launches, i);
+        const char *why = json_string_value(json_object_get(launch, "why"));
+        json_array_append_new(
+            copy, json_pack("{s:O, s:O, s:o}", "launch", json_object_get(launch, "launch"),
+                            "after_step", json_object_get(launch, "after_step"), "why",
+                            why ? json_stringn(why, utf8_fit(why, WHY_BYTES)) : json_string("")));
+    }
+    return copy;
+}
+
 json_t *report_job(const struct job_result *job, int n_jobs)
 {
     struct results results = results_of(job->rows, job->n_rows);
@@ -239,10 +258,10 @@ json_t *report_job(const struct job_result *job, int n_jobs)
 
     if (!job->n_rows)
         report_note(missing, "The job has no steps yet.");
-    o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", job->name, "state", job->state, "facts",
-                  make_facts(job, &results), "yaml", yaml_text(job->yaml, missing), "steps",
-                  thin_steps(job->rows, job->n_rows, report_steps_max(n_jobs), missing), "results",
-                  make_results(&results));
+    o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", job->name, "state", job->state,
+                  "facts", make_facts(job, &results), "yaml", yaml_text(job->yaml, missing),
+                  "steps", thin_steps(job->rows, job->n_rows, report_steps_max(n_jobs), missing),
+                  "results", make_results(&results), "launches", thin_launches(job->launches));
     if (o && n_jobs == 1)
         report_add_directions(job, o, missing);
     if (json_object_set_new(o, "missing", missing) < 0) {

@@ -25,7 +25,7 @@ const KEYS = [
   ["j, k", "next and previous job"],
   ["Enter", "open the job that has the focus"],
   ["1 … 6", "parts of a job"],
-  ["← → + - 0", "in a chart: read values, zoom, show all"],
+  ["← → m + - 0", "in a chart: read values, the next mark, zoom, show all"],
   ["← → ↑ ↓ Enter", "in the map: move, choose"],
   ["Esc", "leave a dialog"],
 ];

@@ -13,6 +13,7 @@ const BOTTOM = 36;
 const TEXT = 6.6;  // width of a digit of the axes' text
 const DRAG_LEAST = 5;
 const POINT_NEAR = 8;  // pixels
+const MARK_NEAR = 5;
 
 export class ChartGroup {
   constructor() {
@@ -122,7 +123,8 @@ export class Chart {
       class: "plot",
       tabindex: "0",
       role: "group",
-      "aria-label": `${this.options.title}: arrow keys read values, + and - zoom, 0 shows all`,
+      "aria-label":
+        `${this.options.title}: arrow keys read values, m the next mark, + and - zoom, 0 all`,
       onkeydown: (e) => this.#key(e),
       onblur: () => this.group.setCursor(null),
     },
@@ -145,7 +147,8 @@ export class Chart {
   }
 
   // data: series [{name, slot, x, y, style: line | points, faint, silent}], marks [{x, label,
-  // slot}], xLabel, xLog, yLog, time (x in seconds), whole (x in integers)
+  // slot, words}], whose words are read where the mark is looked at, xLabel, xLog, yLog, time (x
+  // in seconds), whole (x in integers)
   set(data) {
     this.data = {marks: [], ...data};
     this.draw();
@@ -243,7 +246,8 @@ export class Chart {
     return this.data.marks.filter((m) => m.x >= this.sx.from && m.x <= this.sx.to).map((m) => {
       const x = this.sx(m.x);
       const turned = m.label && x + TEXT * m.label.length > width - RIGHT;
-      return svg("g", {class: m.slot === undefined ? "mark" : `mark stroke-${m.slot}`},
+      const kind = m.words ? " restart" : "";
+      return svg("g", {class: `mark${kind}${m.slot === undefined ? "" : ` stroke-${m.slot}`}`},
         svg("line", {x1: x, x2: x, y1: TOP - 8, y2: bottom}),
         m.label ?
           svg("text",
@@ -285,6 +289,12 @@ export class Chart {
           (row.s.style !== "points" || Math.abs(this.sx(row.x) - this.sx(x)) <= POINT_NEAR));
   }
 
+  // What marks near a place say.
+  #words(x, near = MARK_NEAR) {
+    return this.data.marks.filter((m) => m.words && Math.abs(this.sx(m.x) - this.sx(x)) <= near)
+      .flatMap((m) => m.words);
+  }
+
   #place(x) {
     if (this.options.xFormat) return this.options.xFormat(x);
     return `${this.data.xLabel} ${this.data.time ? duration(x) : number(x, 7)}`;
@@ -317,7 +327,8 @@ export class Chart {
       el("table", {},
         rows.map(
           (row) => el("tr", {}, el("td", {}, el("i", {class: `swatch fill-${row.s.slot}`})),
-            el("th", {scope: "row"}, row.s.name), el("td", {}, this.options.yFormat(row.y))))));
+            el("th", {scope: "row"}, row.s.name), el("td", {}, this.options.yFormat(row.y))))),
+      this.#words(this.group.cursor).map((text) => el("p", {class: "tip-words"}, text)));
     const width = this.tip.offsetWidth;
     const left = at + 14 + width > this.plot.clientWidth ? at - 14 - width : at + 14;
     this.tip.style.left = `${Math.max(0, left)}px`;
@@ -326,10 +337,11 @@ export class Chart {
   #say() {
     const rows = this.group.cursor === null ? [] : this.#rows(this.group.cursor);
     setText(this.spoken,
-      rows.length ?
-        `${this.#place(rows[0].x)}: ${
-          rows.map((row) => `${row.s.name} ${this.options.yFormat(row.y)}`).join(", ")}` :
-        "");
+      rows.length ? `${this.#place(rows[0].x)}: ${
+                        [...rows.map((row) => `${row.s.name} ${this.options.yFormat(row.y)}`),
+                          ...this.#words(rows[0].x, 0)]
+                          .join(", ")}` :
+                    "");
   }
 
   // ---- pointer and keys ----
@@ -387,6 +399,19 @@ export class Chart {
     this.#say();
   }
 
+  // To the next mark that has words, and from the last to the first.
+  #nextMark() {
+    const main = this.#main();
+    const marks =
+      this.data.marks.filter((m) => m.words && m.x >= this.sx.from && m.x <= this.sx.to)
+        .map((m) => m.x)
+        .sort((a, b) => a - b);
+    if (!main || !marks.length) return;
+    const {cursor} = this.group;
+    const next = marks.find((x) => cursor === null || x > cursor) ?? marks[0];
+    this.#goTo(main, nearest(main.x, next));
+  }
+
   #zoom(factor) {
     const all = extent(this.data.series, this.data.xLog, "x");
     const centre =
@@ -408,6 +433,7 @@ export class Chart {
       "=": () => this.#zoom(0.5),
       "-": () => this.#zoom(2),
       0: () => this.group.setDomain(null),
+      m: () => this.#nextMark(),
       Escape: () => this.group.setCursor(null),
     };
     if (!actions[event.key]) return;

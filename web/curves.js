@@ -4,6 +4,7 @@
 import {Chart, ChartGroup} from "./chart.js";
 import {el, freshId, recall, remember, replace} from "./dom.js";
 import {fixed, integer} from "./format.js";
+import {interruptions} from "./launches.js";
 import {ABSCISSAE, measured, smooth, speeds} from "./steps.js";
 
 const CHARTS = [
@@ -28,7 +29,8 @@ const SHARE = 0.2;  // of all steps, that the strongest smoothing looks back on
 function weightOf(position, steps) { return 1 - 1 / (1 + SHARE * steps * position ** 2); }
 
 export class Curves {
-  // jobs: [{name, slot, steps}]; what is added to their steps is drawn by draw().
+  // jobs: [{name, slot, steps, launches}]; what is added to them is drawn by draw(). Launches may
+  // be missing, and are marked for a single job alone.
   constructor(host, jobs) {
     this.jobs = jobs;
     this.axis = recall("axis") in ABSCISSAE ? recall("axis") : "step";
@@ -95,6 +97,8 @@ export class Curves {
     if (evaluated)
       items.push(
         el("li", {}, el("i", {class: `swatch dot${single ? " fill-1" : ""}`}), "evaluation loss"));
+    if (this.interruptions.length)
+      items.push(el("li", {}, el("i", {class: "swatch bar"}), "continued by another launch"));
     replace(this.legend, items);
     this.legend.hidden = !items.length;
   }
@@ -131,7 +135,19 @@ export class Curves {
     ];
   }
 
-  #marks(axis, labelled) {
+  #marks(axis, labelled) { return [...this.#boundaries(axis, labelled), ...this.#restarts(axis)]; }
+
+  // At the last step before; a report may have left it out, and has one near it.
+  #restarts(axis) {
+    const {steps} = this.jobs[0];
+    const x = axis.of(steps);
+    return this.interruptions.map(({step, words}) => {
+      const next = steps.step.findIndex((n) => n > step);
+      return {x: x[next < 0 ? steps.length - 1 : Math.max(0, next - 1)], words};
+    });
+  }
+
+  #boundaries(axis, labelled) {
     return this.jobs.filter((job) => job.steps.boundary > 0).map((job) => ({
       x: axis.of(job.steps)[job.steps.boundary - 1],
       label: labelled && this.jobs.length === 1 ? "directions chosen" : "",
@@ -141,6 +157,9 @@ export class Curves {
 
   draw() {
     const axis = ABSCISSAE[this.axis];
+    const [first] = this.jobs;
+    this.interruptions =
+      this.jobs.length === 1 && first.steps.length ? interruptions(first.launches || []) : [];
     this.#legend();
     CHARTS.forEach((chart, i) => this.charts[i].set({
       series: this.#series(chart, axis),

@@ -7,9 +7,10 @@ import {fetchDirections} from "./directions_files.js";
 import {Directions} from "./directions.js";
 import {el, replace, setText} from "./dom.js";
 import {JobHead} from "./job_head.js";
+import {readLaunches} from "./launches.js";
 import {Asked, Followed} from "./live.js";
 import {eventRows, eventTable, LogPanel, showFile, showFiles} from "./panels.js";
-import {call} from "./rpc.js";
+import {call, fileText, RpcError} from "./rpc.js";
 import {isFinal} from "./states.js";
 import {Steps} from "./steps.js";
 import {Tabs} from "./tabs.js";
@@ -46,6 +47,7 @@ export class JobView {
   constructor(context, id, tab, module) {
     Object.assign(this, {context, id, module});
     this.steps = new Steps();
+    this.launches = [];
     this.events = [];
     this.lastEvent = "0";
     this.#build(tab);
@@ -86,10 +88,11 @@ export class JobView {
 
   #take(message) {
     if (message.job) {
-      const before = this.job?.state;
+      const {state: before, restarts} = this.job || {};
       this.job = {...message.job};
       this.id = message.job.id;
       if (before !== this.job.state) this.#learnTail();
+      if (before !== this.job.state || restarts !== this.job.restarts) this.#learnFiles();
     } else if (message.step) {
       this.steps.push(message.step);
       applyStep(this.job, message.step);
@@ -108,6 +111,22 @@ export class JobView {
       this.#changed();
     } catch {
       this.logTail = "";  // the stream reports what is wrong with dashd
+    }
+  }
+
+  // Of what a launch or the end of the job has left.
+  async #learnFiles() {
+    try {
+      const {files = []} = await call("ListFiles", {id: this.id});
+      const has = (name) => files.some((file) => file.path === name);
+      const text = has("launches.jsonl") ? await fileText(this.id, "launches.jsonl") : null;
+      this.launches.splice(0, this.launches.length, ...readLaunches(text || ""));
+      this.head.offerReport(this.job, has("report.html"));
+      this.fresh = true;
+      this.#changed();
+    } catch (error) {
+      if (!(error instanceof RpcError))
+        throw error;  // the stream reports what is wrong with dashd
     }
   }
 
@@ -173,7 +192,8 @@ export class JobView {
       key === "directions" && this.module ? `/${encodeURIComponent(this.module)}` : ""}`);
     const failed = (error) => replace(panel, el("p", {class: "error"}, error.message));
     if (key === "curves")
-      this.curves = new Curves(panel, [{name: this.id, slot: 0, steps: this.steps}]);
+      this.curves =
+        new Curves(panel, [{name: this.id, slot: 0, steps: this.steps, launches: this.launches}]);
     else if (key === "directions")
       this.#showDirections(panel);
     else if (key === "log")

@@ -1,9 +1,10 @@
 // web/job_head.js - the top of a job's page: its state, its progress, and what else there is to
 // know.
 
-import {el, replace, setText, updateFacts} from "./dom.js";
+import {el, replace, setAttribute, setText, updateFacts} from "./dom.js";
 import {bytes, duration, fixed, integer, time} from "./format.js";
 import {labelsText} from "./labels.js";
+import {fileAddress} from "./rpc.js";
 import {badge, isFinal, phaseText, progressBar} from "./states.js";
 import {setBadge, setProgress, stepsText} from "./states.js";
 
@@ -48,11 +49,19 @@ export class JobHead {
     this.bar = progressBar();
     this.steps = el("span", {class: "number"});
     this.actions = el("div", {class: "actions"});
+    this.report = el("a", {class: "button", hidden: true}, "Report");
     this.words = el("div", {class: "words-of-job"});
     this.facts = el("dl", {class: "facts"});
     host.append(el("div", {class: "job-head"},
-      el("div", {class: "job-title"}, this.title, this.badge, this.actions),
+      el("div", {class: "job-title"}, this.title, this.badge, this.actions, this.report),
       el("div", {class: "job-progress"}, this.bar, this.steps), this.words, this.facts));
+  }
+
+  // A link to the report that a job leaves which has succeeded.
+  offerReport(job, there) {
+    this.report.hidden = !there || job.state !== "SUCCEEDED";
+    setAttribute(this.report, "href", fileAddress(job.id, "report.html"));
+    setAttribute(this.report, "download", `${job.name || job.id}-report.html`);
   }
 
   update(job, logTail) {

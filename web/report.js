@@ -3,7 +3,7 @@
 //
 //   {"jobs": [{name, state, facts: [[name, value]...], yaml, steps: {columns}, results, missing:
 //   [...],
-//    directions, spectra, coefficients: {step, c}}...], "last": ms, "version": ...}
+//    launches, directions, spectra, coefficients: {step, c}}...], "last": ms, "version": ...}
 
 import {compareCurves, compareTable} from "./compare.js";
 import {Curves} from "./curves.js";
@@ -22,8 +22,8 @@ function section(main, title) {
 function showJob(main, job) {
   main.append(el("h1", {}, job.name), facts(job.facts),
     ...job.missing.map((text) => el("p", {class: "note"}, text)));
-  new Curves(
-    section(main, "Curves"), [{name: job.name, slot: 0, steps: Steps.fromColumns(job.steps)}]);
+  new Curves(section(main, "Curves"),
+    [{name: job.name, slot: 0, steps: Steps.fromColumns(job.steps), launches: job.launches}]);
   const phase = job.steps.phase[job.steps.phase.length - 1];
   const view = new Directions(section(main, "Directions"));
   view.set(

@@ -210,10 +210,15 @@ int write_report(const char *output, struct err *err)
     return rc;
 }
 
-int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
-                  struct err *err)
+const char *outcome_name(enum report_how how)
 {
     static const char *const names[] = {"", "adapter_written", "stopped", "failed", "lost"};
 
-    return outcome_write(output, names[how], asked, reason, err);
+    return names[how];
+}
+
+int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,
+                  struct err *err)
+{
+    return outcome_write(output, outcome_name(how), asked, reason, err);
 }

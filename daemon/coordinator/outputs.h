@@ -34,6 +34,8 @@ int write_adapter(const struct job *job, const struct state *s, struct err *err)
 /* report.html, of a job whose adapter is written: as `dashctl report FOLDER` writes it. */
 int write_report(const char *output, struct err *err);
 
+/* "stopped": core/job/outcome_file.h. */
+const char *outcome_name(enum report_how how);
 /* outcome.json: how this launch ended, for the batch script and for a dashd that was away. asked:
  * dashd had it stop. */
 int write_outcome(const char *output, enum report_how how, bool asked, const char *reason,

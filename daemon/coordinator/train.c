@@ -3,6 +3,7 @@
  * when. */
 #include "core/log.h"
 #include "core/clock.h"
+#include "daemon/coordinator/launches.h"
 #include "daemon/coordinator/train_impl.h"
 #include "daemon/coordinator/optimizer.h"
 #include "proto/phase.h"
@@ -320,6 +321,8 @@ static void report_outcome(struct train *t, int rc, enum train_outcome outcome,
         log_error("%s", reason);
     else
         log_info("%s", reason);
+    if (launches_end(t->options->output, t->launch, outcome_name(how), reason, &late) < 0)
+        log_warn("%s", late.text);
     if (write_outcome(t->options->output, how, report_stop_wanted(t->report), reason, &late) < 0)
         log_error("%s", late.text);
     /* A job that failed before it could report does so now. */

@@ -31,6 +31,7 @@ struct train {
     struct report *report;
     struct usage usage;
     struct memory_share memory;
+    int launch;         /* launches.h */
     int lock_fd;        /* of <output>/lock: one coordinator at a time; -1: not taken */
     float *gradient;    /* (count) */
     struct buf bytes;   /* of the checkpoint being built */

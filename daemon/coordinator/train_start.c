@@ -6,7 +6,9 @@
 #include "core/job/lora_source.h"
 #include "core/log.h"
 #include "core/paths.h"
+#include "daemon/coordinator/launches.h"
 #include "daemon/coordinator/train_impl.h"
+#include "proto/contact.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +166,19 @@ static int load_or_init(struct train *t, struct buf *notices, struct err *err)
     return rc;
 }
 
+/* Why a curve has a mark where this launch continues it. */
+static int begin_launch(struct train *t, struct err *err)
+{
+    struct contact contact = {0};
+    int rc;
+
+    if (t->options->contact && contact_read(t->options->contact, &contact, NULL) < 0)
+        contact = (struct contact){0}; /* the report says what is wrong with it */
+    rc = launches_begin(t->options->output, t->state.step, contact.died, &t->launch, err);
+    contact_free(&contact);
+    return rc;
+}
+
 static int open_outputs(struct train *t, struct buf *notices, struct err *err)
 {
     struct step_row *rows = NULL;
@@ -178,6 +193,8 @@ static int open_outputs(struct train *t, struct buf *notices, struct err *err)
                                job_of(t)->training.steps, &t->coefficients, err);
     if (rc == 0 && job_of(t)->tracking.tensorboard)
         rc = tensorboard_open(t->options->output, t->state.step, &t->tensorboard, err);
+    if (rc == 0)
+        rc = begin_launch(t, err);
     if (rc == 0)
         rc = report_open(t->options->contact, t->state.step, job_of(t)->training.steps, &t->report,
                          err);

@@ -269,6 +269,20 @@ static const char *words_of(const struct run_ending *e)
     return e->reason ? e->reason : "";
 }
 
+/* For the next launch, whether it is a restart or a user resumes the job. The caller frees
+ * next->death_reason where the row is not saved. */
+static int remember_death(const struct run *run, struct run_row *next, struct err *err)
+{
+    const char *reason = words_of(&run->ending);
+    char *copy = strdup(reason);
+
+    if (!copy)
+        return err_nomem(err, strlen(reason));
+    next->death_step = run->steps.done;
+    next->death_reason = copy;
+    return 0;
+}
+
 /* What a restart changes in the row, and the words for it. Caller frees *ret_words. */
 static int plan_restart(struct run *run, int deaths, struct run_row *next, char **ret_words)
 {
@@ -277,10 +291,8 @@ static int plan_restart(struct run *run, int deaths, struct run_row *next, char 
 
     next->deaths = deaths;
     next->restarts++;
-    next->death_step = run->steps.done;
     next->not_before_ms = clock_unix_ms() + delay;
-    next->death_reason = strdup(reason);
-    if (!next->death_reason)
+    if (remember_death(run, next, NULL) < 0)
         return -1;
     if (asprintf(ret_words, "restart %d of %d, %.3g s after this end at step %d: %s", deaths,
                  next->max_restarts, (double)delay / 1000, run->steps.done, reason) >= 0) {
@@ -336,9 +348,14 @@ static int commit_death(struct run *run, struct run_row *next, struct err *err)
 
     if (verdict == RESTART_AGAIN)
         return commit_restart(run, deaths, next, err);
+    rc = remember_death(run, next, err);
+    if (rc < 0)
+        return rc;
     words = explain_last(run, verdict);
     next->stop = STOP_NONE;
     rc = run_transit(run, next, RUN_BROKE, words ? words : words_of(e), err);
+    if (rc < 0)
+        free(next->death_reason);
     free(words);
     return rc;
 }

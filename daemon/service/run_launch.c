@@ -45,6 +45,8 @@ static int write_contact(const struct run *run, struct err *err)
                 contact.n < CONTACT_ADDRESSES;
          i++)
         contact.addresses[contact.n++] = o->node_addresses[i];
+    if (run->row.death_reason[0] && run->row.death_step == run->steps.done)
+        contact.died = run->row.death_reason;
     rc = contact_write(path, &contact, err);
     free(path);
     return rc;

@@ -79,6 +79,18 @@ def reported(output):
     return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["jobs"][0]["steps"]["step"]
 
 
+def check_launches(output, text, what):
+    """Each launch has its line, whole, whatever was killed while it was written."""
+    with open(os.path.join(output, "launches.jsonl")) as f:
+        lines = [json.loads(line) for line in f]
+    begun = [line for line in lines if "after_step" in line]
+    assert [line["launch"] for line in begun] == list(range(begun[0]["launch"], begun[0]["launch"] + len(begun))), f"{what}: {lines}"
+    resumed = re.search(r"continuing from the checkpoint of step (\d+)", text)
+    assert begun[-1]["after_step"] == (int(resumed.group(1)) if resumed else 0), f"{what}: {lines}"
+    assert all(line.get("why") for line in begun[1:]), f"{what}: {lines}"
+    assert lines[-1] == {**lines[-1], "launch": begun[-1]["launch"], "ended": "adapter_written"}, f"{what}: {lines}"
+
+
 def check_repeats(before, text):
     """`before` holds the rows of finished steps when the process died."""
     resumed = re.search(r"continuing from the checkpoint of step (\d+)", text)
@@ -94,6 +106,7 @@ def finish(bench, output, want, what):
     check_repeats(before, text)
     assert rows(output) == list(range(1, STEPS + 1)), f"{what}: rows {rows(output)}"
     assert digest(output) == want, f"{what}: other bytes"
+    check_launches(output, text, what)
     assert reported(output) == list(range(1, STEPS + 1)), f"{what}: report.html has the steps {reported(output)}"
     shutil.rmtree(output)
 

@@ -121,6 +121,10 @@ class Training(Real):
         steps = [e.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
         self.assertEqual([s.step for s in steps], list(range(1, STEPS + 1)))
         self.assertEqual(done.tokens, sum(s.tokens for s in steps))
+        begun = [line for line in self.launches("out") if "after_step" in line]
+        self.assertEqual([line["launch"] for line in begun], [1, 2, 3])
+        for line in begun[1:]:
+            self.assertRegex(line["why"], f"^stopped after step {line['after_step'] + 1}$")
         self.assertEqual(self.adapter("out"), self.undisturbed)
 
     def killed(self, program, reason):
@@ -137,6 +141,17 @@ class Training(Real):
         steps = [e.step.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
         self.assertEqual(steps, list(range(1, STEPS + 1)))
         self.assertEqual(self.adapter("out"), self.undisturbed)
+        first, second, end = self.launches("out")
+        self.assertEqual((first["launch"], first["after_step"], second["launch"]), (1, 0, 2))
+        self.assertIn(f"continuing from the checkpoint of step {second['after_step']}\n", self.read("out/logs/job.log"))
+        self.assertRegex(second["why"], reason)
+        self.assertEqual((end["launch"], end["ended"]), (2, "adapter_written"))
+        self.check_report("out", STEPS)
+        data = json.loads(re.search('id="data">(.*?)</script>', self.read("out/report.html"), re.S)[1])["jobs"][0]
+        self.assertEqual(data["launches"][1], {k: second[k] for k in ("launch", "after_step", "why")})
+
+    def launches(self, name):
+        return [json.loads(line) for line in self.read(name, "launches.jsonl").splitlines()]
 
     def test_a_killed_worker_fails_the_job_and_resume_ends_with_the_same_bytes(self):
         self.killed("dash-worker", "worker.*signal 9")

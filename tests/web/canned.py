@@ -75,6 +75,18 @@ def job(id, name, state, done=0, total=300, **more):
     return {k: v for k, v in made.items() if v not in ("", 0, None)}
 
 
+# Killed after step 40, and again; then resumed from an earlier checkpoint, and continued after step 150.
+LAUNCHES = [{"launch": 1, "after_step": 0, "time_ms": NOW_MS}, {"launch": 2, "after_step": 40, "time_ms": NOW_MS, "why": "the node failed"},
+            {"launch": 3, "after_step": 40, "time_ms": NOW_MS, "why": f"a worker was killed {MARKUP}"},
+            {"launch": 4, "after_step": 90, "time_ms": NOW_MS, "why": "undone"}, {"launch": 5, "after_step": 60, "time_ms": NOW_MS, "why": "resumed"},
+            {"launch": 5, "ended": "stopped", "reason": "stopped after step 150"},
+            {"launch": 6, "after_step": 150, "time_ms": NOW_MS, "why": "stopped after step 150"}]
+
+
+def launches(n=len(LAUNCHES)):
+    return "".join(json.dumps(line) + "\n" for line in LAUNCHES[:n])
+
+
 def directions(layers=30, k=8, seed=5):
     """directions.json, spectra.json and coefficients.jsonl of a model with that many layers."""
     r = random.Random(seed)

@@ -194,6 +194,51 @@ class Job(View):
         self.world.change("2", new_step=canned.step(4))
         self.page.wait_text("4 / 300")
 
+    def test_marks_say_where_and_why_a_job_was_interrupted(self):
+        files = {"launches.jsonl": canned.launches(3)[:-20]}  # its last line is being written
+        self.world.add(canned.job(2, "running", "RUNNING", 160), files=files)
+        self.open("#/job/2", "continued by another launch")
+        marks = "document.querySelector('.chart').querySelectorAll('.mark.restart').length"
+        self.page.wait(f"{marks} === 1")
+        self.world.files["2"]["launches.jsonl"] = canned.launches()
+        self.world.change("2", restarts=2, state="STARTING")
+        self.page.wait(f"{marks} === 3", "another launch is seen")
+        self.assertEqual(self.page.run("[...document.querySelectorAll('.chart')].map(c => c.querySelectorAll('.mark.restart').length)"), [3] * 4)
+        at = self.page.run("(r => [r.left, r.top + 60])(document.querySelector('.mark.restart line').getBoundingClientRect())")
+        self.page.mouse("mouseMoved", *at)
+        tip = self.page.wait("!document.querySelector('.tip').hidden && document.querySelector('.tip').innerText")
+        self.assertIn("launch 2 continues after step 40: the node failed", tip)
+        self.assertIn(f"launch 3 continues after step 40: a worker was killed {canned.MARKUP}", tip)
+        self.check("interrupted")
+        self.page.mouse("mouseMoved", at[0] + 60, at[1])
+        self.page.wait("!document.querySelector('.tip').innerText.includes('launch')")
+        # by keys alone
+        self.page.run("document.querySelector('.plot').focus()")
+        self.page.press("Home")
+        spoken = "document.querySelector('.chart [aria-live]').textContent"
+        for step, why in ((40, "the node failed"), (60, "resumed"), (150, "stopped after step 150"), (40, "the node failed")):
+            self.page.press("m")
+            said = self.page.wait(f"{spoken}.startsWith('step {step}:') && {spoken}")
+            self.assertIn(f"continues after step {step}: {why}", said)
+        self.page.press("ArrowRight")
+        self.assertNotIn("launch", self.page.wait(f"{spoken}.startsWith('step 41:') && {spoken}"))
+        self.assertNotIn("undone", self.page.text())
+
+    def test_a_job_that_has_succeeded_links_to_its_report(self):
+        self.add_finished(7, "arc-easy")
+        self.world.add(canned.job(8, "older", "SUCCEEDED", 300))
+        self.world.add(canned.job(9, "running", "RUNNING", 20), files={"report.html": "x"})
+        link = "(a => a && !a.hidden && [a.getAttribute('href'), a.download])(document.querySelector('.job-title > a'))"
+        self.world.files["7"]["report.html"] = "<html>"
+        self.open("#/job/7", "300 / 300")
+        self.assertEqual(self.page.wait(link), ["files/7/report.html", "arc-easy-report.html"])
+        self.check("report-link")
+        for id, text in (("8", "300 / 300"), ("9", "20 / 300")):
+            self.open(f"#/job/{id}", text)
+            self.assertFalse(self.page.run(link))
+        self.world.change("9", state="SUCCEEDED")
+        self.page.wait(link)
+
     def test_silence_is_not_life(self):
         """A stream that sends neither messages nor its sign of life is given up."""
         self.world.add(canned.job(2, "running", "RUNNING", 3))

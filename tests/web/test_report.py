@@ -109,6 +109,18 @@ class Reports(unittest.TestCase):
         given = json.loads(canned.directions()["directions.json"])
         self.assertEqual({n: d["indices"] for n, d in data["directions"].items()}, {n: d["indices"] for n, d in given.items()})
 
+    def test_a_report_has_the_marks_of_interruptions(self):
+        folder = self.make("dates", files={"launches.jsonl": canned.launches()})
+        self.dashctl("report", folder)
+        self.open(os.path.join(folder, "report.html"))
+        self.assertEqual(self.page.run("document.querySelector('.chart').querySelectorAll('.mark.restart').length"), 3)
+        self.page.run("document.querySelector('.plot').focus()")
+        self.page.press("Home")
+        self.page.press("m")
+        said = self.page.wait("(t => t.startsWith('step 40:') && t)(document.querySelector('.chart [aria-live]').textContent)")
+        self.assertIn("launch 2 continues after step 40: the node failed", said)
+        self.check("interrupted-report", os.path.join(folder, "report.html"))
+
     def test_a_page_allows_nothing_but_itself(self):
         files = canned.directions(layers=1)
         strange = json.loads(files["directions.json"])
