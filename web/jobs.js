@@ -4,13 +4,13 @@
 import {el, freshId, recall, remember, replace, setAttribute, setText} from "./dom.js";
 import {ago, duration, fixed, integer, plural, time} from "./format.js";
 import {labelsText} from "./labels.js";
-import {Asked} from "./live.js";
-import {call} from "./rpc.js";
+import {Followed} from "./live.js";
 import {badge, isFinal, maySubmit, phaseText, progressBar, queueText} from "./states.js";
 import {setBadge, setProgress, STATES, stepsText} from "./states.js";
 
-const EVERY_MS = 2000;
 const PAGE = 100;
+const PAGES_MOST = 10;  // the most jobs that dashd lists at once
+const AGES_MS = 10000;  // how long ago jobs were created
 const COMPARED_MOST = 8;
 const GROUPS = {
   all: {label: "all states", states: []},
@@ -72,11 +72,13 @@ export class JobsView {
     this.group = recall("group") in GROUPS ? recall("group") : "all";
     this.prefix = "";
     this.#build();
-    this.asked = new Asked((signal) => this.#ask(signal), EVERY_MS, context.onState).start();
+    this.#follow();
+    this.clock = setInterval(() => this.#draw(), AGES_MS);
   }
 
   close() {
-    this.asked.stop();
+    clearInterval(this.clock);
+    this.followed.stop();
     clearTimeout(this.typing);
   }
 
@@ -130,27 +132,35 @@ export class JobsView {
   #choose(change) {
     if (!("pages" in change)) this.pages = 1;
     Object.assign(this, change);
-    this.asked.now();
+    this.followed.stop();
+    this.#follow();
   }
 
-  async #ask(signal) {
-    const jobs = [];
-    let token = "";
-    for (let page = 0; page < this.pages; page++) {
-      const answer = await call("ListJobs", {
-        pageSize: PAGE,
-        pageToken: token,
-        states: GROUPS[this.group].states,
-        name: this.prefix ? `${this.prefix}*` : "",
-      },
-        signal);
-      jobs.push(...(answer.jobs || []));
-      token = answer.nextPageToken || "";
-      if (!token) break;
-    }
-    const server = await call("GetServerInfo", {}, signal);
-    this.#show(jobs, Boolean(token));
-    setText(this.load, `${server.running || 0} running, ${server.queued || 0} queued`);
+  // A stream that is opened again begins anew with all of the list.
+  #follow() {
+    this.followed = new Followed("WatchJobs", () => {
+      this.jobs = new Map();
+      return {
+        jobs: {
+          pageSize: Math.min(PAGES_MOST, this.pages) * PAGE,
+          states: GROUPS[this.group].states,
+          name: this.prefix ? `${this.prefix}*` : "",
+        }
+      };
+    }, (m) => this.#take(m), this.context.onState).start();
+  }
+
+  #take(message) {
+    for (const id of message.gone || []) this.jobs.delete(id);
+    for (const job of message.jobs || []) this.jobs.set(job.id, job);
+    this.newest = [...this.jobs.values()].sort((a, b) => Number(b.id) - Number(a.id));
+    this.others = Boolean(message.more);
+    this.#draw();
+    setText(this.load, `${message.running || 0} running, ${message.queued || 0} queued`);
+  }
+
+  #draw() {
+    if (this.newest) this.#show(this.newest, this.others);
   }
 
   #show(jobs, more) {
@@ -169,7 +179,7 @@ export class JobsView {
       else
         this.body.insertBefore(row.node, at);
     }
-    this.more.hidden = !more;
+    this.more.hidden = !more || this.pages >= PAGES_MOST;
     this.table.hidden = !jobs.length;
     setText(
       this.count, jobs.length ? `${plural(jobs.length, "job")}${more ? ", the newest" : ""}` : "");

@@ -106,11 +106,4 @@ export class Asked extends Kept {
     this.live();
     return this.every;
   }
-
-  now() {
-    if (this.resting || this.stopped) return;
-    this.abort?.abort();
-    clearTimeout(this.timer);
-    this.start();
-  }
 }

@@ -10,6 +10,7 @@
 #include "daemon/service/resume.h"
 #include "daemon/service/outcome.h"
 #include "daemon/service/watch.h"
+#include "daemon/service/watch_list.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,6 +274,12 @@ int fine_tuning_register(struct rpc_server *server, struct runs *runs, struct er
          .on_message = on_watch,
          .on_writable = watch_on_writable,
          .on_gone = watch_on_gone},
+        {.path = "/dash.v1.FineTuning/WatchJobs",
+         .role = ROLE_READ,
+         .request_type = &dash__v1__watch_jobs_request__descriptor,
+         .on_message = watch_list_on_watch,
+         .on_writable = watch_list_on_writable,
+         .on_gone = watch_list_on_gone},
     };
 
     return rpc_add_methods(server, methods, sizeof(methods) / sizeof(methods[0]), runs, err);

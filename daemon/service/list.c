@@ -1,86 +1,16 @@
 /* daemon/service/list.c - see list.h. */
 #include "daemon/service/list.h"
 #include "daemon/service/job_access.h"
+#include "daemon/service/job_filter.h"
 #include "daemon/service/message.h"
 #include "daemon/service/runs.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATES_MAX = 64, PAGE_MAX = 1000, EVENTS_PAGE = 1000 };
-
-struct filter {
-    unsigned int states; /* a bit each */
-    const char *name;    /* "": any */
-    struct label labels[LABELS_MAX];
-    size_t n_labels;
-    long before; /* ids from this one on were on earlier pages */
-    size_t most;
-};
-
-static int read_states(const Dash__V1__ListJobsRequest *m, unsigned int *ret, struct err *err)
-{
-    unsigned int wanted = 0;
-    size_t i;
-
-    if (m->n_states > STATES_MAX)
-        return err_set(err, ERR_INVALID, "states: there are more entries than states");
-    for (i = 0; i < m->n_states; i++)
-        if ((int)m->states[i] > 0 && (int)m->states[i] < (int)RUN_STATES)
-            wanted |= 1u << m->states[i];
-    *ret = m->n_states ? wanted : ~0u;
-    return 0;
-}
-
-static int read_token(const char *token, long *ret_before, struct err *err)
-{
-    char *end;
-    long id = strtol(token, &end, 10);
-
-    if (token[0] && (*end || id < 1))
-        return err_set(err, ERR_INVALID,
-                       "page_token must be the next_page_token of an answer, or empty");
-    *ret_before = token[0] ? id : 0;
-    return 0;
-}
-
-static int read_filter(const Dash__V1__ListJobsRequest *m, struct filter *f, struct err *err)
-{
-    int rc = read_states(m, &f->states, err);
-
-    f->name = m->name;
-    f->most = m->page_size && m->page_size < PAGE_MAX ? m->page_size : PAGE_MAX;
-    f->n_labels = m->n_labels;
-    if (rc == 0)
-        rc = message_read_labels(m->labels, m->n_labels, f->labels, err);
-    return rc < 0 ? rc : read_token(m->page_token, &f->before, err);
-}
-
-static bool has_name(const char *name, const char *wanted)
-{
-    size_t len = strlen(wanted);
-
-    if (!len)
-        return true;
-    if (wanted[len - 1] == '*')
-        return strncmp(name, wanted, len - 1) == 0;
-    return strcmp(name, wanted) == 0;
-}
-
-static bool passes(const struct filter *f, const struct run_row *row)
-{
-    size_t i;
-
-    if (!(f->states & 1u << row->state) || (f->before && row->id >= f->before) ||
-        !has_name(row->name, f->name))
-        return false;
-    for (i = 0; i < f->n_labels; i++)
-        if (!labels_have(row->labels, &f->labels[i]))
-            return false;
-    return true;
-}
+enum { EVENTS_PAGE = 1000 };
 
 /* The newest that pass, at most f->most of them. *ret_more: there are others. */
-static size_t collect(const struct runs *runs, const struct filter *f, struct message_job *jobs,
+static size_t collect(const struct runs *runs, const struct job_filter *f, struct message_job *jobs,
                       Dash__V1__Job **pointers, bool *ret_more)
 {
     size_t n = 0;
@@ -88,7 +18,7 @@ static size_t collect(const struct runs *runs, const struct filter *f, struct me
 
     *ret_more = false;
     for (i = runs->n - 1; i >= 0 && !*ret_more; i--) {
-        if (!passes(f, &runs->items[i]->row))
+        if (!job_filter_passes(f, &runs->items[i]->row))
             continue;
         *ret_more = n == f->most;
         if (*ret_more)
@@ -105,12 +35,12 @@ void list_on_jobs(struct rpc_call *call, const ProtobufCMessage *message)
     const Dash__V1__ListJobsRequest *m = (const Dash__V1__ListJobsRequest *)message;
     Dash__V1__ListJobsResponse response = DASH__V1__LIST_JOBS_RESPONSE__INIT;
     struct message_job *jobs;
-    struct filter f;
+    struct job_filter f;
     struct err err;
     bool more;
     size_t i;
 
-    if (read_filter(m, &f, &err) < 0) {
+    if (job_filter_read(m, &f, &err) < 0) {
         rpc_fail(call, &err);
         return;
     }

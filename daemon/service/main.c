@@ -14,6 +14,7 @@
 #include "daemon/service/options.h"
 #include "daemon/service/servers.h"
 #include "daemon/service/watch.h"
+#include "daemon/service/watch_list.h"
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ static void on_signal(uv_signal_t *signal, int number)
 static void on_change(struct run *run)
 {
     watch_wake(run);
+    watch_list_wake(run->runs);
     if (run->runs->follow_ups)
         follow_ups_look(run->runs->follow_ups, run);
 }
@@ -67,6 +69,7 @@ static void on_change(struct run *run)
 static void on_delete(struct run *run)
 {
     watch_end(run);
+    watch_list_wake(run->runs);
     if (run->runs->follow_ups)
         follow_ups_forget(run->runs->follow_ups, run);
 }
@@ -136,6 +139,8 @@ static int serve(struct dashd *d, struct err *err)
     if (rc == 0)
         rc = open_follow_ups(d, err);
     if (rc == 0)
+        rc = watch_list_open(d->runs, err);
+    if (rc == 0)
         rc = servers_register(d->servers, d->runs, err);
     if (rc < 0)
         return rc;
@@ -165,6 +170,8 @@ static void close_all(struct dashd *d)
         d->runs->follow_ups = NULL;
     }
     servers_close(d->servers);
+    if (d->runs)
+        watch_list_close(d->runs);
     runs_close(d->runs);
     for (i = 0; i < SIGNALS; i++)
         if (d->signals[i].data)

@@ -356,6 +356,7 @@ int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, str
     }
     *row = (struct run_row){0};
     *ret_run = run;
+    run_changed(run);
     return 0;
 }
 

@@ -21,6 +21,7 @@
 struct slurm;   /* slurm.h */
 struct checker; /* check.h */
 struct watcher; /* watch.h */
+struct list_watchers;
 
 /* An end that waits for the store to commit it: run_end.h. */
 enum ending_kind {
@@ -110,7 +111,8 @@ struct runs {
     struct slurm *slurm; /* NULL: this machine has no Slurm */
     struct checker *checker;
     struct run_totals totals;
-    struct follow_ups *follow_ups; /* whose callbacks look at it; or NULL */
+    struct list_watchers *list_watchers; /* watch_list.h; or NULL */
+    struct follow_ups *follow_ups;       /* whose callbacks look at it; or NULL */
     bool stopping;
     char last_logged[1000]; /* by run_log_once() */
     void (*on_stopped)(void *arg);

@@ -54,7 +54,7 @@ class Client:
 
     def __getattr__(self, name):
         response = getattr(pb, name + "Response")
-        make = self.channel.unary_stream if name in ("WatchJob", "DownloadFile", "FollowLogs") else self.channel.unary_unary
+        make = self.channel.unary_stream if name in ("WatchJob", "WatchJobs", "DownloadFile", "FollowLogs") else self.channel.unary_unary
         method = make(f"/dash.v1.FineTuning/{name}",
                       request_serializer=getattr(pb, name + "Request").SerializeToString,
                       response_deserializer=response.FromString)

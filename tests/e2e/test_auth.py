@@ -13,7 +13,7 @@ from harness import *
 ROLES = ("read", "submit", "admin")
 # Every method of the services that clients see, with the least role that may call it. A method that is missing here fails.
 NEEDED = {
-    "CreateJob": "submit", "PlanJob": "submit", "GetJob": "read", "ListJobs": "read", "WatchJob": "read",
+    "CreateJob": "submit", "PlanJob": "submit", "GetJob": "read", "ListJobs": "read", "WatchJob": "read", "WatchJobs": "read",
     "CancelJob": "submit", "ResumeJob": "submit", "GetLogs": "read", "GetServerInfo": "read", "PauseJob": "submit",
     "DeleteJob": "submit", "UpdateJob": "submit", "ListEvents": "read", "ListFiles": "read", "ListCheckpoints": "read",
     "DownloadFile": "read", "FollowLogs": "read", "OpenPage": "read",

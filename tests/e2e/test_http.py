@@ -147,9 +147,13 @@ class Access(Http):
             self.assertIn(attribute, cookie)
         self.cookie = cookie.split(";")[0]
         self.assertEqual(self.call("GetServerInfo").json(), {**self.call("GetServerInfo").json(), "role": "read"})
+        events = self.events(self.watch("WatchJobs", {"jobs": {"pageSize": 3}}))
+        self.assertEqual(next(events), ("message", {}))
         subprocess.run([os.path.join(BIN, "dashd"), "token", "revoke", "page", "--state", self.path("state")], check=True,
                        capture_output=True, timeout=DEADLINE)
         wait_for(lambda: self.call("GetServerInfo").status == 401, "the session has ended")
+        kind, end = list(events)[-1]
+        self.assertEqual((kind, end["code"]), ("end", "UNAUTHENTICATED"))
 
     def test_many_sessions_of_one_end_none_of_another(self):
         self.serve()

@@ -209,6 +209,75 @@ class Lists(World):
         self.refused(INVALID, self.client.UpdateJob, id="a1", labels=[pb.Label(name=f"l{i}") for i in range(63)])
 
 
+class Watched(World):
+    """WatchJobs: the list at once, and then what changes in it."""
+
+    def setUp(self):
+        super().setUp()
+        self.hold = self.write("hold", "0")
+        self.client = self.dashd(env={"FAKE_HOLD": self.hold, "FAKE_STEPS": "50"}).client()
+
+    def follow(self, **request):
+        """The list as a client has it, after each message, until `done` says that it is as it should be."""
+        call, jobs = self.client.WatchJobs(jobs=pb.ListJobsRequest(**request)), {}
+        self.addCleanup(call.cancel)
+
+        def until(done, what):
+            messages = 0
+            while not messages or not done(jobs):
+                message = next(call)
+                messages += 1
+                for id in message.gone:
+                    del jobs[id]  # none that was not there
+                jobs.update((job.id, job) for job in message.jobs)
+            return message, messages
+        return jobs, until
+
+    def test_what_changes_in_a_list_is_sent(self):
+        ids = [self.create(self.client, name).id for name in ("a", "b", "c")]
+        self.wait_state(self.client, ids[0], pb.RUNNING)
+        jobs, until = self.follow()
+        active, last = self.follow(states=[pb.QUEUED, pb.STARTING, pb.RUNNING]), self.follow(page_size=2)
+        first, _ = until(lambda jobs: True, "all")
+        self.assertEqual([job.id for job in first.jobs], ids[::-1])
+        self.assertEqual((first.running, first.queued, first.more, first.jobs[0].job_yaml), (1, 2, False, ""))
+        first, _ = last[1](lambda jobs: True, "two")
+        self.assertEqual(([job.id for job in first.jobs], first.more), (ids[:0:-1], True))
+        active[1](lambda jobs: len(jobs) == 3, "three")
+        # many steps are few messages, of the one job that has them
+        self.write("hold", "40")
+        message, messages = until(lambda jobs: jobs[ids[0]].steps_done == 40, "the steps")
+        self.assertEqual([job.id for job in message.jobs], ids[:1])
+        self.assertLess(messages, 20)
+        # a new one pushes another from the page of two
+        ids.append(self.create(self.client, "d").id)
+        until(lambda jobs: len(jobs) == 4 and jobs[ids[3]].queue_position == 3, "the new one")
+        last[1](lambda jobs: sorted(jobs) == sorted(ids[2:]), "the newest two")
+        self.client.CancelJob(id=ids[3])
+        active[1](lambda jobs: ids[3] not in jobs, "it is not active any more")
+        self.client.DeleteJob(id=ids[3])
+        until(lambda jobs: sorted(jobs) == sorted(ids[:3]), "it is gone")
+        message, _ = last[1](lambda jobs: sorted(jobs) == sorted(ids[1:3]), "the one before is seen again")
+        self.assertTrue(message.more)
+        self.write("hold", "99")
+        message, _ = until(lambda jobs: all(job.state == pb.SUCCEEDED for job in jobs.values()), "all have succeeded")
+        self.assertEqual((message.running, message.queued), (0, 0))
+        active[1](lambda jobs: not jobs, "none is active")
+        for id, job in jobs.items():
+            self.assertEqual(job, [j for j in self.client.ListJobs().jobs if j.id == id][0])
+
+    def test_a_list_is_watched_through_a_batch_script_and_what_is_wrong_is_refused(self):
+        jobs, until = self.follow(name="by-hand*", labels=labels(team="nlp"))
+        until(lambda jobs: True, "none")
+        self.create(self.client, "by-hand", batch=True, labels=labels(team="nlp"), overrides=["launcher=slurm"])
+        until(lambda jobs: [job.name for job in jobs.values()] == ["by-hand"], "it is listed")
+        for token in ("3", "x"):
+            with self.assertRaises(grpc.RpcError) as refused:
+                next(self.client.WatchJobs(jobs=pb.ListJobsRequest(page_token=token)))
+            self.assertEqual(refused.exception.code(), INVALID)
+        next(self.client.WatchJobs())  # without a list: all
+
+
 class Queue(World):
     def test_the_greatest_priority_starts_first(self):
         hold = self.write("hold", "0")
@@ -533,7 +602,7 @@ class EmptyAnswers(grpc.GenericRpcHandler):
     """Answers every call with an empty message."""
 
     def service(self, details):
-        if details.method.rsplit("/", 1)[1] in ("WatchJob", "DownloadFile", "FollowLogs"):
+        if details.method.rsplit("/", 1)[1] in ("WatchJob", "WatchJobs", "DownloadFile", "FollowLogs"):
             return grpc.unary_stream_rpc_method_handler(lambda request, context: iter([b""]))
         return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
 

@@ -210,6 +210,7 @@ class World:
         self.find(request["id"])
         with self.lock:
             del self.jobs[request["id"]]
+            self.lock.notify_all()
         return {}
 
     def ListCheckpoints(self, _):
@@ -239,6 +240,20 @@ class World:
                     yield {"happened": event}
             if made["state"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
                 return
+            yield None
+
+    def WatchJobs(self, request):
+        asked = request.get("jobs", {})
+        self.calls.append(("WatchJobs", request))
+        sent, first = {}, True
+        while True:
+            answer = self.ListJobs(asked)
+            page = {j["id"]: j for j in answer["jobs"]}
+            news = {"jobs": [j for j in page.values() if sent.get(j["id"]) != j], "gone": [id for id in sent if id not in page],
+                    "more": bool(answer["nextPageToken"]), "running": 1, "queued": 1}
+            if first or news["jobs"] or news["gone"]:
+                yield json.loads(json.dumps(news))
+            sent, first = json.loads(json.dumps(page)), False
             yield None
 
     def FollowLogs(self, request):

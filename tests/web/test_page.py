@@ -111,7 +111,7 @@ class Jobs(View):
         self.page.wait(f"{rows} === 20")
         self.page.run("(s => { s.value = 'cancelled'; s.dispatchEvent(new Event('change')); })(document.querySelector('main select'))")
         self.page.wait(f"{rows} === 7", "the cancelled ones")
-        self.assertEqual(self.calls("ListJobs")[-1]["states"], ["CANCELLED"])
+        self.assertEqual(self.calls("WatchJobs")[-1]["jobs"]["states"], ["CANCELLED"])
 
     def test_keys(self):
         self.add_finished(7)
@@ -414,6 +414,7 @@ class Actions(View):
         self.page.click("button[type=submit]")
         self.page.wait_text("arc-easy")
         self.world.token = "another"  # it was revoked
+        self.world.cut(False)  # dashd ends its streams
         self.page.wait_text("Sign in")
 
 
