@@ -7,24 +7,28 @@
 enum { RESERVE_MAX = 256, UNLIMITED = 1 << 20 };
 
 static int limit_before;
+static int limit; /* 0: not asked for yet */
 
+/* Asked for once: each connection is compared with it. */
 static int soft_limit(void)
 {
     struct rlimit r;
 
-    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur > UNLIMITED)
-        return UNLIMITED;
-    return (int)r.rlim_cur;
+    if (!limit)
+        limit = getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur > UNLIMITED ? UNLIMITED
+                                                                           : (int)r.rlim_cur;
+    return limit;
 }
 
-static void set_soft_limit(rlim_t limit)
+static void set_soft_limit(rlim_t to)
 {
     struct rlimit r;
 
     if (getrlimit(RLIMIT_NOFILE, &r) < 0)
         return;
-    r.rlim_cur = limit < r.rlim_max ? limit : r.rlim_max;
+    r.rlim_cur = to < r.rlim_max ? to : r.rlim_max;
     setrlimit(RLIMIT_NOFILE, &r);
+    limit = 0;
 }
 
 void descriptors_raise(void)

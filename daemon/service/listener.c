@@ -2,8 +2,8 @@
  *
  * Each connection has two descriptors of one socket: gRPC's, which gRPC closes when it likes, and a
  * duplicate, by which the connection can be ended at any time (shutdown(2)). gRPC's has been closed
- * once its number no longer leads to the same socket; that is looked for at every accept and once a
- * second.
+ * once its number no longer leads to the same socket; that is looked for once a second, and where a
+ * limit would end or refuse a connection, but then not for each of a flood (LOOK_MS).
  *
  * A call is found by the number of gRPC's descriptor, which is how gRPC names its peer. That number
  * is its connection's as long as the call lives: gRPC closes the descriptor when the last call on
@@ -33,8 +33,9 @@
 enum {
     SOCKETS_MAX = 16,
     BACKLOG = SOMAXCONN, /* gRPC clients take a refusal by a full queue for a connection */
-    ACCEPTS_A_TURN = 8,  /* then those that are there are served */
+    ACCEPTS_A_TURN = 32, /* then those that are there are served */
     SWEEP_MS = 1000,
+    LOOK_MS = 20,
     PAUSE_MS = 250,
     LOG_EVERY_MS = 60000,
     CLOSING_MAX = 128, /* connections that have ended but for their calls */
@@ -89,7 +90,7 @@ struct listener {
     int n;
     struct relay_group relays; /* with TLS: strangers can connect */
     uv_timer_t sweep, pause;
-    uint64_t logged_at_ms;
+    uint64_t logged_at_ms, looked_at_ms;
     struct { /* peers whose connections were ended for abuse, and until when they are refused */
         unsigned char peer[16];
         uint64_t until_ms;
@@ -212,26 +213,38 @@ static void punish(struct listener *l, const unsigned char *peer)
     log_now_and_then(l, "a connection is ended: its client sends more than it may");
 }
 
-/* Drops what gRPC has closed, as far as no call refers to it. */
-static void sweep(struct listener *l)
+/* Asks the kernel about each: dear where there are many. */
+static void look_for_closed(struct listener *l)
+{
+    struct connection *c;
+
+    l->looked_at_ms = uv_now(l->loop);
+    for (c = l->oldest; c; c = c->next)
+        if (!c->closed && !is_open_in_grpc(c))
+            c->closed = true;
+}
+
+/* Drops what has been closed, as far as no call refers to it. */
+static void drop_closed(struct listener *l)
 {
     struct connection *c, *next;
 
     for (c = l->oldest; c; c = next) {
         next = c->next;
-        if (!c->closed && !is_open_in_grpc(c))
-            c->closed = true;
         if (c->closed && c->calls == 0)
             remove_connection(l, c);
     }
-    relay_end_late(&l->relays);
     if (l->n == 0)
         uv_timer_stop(&l->sweep);
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
-    sweep(timer->data);
+    struct listener *l = timer->data;
+
+    look_for_closed(l);
+    relay_end_late(&l->relays);
+    drop_closed(l);
 }
 
 /* Both sides see the end of the connection; gRPC then closes it. */
@@ -263,15 +276,26 @@ static bool make_room(struct listener *l, const unsigned char *peer)
     return false;
 }
 
+/* Of a peer, or in all (NULL). One that its client has closed counts until that is seen. */
+static bool is_full(struct listener *l, const unsigned char *peer, int limit)
+{
+    if (count(l, peer) < limit)
+        return false;
+    if (uv_now(l->loop) - l->looked_at_ms < LOOK_MS)
+        return true;
+    look_for_closed(l);
+    return count(l, peer) >= limit;
+}
+
 static bool is_within_limits(struct listener *l, const unsigned char *peer, bool is_tcp)
 {
     int in_all = l->limits.connections, of_peer = is_tcp ? l->limits.connections_of_peer : 0;
 
-    if (of_peer && count(l, peer) >= of_peer && !make_room(l, peer)) {
+    if (of_peer && is_full(l, peer, of_peer) && !make_room(l, peer)) {
         log_now_and_then(l, "a connection is refused: there are too many from its address");
         return false;
     }
-    if (count(l, NULL) >= in_all && !make_room(l, NULL)) {
+    if (is_full(l, NULL, in_all) && !make_room(l, NULL)) {
         log_now_and_then(l, "a connection is refused: there are too many");
         return false;
     }
@@ -453,7 +477,7 @@ static void on_pollable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
-    sweep(l); /* once for all that wait: a flood of them must not make each dear */
+    drop_closed(l);
     for (turn = 0; turn < ACCEPTS_A_TURN && !l->pausing; turn++) {
         struct sockaddr_storage from = {0};
         socklen_t size = sizeof(from);

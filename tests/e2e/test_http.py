@@ -375,6 +375,16 @@ class Hostile(Http):
         for s in opened:
             s.close()
 
+    def test_connections_that_were_closed_count_no_more(self):
+        """An address may have 128 that have not said who they are: many short ones must not end one that stays."""
+        kept = self.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertTrue(kept.recv(1000).startswith(b"HTTP/1.1 200"))
+        for _ in range(600):
+            socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE).close()
+            time.sleep(0.001)
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertTrue(kept.recv(1000).startswith(b"HTTP/1.1 200"))
+
     def test_heads_and_bodies_are_bounded(self):
         s = self.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-Long: " + b"a" * 100000)
         self.assertRegex(s.recv(100), b"HTTP/1.1 4(13|14|31)")
