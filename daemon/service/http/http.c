@@ -79,11 +79,18 @@ static void run(struct http_server *s)
 
 /* ---- a request ---- */
 
+static int fd_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    return info ? info->connect_fd : -1;
+}
+
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
 {
     struct http_server *s = arg;
     struct http_request *r = calloc(1, sizeof(*r));
-    const union MHD_ConnectionInfo *info;
 
     if (!r)
         return NULL;
@@ -91,8 +98,7 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     r->server = s;
     r->mhd = connection;
     r->began_ms = uv_now(s->loop);
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    r->connection = info ? listener_call_opened(s->listener, info->connect_fd) : NULL;
+    r->connection = listener_call_opened(s->listener, fd_of(connection));
     if (r->connection)
         listener_peer(r->connection, &r->peer);
     r->next = s->requests;
@@ -311,9 +317,7 @@ void http_wake(struct http_request *r)
 
 static bool has_gone(const struct http_request *r)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct pollfd fd = {.fd = info->connect_fd, .events = POLLRDHUP};
+    struct pollfd fd = {.fd = fd_of(r->mhd), .events = POLLRDHUP};
 
     return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
 }
@@ -321,12 +325,10 @@ static bool has_gone(const struct http_request *r)
 /* libmicrohttpd misses the end of a body that ends too early while its connection is suspended. */
 static bool is_cut_off(const struct http_request *r)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     char byte;
 
     return r->begun && !r->whole && !r->answered &&
-           recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+           recv(fd_of(r->mhd), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static bool is_late(const struct http_request *r)
