@@ -2,6 +2,7 @@
 Python's; tests/peers has the real MLflow and TensorBoard."""
 import hashlib
 import hmac
+import http.client
 import http.server
 import threading
 import urllib.parse
@@ -154,6 +155,45 @@ class FollowUps(World):
         self.assertEqual(sorted(run["metrics"]["loss"]), [r["step"] for r in rows])
         for row in rows:
             self.assertAlmostEqual(run["metrics"]["loss"][row["step"]], row["loss"], delta=1e-8)
+
+    def test_a_long_experiment_is_found_again(self):
+        mlflow, name = Mlflow(), "Versuch ü&=+/" * 30
+        server = Server(self, mlflow)
+        for n in range(2):
+            self.create(self.client, name=f"job{n}", overrides=[f"tracking.mlflow={server.url}", f"tracking.experiment={name}"])
+            wait_for(lambda: [r["status"] for r in mlflow.runs.values()] == ["FINISHED"] * (n + 1), "the run is closed")
+        self.assertEqual(mlflow.experiments, {name: "1"})
+        self.assertEqual([r["experiment"] for r in mlflow.runs.values()], ["1", "1"])
+
+    def test_a_slow_server_of_one_user_delays_nobody_else(self):
+        slow, told = threading.Event(), []
+        self.addCleanup(slow.set)
+        stuck = Server(self, lambda path, body: (slow.wait(DEADLINE), (503, {}))[1])
+        quick = Server(self, lambda path, body: (told.append(body["name"]), (200, {}))[1])
+        with open(os.path.join(TINY, "job.yaml")) as f:
+            text = f.read()
+        ask = lambda token, name: self.by_http(token, {"jobYaml": text, "directory": TINY, "overrides": [
+            f"output={self.path(name)}", f"name={name}", "training.steps=2", "dash.prelaunch_steps=1", *(
+                [f"tracking.mlflow={stuck.url}"] if token is self.tokens[0] else [f"notify.url={quick.url}"])]})
+        self.tokens = [self.token("one"), self.token("two")]
+        for n in range(6):
+            ask(self.tokens[0], f"slow{n}")
+        wait_for(lambda: stuck.requests, "the slow server is asked")
+        ask(self.tokens[1], "quick")
+        wait_for(lambda: told == ["quick"], "the other is reported", 10 * SLOWNESS)  # a server has 20 s to answer
+        self.assertEqual(len(stuck.requests), 1)  # one at a time of a user
+
+    def token(self, name):
+        return subprocess.run([os.path.join(BIN, "dashd"), "token", "add", name, "--role", "submit", "--state", self.path("state")],
+                              capture_output=True, text=True, timeout=DEADLINE, check=True).stdout.strip()
+
+    def by_http(self, token, request):
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.read("state/http-port")), timeout=DEADLINE)
+        self.addCleanup(connection.close)
+        connection.request("POST", "/rpc/dash.v1.FineTuning/CreateJob", json.dumps(request),
+                           {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200, answer.read())
 
     def test_credentials_are_for_the_server_of_the_environment_alone(self):
         other, own = Server(self, lambda path, body: (401, {})), Server(self, Mlflow())

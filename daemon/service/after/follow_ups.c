@@ -26,6 +26,7 @@ enum {
     TICK_MS = 1000,
     DAY_MS = 86400000,
     FINISH_MS = 30000,
+    ERRANDS_MAX = 16,
     VARIABLES = 4
 };
 
@@ -41,13 +42,16 @@ struct follow_up {
     int closed, notified, called; /* the state whose end has been reported; 0: none */
     /* what is under way */
     struct command_run *command;
-    bool asking; /* the errand is this one's */
+    bool asking; /* an errand is this one's */
     uint64_t retry_at_ms, delay_ms;
     bool given_up;
 };
 
-struct errand { /* in the pool */
-    uv_work_t work;
+struct errand { /* in a thread of its own: a server may be slow, and the pool has few */
+    uv_thread_t thread;
+    uv_async_t done;
+    struct errand *next;
+    char *user; /* who asked for the job */
     struct follow_ups *all;
     struct follow_up *of;
     struct mlflow_report *report; /* NULL: a request at the end */
@@ -62,10 +66,11 @@ struct follow_ups {
     uv_loop_t *loop;
     char *state, *folder;
     struct follow_up *first;
-    struct errand *errand; /* one at a time; NULL: none */
+    struct errand *errands; /* under way: one a user, so that none waits for another's server */
+    int n_errands;
     uv_timer_t tick;
     bool closing;
-    atomic_bool hurry; /* dashd ends: the errand is to give up */
+    atomic_bool hurry; /* dashd ends: errands are to give up */
 };
 
 static void advance_all(struct follow_ups *f);
@@ -302,15 +307,42 @@ static void free_errand(struct errand *e)
     for (i = 0; i < sizeof(e->strings) / sizeof(e->strings[0]); i++)
         free(e->strings[i]);
     free(e->report);
+    free(e->user);
     free(e);
 }
 
-static void do_errand(uv_work_t *work)
+static void do_errand(void *arg)
 {
-    struct errand *e = work->data;
+    struct errand *e = arg;
 
     e->rc = e->report ? mlflow_send(e->report, &e->err)
                       : webhook_send(e->strings[0], e->key, e->strings[1], &e->all->hurry, &e->err);
+    uv_async_send(&e->done);
+}
+
+static void on_errand_closed(uv_handle_t *handle)
+{
+    free_errand(handle->data);
+}
+
+static void remove_errand(struct follow_ups *f, const struct errand *e)
+{
+    struct errand **link = &f->errands;
+
+    while (*link != e)
+        link = &(*link)->next;
+    *link = e->next;
+    f->n_errands--;
+}
+
+/* Whether the user has an errand under way, or there is no room for one. */
+static bool is_waiting(const struct follow_ups *f, const char *user)
+{
+    const struct errand *e;
+
+    for (e = f->errands; e && strcmp(e->user, user) != 0; e = e->next)
+        ;
+    return e || f->n_errands == ERRANDS_MAX;
 }
 
 static void note_done(struct follow_up *u, const struct errand *e)
@@ -330,14 +362,14 @@ static void note_done(struct follow_up *u, const struct errand *e)
     save(u);
 }
 
-static void on_errand_done(uv_work_t *work, int status)
+static void on_errand_done(uv_async_t *done)
 {
-    struct errand *e = work->data;
+    struct errand *e = done->data;
     struct follow_ups *f = e->all;
     struct follow_up *u = e->of;
 
-    (void)status;
-    f->errand = NULL;
+    uv_thread_join(&e->thread);
+    remove_errand(f, e);
     u->asking = false;
     if (e->rc == 0) {
         note_done(u, e);
@@ -348,7 +380,7 @@ static void on_errand_done(uv_work_t *work, int status)
         }
         put_off(u, e->report ? "tracking.mlflow" : "notify.url", e->err.text);
     }
-    free_errand(e);
+    uv_close((uv_handle_t *)&e->done, on_errand_closed);
     if (!u->run)
         free_follow_up(u);
     if (!f->closing)
@@ -376,14 +408,22 @@ static void begin_errand(struct follow_up *u, struct errand *e)
     e->all = f;
     e->of = u;
     e->state = (int)u->run->row.state;
-    e->work.data = e;
+    e->done.data = e;
+    e->user = strdup(u->run->row.created_by);
     move_to_end(u); /* the others' turn comes first next time */
-    if (uv_queue_work(f->loop, &e->work, do_errand, on_errand_done) < 0) {
+    if (!e->user || uv_async_init(f->loop, &e->done, on_errand_done) < 0) {
         free_errand(e);
-        put_off(u, "a request", "the pool takes no work");
+        put_off(u, "a request", "out of memory");
         return;
     }
-    f->errand = e;
+    if (uv_thread_create(&e->thread, do_errand, e) < 0) {
+        uv_close((uv_handle_t *)&e->done, on_errand_closed);
+        put_off(u, "a request", "there is no thread for it");
+        return;
+    }
+    e->next = f->errands;
+    f->errands = e;
+    f->n_errands++;
     u->asking = true;
 }
 
@@ -479,7 +519,8 @@ static void advance(struct follow_up *u)
         return;
     if (final && job_has_command(u->job) && u->called != state && !u->command)
         start_command(u);
-    if (u->all->errand || uv_now(u->all->loop) < u->retry_at_ms)
+    if (u->asking || uv_now(u->all->loop) < u->retry_at_ms ||
+        is_waiting(u->all, u->run->row.created_by))
         return;
     if (final && u->job->notify.url && u->notified != state)
         begin_webhook(u);
@@ -545,7 +586,7 @@ static bool is_busy(const struct follow_ups *f)
 
     for (u = f->first; u && !u->command; u = u->next)
         ;
-    return f->errand || u;
+    return f->errands || u;
 }
 
 /* What is due and does not fail is done now, within half a minute: the next dashd may be far off,
@@ -561,7 +602,7 @@ static void finish(struct follow_ups *f)
     } while (is_busy(f) && uv_now(f->loop) < until);
 }
 
-/* The loop runs until the errand that is under way, whose thread has f, gives up. */
+/* The loop runs until the errands that are under way, whose threads have f, give up. */
 void follow_ups_close(struct follow_ups *f)
 {
     struct follow_up *u;
@@ -577,7 +618,7 @@ void follow_ups_close(struct follow_ups *f)
         u->run = NULL;
     }
     atomic_store(&f->hurry, true);
-    while (f->errand)
+    while (f->errands)
         uv_run(f->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&f->tick, on_closed);
 }

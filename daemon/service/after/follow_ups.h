@@ -5,7 +5,7 @@
  * Training never waits for any of it. What could not be sent is tried again, for FOLLOW_UP_DAYS
  * after the job's end, also by the next dashd: <state>/follow-ups/<id>.json says what has been
  * done, {"run_id", "sent_step", "closed", "notified", "called"}. One request is under way at a
- * time, in a thread of the pool.
+ * time for each user, in a thread of its own: a slow server of one delays nobody else.
  *
  * A request at the end is JSON, signed: the header `X-Dash-Signature-256: sha256=<hex>` is the
  * HMAC-SHA-256 of the body with the key in <state>/webhook.key. A command gets the same JSON on

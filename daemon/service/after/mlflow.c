@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { URL_BYTES = 1024, PARAM_MAX = 500, PARAMS_MAX = 100 };
+enum { PARAM_MAX = 500, PARAMS_MAX = 100 };
 
 /* ---- calls ---- */
 
@@ -34,26 +34,27 @@ static bool is_trusted(const char *server)
 static int call(const struct mlflow_report *r, const char *path, json_t *body, int *ret_status,
                 json_t **ret_answer, struct err *err)
 {
-    char url[URL_BYTES], bearer[600];
+    char *url = NULL, bearer[600];
     bool trusted = is_trusted(r->server);
     const char *token = trusted ? getenv("MLFLOW_TRACKING_TOKEN") : NULL;
-    struct web_request request = {.url = url,
-                                  .stop = r->stop,
+    struct web_request request = {.stop = r->stop,
                                   .user = trusted ? getenv("MLFLOW_TRACKING_USERNAME") : NULL,
                                   .password = getenv("MLFLOW_TRACKING_PASSWORD")};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     struct buf answer = {0};
     int rc = 0;
 
-    if (snprintf(url, sizeof(url), "%.*s/api/2.0/mlflow/%s", (int)length_of(r->server), r->server,
-                 path) >= (int)sizeof(url))
-        rc = err_set(err, ERR_INVALID, "the address is too long");
+    if (asprintf(&url, "%.*s/api/2.0/mlflow/%s", (int)length_of(r->server), r->server, path) < 0) {
+        url = NULL;
+        rc = err_nomem(err, strlen(path));
+    }
+    request.url = url;
     if (token &&
         snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", token) < (int)sizeof(bearer))
         request.headers[0] = bearer;
     request.body = text;
     if (rc == 0 && body && !text)
-        rc = err_nomem(err, URL_BYTES);
+        rc = err_nomem(err, 1);
     if (rc == 0)
         rc = web_ask(&request, ret_status, &answer, err);
     if (rc == 0 && *ret_status != 200 && *ret_status != 404)
@@ -65,6 +66,7 @@ static int call(const struct mlflow_report *r, const char *path, json_t *body, i
                      answer.data ? answer.data : "");
     if (rc == 0 && answer.len)
         rc = json_file_parse(answer.data, answer.len, "its answer", ret_answer, err);
+    free(url);
     free(text);
     json_decref(body);
     buf_free(&answer);
@@ -85,15 +87,6 @@ static int post(const struct mlflow_report *r, const char *path, json_t *body, j
 
 /* ---- the run ---- */
 
-static void escape(const char *text, char *to, size_t size)
-{
-    size_t n = 0;
-
-    for (; *text && n + 4 < size; text++)
-        n += (size_t)snprintf(to + n, size - n, "%%%02X", (unsigned char)*text);
-    to[n] = '\0';
-}
-
 static int take_id(const json_t *id, char *to, size_t size, struct err *err)
 {
     const char *text = json_string_value(id);
@@ -105,13 +98,15 @@ static int take_id(const json_t *id, char *to, size_t size, struct err *err)
 
 static int find_experiment(const struct mlflow_report *r, char id[64], struct err *err)
 {
-    char path[URL_BYTES / 2], name[400];
+    struct buf path = {0};
     json_t *answer = NULL;
     int status = 0, rc;
 
-    escape(r->experiment, name, sizeof(name));
-    snprintf(path, sizeof(path), "experiments/get-by-name?experiment_name=%s", name);
-    rc = call(r, path, NULL, &status, &answer, err);
+    buf_puts(&path, "experiments/get-by-name?experiment_name=");
+    web_escape(r->experiment, &path);
+    rc = path.failed ? err_nomem(err, strlen(r->experiment))
+                     : call(r, path.data, NULL, &status, &answer, err);
+    buf_free(&path);
     if (rc == 0 && status == 200) {
         rc = take_id(json_object_get(json_object_get(answer, "experiment"), "experiment_id"), id,
                      64, err);

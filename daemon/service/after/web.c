@@ -8,6 +8,17 @@ void web_init(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+void web_escape(const char *text, struct buf *out)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+
+    if (escaped)
+        buf_puts(out, escaped);
+    else
+        out->failed = true;
+    curl_free(escaped);
+}
+
 static size_t take(char *bytes, size_t size, size_t n, void *arg)
 {
     struct buf *body = arg;

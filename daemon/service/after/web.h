@@ -16,6 +16,8 @@ struct web_request {
     const atomic_bool *stop;              /* true: no answer is waited for any more */
 };
 
+/* Appends the text as a part of a URL; out->failed for lack of memory. */
+void web_escape(const char *text, struct buf *out);
 void web_init(void); /* before the first thread */
 /* *ret_status is the HTTP status; the body is appended to ret_body. ERR_IO where no answer came. */
 int web_ask(const struct web_request *r, int *ret_status, struct buf *ret_body, struct err *err);
