@@ -18,8 +18,9 @@ enum {
     LINE_MAX_BYTES = 4 << 20,
     WORDS_MAX = 600,
     IDLE_MS = 10 * 60 * 1000,
-    TICK_MS = 5000,
-    NICE = 5 /* training goes first */
+    TICK_MS = 1000,
+    ENDING_MS = 10000, /* for a process that was asked to end */
+    NICE = 5           /* training goes first */
 };
 
 enum chat_state { CHAT_STARTING, CHAT_IDLE, CHAT_BUSY, CHAT_ENDING };
@@ -42,7 +43,7 @@ struct chat_process {
     char *model, *adapter;
     enum chat_state state;
     struct chat_question *question; /* that it answers; of one that starts, NULL */
-    uint64_t used_ms;               /* loop time */
+    uint64_t used_ms;               /* loop time of the last line from or to it */
     uv_process_t process;
     uv_pipe_t in, out, errors;
     struct buf line;
@@ -54,6 +55,7 @@ struct chats {
     uv_loop_t *loop;
     char *program;
     int max;
+    uint64_t silence_ms;
     struct chat_process *processes;
     struct chat_question *first; /* that wait, oldest first */
     int n_waiting;
@@ -381,6 +383,7 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal)
 static void end_process(struct chat_process *p)
 {
     p->state = CHAT_ENDING;
+    p->used_ms = uv_now(p->chats->loop);
     uv_process_kill(&p->process, SIGTERM);
 }
 
@@ -487,6 +490,7 @@ static void give(struct chat_process *p, struct chat_question *q)
     remove_waiting(p->chats, q);
     p->state = CHAT_BUSY;
     p->question = q;
+    p->used_ms = uv_now(p->chats->loop);
     send_line(p, json_incref(q->request));
 }
 
@@ -509,18 +513,34 @@ static void advance(struct chats *c)
     }
 }
 
+/* It hangs: a stopped process, or a disk that does not answer. Its question is not asked again. */
+static void end_silent(struct chat_process *p)
+{
+    snprintf(p->words, sizeof(p->words), "it has said nothing for %.0f s",
+             (double)p->chats->silence_ms / 1000);
+    if (p->question)
+        p->question->again = true;
+    uv_process_kill(&p->process, SIGKILL);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct chats *c = timer->data;
     struct chat_process *p;
 
-    for (p = c->processes; p; p = p->next)
-        if (p->state == CHAT_IDLE && uv_now(c->loop) - p->used_ms > IDLE_MS)
+    for (p = c->processes; p; p = p->next) {
+        uint64_t silence = uv_now(c->loop) - p->used_ms;
+        if (p->state == CHAT_IDLE && silence > IDLE_MS)
             end_process(p);
+        else if (p->state == CHAT_ENDING && silence > ENDING_MS)
+            uv_process_kill(&p->process, SIGKILL);
+        else if (p->state != CHAT_IDLE && p->state != CHAT_ENDING && silence > c->silence_ms)
+            end_silent(p);
+    }
 }
 
-int chats_open(uv_loop_t *loop, const char *programs, int processes, struct chats **ret_chats,
-               struct err *err)
+int chats_open(uv_loop_t *loop, const char *programs, int processes, int silence_s,
+               struct chats **ret_chats, struct err *err)
 {
     struct chats *c = calloc(1, sizeof(*c));
 
@@ -530,6 +550,7 @@ int chats_open(uv_loop_t *loop, const char *programs, int processes, struct chat
     }
     c->loop = loop;
     c->max = processes;
+    c->silence_ms = (uint64_t)silence_s * 1000;
     uv_timer_init(loop, &c->tick);
     uv_timer_init(loop, &c->soon);
     c->tick.data = c->soon.data = c;

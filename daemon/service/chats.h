@@ -4,7 +4,8 @@
  * At most `processes` models are in memory; one that is idle makes room, the one used longest ago
  * first. A model answers one question at a time, in the order in which they came; at most
  * CHATS_WAITING_MAX wait in all. A process that dies ends the question that it answers, with the
- * end of what it wrote, and the next question starts another.
+ * end of what it wrote, and the next question starts another. One that says nothing for silence_s
+ * while it starts or answers is killed, so that no process that hangs keeps its place.
  */
 #pragma once
 #include "core/err.h"
@@ -26,8 +27,8 @@ struct chat_listener {
     void (*fail)(void *arg, enum rpc_status status, const char *text);
 };
 
-int chats_open(uv_loop_t *loop, const char *programs, int processes, struct chats **ret_chats,
-               struct err *err);
+int chats_open(uv_loop_t *loop, const char *programs, int processes, int silence_s,
+               struct chats **ret_chats, struct err *err);
 /* Ends all processes, and fails all questions. */
 void chats_stop(struct chats *c);  /* NULL-safe */
 void chats_close(struct chats *c); /* NULL-safe; the loop runs once more after it */

@@ -190,6 +190,7 @@ int main(int argc, char **argv)
                                   .restart_delay_ms = 1000,
                                   .slurm_poll_s = 30,
                                   .chat_models = 1,
+                                  .chat_silence_s = 600,
                                   .check = {.seconds = 600}}};
     struct err err;
     int rc;

@@ -27,6 +27,7 @@ enum {
     OPTION_HTTP_URL,
     OPTION_MODEL,
     OPTION_CHAT_MODELS,
+    OPTION_CHAT_SILENCE,
     OPTION_SLURM_POLL,
     OPTION_ALLOW_ROOT,
     OPTION_MEMORY,
@@ -110,6 +111,10 @@ static const struct argp_option option_list[] = {
      0},
     {"chat-models", OPTION_CHAT_MODELS, "N", 0,
      "Models that may be in memory at the same time to answer conversations (default: 1)", 0},
+    {"chat-silence", OPTION_CHAT_SILENCE, "SECONDS", 0,
+     "End a model's process that says nothing for so long while it starts or answers (default: "
+     "600)",
+     0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
     {"allow-root", OPTION_ALLOW_ROOT, "DIR", 0,
@@ -225,6 +230,9 @@ static error_t parse_http(int key, char *arg, struct argp_state *state)
         break;
     case OPTION_CHAT_MODELS:
         o->chat_models = parse_count(state, arg, "--chat-models");
+        break;
+    case OPTION_CHAT_SILENCE:
+        o->chat_silence_s = parse_count(state, arg, "--chat-silence");
         break;
     default:
         return parse_access(key, arg, state);

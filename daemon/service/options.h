@@ -18,7 +18,8 @@ struct options {
     int n_http_urls;
     const char *models[MODELS_MAX]; /* "NAME=PATH", of the OpenAI API */
     int n_models;
-    int chat_models;                       /* that may be in memory at once */
+    int chat_models;    /* that may be in memory at once */
+    int chat_silence_s; /* after which one that starts or answers is taken to hang */
     const char *tls_certificate, *tls_key; /* PEM files; NULL: those of `dashd init` */
     const char *client_ca, *client_crl;    /* the same, of clients; NULL: none */
     char user[64];                         /* whose rights all jobs have: "ann (uid 1001)" */

@@ -358,6 +358,33 @@ class Chat(OpenAi):
         wait_for(lambda: not is_alive(pid), "it is gone")
         self.ask_model("Hi", max_tokens=1)
 
+    def stop_model(self):
+        """Its process says nothing from now on, and does not end when it is asked to."""
+        pid, = [p for p in self.job_processes() + children(self.daemon.process.pid) if program_of(p) == "dash-worker"]
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def test_a_model_that_hangs_is_ended_and_its_question_fails(self):
+        self.daemon.stop()
+        silence = int(5 * SLOWNESS)
+        self.serve("--chat-silence", str(silence), models=[("smollm2", SMOLLM2)], programs=None)
+        self.ask_model("Hi", max_tokens=1)
+        pid = self.stop_model()
+        status, text = self.ask("POST", "chat/completions", {"model": "smollm2", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1})
+        self.assertEqual(status, 500, text)
+        self.assertIn(f"it has said nothing for {silence} s", json.loads(text)["error"]["message"])
+        self.assertFalse(is_alive(pid))
+        self.ask_model("Hi", max_tokens=1)
+
+    def test_a_model_that_does_not_end_gives_its_place(self):
+        self.daemon.stop()
+        os.symlink(SMOLLM2, self.path("other.gguf"))
+        self.serve(models=[("smollm2", SMOLLM2), ("other", self.path("other.gguf"))], programs=None)
+        self.ask_model("Hi", max_tokens=1)
+        pid = self.stop_model()
+        self.got("POST", "chat/completions", {"model": "other", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1})
+        self.assertFalse(is_alive(pid))
+
     def test_a_model_that_cannot_be_loaded_is_said(self):
         self.daemon.stop()
         self.serve(models=[("none", "/nowhere/model.gguf")], programs=None)

@@ -160,7 +160,8 @@ int openai_open(uv_loop_t *loop, const struct options *options, struct rpc_serve
     o->options = options;
     rc = openai_files_open(loop, options->state, &o->files, err);
     if (rc == 0)
-        rc = chats_open(loop, options->programs, options->chat_models, &o->chats, err);
+        rc = chats_open(loop, options->programs, options->chat_models, options->chat_silence_s,
+                        &o->chats, err);
     if (rc == 0)
         rc = openai_metrics_open(loop, &o->metrics, err);
     if (rc < 0) {
