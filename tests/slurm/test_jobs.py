@@ -306,6 +306,9 @@ class WithoutDaemon(World):
         wait_for(lambda: self.outcome() == "adapter_written", "the adapter", 60)
         self.assertEqual(sha256(self.path("out")), local_sha256())
         self.assertIn("(run 2)", self.read("out/logs/job.log"))
+        report = json.loads(re.search('id="data">(.*?)</script>', self.read("out/report.html"), re.S)[1])["jobs"][0]
+        self.assertEqual((report["state"], [line["launch"] for line in report["launches"]]), ("SUCCEEDED", [1, 2]))
+        self.assertTrue(report["launches"][1]["after_step"] > 0 and report["launches"][1]["why"], report["launches"])
 
     def test_an_older_submission_gives_way_to_a_newer_one(self):
         old = self.write("old", self.sbatch())
