@@ -49,6 +49,51 @@ void gguf_put_f32(struct gguf_out *o, const char *key, float value)
     buf_append(&o->keys, &value, sizeof(value));
 }
 
+void gguf_put_bool(struct gguf_out *o, const char *key, bool value)
+{
+    uint8_t byte = value;
+
+    begin_key(o, key, GGUF_BOOL);
+    buf_append(&o->keys, &byte, sizeof(byte));
+}
+
+static void begin_list(struct gguf_out *o, const char *key, enum gguf_value type, size_t n)
+{
+    begin_key(o, key, GGUF_ARRAY);
+    put_u32(&o->keys, type);
+    put_u64(&o->keys, n);
+}
+
+void gguf_put_i32s(struct gguf_out *o, const char *key, const int32_t *values, size_t n)
+{
+    begin_list(o, key, GGUF_I32, n);
+    buf_append(&o->keys, values, n * sizeof(*values));
+}
+
+void gguf_put_f32s(struct gguf_out *o, const char *key, const float *values, size_t n)
+{
+    begin_list(o, key, GGUF_F32, n);
+    buf_append(&o->keys, values, n * sizeof(*values));
+}
+
+void gguf_put_bools(struct gguf_out *o, const char *key, const bool *values, size_t n)
+{
+    begin_list(o, key, GGUF_BOOL, n);
+    for (size_t i = 0; i < n; i++)
+        buf_append(&o->keys, values[i] ? "\1" : "\0", 1);
+}
+
+void gguf_begin_texts(struct gguf_out *o, const char *key, size_t n)
+{
+    begin_list(o, key, GGUF_STRING, n);
+}
+
+void gguf_add_text(struct gguf_out *o, const char *text, size_t len)
+{
+    put_u64(&o->keys, len);
+    buf_append(&o->keys, text, len);
+}
+
 static int by_place(const void *a, const void *b)
 {
     const struct file_kv *x = *(const struct file_kv *const *)a;
@@ -127,7 +172,7 @@ int gguf_file_type(enum tensor_type type)
     }
 }
 
-static int make_header(const struct gguf_out *o, struct buf *out, struct err *err)
+int gguf_out_header(const struct gguf_out *o, struct buf *out, struct err *err)
 {
     size_t padding;
 
@@ -148,7 +193,7 @@ int gguf_out_begin(const struct gguf_out *o, const char *path, struct file_write
 {
     struct file_writer w = {0};
     struct buf header = {0};
-    int rc = make_header(o, &header, err);
+    int rc = gguf_out_header(o, &header, err);
 
     if (rc == 0)
         rc = file_check_space(path, header.len + o->data, err);

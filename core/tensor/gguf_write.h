@@ -21,6 +21,13 @@ struct gguf_out {
 void gguf_put_string(struct gguf_out *o, const char *key, const char *text);
 void gguf_put_u32(struct gguf_out *o, const char *key, uint32_t value);
 void gguf_put_f32(struct gguf_out *o, const char *key, float value);
+void gguf_put_bool(struct gguf_out *o, const char *key, bool value);
+void gguf_put_i32s(struct gguf_out *o, const char *key, const int32_t *values, size_t n);
+void gguf_put_f32s(struct gguf_out *o, const char *key, const float *values, size_t n);
+void gguf_put_bools(struct gguf_out *o, const char *key, const bool *values, size_t n);
+/* A list of n texts, which follow, each by gguf_add_text(). */
+void gguf_begin_texts(struct gguf_out *o, const char *key, size_t n);
+void gguf_add_text(struct gguf_out *o, const char *text, size_t len);
 /* Every key of a file that `leaves` does not refuse, as it lies there and in its order; the file's
  * alignment becomes o's. */
 int gguf_copy_keys(struct gguf_out *o, const struct tensorfile *file,
@@ -39,4 +46,6 @@ int gguf_out_begin(const struct gguf_out *o, const char *path, struct file_write
                    struct err *err);
 /* Adds the zeros that follow that many bytes of a tensor. */
 int gguf_out_pad(const struct gguf_out *o, uint64_t bytes, struct file_writer *w, struct err *err);
+/* Appends the header, with the zeros behind it, as gguf_out_begin() writes it. */
+int gguf_out_header(const struct gguf_out *o, struct buf *out, struct err *err);
 void gguf_out_free(struct gguf_out *o);

@@ -103,6 +103,19 @@ const struct gguf_pre *gguf_pre_find(const char *name)
     return NULL;
 }
 
+const struct gguf_pre *gguf_pre_of(const struct normalizer *normalizer,
+                                   const struct pretokenizer *pretokenizer, bool ignore_merges)
+{
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        const struct gguf_pre *pre = &known[i];
+        bool form = pre->nfc ? normalizer_is_form(normalizer, UNICODE_NFC) : normalizer->n == 0;
+        if (form && pre->ignore_merges == ignore_merges &&
+            pretokenizer_is_patterns(pretokenizer, pre->patterns))
+            return pre;
+    }
+    return NULL;
+}
+
 int gguf_pre_add(const struct gguf_pre *pre, struct normalizer *normalizer,
                  struct pretokenizer *pretokenizer, struct err *err)
 {

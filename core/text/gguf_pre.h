@@ -16,5 +16,9 @@ struct gguf_pre {
 
 /* NULL, where the file names none: what llama.cpp does then. Not found: NULL. */
 const struct gguf_pre *gguf_pre_find(const char *name);
+/* The one that does what these steps do; NULL: none. Of several names it is one of those that
+ * llama.cpp gives the model's own patterns. */
+const struct gguf_pre *gguf_pre_of(const struct normalizer *normalizer,
+                                   const struct pretokenizer *pretokenizer, bool ignore_merges);
 int gguf_pre_add(const struct gguf_pre *pre, struct normalizer *normalizer,
                  struct pretokenizer *pretokenizer, struct err *err);

@@ -168,6 +168,36 @@ int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, stru
     return rc;
 }
 
+static bool is_prefix(const struct normalizer_step *step)
+{
+    return step->kind == STEP_PREPEND &&
+           (strcmp(step->by, " ") == 0 || strcmp(step->by, meta) == 0);
+}
+
+bool normalizer_is_blanks(const struct normalizer *n, bool *ret_prefix, bool *ret_collapse)
+{
+    const struct normalizer_step *at = n->steps, *end = n->steps + n->n;
+    bool collapse = at < end && at->kind == STEP_COLLAPSE, prefix;
+
+    at += collapse;
+    prefix = at < end && is_prefix(at);
+    at += prefix;
+    if (at == end || at->kind != STEP_REPLACE || strcmp(at->what, " ") != 0 ||
+        strcmp(at->by, meta) != 0)
+        return false;
+    at++;
+    if (collapse && (at == end || at++->kind != STEP_TRIM_END))
+        return false;
+    *ret_prefix = prefix;
+    *ret_collapse = collapse;
+    return at == end;
+}
+
+bool normalizer_is_form(const struct normalizer *n, enum unicode_form form)
+{
+    return n->n == 1 && n->steps[0].kind == STEP_FORM && n->steps[0].form == form;
+}
+
 static void replace(const struct normalizer_step *step, const char *text, size_t len,
                     struct buf *out, size_t most)
 {

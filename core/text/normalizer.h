@@ -39,6 +39,12 @@ int normalizer_add_trim_end(struct normalizer *n, struct err *err);
  * become U+2581, and no extra ones if `collapse`. */
 int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, struct err *err);
 
+/* Whether it is what normalizer_add_blanks() makes, or has a step Prepend of U+2581 in place of
+ * that of the blank; and of what. */
+bool normalizer_is_blanks(const struct normalizer *n, bool *ret_prefix, bool *ret_collapse);
+/* Whether it brings texts to this form, and does nothing else. */
+bool normalizer_is_form(const struct normalizer *n, enum unicode_form form);
+
 /* Memory that calls reuse: zero-initialise, free with buf_free() each. */
 struct normalizer_scratch {
     struct buf bufs[2];

@@ -46,6 +46,17 @@ void pieces_set_score(struct pieces *p, const struct vocab *v, int id, float sco
     breaks_forbid_within(&p->breaks, v->tokens[id].text, v->tokens[id].len);
 }
 
+float pieces_score(const struct pieces *p, int id)
+{
+    uint32_t rank = p->ranks[id], bits = rank >> 31 ? rank : 0x7fffffff - rank;
+    float score;
+
+    if (rank == MERGE_NEVER)
+        return 0;
+    memcpy(&score, &bits, sizeof(score));
+    return score;
+}
+
 void pieces_finish(struct pieces *p, const struct vocab *v)
 {
     p->has_bytes = vocab_find_byte_pieces(v, p->byte_ids);

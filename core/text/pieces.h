@@ -25,6 +25,8 @@ int pieces_init(struct pieces *p, const struct vocab *v, struct err *err);
 void pieces_free(struct pieces *p);
 /* Merging can make the piece. The score must be a number. */
 void pieces_set_score(struct pieces *p, const struct vocab *v, int id, float score);
+/* The score that was set; 0: none was. */
+float pieces_score(const struct pieces *p, int id);
 /* To be called when all pieces are there. */
 void pieces_finish(struct pieces *p, const struct vocab *v);
 

@@ -4,6 +4,7 @@
 #include "core/text/pretokenizer.h"
 #include "core/buf.h"
 #include "core/text/pattern_code.h"
+#include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,83 @@ void pretokenizer_free(struct pretokenizer *p)
     }
     free(p->steps);
     *p = (struct pretokenizer){0};
+}
+
+/* Takes a character of a pattern: line ends and those outside of ASCII stand as they are, or are
+ * spelled as \r, \n and \x{...}. */
+static uint32_t take_character(const char **at)
+{
+    const uint8_t *p = (const uint8_t *)*at;
+    size_t len = utf8_len(p, strlen(*at));
+    uint32_t code = *p;
+    char *end;
+
+    if (strncmp(*at, "\\x{", 3) == 0) {
+        code = (uint32_t)strtoul(*at + 3, &end, 16);
+        if (*end == '}' && code > 0x7f) {
+            *at = end + 1;
+            return code;
+        }
+        code = *p;
+    }
+    if (strncmp(*at, "\\r", 2) == 0 || strncmp(*at, "\\n", 2) == 0) {
+        *at += 2;
+        return p[1] == 'r' ? '\r' : '\n';
+    }
+    if (len > 1)
+        code &= 0x7fU >> len;
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | (p[i] & 0x3f);
+    *at += len > 0 ? len : 1;
+    return code;
+}
+
+static bool is_same_pattern(const char *a, const char *b)
+{
+    while (*a && *b)
+        if (take_character(&a) != take_character(&b))
+            return false;
+    return *a == *b;
+}
+
+bool pretokenizer_is_patterns(const struct pretokenizer *p, const char *const *patterns)
+{
+    int n = 0;
+
+    for (; patterns[n]; n++) {
+        const struct split_step *step = &p->steps[n];
+        if (n == p->n || step->kind != STEP_SPLIT ||
+            !is_same_pattern(step->code.pattern, patterns[n]))
+            return false;
+        if (step->behaviour == SPLIT_REMOVED && step->invert && n == 0 && !patterns[1])
+            continue; /* nothing lies between the matches of a pattern for all texts */
+        if (step->behaviour != SPLIT_ISOLATED || step->invert)
+            return false;
+    }
+    return n == p->n;
+}
+
+bool pretokenizer_is_meta(const struct pretokenizer *p, enum meta_prefix *ret, bool *ret_splits)
+{
+    static const char meta[] = "\xe2\x96\x81";
+    const struct split_step *split = p->n == 2 ? &p->steps[1] : NULL;
+
+    if (p->n < 1 || p->n > 2 || p->steps[0].kind != STEP_META || strcmp(p->steps[0].by, meta) != 0)
+        return false;
+    if (split && (split->kind != STEP_SPLIT || strcmp(split->code.pattern, meta) != 0 ||
+                  split->behaviour != SPLIT_WITH_NEXT || split->invert))
+        return false;
+    *ret = p->steps[0].prefix;
+    *ret_splits = split != NULL;
+    return true;
+}
+
+bool pretokenizer_is_blanks(const struct pretokenizer *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->steps[i].kind != STEP_SPLIT || strcmp(p->steps[i].code.pattern, " ") != 0)
+            return false;
+    return true;
 }
 
 int pretokenizer_scratch_new(const struct pretokenizer *p, size_t text_len, struct watch *watch,

@@ -37,6 +37,14 @@ int pretokenizer_add_meta(struct pretokenizer *p, const char *by, enum meta_pref
                           struct err *err);
 void pretokenizer_free(struct pretokenizer *p);
 
+/* Whether its steps are these patterns (ended by NULL), of which matches and what lies between them
+ * are pieces; one pattern alone may have all of a text as its matches. */
+bool pretokenizer_is_patterns(const struct pretokenizer *p, const char *const *patterns);
+/* Whether it is Metaspace with U+2581, and whether that begins a piece everywhere. */
+bool pretokenizer_is_meta(const struct pretokenizer *p, enum meta_prefix *ret, bool *ret_splits);
+/* Whether it cuts at blanks alone, of which a text that was normalised may have none. */
+bool pretokenizer_is_blanks(const struct pretokenizer *p);
+
 /* What one text needs for its calls to pretokenizer_split(), all of them from one thread: memory,
  * and the time that they may take together, which the watch has. NULL-safe free. */
 struct pretokenizer_scratch;

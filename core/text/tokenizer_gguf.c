@@ -2,21 +2,12 @@
  * SentencePiece's BPE ("llama"), as llama.cpp reads them. */
 #include "core/tensor/tensorfile.h"
 #include "core/text/gguf_pre.h"
+#include "core/text/gguf_tokens.h"
 #include "core/text/tokenizer_impl.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* tokenizer.ggml.token_type */
-enum {
-    GGUF_NORMAL = 1,
-    GGUF_UNKNOWN = 2,
-    GGUF_CONTROL = 3,
-    GGUF_USER_DEFINED = 4,
-    GGUF_UNUSED = 5,
-    GGUF_BYTE = 6
-};
 
 struct arrays {
     const struct gguf_array *tokens, *types, *merges, *scores; /* types may be NULL */
@@ -121,36 +112,53 @@ static int add_pieces_steps(struct tokenizer *t, const struct tensorfile *file, 
     return normalizer_add_blanks(&t->normalizer, prefix, collapse, err);
 }
 
-/* llama.cpp knows by the model's name that Phi 3's tokens take the white space behind them: its
- * GGUF does not say so. */
-static void strip_behind(struct tokenizer *t, const struct tensorfile *file)
+bool gguf_names_phi3(const char *name)
 {
-    static const char *const not [] = {"<unk>", "<s>", "<|endoftext|>"};
-    const char *name = tensorfile_kv_string(file, "general.name");
-    struct added_tokens *a = &t->added[ADDED_FIRST];
-
-    if (!name || (!strcasestr(name, "phi-3") && !strcasestr(name, "phi3")))
-        return;
-    for (int i = 0; i < a->n; i++) {
-        bool strips = true;
-        for (int k = 0; k < 3; k++)
-            strips = strips && strcmp(a->items[i].text, not [k]) != 0;
-        if (strips)
-            a->items[i].flags |= ADDED_RSTRIP;
-    }
+    return name && (strcasestr(name, "phi-3") || strcasestr(name, "phi3"));
 }
 
-/* What ends a generated text beside the end token: llama.cpp stops at these names, too. */
+bool gguf_phi3_strips(const char *token)
+{
+    static const char *const not [] = {"<unk>", "<s>", "<|endoftext|>"};
+
+    for (size_t i = 0; i < sizeof(not ) / sizeof(not [0]); i++)
+        if (strcmp(token, not [i]) == 0)
+            return false;
+    return true;
+}
+
+static void strip_behind(struct tokenizer *t, const struct tensorfile *file)
+{
+    struct added_tokens *a = &t->added[ADDED_FIRST];
+
+    if (!gguf_names_phi3(tensorfile_kv_string(file, "general.name")))
+        return;
+    for (int i = 0; i < a->n; i++)
+        if (gguf_phi3_strips(a->items[i].text))
+            a->items[i].flags |= ADDED_RSTRIP;
+}
+
+/* Names of what ends a generated text beside the end token. */
+static const char *const ends[] = {"<|eot_id|>",    "<|eom_id|>",    "<|im_end|>", "<|end|>",
+                                   "<end_of_turn>", "<|endoftext|>", "<EOT>"};
+enum { N_ENDS = sizeof(ends) / sizeof(ends[0]) };
+
+bool gguf_names_end(const char *token)
+{
+    for (int i = 0; i < N_ENDS; i++)
+        if (strcmp(token, ends[i]) == 0)
+            return true;
+    return false;
+}
+
 static int read_ends(struct tokenizer *t, const struct tensorfile *file, struct err *err)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    static const char *const names[] = {"<|eot_id|>",    "<|eom_id|>",    "<|im_end|>", "<|end|>",
-                                        "<end_of_turn>", "<|endoftext|>", "<EOT>"};
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {
-        int id = tokenizer_id(t, names[i]);
+    for (int i = 0; i < N_ENDS && rc == 0; i++) {
+        int id = tokenizer_id(t, ends[i]);
         if (id >= 0 && (t->flags[id] & TOKEN_ADDED))
             rc = token_list_push(&t->ends, id, 0, err);
     }

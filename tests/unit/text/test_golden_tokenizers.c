@@ -77,7 +77,7 @@ static void each_folder(void (*visit)(const char *name))
         if (entry->d_name[0] != '.' && ++n)
             visit(entry->d_name);
     closedir(d);
-    assert_int_equal(n, 15);
+    assert_int_equal(n, 16);
 }
 
 static void all_agree(void **state)

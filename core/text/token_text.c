@@ -1,0 +1,34 @@
+/* core/text/token_text.c - see token_text.h. */
+#include "core/text/token_text.h"
+#include "core/utf8.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { SHOWN_BYTES = 40 };
+
+const char token_blank[] = "\xe2\x96\x81";
+
+void token_text_append(const char *text, size_t len, struct buf *out)
+{
+    size_t n = strlen(token_blank);
+
+    for (size_t at = 0; at < len;) {
+        bool blank = len - at >= n && memcmp(text + at, token_blank, n) == 0;
+        buf_append(out, blank ? " " : text + at, 1);
+        at += blank ? n : 1;
+    }
+}
+
+struct shown_text token_text_show(const char *text, size_t len)
+{
+    char begin[SHOWN_BYTES];
+    struct shown_text s = {""};
+    struct buf out = {0};
+
+    snprintf(begin, sizeof(begin), "%.*s", len < sizeof(begin) ? (int)len : SHOWN_BYTES, text);
+    begin[utf8_fit(begin, sizeof(begin) - 1)] = '\0';
+    utf8_escape(begin, UTF8_ONE_LINE, &out);
+    snprintf(s.text, sizeof(s.text), "%s", out.data ? out.data : "");
+    buf_free(&out);
+    return s;
+}

@@ -1,0 +1,16 @@
+/* core/text/token_text.h - texts of tokens, as a text has them and as a message shows them. */
+#pragma once
+#include "core/buf.h"
+#include <stddef.h>
+
+/* U+2581, which stands for a blank in pieces of SentencePiece. */
+extern const char token_blank[];
+
+/* Appends the piece with its blanks put back. */
+void token_text_append(const char *text, size_t len, struct buf *out);
+
+/* The beginning of any bytes, fit to be printed. */
+struct shown_text {
+    char text[160];
+};
+struct shown_text token_text_show(const char *text, size_t len);
