@@ -214,7 +214,7 @@ static int write_peft(const struct work *w, struct err *err)
     return rc;
 }
 
-static int write_target(struct work *w, struct err *err)
+static int write_target(struct work *w, struct problems *problems, struct err *err)
 {
     const struct merge m = {
         .model = w->source.model,
@@ -236,7 +236,7 @@ static int write_target(struct work *w, struct err *err)
     case EXPORT_SAFETENSORS:
         return merge_folder(&m, w->path, err);
     default:
-        return merge_gguf(&m, w->path, &w->notices, err);
+        return merge_gguf(&m, w->path, &w->notices, problems, err);
     }
 }
 
@@ -276,7 +276,7 @@ static int work(struct work *w, struct problems *problems, struct err *err)
     if (rc == 0)
         rc = trained_template_open(&w->source, &w->template, &w->notices, err);
     if (rc == 0)
-        rc = write_target(w, err);
+        rc = write_target(w, problems, err);
     if (w->on_terminal && w->shown_s != 0)
         fputs("\r\033[K", stderr);
     return rc;

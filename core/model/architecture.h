@@ -36,6 +36,16 @@ struct rope_angles {
  * more than rope_long_from tokens, and ROPE_MAIN. */
 enum rope_kind { ROPE_MAIN, ROPE_LOCAL, ROPE_LONG, ROPE_KINDS };
 
+/* By which rule its description made the angles of theta, for files that name the rule. */
+enum rope_rule { RULE_PLAIN, RULE_LINEAR, RULE_LLAMA3, RULE_YARN, RULE_LONG };
+struct rope_form {
+    enum rope_rule rule;
+    double theta;
+    double factor;               /* RULE_LINEAR, RULE_YARN */
+    double original;             /* RULE_YARN, RULE_LONG: positions */
+    double beta_fast, beta_slow; /* RULE_YARN */
+};
+
 enum {                       /* bits of a layer */
        LAYER_WINDOW = 1,     /* token t sees s only where t - s < window */
        LAYER_ROPE = 2,       /* q and k are turned */
@@ -69,6 +79,7 @@ struct model_config {
     int rope_pairs;
     int rope_long_from; /* 0: ROPE_LONG is not used */
     struct rope_angles rope[ROPE_KINDS];
+    struct rope_form rope_form[ROPE_KINDS]; /* not of ROPE_LONG: ROPE_MAIN says it */
 };
 
 bool model_has_module(const struct model_config *c, enum module_kind kind);

@@ -76,8 +76,9 @@ static void check_yarn_theta(const struct description *d, double theta)
 }
 
 static void scale_llama3(const struct description *d, const struct scaling *s,
-                         const struct model_config *c, struct rope_angles *a)
+                         struct model_config *c, enum rope_kind kind)
 {
+    struct rope_angles *a = &c->rope[kind];
     struct rope_llama3 l = {
         .factor = object_positive(d, s->object, "factor", 0),
         .low = object_positive(d, s->object, "low_freq_factor", 0),
@@ -89,6 +90,7 @@ static void scale_llama3(const struct description *d, const struct scaling *s,
         description_fault(d, "low_freq_factor must be less than high_freq_factor");
     else if (l.factor > 0 && l.low > 0 && l.high > 0 && l.original > 0)
         rope_scale_llama3(a, c->rope_pairs, &l);
+    c->rope_form[kind].rule = RULE_LLAMA3;
 }
 
 static double optional(const struct description *d, const struct scaling *s, const char *key,
@@ -99,9 +101,20 @@ static double optional(const struct description *d, const struct scaling *s, con
                : fallback;
 }
 
-static void scale_yarn(const struct description *d, const struct scaling *s,
-                       const struct model_config *c, struct rope_angles *a)
+static struct rope_form form_of_yarn(const struct rope_yarn *y)
 {
+    return (struct rope_form){.rule = RULE_YARN,
+                              .theta = y->theta,
+                              .factor = y->factor,
+                              .original = y->original,
+                              .beta_fast = y->beta_fast,
+                              .beta_slow = y->beta_slow};
+}
+
+static void scale_yarn(const struct description *d, const struct scaling *s, struct model_config *c,
+                       enum rope_kind kind)
+{
+    struct rope_angles *a = &c->rope[kind];
     struct rope_yarn y = {
         .theta = s->theta,
         .original = original_positions(d, s, c),
@@ -117,6 +130,7 @@ static void scale_yarn(const struct description *d, const struct scaling *s,
     y.factor = optional(d, s, "factor", y.original > 0 ? c->max_positions / y.original : 0);
     if (y.factor > 0 && y.original > 0 && y.theta > 1)
         rope_scale_yarn(a, c->rope_pairs, &y);
+    c->rope_form[kind] = form_of_yarn(&y);
 }
 
 static bool read_divisors(const struct description *d, const json_t *object, const char *key, int n,
@@ -155,6 +169,8 @@ static void scale_long(const struct description *d, const struct scaling *s, str
     a->scale = plain.scale = scale;
     c->rope[ROPE_LONG] = plain;
     c->rope_long_from = (int)original;
+    c->rope_form[ROPE_MAIN].rule = RULE_LONG;
+    c->rope_form[ROPE_MAIN].original = original;
 }
 
 static void json_angles(const struct description *d, const struct scaling *s,
@@ -166,16 +182,19 @@ static void json_angles(const struct description *d, const struct scaling *s,
     if (!s->theta)
         return;
     rope_plain(a, c->rope_pairs, s->theta);
+    c->rope_form[kind] = (struct rope_form){.rule = RULE_PLAIN, .theta = s->theta};
     if (is_plain(s->type))
         return;
     if (strcmp(s->type, "linear") == 0) {
         double factor = object_positive(d, s->object, "factor", 0);
         if (factor > 0)
             rope_scale_linear(a, c->rope_pairs, factor);
+        c->rope_form[kind].rule = RULE_LINEAR;
+        c->rope_form[kind].factor = factor;
     } else if (strcmp(s->type, "llama3") == 0) {
-        scale_llama3(d, s, c, a);
+        scale_llama3(d, s, c, kind);
     } else if (strcmp(s->type, "yarn") == 0 && !phi3) {
-        scale_yarn(d, s, c, a);
+        scale_yarn(d, s, c, kind);
     } else if ((strcmp(s->type, "longrope") == 0 || (phi3 && strcmp(s->type, "su") == 0) ||
                 (phi3 && strcmp(s->type, "yarn") == 0)) &&
                kind == ROPE_MAIN) {

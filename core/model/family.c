@@ -9,6 +9,7 @@ static const struct family families[] = {
         .name = "llama",
         .architecture = "LlamaForCausalLM",
         .gguf = "llama",
+        .gguf_form = GGUF_ROPE_FREQS | GGUF_ROPE_FACTORS | GGUF_BIASES,
         .attention_bias = true,
         .mlp_bias = true,
         .activation_key = "hidden_act",
@@ -30,6 +31,7 @@ static const struct family families[] = {
         .name = "qwen2",
         .architecture = "Qwen2ForCausalLM",
         .gguf = "qwen2",
+        .gguf_form = GGUF_SQUARE,
         .qkv_bias = true,
         .activation_key = "hidden_act",
         .window_rule = WINDOW_FROM,
@@ -56,6 +58,7 @@ static const struct family families[] = {
         .name = "gemma2",
         .architecture = "Gemma2ForCausalLM",
         .gguf = "gemma2",
+        .gguf_form = GGUF_NO_HEAD,
         .both_norms = true,
         .norm_plus_one = true,
         .attention_bias = true,
@@ -108,6 +111,7 @@ static const struct family families[] = {
         .name = "phi3",
         .architecture = "Phi3ForCausalLM",
         .gguf = "phi3",
+        .gguf_form = GGUF_ROPE_FACTORS | GGUF_SQUARE,
         .fused = true,
         .activation_key = "hidden_act",
         .partial_rope = true,
@@ -120,6 +124,7 @@ static const struct family families[] = {
         .name = "olmo2",
         .architecture = "Olmo2ForCausalLM",
         .gguf = "olmo2",
+        .gguf_form = GGUF_SQUARE | GGUF_HEAD,
         .post_norm_only = true,
         .qk_norm = QK_NORM_WHOLE,
         .attention_bias = true,
@@ -146,6 +151,7 @@ static const struct family families[] = {
         .name = "granite",
         .architecture = "GraniteForCausalLM",
         .gguf = "granite",
+        .gguf_form = GGUF_ROPE_FREQS | GGUF_ROPE_FACTORS | GGUF_BIASES,
         .attention_bias = true,
         .mlp_bias = true,
         .multipliers = true,
@@ -185,6 +191,11 @@ const struct family *family_by_gguf(const char *architecture)
         if (is_same(families[i].gguf, architecture))
             return &families[i];
     return NULL;
+}
+
+const struct family *family_in_gguf(const struct family *f)
+{
+    return f->gguf ? f : family_by_gguf("llama");
 }
 
 void family_names(bool gguf, char *text, size_t size)

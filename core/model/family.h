@@ -15,10 +15,22 @@ enum window_rule {
     WINDOW_UNROTATED, /* if use_sliding_window: layers without rope */
 };
 
+/* What llama.cpp loads of a family beside the weights that all have (src/models/NAME.cpp): it
+ * refuses a file with a tensor that it does not ask for. */
+enum gguf_form {
+    GGUF_ROPE_FREQS = 1,   /* the tensor of divisors rope_freqs.weight */
+    GGUF_ROPE_FACTORS = 2, /* rope_factors_long.weight and rope_factors_short.weight */
+    GGUF_BIASES = 4,       /* of maps other than q, k and v */
+    GGUF_SQUARE = 8,       /* heads are as wide together as the residual stream, and only then */
+    GGUF_HEAD = 16,        /* output.weight must be there */
+    GGUF_NO_HEAD = 32,     /* it must not */
+};
+
 struct family {
     const char *name;         /* model_type */
     const char *architecture; /* the class that is trained */
-    const char *gguf;         /* general.architecture */
+    const char *gguf;         /* general.architecture; NULL: that of Llama is used */
+    unsigned gguf_form;       /* enum gguf_form, of a family that has a name there */
 
     bool post_norm_only, both_norms;
     bool norm_plus_one; /* a folder's norm weights are w - 1 */
@@ -52,5 +64,7 @@ struct family {
 const struct family *family_by_name(const char *model_type);
 const struct family *family_by_architecture(const char *architecture);
 const struct family *family_by_gguf(const char *architecture);
+/* The family as which a GGUF holds it: Mistral is one of Llama there. */
+const struct family *family_in_gguf(const struct family *f);
 /* "llama, mistral, ...": all of them, by model_type or by their name in a GGUF. */
 void family_names(bool gguf, char *text, size_t size);

@@ -18,7 +18,7 @@ enum { PART_BYTES = 4 << 20 };
 
 /* ---- the plan ---- */
 
-static void adapt(const struct merge *m, struct merge_tensor *t)
+void merge_adapt(const struct merge *m, struct merge_tensor *t)
 {
     const struct adapter *a = m->adapter;
 
@@ -49,8 +49,9 @@ int merge_plan_open(const struct merge *m, struct merge_plan *ret, struct err *e
             struct merge_tensor *t = &p.of[p.n++];
             t->source.tensor = tensorfile_at(files->items[i], k);
             t->file = files->items[i];
+            t->name = t->source.tensor->name;
             t->type = t->source.tensor->type;
-            adapt(m, t);
+            merge_adapt(m, t);
         }
     *ret = p;
     return 0;
@@ -121,17 +122,34 @@ static int cannot_hold(const struct merge_tensor *t, int64_t row, int64_t at, do
                    t->map ? " with the adapter" : "", tensor_type_name(t->type));
 }
 
+/* The numbers of a vector in the order that the result has. */
+static void interleave(const struct merge_tensor *t, int64_t n, struct rows *r)
+{
+    const struct weight_source order = {NULL, t->interleave};
+
+    for (int64_t i = 0; i < n; i++)
+        r->sum[i] = r->row[weight_matrix_row(&order, i)];
+    for (int64_t i = 0; i < n; i++)
+        r->row[i] = (float)r->sum[i];
+}
+
 /* A row as the file holds it, to `to`. */
 static int encode_row(const struct merge_tensor *t, int64_t row, struct rows *r, uint8_t *to,
                       struct err *err)
 {
+    const struct weight_source order = {NULL, t->interleave};
     int64_t n = tensor_row_elements(t->source.tensor), wrong = 0;
-    int rc = tensor_read_f32(t->source.tensor, row, 1, r->row, err);
+    int64_t from = t->source.tensor->n_dims < 2 ? row : weight_matrix_row(&order, row);
+    int rc = tensor_read_f32(t->source.tensor, from, 1, r->row, err);
 
     if (rc < 0)
         return err_prefix(err, "%s", tensorfile_path(t->file));
     if (t->map)
-        add_delta(t->map, t->scale, weight_matrix_row(&t->source, row), r->row, r->sum);
+        add_delta(t->map, t->scale, weight_matrix_row(&t->source, from), r->row, r->sum);
+    if (t->interleave && t->source.tensor->n_dims < 2)
+        interleave(t, n, r);
+    for (int64_t i = 0; t->plus_one && i < n; i++)
+        r->row[i] += 1;
     if (floats_are_right(r->row, (size_t)n, -FLT_MAX))
         wrong = quant(t->type, r->row, n, to);
     else
@@ -208,7 +226,7 @@ int merge_write(const struct merge *m, const struct merge_tensor *t, struct file
 
     if (tensor_elements(from) == 0)
         return 0;
-    if (!t->map && t->type == from->type)
+    if (!t->map && !t->interleave && !t->plus_one && t->type == from->type)
         rc = write_as_it_is(m, from, w, done, total, err);
     else
         rc = write_encoded(m, t, w, done, total, err);

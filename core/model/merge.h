@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/model/adapter.h"
 #include "core/model/model.h"
+#include "core/problems.h"
 
 struct merge {
     const struct model *model;
@@ -27,11 +28,13 @@ struct merge {
     void *context;
 };
 
-/* A GGUF out of a model that is one, at path. Its metadata are the base's, but for the parts of a
- * split file, general.file_type where the type changes, and the chat template. Appends to notices,
- * a sentence a line, what the user should know. ERR_INVALID where a number does not fit its type.
- */
-int merge_gguf(const struct merge *m, const char *path, struct buf *notices, struct err *err);
+/* A GGUF at path. Of a GGUF: its metadata are the base's, but for the parts of a split file,
+ * general.file_type where the type changes, and the chat template. Of a folder: description and
+ * tokenizer are in the words of a GGUF, vectors in F32; what has no word there is added to problems
+ * (ERR_INVALID), all of it before anything is written. Appends to notices, a sentence a line, what
+ * the user should know. ERR_INVALID where a number does not fit its type. */
+int merge_gguf(const struct merge *m, const char *path, struct buf *notices,
+               struct problems *problems, struct err *err);
 
 /* A folder in Hugging Face's layout out of a model that is one, at path: the base's files, in which
  * weights and config.json's type of numbers are replaced. */

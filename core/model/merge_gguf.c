@@ -1,4 +1,4 @@
-/* core/model/merge_gguf.c - see merge.h: GGUF files.
+/* core/model/merge_gguf.c - see merge.h: GGUF files, out of one or of a folder (merge_convert.c).
  *
  * Types are chosen first, since the header, which stands in front, holds every tensor's type and
  * offset; then the tensors are written one after the other.
@@ -35,6 +35,8 @@ static enum tensor_type type_for(const struct merge *m, const struct merge_tenso
 {
     const struct tensor *from = t->source.tensor;
 
+    if (!m->model->gguf && (from->n_dims < 2 || (m->keep && from->type == TENSOR_F64)))
+        return TENSOR_F32;
     if (m->keep ? !t->map || keeps_adapters(from->type) : from->n_dims < 2)
         return from->type;
     if (!m->keep && has_blocks_of(from, m->type))
@@ -51,15 +53,16 @@ static void describe_types(const struct merge *m, const struct merge_plan *p, st
 
     for (int i = 0; i < p->n; i++) {
         enum tensor_type from = p->of[i].source.tensor->type, to = p->of[i].type;
-        counts[from][to] += from != to && (m->keep || to != m->type);
+        counts[from][to] +=
+            p->of[i].source.tensor->n_dims > 1 && from != to && (m->keep || to != m->type);
         coarse += p->of[i].map && !keeps_adapters(to);
     }
     for (int i = 0; i < TENSOR_UNSUPPORTED * TENSOR_UNSUPPORTED; i++) {
         enum tensor_type from = i / TENSOR_UNSUPPORTED, to = i % TENSOR_UNSUPPORTED;
         if (counts[from][to])
             buf_printf(notices, "%d %s%s matrices are written as %s%s%s\n", counts[from][to],
-                       m->keep ? "adapted " : "", tensor_type_name(from), tensor_type_name(to),
-                       m->keep ? "" : ": their rows do not fill blocks of ",
+                       m->keep && m->model->gguf ? "adapted " : "", tensor_type_name(from),
+                       tensor_type_name(to), m->keep ? "" : ": their rows do not fill blocks of ",
                        m->keep ? "" : tensor_type_name(m->type));
     }
     if (coarse)
@@ -104,8 +107,8 @@ static bool is_replaced(const char *key, void *context)
     return false;
 }
 
-static int put_keys(const struct merge *m, const struct merge_plan *p, struct gguf_out *o,
-                    struct err *err)
+static int copy_keys(const struct merge *m, const struct merge_plan *p, struct gguf_out *o,
+                     struct err *err)
 {
     const struct tensorfile *base = m->model->files.items[0];
     bool quantised = false;
@@ -123,11 +126,26 @@ static int put_keys(const struct merge *m, const struct merge_plan *p, struct gg
     return rc;
 }
 
+/* That of most matrices. */
+static int file_type(const struct merge *m, const struct merge_plan *p)
+{
+    int counts[TENSOR_UNSUPPORTED + 1] = {0};
+    enum tensor_type most = TENSOR_F32;
+
+    for (int i = 0; i < p->n; i++)
+        counts[p->of[i].type] += p->of[i].source.tensor->n_dims > 1;
+    for (enum tensor_type type = 0; type < TENSOR_UNSUPPORTED; type++)
+        if (counts[type] > counts[most])
+            most = type;
+    return gguf_file_type(m->keep ? most : m->type);
+}
+
 static void put_tensors(const struct merge_plan *p, struct gguf_out *o)
 {
     for (int i = 0; i < p->n; i++) {
         const struct tensor *from = p->of[i].source.tensor;
-        struct tensor_out t = {.name = from->name, .type = p->of[i].type, .n_dims = from->n_dims};
+        struct tensor_out t = {
+            .name = p->of[i].name, .type = p->of[i].type, .n_dims = from->n_dims};
         memcpy(t.shape, from->shape, sizeof(t.shape));
         gguf_put_tensor(o, &t);
     }
@@ -149,33 +167,63 @@ static int write_all(const struct merge *m, const struct merge_plan *p, const st
     return rc;
 }
 
-int merge_gguf(const struct merge *m, const char *path, struct buf *notices, struct err *err)
+static int write_file(const struct merge *m, const struct merge_plan *p, struct gguf_out *o,
+                      const char *path, struct err *err)
 {
-    struct gguf_out o = {.alignment = GGUF_ALIGNMENT};
     struct file_writer w = {0};
-    struct merge_plan p = {0};
     int rc;
 
-    if (!m->model->gguf)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s is a folder, and a GGUF is made of a GGUF only: export safetensors, and "
-                       "convert that folder with llama.cpp's convert_hf_to_gguf.py",
-                       m->model->path);
-    rc = merge_plan_open(m, &p, err);
+    put_tensors(p, o);
+    rc = gguf_out_begin(o, path, &w, err);
     if (rc == 0)
-        rc = choose_types(m, &p, notices, err);
-    if (rc == 0)
-        rc = put_keys(m, &p, &o, err);
-    if (rc == 0) {
-        put_tensors(&p, &o);
-        rc = gguf_out_begin(&o, path, &w, err);
-    }
-    if (rc == 0)
-        rc = write_all(m, &p, &o, &w, err);
+        rc = write_all(m, p, o, &w, err);
     if (rc == 0)
         rc = file_writer_commit(&w, err);
     file_writer_abandon(&w);
+    return rc;
+}
+
+static int of_gguf(const struct merge *m, const char *path, struct buf *notices, struct err *err)
+{
+    struct gguf_out o = {.alignment = GGUF_ALIGNMENT};
+    struct merge_plan p = {0};
+    int rc = merge_plan_open(m, &p, err);
+
+    if (rc == 0)
+        rc = choose_types(m, &p, notices, err);
+    if (rc == 0)
+        rc = copy_keys(m, &p, &o, err);
+    if (rc == 0)
+        rc = write_file(m, &p, &o, path, err);
     gguf_out_free(&o);
     merge_plan_close(&p);
     return rc;
+}
+
+static int of_folder(const struct merge *m, const char *path, struct buf *notices,
+                     struct problems *problems, struct err *err)
+{
+    struct gguf_out o = {.alignment = GGUF_ALIGNMENT};
+    struct merge_conversion c = {0};
+    int before = problems_count(problems);
+    int rc = merge_conversion_open(m, &c, problems, err);
+
+    if (rc == 0)
+        rc = choose_types(m, &c.plan, notices, err);
+    if (rc == 0)
+        rc = merge_conversion_put_keys(m, file_type(m, &c.plan), &o, notices, problems, err);
+    if (rc == 0 && problems_count(problems) > before)
+        rc = err_set(err, ERR_INVALID, "%s cannot become a GGUF", m->model->path);
+    if (rc == 0)
+        rc = write_file(m, &c.plan, &o, path, err);
+    gguf_out_free(&o);
+    merge_conversion_close(&c);
+    return rc;
+}
+
+int merge_gguf(const struct merge *m, const char *path, struct buf *notices,
+               struct problems *problems, struct err *err)
+{
+    return m->model->gguf ? of_gguf(m, path, notices, err)
+                          : of_folder(m, path, notices, problems, err);
 }

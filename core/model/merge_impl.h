@@ -3,15 +3,20 @@
 #include "core/file.h"
 #include "core/model/merge.h"
 #include "core/model/model_impl.h"
+#include "core/pool.h"
+#include "core/tensor/gguf_write.h"
 #include "core/tensor/weight.h"
 
 /* A tensor of the base and what becomes of it. */
 struct merge_tensor {
+    const char *name; /* of the result */
     struct weight_source source;
     const struct tensorfile *file; /* of the source */
     const struct adapter_map *map; /* NULL: the numbers stay as they are */
     double scale;
     enum tensor_type type;
+    int interleave; /* of the result's rows, where the source's are in order: as in the source */
+    bool plus_one;  /* the result's numbers are one more */
 };
 
 struct merge_plan {
@@ -19,9 +24,25 @@ struct merge_plan {
     int n;
 };
 
+/* Makes t the adapted tensor, if it is of a map of the adapter. */
+void merge_adapt(const struct merge *m, struct merge_tensor *t);
 /* Without types. */
 int merge_plan_open(const struct merge *m, struct merge_plan *ret, struct err *err);
 void merge_plan_close(struct merge_plan *p);
+
+/* The tensors of a folder in the names, order of rows and form of a GGUF, and the keys that stand
+ * in front of them; what cannot become one is added to problems. Closed by
+ * merge_conversion_close(), on failure too. */
+struct merge_conversion {
+    struct merge_plan plan;
+    struct pool pool; /* names, and tensors that the folder does not have */
+};
+int merge_conversion_open(const struct merge *m, struct merge_conversion *ret,
+                          struct problems *problems, struct err *err);
+void merge_conversion_close(struct merge_conversion *c);
+/* After the types are chosen; file_type is the value of general.file_type. */
+int merge_conversion_put_keys(const struct merge *m, int file_type, struct gguf_out *o,
+                              struct buf *notices, struct problems *problems, struct err *err);
 
 uint64_t merge_tensor_bytes(const struct merge_tensor *t);
 /* Adds the tensor's numbers to the file; *done counts bytes for the progress. */

@@ -153,14 +153,11 @@ static const struct family *family_of(const struct model *m)
     return family_by_architecture(m->config.architecture);
 }
 
-/* Mistral is one of Llama there. */
 const char *model_gguf_architecture(const struct model *m)
 {
-    const struct family *family = family_of(m);
-
     if (m->gguf)
         return tensorfile_kv_string(m->files.items[0], "general.architecture");
-    return family->gguf ? family->gguf : "llama";
+    return family_in_gguf(family_of(m))->gguf;
 }
 
 static const char *file_of(const struct model *m, const struct tensor *t)
@@ -268,12 +265,17 @@ int model_read_bias(const struct model *model, int layer, enum module_kind kind,
     return rc;
 }
 
+bool model_norm_plus_one(const struct model *m)
+{
+    return family_of(m)->norm_plus_one;
+}
+
 /* A GGUF holds 1 + w already. */
 static int read_norm(const struct model *m, const struct tensor *t, float *out, struct err *err)
 {
     int rc = read_whole(m, t, out, err);
 
-    for (int64_t i = 0; rc == 0 && !m->gguf && family_of(m)->norm_plus_one && i < t->shape[0]; i++)
+    for (int64_t i = 0; rc == 0 && !m->gguf && model_norm_plus_one(m) && i < t->shape[0]; i++)
         out[i] += 1;
     return rc;
 }
@@ -302,10 +304,13 @@ int model_read_final_norm(const struct model *model, float *out, struct err *err
 int model_open_tokenizer(const struct model *model, struct tokenizer **ret_tokenizer,
                          struct err *err)
 {
+    const char *kind;
+
     if (!model->gguf)
         return tokenizer_from_folder(model->path, model->config.bos_id, model->config.eos_id,
                                      ret_tokenizer, err);
-    if (tensorfile_kv_string(model->files.items[0], "tokenizer.ggml.model"))
+    kind = tensorfile_kv_string(model->files.items[0], "tokenizer.ggml.model");
+    if (kind && strcmp(kind, "none") != 0)
         return tokenizer_from_gguf(model->files.items[0], ret_tokenizer, err);
     *ret_tokenizer = NULL;
     return 0;

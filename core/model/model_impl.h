@@ -56,6 +56,9 @@ int model_resolve(struct model *m, struct problems *problems, struct err *err);
 /* The name that llama.cpp gives a map's tensor; part: "weight" or "bias". */
 void model_gguf_module_name(int layer, enum module_kind kind, const char *part, char *name,
                             size_t size);
+void model_gguf_norm_name(int layer, enum norm_kind kind, char *name, size_t size);
+/* Whether a folder's norms are one less than what a GGUF holds. */
+bool model_norm_plus_one(const struct model *m);
 /* Channels of a head whose rows a GGUF of the family interleaves (weight.h); 0: it does not. */
 int model_gguf_interleaved(const struct model *m, enum module_kind kind);
 /* general.architecture of the GGUF, or what llama.cpp's converter would write for the folder. */

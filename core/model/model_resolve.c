@@ -140,14 +140,20 @@ static void module_name(const struct resolver *r, int layer, enum module_kind ki
         snprintf(name, size, "%slayers.%d.%s.%s", r->prefix, layer, module_kind_path(kind), part);
 }
 
-static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, char *name,
-                      size_t size)
+void model_gguf_norm_name(int layer, enum norm_kind kind, char *name, size_t size)
 {
     static const char *const in_gguf[NORM_KINDS] = {
         [NORM_PRE_ATTENTION] = "attn_norm", [NORM_POST_ATTENTION] = "post_attention_norm",
         [NORM_PRE_MLP] = "ffn_norm",        [NORM_POST_MLP] = "post_ffw_norm",
         [NORM_Q] = "attn_q_norm",           [NORM_K] = "attn_k_norm",
     };
+
+    snprintf(name, size, "blk.%d.%s.weight", layer, in_gguf[kind]);
+}
+
+static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, char *name,
+                      size_t size)
+{
     static const char *const in_folder[NORM_KINDS] = {
         [NORM_PRE_ATTENTION] = "input_layernorm",
         [NORM_POST_ATTENTION] = "post_attention_layernorm",
@@ -162,7 +168,7 @@ static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, 
     if (kind == NORM_PRE_MLP && !r->model->config.post_norm)
         folder = in_folder[NORM_POST_ATTENTION];
     if (r->model->gguf)
-        snprintf(name, size, "blk.%d.%s.weight", layer, in_gguf[kind]);
+        model_gguf_norm_name(layer, kind, name, size);
     else
         snprintf(name, size, "%slayers.%d.%s.weight", r->prefix, layer, folder);
 }

@@ -1,10 +1,12 @@
 """dashctl export: every file that it writes is read back by numpy alone, and compared with sums that numpy makes."""
+import hashlib
 import resource
 import shlex
 
 import numpy as np
 
 from harness import *
+import tiny_models
 from tensor_files import Gguf, Safetensors, write_safetensors
 
 MODEL = os.path.join(TINY, "model")
@@ -195,9 +197,11 @@ class Merged(Export):
         adapter = self.random_adapter()
         self.export(adapter, "--model", MODEL_GGUF, "--to", "gguf", "--type", "F32", "--out", "merged.gguf")
         self.export(adapter, "--model", MODEL, "--to", "safetensors", "--out", "merged")
+        self.export(adapter, "--model", MODEL, "--to", "gguf", "--type", "F32", "--out", "folder.gguf")
         losses = []
         for more in ([f"model={self.path('merged.gguf')}", "lora.init_adapter=null"], [f"model={self.path('merged')}", "lora.init_adapter=null"],
-                     [f"model={MODEL}", f"lora.init_adapter={adapter}"], [f"model={MODEL}", "lora.init_adapter=null"]):
+                     [f"model={MODEL}", f"lora.init_adapter={adapter}"], [f"model={MODEL}", "lora.init_adapter=null"],
+                     [f"model={self.path('folder.gguf')}", "lora.init_adapter=null"]):
             sets = [f"output={self.path(str(len(losses)))}", "training.steps=1", "method=lora", "data.max_tokens=128", *more]
             done = self.dashctl("run", os.path.join(TINY, "job.yaml"), *(word for s in sets for word in ("--set", s)))
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -205,6 +209,200 @@ class Merged(Export):
         self.assertAlmostEqual(losses[0], losses[2], delta=2e-6 * losses[2])
         self.assertAlmostEqual(losses[1], losses[2], delta=2e-6 * losses[2])
         self.assertGreater(abs(losses[3] - losses[2]), 0.01)
+        self.assertEqual(losses[4], losses[1])  # of one folder, to the bit
+
+
+class FolderToGguf(Export):
+    """A folder becomes what llama.cpp's converter makes of it (tests/parity/gguf_golden.py), with the adapter added."""
+    MORE = {"vocab_size", "rope.dimension_count", "rope.freq_base", "attention.key_length", "attention.value_length",
+            "rope.scaling.type"}  # what the converter leaves to be implied
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open(os.path.join(SOURCE, "tests/golden/gguf_of_folders.json")) as f:
+            cls.facts = json.load(f)
+
+    def make(self, case, adapter="zero", **changes):
+        config = {**tiny_models.config_of(case), **changes}
+        tiny_models.write_model(self.path(case), config)
+        tiny_models.write_zero_adapter(self.path(adapter), config)
+        return [adapter, "--model", case, "--to", "gguf", "--force"]
+
+    def check_keys(self, now, facts, cut):
+        architecture = facts["keys"]["general.architecture"]
+        for key, value in facts["keys"].items():
+            if not (cut and key.endswith((".context_length", ".original_context_length"))):
+                self.assertEqual(now.keys.get(key), value, key)
+        more = {k[len(architecture) + 1:] for k in now.keys if k not in facts["keys"] and k.startswith(architecture + ".")}
+        self.assertLessEqual(more, self.MORE | {"rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"})
+        self.assertEqual({k for k in now.keys if k not in facts["keys"] and not k.startswith(architecture + ".")},
+                         {"general.name", "tokenizer.ggml.model"})
+
+    def test_every_family_is_what_the_converter_makes_of_it(self):
+        self.assertEqual(set(self.facts), set(tiny_models.CASES))
+        for case, facts in self.facts.items():
+            with self.subTest(case=case):
+                self.export(*self.make(case), "--type", "F32", "--out", "x")
+                now = Gguf(self.path("x"))
+                self.check_keys(now, facts, False)
+                divisors = {name: now.numbers(name) for name in now.raw if name.startswith("rope_")}
+                self.assertEqual({n: hashlib.sha256(raw).hexdigest()[:16] for n, raw in now.raw.items() if n not in divisors}, facts["sha256"])
+                self.assertEqual(set(divisors), set(facts["divisors"]))
+                for name, values in divisors.items():
+                    np.testing.assert_allclose(values, facts["divisors"][name], rtol=1e-6)
+                self.assertEqual(set(now.types.values()), {"F32"})
+
+    def test_the_tiny_model_is_its_gguf(self):
+        tiny_models.write_zero_adapter(self.path("zero"), {**json.loads(self.read(os.path.join(MODEL, "config.json"))), "model_type": "llama"})
+        self.export("zero", "--model", MODEL, "--to", "gguf", "--out", "x")
+        was, now = Gguf(MODEL_GGUF), Gguf(self.path("x"))
+        self.assertEqual({n: now.raw[n] for n in was.raw}, was.raw)
+
+    def test_it_holds_the_sums_in_the_order_of_a_gguf(self):
+        adapter = self.random_adapter()
+        self.export(adapter, "--model", MODEL, "--to", "gguf", "--out", "folder")
+        self.export(adapter, "--model", MODEL_GGUF, "--to", "gguf", "--out", "gguf")
+        a, b = Gguf(self.path("folder")), Gguf(self.path("gguf"))
+        self.assertEqual(set(a.raw), set(b.raw))
+        self.assertEqual([n for n in a.raw if a.raw[n] != b.raw[n]], [])
+
+    def test_types(self):
+        more = self.make("qwen2")
+        t = Safetensors(self.path("qwen2/model.safetensors"))
+        write_bf16(self.path("qwen2/model.safetensors"), {name: t.numbers(name) for name in t.raw})
+        for kind, number in ("keep", 32), ("BF16", 32), ("F16", 1), ("Q8_0", 7), ("Q4_0", 2):
+            self.export(*more, "--type", kind, "--out", "x")
+            now = Gguf(self.path("x"))
+            want = "BF16" if kind == "keep" else kind
+            self.assertEqual(now.keys["general.file_type"], number)
+            self.assertEqual({name: now.types[name] for name in now.types},
+                             {name: want if len(now.shapes[name]) > 1 else "F32" for name in now.types})
+        self.assertEqual(self.tree_of("."), {"qwen2", "zero", "x"})
+
+    def tree_of(self, folder):
+        return set(os.listdir(self.path(folder)))
+
+    def test_a_window_that_cannot_be_said_bounds_the_context(self):
+        more = self.make("mistral", sliding_window=48)
+        self.assertIn("its context_length is that of the window, 48 tokens", self.export(*more, "--out", "x"))
+        self.assertEqual(Gguf(self.path("x")).keys["llama.context_length"], 48)
+        more = self.make("gemma3", layer_types=["full_attention", "sliding_attention"] * 3)
+        self.assertIn("not those that the family has", self.export(*more, "--out", "x"))
+        self.assertEqual(Gguf(self.path("x")).keys["gemma3.attention.sliding_window_pattern"], [False, True] * 3)
+
+    def test_a_tied_head_is_written_where_it_must_be_there(self):
+        self.export(*self.make("olmo2", tie_word_embeddings=True), "--out", "x")
+        now = Gguf(self.path("x"))
+        self.assertEqual(now.raw["output.weight"], now.raw["token_embd.weight"])
+
+    def refused(self, more):
+        said = self.export(*more, "--out", "refused", status=1)
+        self.assertFalse(os.path.exists(self.path("refused")))
+        return said
+
+    def test_what_a_gguf_cannot_say_is_refused_with_all_reasons(self):
+        said = self.refused(self.make("gemma3", query_pre_attn_scalar=20, hidden_activation="gelu", rms_norm_eps=0.5))
+        self.assertIn("query_pre_attn_scalar", said)
+        self.assertIn("another activation than hidden_activation", said)
+        self.assertNotIn("rms_norm_eps", said)
+        said = self.refused(self.make("qwen3", attention_bias=True))
+        self.assertIn("has no bias of o_proj", said)
+        self.assertIn("no rope scaling llama3", self.refused(self.make("smollm3", rope_scaling=tiny_models.CASES["llama3"]["rope_scaling"])))
+        self.assertIn("every fourth goes without", self.refused(self.make("smollm3", no_rope_layers=[1, 0, 1, 1])))
+        self.assertIn("no words for this rope scaling", self.refused(self.make("yarn", rope_scaling={
+            "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128, "attention_factor": 1.5})))
+        self.assertIn("must be 32 wide together", self.refused(self.make("qwen2", head_dim=4)))
+        self.assertIn("no head other than the embedding", self.refused(self.make("gemma2", tie_word_embeddings=False)))
+
+
+def write_bf16(path, tensors):
+    header, at, data = {}, 0, b""
+    for name, values in tensors.items():
+        raw = (np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        header[name] = {"dtype": "BF16", "shape": list(values.shape), "data_offsets": [at, at + len(raw)]}
+        at, data = at + len(raw), data + raw
+    text = json.dumps(header).encode()
+    with open(path, "wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text + data)
+
+
+class FolderTokenizers(Export):
+    """The tokenizer and the template go along, or the export is refused."""
+
+    def make(self, name, **changes):
+        """A model for one of golden/tokenizers; changes of tokenizer.json."""
+        golden = os.path.join(SOURCE, "tests/golden/tokenizers", name)
+        shutil.copytree(golden, self.path("model"), dirs_exist_ok=True)
+        os.remove(self.path("model/cases.json"))
+        config = {**tiny_models.config_of("llama"), "vocab_size": 720}
+        tiny_models.write_model(self.path("model"), config)
+        tiny_models.write_zero_adapter(self.path("zero"), config)
+        if changes:
+            path = self.path("model/tokenizer.json")
+            with open(path) as f:
+                value = json.load(f)
+            value.update(changes)
+            with open(path, "w") as f:
+                json.dump(value, f)
+        with open(os.path.join(golden, "cases.json")) as f:
+            return json.load(f)
+
+    def export_it(self, **more):
+        return self.export("zero", "--model", "model", "--to", "gguf", "--out", "x.gguf", "--force", **more)
+
+    def test_texts_have_the_ids_of_transformers(self):
+        for name, model, pre in ("converted", "llama", "default"), ("gpt2", "gpt2", "gpt-2"), ("legacy", "gpt2", "gpt-2"):
+            with self.subTest(tokenizer=name):
+                cases = self.make(name)
+                self.export_it()
+                now = Gguf(self.path("x.gguf"))
+                self.assertEqual((now.keys["tokenizer.ggml.model"], now.keys["tokenizer.ggml.pre"]), (model, pre))
+                self.assertEqual(len(now.keys["tokenizer.ggml.tokens"]), 720)
+                self.assertEqual((now.keys["tokenizer.ggml.tokens"][719], now.keys["tokenizer.ggml.token_type"][719]), ("[PAD719]", 5))
+                texts = [c for c in cases if c["text"] and "\0" not in c["text"]]
+                done = self.dashctl("tokenize", "-0", "--model", "x.gguf", stdin="".join(c["text"] + "\0" for c in texts))
+                self.assertEqual([[int(i) for i in line.split()] for line in done.stdout.splitlines()], [c["ids"] for c in texts])
+                shutil.rmtree(self.path("model"))
+
+    def test_special_tokens_and_templates(self):
+        self.make("converted")
+        long = "{# " + "x" * 100_000 + " #}{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+        settings = json.loads(self.read("model/tokenizer_config.json"))
+        self.write("model/tokenizer_config.json", json.dumps({**settings, "pad_token": "<spec>", "chat_template": [
+            {"name": "default", "template": long}, {"name": "tools", "template": "T"}]}))
+        self.write("model/generation_config.json", '{"eos_token_id": [2, 5, 6, 7]}')
+        said = self.export_it()
+        keys = Gguf(self.path("x.gguf")).keys
+        self.assertEqual({k.split(".")[-1]: int(v) for k, v in keys.items() if k.endswith("_token_id")},
+                         {"bos_token_id": 1, "eos_token_id": 2, "unknown_token_id": 0, "padding_token_id": 700, "eot_token_id": 5,
+                          "eom_token_id": 6})
+        self.assertIn("does not end an answer at the token '<0x04>'", said)
+        self.assertEqual(keys["tokenizer.chat_template"], long)
+        self.assertEqual((keys["tokenizer.chat_templates"], keys["tokenizer.chat_template.tools"]), (["tools"], "T"))
+        self.assertEqual([keys["tokenizer.ggml.token_type"][i] for i in (0, 1, 3, 400, 700)], [2, 3, 6, 1, 3])
+        self.assertEqual(keys["tokenizer.ggml.tokens"].count("foo bar"), 1)
+
+    def test_what_has_no_word_is_refused_before_anything_is_written(self):
+        wrong = dict(special=False, single_word=False, lstrip=True, rstrip=False, normalized=False)
+        with open(os.path.join(SOURCE, "tests/golden/tokenizers/converted/tokenizer.json")) as f:
+            added = json.load(f)["added_tokens"]
+        for changes, words in (
+                (dict(added_tokens=added + [dict(wrong, id=702, content="<l>"), dict(wrong, id=703, content="<n>", lstrip=False, normalized=True)]),
+                 ["'<l>' has the flag lstrip", "'<n>' has the flag normalized"]),
+                (dict(normalizer={"type": "NFKC"}), ["what those of SentencePiece do"]),
+                (dict(model={"type": "Unigram", "vocab": [["a", 0.0]]}), ["Unigram"])):
+            self.make("converted", **changes)
+            said = self.export("zero", "--model", "model", "--to", "gguf", "--out", "x.gguf", status=1)
+            for word in words:
+                self.assertIn(word, said)
+            self.assertFalse(os.path.exists(self.path("x.gguf")))
+
+    def test_a_model_without_a_tokenizer_says_so(self):
+        self.make("converted")
+        os.remove(self.path("model/tokenizer.json"))
+        self.assertIn("the model has no tokenizer", self.export_it())
+        self.assertEqual(Gguf(self.path("x.gguf")).keys["tokenizer.ggml.model"], "none")
 
 
 class AdapterFiles(Export):
@@ -414,7 +612,6 @@ class Refusals(Export):
         self.assertIn("neither the output folder of a job", self.refused(MODEL, *to))
         self.assertIn("No such file", self.refused("nowhere", *to))
         self.assertIn("name it with --model", self.refused(os.path.join(CASES, "adapter/plain"), *to))
-        self.assertIn("convert_hf_to_gguf.py", self.refused(adapter, "--model", MODEL, *to))
         self.assertIn("lacks config.json", self.refused(adapter, "--model", MODEL_GGUF, "--to", "safetensors", "--out", "x"))
         self.assertIn("--lora-only needs one", self.refused(adapter, "--model", MODEL, "--lora-only", "--to", "peft", "--out", "x"))
         self.assertIn("folder cannot be opened", self.refused(adapter, "--model", MODEL, "--to", "peft", "--out", "no/where"))
@@ -474,7 +671,7 @@ class Refusals(Export):
         def limit():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-        for model, to in (MODEL, "safetensors"), (MODEL_GGUF, "gguf"), (MODEL, "gguf-adapter"), (MODEL, "peft"):
+        for model, to in (MODEL, "safetensors"), (MODEL_GGUF, "gguf"), (MODEL, "gguf"), (MODEL, "gguf-adapter"), (MODEL, "peft"):
             done = subprocess.run([os.path.join(BIN, "dashctl"), "export", os.path.join(TINY, "init"), "--model", model, "--to", to,
                                    "--out", "x"], cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE, preexec_fn=limit)
             self.assertEqual(done.returncode, 1, done.stdout)
