@@ -166,6 +166,10 @@ static void put_rope(const struct writing *w)
         put_string(w, "rope.scaling.type", "longrope");
         put_int(w, "rope.scaling.original_context_length", (int)form->original);
         put_float(w, "rope.scaling.attn_factor", w->c->rope[ROPE_MAIN].scale);
+        buf_printf(w->notices,
+                   "llama.cpp takes the short or long factors of longrope by the size of its "
+                   "context (-c), not by the length of a text: the short ones up to %d tokens\n",
+                   (int)form->original);
     }
 }
 

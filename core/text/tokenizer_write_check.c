@@ -212,6 +212,26 @@ static void check_added(const struct tokenizer_keys *k)
         fault(k, "and so have %d more added tokens", named - NAMED_MAX);
 }
 
+/* A GGUF looks for all added tokens at once, and would find the one that holds the other. */
+static void check_passes(const struct tokenizer_keys *k)
+{
+    const struct added_tokens *first = &k->t->added[ADDED_FIRST];
+    const struct added_tokens *second = &k->t->added[ADDED_SECOND];
+    int named = 0;
+
+    for (int i = 0; i < second->n; i++) {
+        const struct added_token *token = &second->items[i], *inside = NULL;
+        size_t work = 0;
+        for (size_t at = 0; at < token->len && !inside; at++)
+            inside = added_tokens_at(first, token->text + at, token->len - at, &work);
+        if (inside && named++ < NAMED_MAX)
+            fault(k,
+                  "the added token '%s' holds '%s', which is not normalized and so is found first",
+                  show_token(&k->t->vocab.tokens[token->id]).text,
+                  token_text_show(inside->text, inside->len).text);
+    }
+}
+
 /* ---- ids ---- */
 
 /* Of the ids that the model has no rows for, only added tokens can be left out. */
@@ -297,6 +317,7 @@ int tokenizer_write_check(struct tokenizer_keys *k, struct err *err)
     if (rc < 0)
         return rc;
     check_added(k);
+    check_passes(k);
     check_ids(k);
     check_texts(k);
     check_merges(k);

@@ -390,6 +390,7 @@ class FolderTokenizers(Export):
         for changes, words in (
                 (dict(added_tokens=added + [dict(wrong, id=702, content="<l>"), dict(wrong, id=703, content="<n>", lstrip=False, normalized=True)]),
                  ["'<l>' has the flag lstrip", "'<n>' has the flag normalized"]),
+                (dict(added_tokens=added + [dict(wrong, id=702, content="a<s>", lstrip=False, normalized=True)]), ["'a<s>' holds '<s>'"]),
                 (dict(normalizer={"type": "NFKC"}), ["what those of SentencePiece do"]),
                 (dict(model={"type": "Unigram", "vocab": [["a", 0.0]]}), ["Unigram"])):
             self.make("converted", **changes)
@@ -575,6 +576,8 @@ class Templates(Export):
         self.assertTrue(said["command"].endswith(f" --chat-template {self.path('peft')}/chat_template.jinja"), said)
         self.export("own", "--to", "safetensors", "--out", "merged")
         self.assertEqual(self.read("merged", "chat_template.jinja"), CHATML + ASKS)
+        self.export("own", "--to", "gguf", "--out", "merged.gguf")
+        self.assertEqual(Gguf(self.path("merged.gguf")).keys["tokenizer.chat_template"], CHATML + ASKS)
         # the template of the folder wins over that of its tokenizer_config.json, here and in transformers
         done = self.dashctl("tokenize", "--model", "merged", "--chat", stdin='[{"role": "user", "content": "Hi"}]\n')
         self.assertIn("<|im_start|>user", done.stdout, done.stderr)
