@@ -1,14 +1,15 @@
 """Compares what `dashctl export` writes with what its readers make of it.
 
 usage: exports_against_peers.py PROGRAMS [NAME...]
-       exports_against_peers.py PROGRAMS --gguf MODEL.gguf ADAPTER PROMPT...
+       exports_against_peers.py PROGRAMS --gguf MODEL ADAPTER PROMPT...
 
 Needs torch, transformers, peft, gguf and, with --gguf, xllamacpp of PyPI, so it is not one of the tests of ctest.
 
 The first form merges random adapters into the random models of against_transformers.py: transformers' logits of the merged
-folder against those of PEFT's base with adapter, both computed in double. The second one: bytes of quantised tensors against
-gguf.quantize(), and the answers of llama.cpp, with the merged GGUF and with the base and the GGUF adapter, against those of
-`dashctl generate`.
+folder against those of PEFT's base with adapter, both computed in double. The second one, with a base that is a GGUF or a
+folder with a chat template: bytes of quantised tensors against gguf.quantize(), and the answers of llama.cpp, with the merged
+GGUF and, of a GGUF, with base and GGUF adapter, against those of `dashctl generate`. llama.cpp rounds what it multiplies with
+quantised weights, so that the answers of a random model in Q8_0 may part.
 """
 import os
 import random
@@ -85,6 +86,18 @@ def llama_cpp(model, adapter, prompts, n):
             ["choices"][0]["message"]["content"] for p in prompts]
 
 
+def compare_kept(exact, model, path):
+    import gguf
+    base = {t.name: t for t in gguf.GGUFReader(model).tensors}
+    changed = {}
+    for t in gguf.GGUFReader(path).tensors:
+        if t.tensor_type == base[t.name].tensor_type and np.array_equal(t.data, base[t.name].data):
+            continue
+        changed[t.tensor_type.name] = changed.get(t.tensor_type.name, 0) + 1
+        assert np.array_equal(t.data, gguf.quantize(exact[t.name], t.tensor_type)), t.name
+    print("keep is what gguf.quantize() makes of F32 where it is not the base:", changed, "of", len(base))
+
+
 def compare_gguf(programs, model, adapter, prompts):
     import gguf
     tokens = 24
@@ -97,16 +110,11 @@ def compare_gguf(programs, model, adapter, prompts):
         exact = {t.name: np.array(t.data) for t in gguf.GGUFReader(paths["F32"]).tensors}
         for kind in "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "F16", "BF16":
             print(kind, "is what gguf.quantize() makes of F32:", compare_bytes(exact, paths[kind]))
-        base = {t.name: t for t in gguf.GGUFReader(model).tensors}
-        changed = {}
-        for t in gguf.GGUFReader(paths["keep"]).tensors:
-            if t.tensor_type == base[t.name].tensor_type and np.array_equal(t.data, base[t.name].data):
-                continue
-            changed[t.tensor_type.name] = changed.get(t.tensor_type.name, 0) + 1
-            assert np.array_equal(t.data, gguf.quantize(exact[t.name], t.tensor_type)), t.name
-        print("keep is what gguf.quantize() makes of F32 where it is not the base:", changed, "of", len(base))
-        for kind, served in (("F32", (paths["F32"], None)), ("Q8_0", (paths["Q8_0"], None)), ("keep", (paths["keep"], None)),
-                             ("adapter", (model, paths["adapter"]))):
+        served_as = [("F32", (paths["F32"], None)), ("Q8_0", (paths["Q8_0"], None)), ("keep", (paths["keep"], None))]
+        if not os.path.isdir(model):
+            compare_kept(exact, model, paths["keep"])
+            served_as.append(("adapter", (model, paths["adapter"])))
+        for kind, served in served_as:
             said = llama_cpp(*served, prompts, tokens)
             of = ["--model", model, "--adapter", adapter] if kind in ("F32", "adapter") else ["--model", paths[kind]]
             for prompt, got in zip(prompts, said):
