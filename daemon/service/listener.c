@@ -591,10 +591,11 @@ struct connection *listener_call_opened(struct listener *l, int fd)
     struct connection *c, *found = NULL;
 
     for (c = l->oldest; c; c = c->next) /* the newest: numbers come again */
-        if (c->grpc_fd == fd && !c->closed)
+        if (c->grpc_fd == fd)
             found = c;
-    if (found)
-        found->calls++;
+    if (!found || found->closed) /* of an older one nobody may have seen yet that it is closed */
+        return NULL;
+    found->calls++;
     return found;
 }
 
