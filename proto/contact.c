@@ -13,8 +13,9 @@ static json_t *to_json(const struct contact *c)
 
     for (i = 0; i < c->n; i++)
         json_array_append_new(addresses, json_string(c->addresses[i]));
-    return json_pack("{s:s, s:s, s:o, s:s*, s:s*}", "job", c->job, "token", c->token, "addresses",
-                     addresses, "certificate", c->certificate, "died", c->died);
+    return json_pack("{s:s, s:s, s:o, s:s*, s:s*, s:o*}", "job", c->job, "token", c->token,
+                     "addresses", addresses, "certificate", c->certificate, "died", c->died,
+                     "died_at", c->died ? json_integer(c->died_at) : NULL);
 }
 
 int contact_write(const char *path, const struct contact *c, struct err *err)
@@ -44,6 +45,7 @@ static int take(const json_t *doc, struct contact *c)
     c->token = text_of(doc, "token");
     c->certificate = text_of(doc, "certificate");
     c->died = text_of(doc, "died");
+    c->died_at = (int)json_integer_value(json_object_get(doc, "died_at"));
     for (i = 0; i < json_array_size(addresses) && c->n < CONTACT_ADDRESSES; i++) {
         const char *address = json_string_value(json_array_get(addresses, i));
         c->addresses[c->n] = address ? strdup(address) : NULL;

@@ -4,7 +4,8 @@
  *
  *   <output>/logs/dashd.json   {"job": "12", "token": "...", "addresses": ["10.1.0.4:40123", ...],
  *                               "certificate": "-----BEGIN CERTIFICATE...",
- *                               "died": "a worker (rank 1) was ended by signal 9 (Killed)"}
+ *                               "died": "a worker (rank 1) was ended by signal 9 (Killed)",
+ *                               "died_at": 41}
  *
  * The token is the launch's: whoever reads it can report in the job's name, so the file is its
  * owner's alone (mode 0600). The certificate is dashd's own, of the port for coordinators: it signs
@@ -23,7 +24,8 @@ struct contact {
     char *certificate;                  /* PEM; NULL: none */
     char *addresses[CONTACT_ADDRESSES]; /* "unix:/path" or "host:port", the likeliest first */
     int n;
-    char *died; /* how the launch before ended, where dashd had to find out; NULL: it did not */
+    char *died;  /* how the launch before ended, where dashd had to find out; NULL: it did not */
+    int died_at; /* how many steps it had done */
 };
 
 int contact_write(const char *path, const struct contact *c, struct err *err);

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "daemon/coordinator/outputs.h"
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,8 +36,8 @@ static struct past look_back(const char *text, size_t len)
     while ((end = memchr(text + p.len, '\n', len - p.len))) {
         size_t line = (size_t)(end - text) - p.len;
         json_t *o = json_loadb(text + p.len, line, 0, NULL);
-        int launch = (int)json_integer_value(json_object_get(o, "launch"));
-        p.launches = launch > p.launches ? launch : p.launches;
+        json_int_t launch = json_integer_value(json_object_get(o, "launch"));
+        p.launches = launch > p.launches && launch < INT_MAX ? (int)launch : p.launches;
         free(p.reason);
         p.reason = reason_of(o);
         json_decref(o);
@@ -61,17 +62,20 @@ static int add_line(int fd, const char *path, json_t *json, struct err *err)
     return rc;
 }
 
-static json_t *beginning(const struct past *past, int after_step, const char *died)
+/* Of a launch that continues from a later step than that at which dashd's was killed, another was
+ * before it, of which dashd has said nothing: Slurm and the batch script launch again, too. */
+static json_t *beginning(const struct past *past, int after_step, const char *died, int died_at)
 {
-    const char *why = past->reason ? past->reason : died ? died : unknown;
+    const char *said = died && after_step <= died_at ? died : unknown;
+    const char *why = past->reason ? past->reason : said;
 
     return json_pack("{s:i, s:i, s:I, s:s*}", "launch", past->launches + 1, "after_step",
                      after_step, "time_ms", (json_int_t)clock_unix_ms(), "why",
                      past->launches ? why : NULL);
 }
 
-static int begin(int fd, const char *path, int after_step, const char *died, int *ret_launch,
-                 struct err *err)
+static int begin(int fd, const char *path, int after_step, const char *died, int died_at,
+                 int *ret_launch, struct err *err)
 {
     size_t len = 0;
     char *text = NULL;
@@ -92,7 +96,7 @@ static int begin(int fd, const char *path, int after_step, const char *died, int
     if (ftruncate(fd, (off_t)past.len) < 0)
         rc = err_errno(err, "%s cannot be written", path);
     else
-        rc = add_line(fd, path, beginning(&past, after_step, died), err);
+        rc = add_line(fd, path, beginning(&past, after_step, died, died_at), err);
     free(past.reason);
     if (rc == 0)
         *ret_launch = past.launches + 1;
@@ -111,15 +115,15 @@ static int open_file(const char *output, char **ret_path, int *ret_fd, struct er
     return rc;
 }
 
-int launches_begin(const char *output, int after_step, const char *died, int *ret_launch,
-                   struct err *err)
+int launches_begin(const char *output, int after_step, const char *died, int died_at,
+                   int *ret_launch, struct err *err)
 {
     char *path;
     int fd, rc = open_file(output, &path, &fd, err);
 
     if (rc < 0)
         return rc;
-    rc = begin(fd, path, after_step, died, ret_launch, err);
+    rc = begin(fd, path, after_step, died, died_at, ret_launch, err);
     close(fd);
     free(path);
     return rc;

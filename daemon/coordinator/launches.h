@@ -10,10 +10,11 @@
 #pragma once
 #include "core/err.h"
 
-/* died: NULL: not known. *ret_launch: the number of this launch, for launches_end(); 0: the file
- * has no room for more, and nothing is written. */
-int launches_begin(const char *output, int after_step, const char *died, int *ret_launch,
-                   struct err *err);
+/* died: how a launch ended that had done died_at steps, as dashd says; NULL: not known.
+ * *ret_launch: the number of this launch, for launches_end(); 0: the file has no room for more, and
+ * nothing is written. */
+int launches_begin(const char *output, int after_step, const char *died, int died_at,
+                   int *ret_launch, struct err *err);
 /* Does nothing for launch 0. */
 int launches_end(const char *output, int launch, const char *ended, const char *reason,
                  struct err *err);

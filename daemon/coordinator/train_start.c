@@ -174,7 +174,8 @@ static int begin_launch(struct train *t, struct err *err)
 
     if (t->options->contact && contact_read(t->options->contact, &contact, NULL) < 0)
         contact = (struct contact){0}; /* the report says what is wrong with it */
-    rc = launches_begin(t->options->output, t->state.step, contact.died, &t->launch, err);
+    rc = launches_begin(t->options->output, t->state.step, contact.died, contact.died_at,
+                        &t->launch, err);
     contact_free(&contact);
     return rc;
 }

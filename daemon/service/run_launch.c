@@ -45,8 +45,10 @@ static int write_contact(const struct run *run, struct err *err)
                 contact.n < CONTACT_ADDRESSES;
          i++)
         contact.addresses[contact.n++] = o->node_addresses[i];
-    if (run->row.death_reason[0] && run->row.death_step == run->steps.done)
+    if (run->row.death_reason[0] && run->row.death_step == run->steps.done) {
         contact.died = run->row.death_reason;
+        contact.died_at = run->row.death_step;
+    }
     rc = contact_write(path, &contact, err);
     free(path);
     return rc;
