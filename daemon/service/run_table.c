@@ -341,6 +341,17 @@ static int commit_new(struct store *s, struct run_row *row, struct err *err)
     return store_commit(s, err);
 }
 
+/* Those behind one that has come to the queue. */
+static void move_others(const struct run *run)
+{
+    const struct runs *r = run->runs;
+    int i;
+
+    for (i = 0; run->row.state == RUN_QUEUED && i < r->n; i++)
+        if (r->items[i]->row.state == RUN_QUEUED && run_is_before(&run->row, &r->items[i]->row))
+            run_changed(r->items[i]);
+}
+
 int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, struct err *err)
 {
     struct run *run = NULL;
@@ -357,6 +368,7 @@ int run_table_add(struct runs *r, struct run_row *row, struct run **ret_run, str
     *row = (struct run_row){0};
     *ret_run = run;
     run_changed(run);
+    move_others(run);
     return 0;
 }
 

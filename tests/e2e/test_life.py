@@ -266,6 +266,18 @@ class Watched(World):
         for id, job in jobs.items():
             self.assertEqual(job, [j for j in self.client.ListJobs().jobs if j.id == id][0])
 
+    def test_one_that_comes_to_the_queue_moves_those_behind_it(self):
+        ids = [self.create(self.client, name).id for name in ("a", "b")]
+        self.wait_state(self.client, ids[0], pb.RUNNING)
+        jobs, until = self.follow()
+        until(lambda jobs: jobs[ids[1]].queue_position == 1, "the first in the queue")
+        one = self.client.WatchJob(id=ids[1])
+        self.addCleanup(one.cancel)
+        self.assertEqual(next(one).job.queue_position, 1)
+        self.create(self.client, "urgent", priority=3)
+        self.assertEqual(next(one).job.queue_position, 2)
+        until(lambda jobs: jobs[ids[1]].queue_position == 2, "another before it")
+
     def test_a_list_is_watched_through_a_batch_script_and_what_is_wrong_is_refused(self):
         jobs, until = self.follow(name="by-hand*", labels=labels(team="nlp"))
         until(lambda jobs: True, "none")
