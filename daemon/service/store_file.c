@@ -211,7 +211,8 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE steps ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE steps ADD COLUMN after_event INTEGER NOT NULL DEFAULT 0;"
     "UPDATE steps SET at_ms = (SELECT started_ms FROM jobs WHERE id = steps.job), after_event ="
-    " (SELECT coalesce(max(id), 0) FROM events WHERE job = steps.job AND state = 3);",
+    " (SELECT coalesce(max(id), 0) FROM events"
+    "  WHERE job = steps.job AND kind = 1 AND state = 3);",
 };
 
 static int upgrade(struct store *s, long version, struct err *err)

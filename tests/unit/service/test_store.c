@@ -248,14 +248,14 @@ static void a_store_of_schema_4_is_brought_up_to_date(void **state)
 
     make_older(w, "INSERT INTO events (id, job, at_ms, kind, state, phase, text) VALUES "
                   "(2, 1, 0, 1, 1, 0, ''), (4, 1, 0, 1, 3, 0, ''), (6, 1, 0, 1, 3, 0, ''),"
-                  " (8, 1, 0, 1, 4, 0, '');"
+                  " (7, 1, 0, 2, 3, 5, ''), (8, 1, 0, 1, 4, 0, '');"
                   "INSERT INTO steps (job, step, tokens, trained_tokens, phase) VALUES "
                   "(1, 1, 0, 0, 1), (1, 2, 0, 0, 1);" WITHOUT_SCHEMA_5 "PRAGMA user_version=4;");
     assert_int_equal(store_read_steps_back(w->store, 1, 9, at, 3, &n, NULL), 0);
     assert_int_equal(n, 2);
     assert_int_equal(at[0].row.step, 2);
     assert_int_equal(at[1].row.step, 1);
-    assert_int_equal(at[0].after_event, 6); /* the last that says that it runs */
+    assert_int_equal(at[0].after_event, 6); /* the last that says that it runs, not its phase */
     assert_int_equal(at[1].after_event, 6);
     assert_int_equal(at[1].at_ms, row.started_ms);
     reopen(w);
