@@ -1,9 +1,11 @@
 """The part of OpenAI's API that dashd speaks: by plain HTTP, and, where it can be had from PyPI, by the official openai
 package, which does the whole tour with real programs."""
 import concurrent.futures
+import contextlib
 import http.client
 import resource
 import socket
+import sqlite3
 import venv
 
 from harness import *
@@ -246,6 +248,23 @@ class Api(OpenAi):
             facts = list(pool.map(lambda _: self.got("GET", "files/" + file), range(24)))
         self.assertEqual({f["bytes"] for f in facts}, {len(content)})
         self.refused("GET", "files/file-metrics-99", status=404)
+
+    def test_metrics_of_a_job_that_is_deleted_meanwhile_are_seen_to_be_cut_off(self):
+        id = self.job()["id"].removeprefix("ftjob-")
+        self.wait_state(self.daemon.client(), id, pb.SUCCEEDED)
+        self.daemon.stop()
+        with contextlib.closing(sqlite3.connect(self.path("state/jobs.db"))) as store, store:  # more than sockets hold
+            store.execute("INSERT OR REPLACE INTO steps WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
+                          " SELECT ?, i, 1.0 / i, 1, 1e-4, 1, 1, 1, 1, 0, 0, 0 FROM n", (int(id),))
+        self.serve(models=[("tiny", os.path.join(TINY, "model"))])
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        self.addCleanup(connection.close)
+        connection.request("GET", f"/v1/files/file-metrics-{id}/content", headers={"Authorization": "Bearer " + self.me})
+        response = connection.getresponse()
+        response.read(1000)
+        self.daemon.client().DeleteJob(id=id)
+        with self.assertRaises(http.client.IncompleteRead):
+            response.read()
 
     def test_jobs_are_paused_resumed_and_cancelled_by_their_creators(self):
         job = self.job(hyperparameters={"n_epochs": 100000, "batch_size": 1})

@@ -46,6 +46,16 @@ struct run *openai_metrics_find(const struct openai *o, const char *id)
     return openai_find_job(o, job);
 }
 
+/* NULL: it was deleted while its answer was being made. */
+static struct run *find_run(const struct openai *o, long job)
+{
+    struct run *run = NULL;
+    char id[24];
+
+    snprintf(id, sizeof(id), "%ld", job);
+    return runs_find(o->runs, id, &run, NULL) == 0 ? run : NULL;
+}
+
 static void put_step(struct buf *csv, const struct step_row *row)
 {
     buf_printf(csv, "%d,%.10g,", row->step, row->loss);
@@ -98,11 +108,12 @@ static void send_steps(struct http_request *r)
     struct metrics_answer *a = http_data(r);
     const struct openai *o = http_service(r);
     struct buf csv = {0};
-    int last = 0, rc;
+    int last = 0, rc = ERR_NOT_FOUND;
 
     if (a->next_step == 1)
         buf_puts(&csv, HEAD);
-    rc = put_steps(o->runs, a->job, a->next_step, &csv, &last, NULL);
+    if (find_run(o, a->job))
+        rc = put_steps(o->runs, a->job, a->next_step, &csv, &last, NULL);
     if (rc == 0 && csv.len && !http_write(r, csv.data, csv.len))
         rc = ERR_NOMEM;
     buf_free(&csv);
@@ -190,15 +201,13 @@ static void count_steps(uv_idle_t *turns)
 {
     struct openai_metrics *m = turns->data;
     const struct openai *o = http_service(m->first->request);
-    struct run *run = NULL;
+    const struct run *run = find_run(o, m->first->job);
     struct buf csv = {0};
     struct length *length;
-    char id[24];
     int last = 0;
     struct err err;
 
-    snprintf(id, sizeof(id), "%ld", m->first->job);
-    if (runs_find(o->runs, id, &run, &err) < 0) { /* it was deleted meanwhile */
+    if (!run) {
         openai_fail(take_first(m), RPC_NOT_FOUND, "there is no such file");
         return;
     }
