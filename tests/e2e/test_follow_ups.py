@@ -165,6 +165,21 @@ class FollowUps(World):
         self.assertEqual(mlflow.experiments, {name: "1"})
         self.assertEqual([r["experiment"] for r in mlflow.runs.values()], ["1", "1"])
 
+    def test_a_run_that_was_made_while_dashd_ended_is_found_again(self):
+        """dashd waits 30 s for what is under way, and a server has 20 s for each request."""
+        mlflow, going_on = Mlflow(), threading.Event()
+        self.addCleanup(going_on.set)
+        slow = {"/api/2.0/mlflow/runs/create": 15, "/api/2.0/mlflow/runs/log-batch": 60}
+        server = Server(self, lambda path, body: (going_on.wait(slow.get(path, 0)), mlflow(path, body))[1])
+        self.create(self.client, overrides=[f"tracking.mlflow={server.url}"])
+        wait_for(lambda: [r for r in server.requests if r[1].endswith("runs/create")], "the run is about to be made")
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(60 * SLOWNESS), 0)
+        self.assertEqual(len(mlflow.runs), 1)
+        going_on.set()
+        self.start()
+        wait_for(lambda: [r["status"] for r in mlflow.runs.values()] == ["FINISHED"], "the one run is closed")
+
     def test_a_slow_server_of_one_user_delays_nobody_else(self):
         slow, told = threading.Event(), []
         self.addCleanup(slow.set)

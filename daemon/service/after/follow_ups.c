@@ -602,7 +602,8 @@ static void finish(struct follow_ups *f)
     } while (is_busy(f) && uv_now(f->loop) < until);
 }
 
-/* The loop runs until the errands that are under way, whose threads have f, give up. */
+/* The loop runs until the errands that are under way, whose threads have f, give up. What they have
+ * done until then is written down: their runs are still there. */
 void follow_ups_close(struct follow_ups *f)
 {
     struct follow_up *u;
@@ -615,8 +616,8 @@ void follow_ups_close(struct follow_ups *f)
         if (u->command)
             command_run_kill(u->command);
         u->command = NULL;
-        u->run = NULL;
     }
+    uv_timer_stop(&f->tick); /* nothing new is begun */
     atomic_store(&f->hurry, true);
     while (f->errands)
         uv_run(f->loop, UV_RUN_ONCE);
