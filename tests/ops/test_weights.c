@@ -194,24 +194,14 @@ static int some_terms(enum gemm_form form, int N, const float *A, const float *B
     return 2;
 }
 
-static void apart(struct team *team, const struct gemm_then *then, int M, int N, float *C)
+/* By gemm_one(), which sums few rows in the order of many. */
+static void apart(const struct gemm_then *then, int M, int N, float *C)
 {
     for (int i = 0; then->bias && i < M * N; i++)
         C[i] += then->bias[i % N];
     for (int i = 0; i < then->n; i++) {
         const struct gemm_term *t = &then->terms[i];
-        if (M > 3)
-            gemm(team, t->form, M, t->columns, t->K, 1, t->A, t->B, 1, C + t->column, N);
-        else /* the few rows of a product by themselves are summed in another order */
-            for (int j = 0; j < M; j++)
-                for (int c = 0; c < t->columns; c++) {
-                    float sum = 0;
-                    for (int k = 0; k < t->K; k++)
-                        sum = fmaf(t->A.at[j * t->A.ld + k],
-                                   t->B.at[t->form == GEMM_NT ? c * t->B.ld + k : k * t->B.ld + c],
-                                   sum);
-                    C[j * N + t->column + c] += sum;
-                }
+        gemm_one(t->form, M, t->columns, t->K, 1, t->A, t->B, 1, C + t->column, N);
     }
 }
 
@@ -229,7 +219,7 @@ static void check_then(struct team *team, enum gemm_form form, int M, const stru
     then.n = some_terms(form, N, u, B, then.terms);
     gemm_weight_then(team, form, M, w, 0, ROWS, (struct matrix){A, K}, 1, got, N, &then);
     gemm_weight(team, form, M, w, 0, ROWS, (struct matrix){A, K}, 1, want, N);
-    apart(team, &then, M, N, want);
+    apart(&then, M, N, want);
     assert_memory_equal(got, want, n * sizeof(*got));
     assert_memory_equal(got, copy, n * sizeof(*got));
     for (size_t i = 0; i < n; i++)
