@@ -182,16 +182,19 @@ static void answer_first(struct openai_metrics *m, const struct run *run, int64_
                                           "status", "processed"));
 }
 
-/* What is known of the job, or a place that begins with nothing. */
+/* What is known of the job, or a place that begins with nothing. A launch can take steps anew that
+ * the one before had taken, until which its count is of those. */
 static struct length *length_of(struct openai_metrics *m, const struct run *run)
 {
-    struct length *place;
-    int i;
+    struct length *place = NULL;
 
-    for (i = 0; i < LENGTHS_KEPT; i++)
-        if (m->known[i].job == run->row.id && m->known[i].launch == run->row.launch)
-            return &m->known[i];
-    place = &m->known[m->next_known++ % LENGTHS_KEPT];
+    for (int i = 0; i < LENGTHS_KEPT && !place; i++)
+        if (m->known[i].job == run->row.id)
+            place = &m->known[i];
+    if (place && place->launch == run->row.launch && place->step <= run->steps.done)
+        return place;
+    if (!place)
+        place = &m->known[m->next_known++ % LENGTHS_KEPT];
     *place = (struct length){run->row.id, run->row.launch, 0, sizeof(HEAD) - 1};
     return place;
 }
