@@ -202,7 +202,7 @@ static void check_added(const struct tokenizer_keys *k)
             const struct added_token *token = &k->t->added[pass].items[i];
             unsigned flags = token->flags & ~(phi3 ? (unsigned)ADDED_RSTRIP : 0);
             const char *name = flag_name(flags);
-            bool changed = pass == ADDED_SECOND && (k->prefix || is_changed(k->t, token));
+            bool changed = pass == ADDED_SECOND && is_changed(k->t, token);
             if ((!name && !changed) || named++ >= NAMED_MAX)
                 continue;
             fault(k, "the added token '%s' has the flag %s, for which there is no word",

@@ -365,6 +365,17 @@ class FolderTokenizers(Export):
                 self.assertEqual([[int(i) for i in line.split()] for line in done.stdout.splitlines()], [c["ids"] for c in texts])
                 shutil.rmtree(self.path("model"))
 
+    def test_normalized_tokens_where_nothing_is_normalized(self):
+        """As Llama's own files have them: class and normalizer make Metaspace of it. The ids are transformers 5.24's."""
+        with open(os.path.join(SOURCE, "tests/golden/tokenizers/converted/tokenizer.json")) as f:
+            added = [dict(token, normalized=True) for token in json.load(f)["added_tokens"]]
+        self.make("converted", added_tokens=added + [dict(added[0], id=702, content="<n>", special=False)])
+        settings = json.loads(self.read("model/tokenizer_config.json"))
+        self.write("model/tokenizer_config.json", json.dumps({**settings, "tokenizer_class": "LlamaTokenizer"}))
+        self.export_it()
+        done = self.dashctl("tokenize", "-0", "--model", "x.gguf", stdin="hi<n>\0a b</s>\0there<unk><n>\0")
+        self.assertEqual(done.stdout.splitlines(), ["377 650 702", "260 283 2", "275 274 0 702"])
+
     def test_special_tokens_and_templates(self):
         self.make("converted")
         long = "{# " + "x" * 100_000 + " #}{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
