@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMED_MAX = 5 }; /* tokens of one fault that are named */
+enum {
+    NAMED_MAX = 5,            /* tokens of one fault that are named */
+    TOKEN_BYTES_MAX = 1 << 12 /* the checks take the square of a token's length in time */
+};
 
 static void fault(const struct tokenizer_keys *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -310,10 +313,26 @@ static void check_ends(const struct tokenizer_keys *k)
                              "does, and so behind a prompt\n");
 }
 
+static bool has_long_token(const struct tokenizer_keys *k)
+{
+    const struct vocab *v = &k->t->vocab;
+
+    for (int id = 0; id < v->n; id++)
+        if (v->tokens[id].text && v->tokens[id].len > TOKEN_BYTES_MAX) {
+            fault(k, "the token of id %d has %u bytes; at most %d are possible", id,
+                  v->tokens[id].len, TOKEN_BYTES_MAX);
+            return true;
+        }
+    return false;
+}
+
 int tokenizer_write_check(struct tokenizer_keys *k, struct err *err)
 {
-    int rc = check_kind(k, err);
+    int rc = 0;
 
+    if (has_long_token(k)) /* nothing else is looked at */
+        return 0;
+    rc = check_kind(k, err);
     if (rc < 0)
         return rc;
     check_added(k);

@@ -397,12 +397,14 @@ class FolderTokenizers(Export):
     def test_what_has_no_word_is_refused_before_anything_is_written(self):
         wrong = dict(special=False, single_word=False, lstrip=True, rstrip=False, normalized=False)
         with open(os.path.join(SOURCE, "tests/golden/tokenizers/converted/tokenizer.json")) as f:
-            added = json.load(f)["added_tokens"]
+            tokenizer = json.load(f)
+        added, long = tokenizer["added_tokens"], {**tokenizer["model"], "vocab": {**tokenizer["model"]["vocab"], "x" * 4097: 702}}
         for changes, words in (
                 (dict(added_tokens=added + [dict(wrong, id=702, content="<l>"), dict(wrong, id=703, content="<n>", lstrip=False, normalized=True)]),
                  ["'<l>' has the flag lstrip", "'<n>' has the flag normalized"]),
                 (dict(added_tokens=added + [dict(wrong, id=702, content="a<s>", lstrip=False, normalized=True)]), ["'a<s>' holds '<s>'"]),
                 (dict(normalizer={"type": "NFKC"}), ["what those of SentencePiece do"]),
+                (dict(model=long), ["the token of id 702 has 4097 bytes; at most 4096 are possible"]),
                 (dict(model={"type": "Unigram", "vocab": [["a", 0.0]]}), ["Unigram"])):
             self.make("converted", **changes)
             said = self.export("zero", "--model", "model", "--to", "gguf", "--out", "x.gguf", status=1)
