@@ -46,17 +46,28 @@ static bool is_plain(const char *type)
            strcmp(type, "dynamic") == 0;
 }
 
-/* The key beside the scaling wins, as in transformers; and so does a family's own number. */
-static double original_positions(const struct description *d, const struct scaling *s,
-                                 const struct model_config *c)
+static double stated_positions(const struct description *d, const struct scaling *s,
+                               const struct model_config *c, const char *key)
 {
-    const char *key = "original_max_position_embeddings";
-
     if (json_is_set(root_get(d, key)))
         return root_positive(d, key, 0);
     if (d->family->original_positions)
         return d->family->original_positions;
     return object_positive(d, s->object, key, c->max_positions);
+}
+
+/* The key beside the scaling wins, as in transformers; and so does a family's own number. 0: there
+ * is a fault. */
+static double original_positions(const struct description *d, const struct scaling *s,
+                                 const struct model_config *c)
+{
+    const char *key = "original_max_position_embeddings";
+    double positions = stated_positions(d, s, c, key);
+
+    if (positions <= INT32_MAX)
+        return positions;
+    description_fault(d, "%s must be at most %d, not %g", key, INT32_MAX, positions);
+    return 0;
 }
 
 /* null is false, as in transformers. */

@@ -284,6 +284,9 @@ static void settings_that_change_the_computation_are_refused_by_name(void **stat
         "theta above 1");
     refused_with("{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"truncate\": 1}}",
                  "truncate");
+    refused_with("{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, "
+                 "\"original_max_position_embeddings\": 1e12}}",
+                 "must be at most 2147483647, not 1e+12");
     refused_with("{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor");
 }
 
