@@ -159,7 +159,7 @@ static json_t *thin_coefficients(const json_t *rows, size_t modules, size_t k, j
                            "left out: the page of dashd shows it.");
         n = 0;
     } else if (every > 1) {
-        report_note(notes, "Of the history of the coefficients every %zu. row is shown.", every);
+        report_note(notes, "Of the history of the coefficients one row in %zu is shown.", every);
     }
     for (i = 0; i < n; i++)
         if (i % every == 0 || i == n - 1) {
