@@ -149,13 +149,13 @@ class Real(Training):
     def test_killed_ranks_and_all_at_once_and_mpirun(self):
         client = self.start()
         job = self.train(client, "out", "parallel.stages=2", "max_restarts=3")
-        kills = ((30, "dash-worker"), (90, "dash-coordinator"), (150, "mpirun"), (210, ""))  # far from the end: it comes fast
+        kills = ((20, "dash-worker"), (60, "dash-coordinator"), (105, "mpirun"), (140, ""))  # far from the end: it comes fast
         for n, (step, program) in enumerate(kills):
             self.wait_step(client, job.id, step)
             for pid in self.job_processes():
                 if program_of(pid) != "dashd" and (not program or program_of(pid) == program[:15]):
                     os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: self.get(client, job.id).restarts > n, "a restart")
+            wait_for(lambda: self.get(client, job.id).restarts > n, lambda: f"a restart after kill {n}: {self.get(client, job.id)}")
         self.wait_state(client, job.id, pb.SUCCEEDED)
         steps = [e.step.step for e in client.WatchJob(id=job.id) if e.HasField("step")]
         self.assertEqual(steps, list(range(1, STEPS + 1)))
