@@ -2,6 +2,7 @@
 #include "core/text/normalizer.h"
 #include "core/text/characters.h"
 #include "core/text/pattern_code.h"
+#include "core/text/token_text.h"
 #include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,6 @@ struct normalizer_step {
     struct charsmap charsmap;
     const struct added_tokens *keep; /* STEP_CHARSMAP */
 };
-
-static const char meta[] = "\xe2\x96\x81"; /* U+2581 */
 
 void normalizer_free(struct normalizer *n)
 {
@@ -162,7 +161,7 @@ int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, stru
     if (rc == 0 && prefix)
         rc = normalizer_add_prepend(n, " ", err);
     if (rc == 0)
-        rc = normalizer_add_replace(n, " ", "\xe2\x96\x81", err);
+        rc = normalizer_add_replace(n, " ", token_blank, err);
     if (rc == 0 && collapse)
         rc = normalizer_add_trim_end(n, err);
     return rc;
@@ -171,7 +170,7 @@ int normalizer_add_blanks(struct normalizer *n, bool prefix, bool collapse, stru
 static bool is_prefix(const struct normalizer_step *step)
 {
     return step->kind == STEP_PREPEND &&
-           (strcmp(step->by, " ") == 0 || strcmp(step->by, meta) == 0);
+           (strcmp(step->by, " ") == 0 || strcmp(step->by, token_blank) == 0);
 }
 
 bool normalizer_is_blanks(const struct normalizer *n, bool *ret_prefix, bool *ret_collapse)
@@ -183,7 +182,7 @@ bool normalizer_is_blanks(const struct normalizer *n, bool *ret_prefix, bool *re
     prefix = at < end && is_prefix(at);
     at += prefix;
     if (at == end || at->kind != STEP_REPLACE || strcmp(at->what, " ") != 0 ||
-        strcmp(at->by, meta) != 0)
+        strcmp(at->by, token_blank) != 0)
         return false;
     at++;
     if (collapse && (at == end || at++->kind != STEP_TRIM_END))
@@ -282,7 +281,7 @@ static size_t trimmed(const char *text, size_t len)
     for (;;) {
         if (len > 0 && text[len - 1] == ' ')
             len--;
-        else if (len >= 3 && memcmp(text + len - 3, meta, 3) == 0)
+        else if (len >= 3 && memcmp(text + len - 3, token_blank, 3) == 0)
             len -= 3;
         else
             return len;

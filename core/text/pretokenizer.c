@@ -4,6 +4,7 @@
 #include "core/text/pretokenizer.h"
 #include "core/buf.h"
 #include "core/text/pattern_code.h"
+#include "core/text/token_text.h"
 #include "core/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -151,12 +152,12 @@ bool pretokenizer_is_patterns(const struct pretokenizer *p, const char *const *p
 
 bool pretokenizer_is_meta(const struct pretokenizer *p, enum meta_prefix *ret, bool *ret_splits)
 {
-    static const char meta[] = "\xe2\x96\x81";
     const struct split_step *split = p->n == 2 ? &p->steps[1] : NULL;
 
-    if (p->n < 1 || p->n > 2 || p->steps[0].kind != STEP_META || strcmp(p->steps[0].by, meta) != 0)
+    if (p->n < 1 || p->n > 2 || p->steps[0].kind != STEP_META ||
+        strcmp(p->steps[0].by, token_blank) != 0)
         return false;
-    if (split && (split->kind != STEP_SPLIT || strcmp(split->code.pattern, meta) != 0 ||
+    if (split && (split->kind != STEP_SPLIT || strcmp(split->code.pattern, token_blank) != 0 ||
                   split->behaviour != SPLIT_WITH_NEXT || split->invert))
         return false;
     *ret = p->steps[0].prefix;

@@ -8,15 +8,26 @@ enum { SHOWN_BYTES = 40 };
 
 const char token_blank[] = "\xe2\x96\x81";
 
+size_t token_text_unspell(const char *text, size_t len, char *out)
+{
+    size_t blank_len = strlen(token_blank), n = 0, at = 0;
+
+    while (at < len) {
+        bool blank = len - at >= blank_len && memcmp(text + at, token_blank, blank_len) == 0;
+        out[n++] = blank ? ' ' : text[at];
+        at += blank ? blank_len : 1;
+    }
+    return n;
+}
+
 void token_text_append(const char *text, size_t len, struct buf *out)
 {
-    size_t n = strlen(token_blank);
+    char *at = buf_grow(out, len);
 
-    for (size_t at = 0; at < len;) {
-        bool blank = len - at >= n && memcmp(text + at, token_blank, n) == 0;
-        buf_append(out, blank ? " " : text + at, 1);
-        at += blank ? n : 1;
-    }
+    if (!at)
+        return;
+    out->len -= len - token_text_unspell(text, len, at);
+    out->data[out->len] = '\0';
 }
 
 struct shown_text token_text_show(const char *text, size_t len)

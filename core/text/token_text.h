@@ -6,7 +6,9 @@
 /* U+2581, which stands for a blank in pieces of SentencePiece. */
 extern const char token_blank[];
 
-/* Appends the piece with its blanks put back. */
+/* Writes the piece with its blanks put back to out, which has room for len bytes; returns how many.
+ */
+size_t token_text_unspell(const char *text, size_t len, char *out);
 void token_text_append(const char *text, size_t len, struct buf *out);
 
 /* The beginning of any bytes, fit to be printed. */

@@ -1,21 +1,7 @@
 /* core/text/tokenizer_decode.c - ids back to text. */
+#include "core/text/token_text.h"
 #include "core/text/tokenizer_impl.h"
 #include <string.h>
-
-static const char meta[] = "\xe2\x96\x81"; /* U+2581, a blank in pieces */
-
-/* A piece with its blanks put back, written to out (room for len bytes); returns how many. */
-static size_t unspell_piece(const char *text, size_t len, char *out)
-{
-    size_t n = 0, at = 0;
-
-    while (at < len) {
-        bool blank = len - at >= 3 && memcmp(text + at, meta, 3) == 0;
-        out[n++] = blank ? ' ' : text[at];
-        at += blank ? 3 : 1;
-    }
-    return n;
-}
 
 static size_t unspell(const struct tokenizer *t, int32_t id, const struct vocab_token *token,
                       char *out)
@@ -30,7 +16,7 @@ static size_t unspell(const struct tokenizer *t, int32_t id, const struct vocab_
         return 1;
     }
     if (t->kind != TOKENIZER_BYTES)
-        return unspell_piece(token->text, token->len, out);
+        return token_text_unspell(token->text, token->len, out);
     memcpy(out, token->text, token->len);
     return token->len;
 }

@@ -112,8 +112,8 @@ static const struct argp_option option_list[] = {
     {"chat-models", OPTION_CHAT_MODELS, "N", 0,
      "Models that may be in memory at the same time to answer conversations (default: 1)", 0},
     {"chat-silence", OPTION_CHAT_SILENCE, "SECONDS", 0,
-     "End a model's process that says nothing for so long while it starts or answers (default: "
-     "600)",
+     "End a model's process that writes nothing for this long while it starts or answers "
+     "(default: 600)",
      0},
     {"slurm-poll", OPTION_SLURM_POLL, "SECONDS", 0,
      "Longest time between two queries of Slurm's queue, one for all jobs (default: 30)", 0},
