@@ -25,12 +25,18 @@ static int decode(const unsigned char *p, size_t n, uint32_t *ret_code)
     return len;
 }
 
+size_t utf8_code(const uint8_t *p, size_t len, uint32_t *ret_code)
+{
+    int n = decode(p, len, ret_code);
+
+    return n > 0 ? (size_t)n : 0;
+}
+
 size_t utf8_len(const uint8_t *p, size_t len)
 {
     uint32_t code;
-    int n = decode(p, len, &code);
 
-    return n > 0 ? (size_t)n : 0;
+    return utf8_code(p, len, &code);
 }
 
 size_t utf8_valid(const char *text, size_t len)

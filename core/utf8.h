@@ -7,6 +7,8 @@
 
 /* Bytes of the character at p, of which len > 0 may be read; 0 where there is none. */
 size_t utf8_len(const uint8_t *p, size_t len);
+/* The same, and the character's code where there is one. */
+size_t utf8_code(const uint8_t *p, size_t len, uint32_t *ret_code);
 /* Bytes up to the first that belongs to no character; len where there is none. */
 size_t utf8_valid(const char *text, size_t len);
 /* Writes a code point of up to 0x10ffff (1 to 4 bytes); returns how many. */

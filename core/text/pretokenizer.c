@@ -101,8 +101,8 @@ void pretokenizer_free(struct pretokenizer *p)
 static uint32_t take_character(const char **at)
 {
     const uint8_t *p = (const uint8_t *)*at;
-    size_t len = utf8_len(p, strlen(*at));
-    uint32_t code = *p;
+    uint32_t code;
+    size_t len;
     char *end;
 
     if (strncmp(*at, "\\x{", 3) == 0) {
@@ -111,18 +111,14 @@ static uint32_t take_character(const char **at)
             *at = end + 1;
             return code;
         }
-        code = *p;
     }
     if (strncmp(*at, "\\r", 2) == 0 || strncmp(*at, "\\n", 2) == 0) {
         *at += 2;
         return p[1] == 'r' ? '\r' : '\n';
     }
-    if (len > 1)
-        code &= 0x7fU >> len;
-    for (size_t i = 1; i < len; i++)
-        code = code << 6 | (p[i] & 0x3f);
+    len = utf8_code(p, strlen(*at), &code);
     *at += len > 0 ? len : 1;
-    return code;
+    return len > 0 ? code : *p;
 }
 
 static bool is_same_pattern(const char *a, const char *b)
