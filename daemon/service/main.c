@@ -2,7 +2,9 @@
  * signals.
  *
  * SIGTERM, SIGINT, SIGHUP: take no more calls, leave the jobs running (--stop-jobs: stop them
- * first; a second signal kills them) and exit with 0.
+ * first; a second signal kills them) and exit with 0. Their handles stay until the process has
+ * ended: libuv gives a signal whose last handle is closed its default action back, and one that
+ * came then would end dashd before its store is closed.
  */
 #include "core/log.h"
 #include "core/memory.h"
@@ -56,6 +58,12 @@ static void on_signal(uv_signal_t *signal, int number)
              d->options.stop_jobs && runs_count(d->runs, false) ? " when its jobs have stopped"
                                                                 : "");
     runs_stop(d->runs, d->options.stop_jobs, on_jobs_left, d);
+}
+
+static void on_late_signal(uv_signal_t *signal, int number)
+{
+    (void)signal;
+    (void)number;
 }
 
 static void on_change(struct run *run)
@@ -165,6 +173,10 @@ static void close_all(struct dashd *d)
 {
     int i;
 
+    for (i = 0; i < SIGNALS && d->signals[i].data; i++) {
+        uv_signal_start(&d->signals[i], on_late_signal, d->signals[i].signum);
+        uv_unref((uv_handle_t *)&d->signals[i]);
+    }
     if (d->runs) {
         follow_ups_close(d->runs->follow_ups);
         d->runs->follow_ups = NULL;
@@ -173,11 +185,7 @@ static void close_all(struct dashd *d)
     if (d->runs)
         watch_list_close(d->runs);
     runs_close(d->runs);
-    for (i = 0; i < SIGNALS; i++)
-        if (d->signals[i].data)
-            uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&d->loop);
     store_close(d->store);
     options_free(&d->options);
     free(d->groups);
@@ -185,13 +193,13 @@ static void close_all(struct dashd *d)
 
 int main(int argc, char **argv)
 {
-    struct dashd d = {.options = {.max_running = 1,
-                                  .stop_grace_s = 60,
-                                  .restart_delay_ms = 1000,
-                                  .slurm_poll_s = 30,
-                                  .chat_models = 1,
-                                  .chat_silence_s = 600,
-                                  .check = {.seconds = 600}}};
+    static struct dashd d = {.options = {.max_running = 1,
+                                         .stop_grace_s = 60,
+                                         .restart_delay_ms = 1000,
+                                         .slurm_poll_s = 30,
+                                         .chat_models = 1,
+                                         .chat_silence_s = 600,
+                                         .check = {.seconds = 600}}};
     struct err err;
     int rc;
 

@@ -39,6 +39,15 @@ class Restarts(World):
         self.write("hold", "9")
         self.wait_state(client, job.id, pb.SUCCEEDED)
 
+    def test_signals_that_come_while_it_closes_change_nothing(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            daemon = self.dashd()
+            end = time.monotonic() + DEADLINE
+            while daemon.process.poll() is None and time.monotonic() < end:
+                daemon.process.send_signal(number)
+                time.sleep(0.0005)
+            self.assertEqual(daemon.stop(), 0)
+
     def test_stop_jobs_stops_them_and_the_next_dashd_goes_on(self):
         daemon, client, job = self.running_job("--stop-jobs")
         second = self.create(client, "second")
