@@ -2,6 +2,7 @@
  * a file. */
 #include "daemon/service/memory_group.h"
 #include "core/file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,12 +12,14 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#define PREFIX "dash-"
+
 static char *path_of(const char *parent, const char *mark, const char *name)
 {
     char *path;
 
-    return asprintf(&path, "%s/dash-%s%s%s", parent, mark, *name ? "/" : "", name) < 0 ? NULL
-                                                                                       : path;
+    return asprintf(&path, "%s/" PREFIX "%s%s%s", parent, mark, *name ? "/" : "", name) < 0 ? NULL
+                                                                                            : path;
 }
 
 /* The file exists: the kernel makes it with its folder. */
@@ -141,27 +144,32 @@ int memory_group_join(const char *parent, const char *mark, long pid, struct err
     return set(parent, mark, "cgroup.procs", number, err);
 }
 
-static bool has_killed(const char *events)
+bool memory_group_killed(const char *parent, const char *mark)
 {
-    char *text = NULL, *at;
-    size_t len;
+    char *events = path_of(parent, mark, "memory.events"), *text = NULL, *at;
     bool killed = false;
+    size_t len;
 
-    if (file_read(events, FILE_SMALL_MAX, &text, &len, NULL) == 0 &&
+    if (events && file_read(events, FILE_SMALL_MAX, &text, &len, NULL) == 0 &&
         (at = strstr(text, "oom_kill ")))
         killed = strtol(at + strlen("oom_kill "), NULL, 10) > 0;
     free(text);
+    free(events);
     return killed;
 }
 
-bool memory_group_remove(const char *parent, const char *mark)
+bool memory_groups_sweep(const char *parent, bool (*is_used)(const void *arg, const char *mark),
+                         const void *arg)
 {
-    char *events = path_of(parent, mark, "memory.events"), *path = path_of(parent, mark, "");
-    bool killed = events && has_killed(events);
+    DIR *dir = opendir(parent);
+    struct dirent *entry;
+    bool left = false;
 
-    if (path)
-        rmdir(path);
-    free(events);
-    free(path);
-    return killed;
+    while (dir && (entry = readdir(dir)))
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+            !is_used(arg, entry->d_name + strlen(PREFIX)))
+            left |= unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno == EBUSY;
+    if (dir)
+        closedir(dir);
+    return left;
 }

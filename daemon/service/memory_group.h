@@ -19,6 +19,9 @@ char *memory_group_parent(const char *root);
 int memory_group_make(const char *parent, const char *mark, double bytes, struct err *err);
 /* Moves a process, and what it starts from then on, into it. */
 int memory_group_join(const char *parent, const char *mark, long pid, struct err *err);
-/* Removes it, if it is there and no process is left. Whether the kernel has ended processes of it
- * for lack of memory. */
-bool memory_group_remove(const char *parent, const char *mark);
+/* Whether the kernel has ended processes of it for lack of memory. */
+bool memory_group_killed(const char *parent, const char *mark);
+/* Removes all groups but those that `is_used` by a launch. Whether some stay, for now, since a
+ * process in them is about to end: what was killed with much memory takes a while. */
+bool memory_groups_sweep(const char *parent, bool (*is_used)(const void *arg, const char *mark),
+                         const void *arg);

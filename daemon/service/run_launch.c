@@ -416,9 +416,12 @@ static bool is_measuring(const struct run *run)
 void runs_tick(uv_timer_t *timer)
 {
     struct runs *r = timer->data;
-    bool wanted = false;
+    bool wanted;
     int i;
 
+    if (r->groups_left)
+        r->groups_left = run_memory_sweep(r);
+    wanted = r->groups_left;
     for (i = 0; i < r->n; i++) {
         struct run *run = r->items[i];
         if (run->ending.kind != ENDING_NONE)

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "daemon/service/memory_group.h"
 #include <stdio.h>
+#include <string.h>
 
 double run_memory_limit(const struct run *run)
 {
@@ -31,7 +32,7 @@ void run_memory_begin(struct run *run, long pid)
         rc = memory_group_join(parent, run->row.mark, pid, &err);
     if (rc < 0) {
         log_warn("job %ld has no control group: %s", run->row.id, err.text);
-        memory_group_remove(parent, run->row.mark);
+        run->runs->groups_left = true;
     }
 }
 
@@ -39,7 +40,26 @@ bool run_memory_end(struct run *run)
 {
     const char *parent = run->runs->options.groups;
 
-    return parent && run->row.mark[0] && memory_group_remove(parent, run->row.mark);
+    if (!parent || !run->row.mark[0])
+        return false;
+    run->runs->groups_left = true;
+    runs_arm(run->runs);
+    return memory_group_killed(parent, run->row.mark);
+}
+
+static bool is_used(const void *arg, const char *mark)
+{
+    const struct runs *r = arg;
+
+    for (int i = 0; i < r->n; i++)
+        if (r->items[i]->launch && strcmp(r->items[i]->row.mark, mark) == 0)
+            return true;
+    return false;
+}
+
+bool run_memory_sweep(struct runs *r)
+{
+    return r->options.groups && memory_groups_sweep(r->options.groups, is_used, r);
 }
 
 char *run_memory_explain(const struct run *run)

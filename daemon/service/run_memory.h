@@ -11,5 +11,7 @@ double run_memory_limit(const struct run *run);
 void run_memory_begin(struct run *run, long pid);
 /* The launch is over. Whether the kernel has ended processes of its group for lack of memory. */
 bool run_memory_end(struct run *run);
+/* Removes the groups of launches that are over. Whether some are left, to be removed later. */
+bool run_memory_sweep(struct runs *r);
 /* Why such a launch has ended, in words; NULL for lack of memory. Caller frees. */
 char *run_memory_explain(const struct run *run);

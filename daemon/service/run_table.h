@@ -107,6 +107,7 @@ struct runs {
     char boot_id[40];
     struct run **items; /* oldest first */
     int n, cap;
+    bool groups_left; /* control groups of launches that are over may be there (run_memory.h) */
     uv_timer_t *flush, *tick;
     struct slurm *slurm; /* NULL: this machine has no Slurm */
     struct checker *checker;

@@ -28,6 +28,7 @@ int runs_begin(struct runs *r, struct err *err)
         if (rc < 0)
             return rc;
     }
+    r->groups_left = true; /* of a dashd before this one */
     runs_schedule(r);
     runs_arm(r); /* some may wait out the delay of a restart */
     return 0;

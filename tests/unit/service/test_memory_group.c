@@ -1,6 +1,5 @@
 /* tests/unit/service/test_memory_group.c - what is written to a control group, and read from it.
- * The kernel's files are stood in for by files: a kernel that gives its memory controller to
- * version 2, and lets a test have it, is rare. */
+ * The kernel's files are stood in for by files; tests/e2e/test_memory_group.py has a kernel's. */
 #include "core/file.h"
 #include "daemon/service/memory_group.h"
 #include "tests/unit/support.h"
@@ -63,7 +62,7 @@ static void a_group_has_its_limit_and_its_process(void **state)
     assert_holds(folder, "memory.max", "8589934592");
     assert_holds(folder, "memory.oom.group", "1");
     assert_holds(folder, "cgroup.procs", "1234");
-    assert_false(memory_group_remove(folder, MARK));
+    assert_false(memory_group_killed(folder, MARK));
     remove_folder(folder);
 }
 
@@ -72,7 +71,7 @@ static void a_group_that_was_full_says_so(void **state)
     char *folder = group("low 0\nhigh 0\nmax 7\noom 1\noom_kill 3\noom_group_kill 1\n");
 
     (void)state;
-    assert_true(memory_group_remove(folder, MARK));
+    assert_true(memory_group_killed(folder, MARK));
     remove_folder(folder);
 }
 
@@ -85,7 +84,7 @@ static void a_group_without_the_kernels_files_is_none(void **state)
     assert_int_equal(memory_group_make(folder, MARK, 1e9, &err), ERR_IO);
     assert_contains(err.text, "memory.max cannot be set to 1000000000");
     assert_int_equal(access(path, F_OK), -1);
-    assert_false(memory_group_remove(folder, MARK));
+    assert_false(memory_group_killed(folder, MARK));
     free(path);
     remove_folder(folder);
 }
