@@ -103,16 +103,18 @@ static int first_key(const struct attention *a, int t)
 /* Scores become capped ones; scale is in them then. */
 static void cap_row(const struct attention *a, float *s, int n)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < n; i++)
-        s[i] = soft_cap(s[i] * a->scale, a->cap);
+        s[i] = soft_cap(s[i] * a->scale, a->cap, range);
 }
 
 /* Softmax of n scores, scaled. Returns the log-sum-exp. */
 static float softmax(float *s, int n, float scale)
 {
+    const struct exp_range range = exp_range();
     float most = s[0], inv;
     double sum = 0;
     int i;
@@ -122,7 +124,7 @@ static float softmax(float *s, int n, float scale)
         most = s[i] > most ? s[i] : most;
 #pragma omp simd reduction(+ : sum)
     for (i = 0; i < n; i++) {
-        s[i] = exp_f32((s[i] - most) * scale);
+        s[i] = exp_f32((s[i] - most) * scale, range);
         sum += (double)s[i];
     }
     inv = (float)(1 / sum);
@@ -266,11 +268,12 @@ void attention_forward(struct team *team, const struct attention *a, float *o, f
 /* dS of n scores s and dp, in dp; s becomes P. */
 static void softmax_back(float *s, float *dp, int n, float scale, float lse, float pull)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < n; i++) {
-        s[i] = exp_f32(s[i] * scale - lse);
+        s[i] = exp_f32(s[i] * scale - lse, range);
         dp[i] = s[i] * (dp[i] - pull) * scale;
     }
 }
@@ -278,12 +281,13 @@ static void softmax_back(float *s, float *dp, int n, float scale, float lse, flo
 static void softmax_back_capped(const struct attention *a, float *s, float *dp, int n, float lse,
                                 float pull)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < n; i++) {
-        float capped = soft_cap(s[i] * a->scale, a->cap);
-        s[i] = exp_f32(capped - lse);
+        float capped = soft_cap(s[i] * a->scale, a->cap, range);
+        s[i] = exp_f32(capped - lse, range);
         dp[i] = s[i] * (dp[i] - pull) * soft_cap_slope(capped, a->cap) * a->scale;
     }
 }

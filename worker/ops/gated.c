@@ -13,21 +13,23 @@ static const float tanh_cube = 0.044715f;
 
 static void silu_row(float *restrict y, const float *g, const float *u, int F)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < F; i++)
-        y[i] = g[i] / (1.0f + exp_f32(-g[i])) * u[i];
+        y[i] = g[i] / (1.0f + exp_f32(-g[i], range)) * u[i];
 }
 
 static void gelu_tanh_row(float *restrict y, const float *g, const float *u, int F)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < F; i++) {
         float z = tanh_factor * (g[i] + tanh_cube * g[i] * g[i] * g[i]);
-        y[i] = g[i] / (1.0f + exp_f32(-z)) * u[i];
+        y[i] = g[i] / (1.0f + exp_f32(-z, range)) * u[i];
     }
 }
 
@@ -65,11 +67,12 @@ void gated_forward(const void *gated, int first, int last, int column, int colum
 static void silu_row_back(float *dg, float *du, const float *dy, const float *g, const float *u,
                           int F)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < F; i++) {
-        float gi = g[i], ui = u[i], sig = 1.0f / (1.0f + exp_f32(-gi));
+        float gi = g[i], ui = u[i], sig = 1.0f / (1.0f + exp_f32(-gi, range));
         du[i] = dy[i] * gi * sig;
         dg[i] = dy[i] * ui * sig * (1.0f + gi * (1.0f - sig));
     }
@@ -78,12 +81,13 @@ static void silu_row_back(float *dg, float *du, const float *dy, const float *g,
 static void gelu_tanh_row_back(float *dg, float *du, const float *dy, const float *g,
                                const float *u, int F)
 {
+    const struct exp_range range = exp_range();
     int i;
 
 #pragma omp simd
     for (i = 0; i < F; i++) {
         float gi = g[i], ui = u[i], square = tanh_cube * gi * gi;
-        float sig = 1.0f / (1.0f + exp_f32(-tanh_factor * gi * (1.0f + square)));
+        float sig = 1.0f / (1.0f + exp_f32(-tanh_factor * gi * (1.0f + square), range));
         float slope = tanh_factor * (1.0f + 3.0f * square);
         du[i] = dy[i] * gi * sig;
         dg[i] = dy[i] * ui * sig * (1.0f + gi * (1.0f - sig) * slope);
@@ -93,11 +97,12 @@ static void gelu_tanh_row_back(float *dg, float *du, const float *dy, const floa
 static void gelu_row_back(float *dg, float *du, const float *dy, const float *g, const float *u,
                           int F)
 {
+    const struct exp_range range = exp_range();
     int i;
 
     for (i = 0; i < F; i++) {
         float gi = g[i], ui = u[i], share = normal_share(gi);
-        float density = 0.398942280f * exp_f32(-0.5f * gi * gi);
+        float density = 0.398942280f * exp_f32(-0.5f * gi * gi, range);
         du[i] = dy[i] * gi * share;
         dg[i] = dy[i] * ui * (share + gi * density);
     }

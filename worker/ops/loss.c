@@ -35,16 +35,18 @@ size_t head_scratch(const struct head *head)
 /* Products become logits. */
 static void scale_row(const struct head *head, float *row)
 {
+    const struct exp_range range = exp_range();
+    float cap = head->cap;
     int v;
 
     if (head->scale != 1)
         for (v = 0; v < head->V; v++)
             row[v] *= head->scale;
-    if (!(head->cap > 0))
+    if (!(cap > 0))
         return;
 #pragma omp simd
     for (v = 0; v < head->V; v++)
-        row[v] = soft_cap(row[v], head->cap);
+        row[v] = soft_cap(row[v], cap, range);
 }
 
 static void keep_slopes(const struct head *head, float *slopes, const float *row)
@@ -74,6 +76,7 @@ static void row_task(void *arg, int i, int thread)
     int V = p->head->V, v;
     float *row = p->logits + (size_t)i * (size_t)V, most, target, inv;
     float *slopes = p->slopes ? p->slopes + (size_t)i * (size_t)V : NULL;
+    const struct exp_range range = exp_range();
     double sum = 0;
 
     (void)thread;
@@ -87,7 +90,7 @@ static void row_task(void *arg, int i, int thread)
         most = row[v] > most ? row[v] : most;
 #pragma omp simd reduction(+ : sum)
     for (v = 0; v < V; v++) {
-        row[v] = exp_f32(row[v] - most);
+        row[v] = exp_f32(row[v] - most, range);
         sum += (double)row[v];
     }
     p->losses[i] = log(sum) + (double)most - (double)target;

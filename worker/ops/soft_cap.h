@@ -5,27 +5,18 @@
 #pragma once
 #include "worker/ops/exp.h"
 
-/* Below 0.5 by the first eight terms of its series, elsewhere 1 - 2 / (e^2x + 1). */
-static inline float tanh_f32(float x)
+/* (e^2x - 1) / (e^2x + 1), with nothing lost where e^2x is near 1. */
+static inline float tanh_f32(float x, struct exp_range range)
 {
-    float s = x * x;
-    float far = 1.0f - 2.0f / (exp_f32(2.0f * x) + 1.0f);
-    float near = 5.90027441e-4f;
+    struct exp_parts e = exp_parts(2.0f * x, range);
+    float less_1 = e.power * e.q + (e.power - 1.0f);
 
-    near = near * s - 1.45583439e-3f;
-    near = near * s + 3.59212804e-3f;
-    near = near * s - 8.86323553e-3f;
-    near = near * s + 2.18694885e-2f;
-    near = near * s - 5.39682540e-2f;
-    near = near * s + 1.33333333e-1f;
-    near = near * s - 3.33333333e-1f;
-    near = x + x * s * near;
-    return s < 0.25f ? near : far;
+    return less_1 / (less_1 + 2.0f);
 }
 
-static inline float soft_cap(float s, float cap)
+static inline float soft_cap(float s, float cap, struct exp_range range)
 {
-    return cap * tanh_f32(s / cap);
+    return cap * tanh_f32(s / cap, range);
 }
 
 /* d capped / ds, of the capped value. */
