@@ -144,14 +144,17 @@ int word_distance(const char *a, const char *b, int most)
     for (j = 0; j <= n; j++)
         row[j] = j;
     for (i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
+        int diagonal = row[0], least = i;
         row[0] = i;
         for (j = 1; j <= n; j++) {
             int swap = diagonal + (a[i - 1] != b[j - 1]);
             int best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
             diagonal = row[j];
             row[j] = swap < best ? swap : best;
+            least = row[j] < least ? row[j] : least;
         }
+        if (least >= most) /* it never falls */
+            return most;
     }
     return row[n] < most ? row[n] : most;
 }
