@@ -122,6 +122,17 @@ static bool is_output_folder(const char *asked)
     return yes || strchr(asked, '/');
 }
 
+/* A folder may have been meant. */
+static void explain_name(const char *asked)
+{
+    bool there = access(asked, F_OK) == 0;
+
+    if (asked[strspn(asked, "0123456789")])
+        fprintf(stderr, "note: %s was taken for a job of dashd's: %s\n", asked,
+                there ? "it has no job.yaml, and is not the output folder of a job"
+                      : "there is no such folder here");
+}
+
 int asked_result_read(struct client *c, const char *asked, bool with_directions,
                       struct job_result *ret)
 {
@@ -131,6 +142,8 @@ int asked_result_read(struct client *c, const char *asked, bool with_directions,
 
     if (!is_output_folder(asked)) {
         status = read_served(c, asked, with_directions, &r);
+        if (status != EXIT_OK)
+            explain_name(asked);
     } else if (job_result_read(asked, with_directions, &r, &err) < 0) {
         status = client_fail(&err);
     } else {

@@ -56,7 +56,10 @@ class Reports(World):
         self.assertEqual(job["steps"], other["steps"])
 
     def test_what_cannot_be_reported_is_said(self):
-        self.assertIn("no job 'third'", self.ctl("report", "third", status=1))
+        text = self.ctl("report", "third", status=1)
+        self.assertIn("no job 'third'", text)
+        self.assertIn("third was taken for a job of dashd's: there is no such folder here", text)
+        self.assertNotIn("was taken for", self.ctl("report", "3", status=1))
         self.assertIn("it is not the output folder of a job", self.ctl("report", self.folder, status=1))
         id = self.finish("out")
         with open(self.path("out/metrics.jsonl"), "a") as f:
