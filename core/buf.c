@@ -1,5 +1,6 @@
 /* core/buf.c - see buf.h. Capacity doubles; one byte past len is kept for the NUL. */
 #include "core/buf.h"
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,22 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     else if ((at = buf_grow(b, (size_t)len)))
         vsnprintf(at, (size_t)len + 1, fmt, again);
     va_end(again);
+}
+
+void buf_put_number(struct buf *b, double x)
+{
+    static const double whole_most = 1e15;
+    char text[40];
+    int digits = 1;
+
+    if (x == floor(x) && fabs(x) < whole_most) {
+        buf_printf(b, "%.0f", x);
+        return;
+    }
+    do
+        snprintf(text, sizeof(text), "%.*g", digits, x);
+    while (strtod(text, NULL) != x && digits++ < 17);
+    buf_puts(b, text);
 }
 
 char *buf_take(struct buf *b)

@@ -16,6 +16,8 @@ struct buf {
 void buf_append(struct buf *b, const void *bytes, size_t len);
 void buf_puts(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A finite number, as the fewest digits that give it back; whole ones without an exponent. */
+void buf_put_number(struct buf *b, double x);
 /* Makes room for len more bytes and returns where they go (len grows by it); NULL on failure. */
 void *buf_grow(struct buf *b, size_t len);
 /* How many bytes both begin with. */

@@ -4,7 +4,6 @@
 #include "core/job/job_keys.h"
 #include "core/job/job_units.h"
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,27 +29,6 @@ void job_put_quoted(struct buf *b, const char *text)
             buf_append(b, text, 1);
     }
     buf_puts(b, "\"");
-}
-
-/* The shortest decimal text that reads back as the same double; whole numbers without an exponent.
- */
-static void put_double(struct buf *b, double x)
-{
-    char text[40];
-    int digits;
-
-    if (x == floor(x) && fabs(x) < 1e15) {
-        buf_printf(b, "%.0f", x);
-        return;
-    }
-    for (digits = 1; digits < 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            break;
-    }
-    if (digits == 17)
-        snprintf(text, sizeof(text), "%.17g", x);
-    buf_puts(b, text);
 }
 
 /* A name of modules needs no quotes. */
@@ -122,7 +100,7 @@ static void put_patterns(struct buf *b, const struct job_patterns *patterns)
         buf_puts(b, i ? ", " : "");
         job_put_quoted(b, patterns->of[i].pattern);
         buf_puts(b, ": ");
-        put_double(b, patterns->of[i].value);
+        buf_put_number(b, patterns->of[i].value);
     }
     buf_puts(b, "}");
 }
@@ -156,7 +134,7 @@ static void put_names(struct buf *b, const struct data_names *names)
         job_put_quoted(b, name->path);
         if (name->weight != 1) {
             buf_puts(b, ", weight: ");
-            put_double(b, name->weight);
+            buf_put_number(b, name->weight);
             buf_puts(b, "}");
         }
     }
@@ -182,7 +160,7 @@ static void put_number(struct buf *b, const struct job_key *key, double x)
     else if (x == 0 && (key->flags & KEY_AUTO))
         buf_puts(b, "auto");
     else
-        put_double(b, x);
+        buf_put_number(b, x);
 }
 
 static void put_value(struct buf *b, const struct job *job, const struct job_key *key)
