@@ -136,6 +136,21 @@ int json_model_read(const char *path, size_t max, struct json_model *ret, json_t
     return rc < 0 ? err_prefix(err, "%s", path) : 0;
 }
 
+int json_model_of_text(const char *text, size_t len, struct json_model *ret, json_t **ret_root,
+                       struct err *err)
+{
+    struct json_scan s;
+
+    *ret = (struct json_model){.bytes = malloc(len + 1)};
+    if (!ret->bytes)
+        return err_nomem(err, len);
+    memcpy(ret->bytes, text, len);
+    s = (struct json_scan){.start = ret->bytes, .at = ret->bytes, .end = ret->bytes + len};
+    if (!find(&s, ret))
+        return err_set(err, ERR_INVALID, "is not a JSON object");
+    return parse_rest(ret, len, ret_root, err);
+}
+
 void json_model_free(struct json_model *m)
 {
     free(m->bytes);

@@ -18,6 +18,9 @@ struct json_model {
  * frees *ret by json_model_free() and *ret_root. */
 int json_model_read(const char *path, size_t max, struct json_model *ret, json_t **ret_root,
                     struct err *err);
+/* The same of a text in memory. */
+int json_model_of_text(const char *text, size_t len, struct json_model *ret, json_t **ret_root,
+                       struct err *err);
 void json_model_free(struct json_model *m);
 
 /* How many tokens there are, and the largest id; ERR_INVALID where one is no id. */

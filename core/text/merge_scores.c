@@ -40,14 +40,6 @@ static int by_first(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* One character, again and again: a run of blanks. */
-static bool is_run(const struct vocab_token *token)
-{
-    size_t step = utf8_len((const uint8_t *)token->text, token->len);
-
-    return step > 0 && memcmp(token->text, token->text + step, token->len - step) == 0;
-}
-
 static int mixed(const struct vocab_token *a, const struct vocab_token *b, struct err *err)
 {
     return err_set(err, ERR_UNSUPPORTED,
@@ -66,7 +58,7 @@ static int set_scores(const struct tokenizer *t, struct span *spans, float *scor
         if (spans[made].first > last) {
             first = made;
             order++;
-        } else if (!is_run(a) || !is_run(b)) {
+        } else if (!token_is_run(a->text, a->len) || !token_is_run(b->text, b->len)) {
             return mixed(a, b, err);
         }
         last = spans[made].last > last ? spans[made].last : last;

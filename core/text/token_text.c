@@ -30,6 +30,13 @@ void token_text_append(const char *text, size_t len, struct buf *out)
     out->data[out->len] = '\0';
 }
 
+bool token_is_run(const char *text, size_t len)
+{
+    size_t step = utf8_len((const uint8_t *)text, len);
+
+    return step > 0 && memcmp(text, text + step, len - step) == 0;
+}
+
 struct shown_text token_text_show(const char *text, size_t len)
 {
     char begin[SHOWN_BYTES];

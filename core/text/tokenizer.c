@@ -409,6 +409,37 @@ bool tokenizer_is_end(const struct tokenizer *t, int32_t id)
     return t->eos >= 0 && id == t->eos;
 }
 
+static bool is_in(const struct token_list *list, int first, int32_t id)
+{
+    for (int i = first; i < list->n; i++)
+        if (list->ids[i] == id)
+            return true;
+    return false;
+}
+
+int tokenizer_ends(const struct tokenizer *t, struct token_list *out, struct err *err)
+{
+    int rc = t->eos >= 0 ? token_list_push(out, t->eos, 0, err) : 0, first = out->n - (t->eos >= 0);
+
+    for (int i = 0; i < t->ends.n && rc == 0; i++) {
+        int32_t id = t->ends.ids[i];
+        bool there = id < t->vocab.n && t->vocab.tokens[id].text;
+        if (there && !is_in(out, first, id))
+            rc = token_list_push(out, id, 0, err);
+    }
+    return rc;
+}
+
+int tokenizer_named(const struct tokenizer *t, const char *name)
+{
+    const struct chat_source *s = &t->chat;
+
+    for (int i = s->n_specials - 1; i >= 0; i--)
+        if (strcmp(s->specials[i].name, name) == 0)
+            return tokenizer_id(t, s->specials[i].text);
+    return -1;
+}
+
 int tokenizer_bos(const struct tokenizer *t)
 {
     return t->bos;

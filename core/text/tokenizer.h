@@ -75,7 +75,11 @@ int tokenizer_eos(const struct tokenizer *t);
 /* Whether the token ends a generated text: the end token does, and whatever else the model's
  * generation_config.json or GGUF names. */
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
+/* Appends all of them, each once, the end token first. */
+int tokenizer_ends(const struct tokenizer *t, struct token_list *out, struct err *err);
 int tokenizer_bos(const struct tokenizer *t);
+/* The id of a special token by transformers' name for it, "pad_token"; -1: none. */
+int tokenizer_named(const struct tokenizer *t, const char *name);
 /* Whether the model expects its begin token in front of every text: then tokenizer_bos() is not -1.
  */
 bool tokenizer_adds_bos(const struct tokenizer *t);

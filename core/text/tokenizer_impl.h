@@ -58,3 +58,7 @@ int tokenizer_add_token(struct tokenizer *t, int id, const char *text, size_t le
                         enum added_pass pass, struct err *err);
 /* Sorts and looks up what encoding needs; drops bos and eos that are no ids. */
 int tokenizer_finish(struct tokenizer *t, struct err *err);
+
+/* From the text of a tokenizer.json alone. */
+int tokenizer_from_json_text(const char *text, size_t len, struct tokenizer **ret_tokenizer,
+                             struct err *err);

@@ -211,7 +211,7 @@ static int fill(struct tokenizer *t, const struct json_model *m, const json_t *r
     t->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
     json_steps_read_decoder(t, json_object_get(root, "decoder"));
     json_steps_read_post_processor(t, json_object_get(root, "post_processor"));
-    rc = tokenizer_files_apply(files, t, n_ids, err);
+    rc = files->path ? tokenizer_files_apply(files, t, n_ids, err) : 0;
     if (rc == 0)
         rc = tokenizer_finish(t, err);
     return rc < 0 ? rc : check_unknown(t, model, err);
@@ -257,6 +257,21 @@ int tokenizer_from_json(const char *path, int bos_id, int eos_id, struct tokeniz
     if (rc == 0 && (rc = from_root(&m, root, &files, bos_id, eos_id, ret_tokenizer, err)) < 0)
         err_prefix(err, "%s", path);
     tokenizer_files_free(&files);
+    json_model_free(&m);
+    json_decref(root);
+    return rc;
+}
+
+int tokenizer_from_json_text(const char *text, size_t len, struct tokenizer **ret_tokenizer,
+                             struct err *err)
+{
+    const struct tokenizer_files none = {0};
+    struct json_model m;
+    json_t *root = NULL;
+    int rc = json_model_of_text(text, len, &m, &root, err);
+
+    if (rc == 0)
+        rc = from_root(&m, root, &none, -1, -1, ret_tokenizer, err);
     json_model_free(&m);
     json_decref(root);
     return rc;

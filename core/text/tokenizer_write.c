@@ -1,5 +1,6 @@
 /* core/text/tokenizer_write.c - see tokenizer_write.h: the tokens. tokenizer_write_check.c decides
  * what the file can say. */
+#include "core/tensor/tensorfile.h"
 #include "core/text/token_text.h"
 #include "core/text/tokenizer_write_impl.h"
 #include <stdio.h>
@@ -104,26 +105,15 @@ static int put_tokens(const struct tokenizer_keys *k, struct err *err)
 
 /* ---- merges, or scores ---- */
 
-static int by_rank(const void *a, const void *b)
-{
-    const struct vocab_merge *x = a, *y = b;
-
-    return x->rank < y->rank ? -1 : x->rank > y->rank;
-}
-
 static int put_merges(const struct tokenizer_keys *k, struct err *err)
 {
     const struct vocab *v = &k->t->vocab;
-    struct vocab_merge *list = malloc((v->merge_mask + 1) * sizeof(*list));
+    struct vocab_merge *list = NULL;
     size_t n = 0;
+    int rc = vocab_list_merges(v, &list, &n, err);
 
-    if (!list)
-        return err_nomem(err, (v->merge_mask + 1) * sizeof(*list));
-    for (size_t i = 0; i <= v->merge_mask; i++)
-        if (v->merges[i].key != UINT64_MAX)
-            list[n++] = v->merges[i];
-    if (n > 0)
-        qsort(list, n, sizeof(*list), by_rank);
+    if (rc < 0)
+        return rc;
     gguf_begin_texts(k->o, "tokenizer.ggml.merges", n);
     for (size_t i = 0; i < n; i++) {
         const struct vocab_token *left = &v->tokens[list[i].key >> 32];
@@ -166,22 +156,12 @@ static void put_id(const struct tokenizer_keys *k, const char *key, int id)
         gguf_put_u32(k->o, key, (uint32_t)id);
 }
 
-static int named_id(const struct tokenizer_keys *k, const char *name)
-{
-    const struct chat_source *s = &k->t->chat;
-
-    for (int i = s->n_specials - 1; i >= 0; i--)
-        if (strcmp(s->specials[i].name, name) == 0)
-            return tokenizer_id(k->t, s->specials[i].text);
-    return -1;
-}
-
 static int unknown_id(const struct tokenizer_keys *k)
 {
     const struct tokenizer *t = k->t;
     int id = t->kind == TOKENIZER_PIECES ? t->pieces.unknown : t->fallback.unknown;
 
-    return id >= 0 ? id : named_id(k, "unk_token");
+    return id >= 0 ? id : tokenizer_named(k->t, "unk_token");
 }
 
 /* llama.cpp ends a text at the end token, at two more that keys name, and at some known names. */
@@ -216,9 +196,9 @@ static void put_special(const struct tokenizer_keys *k)
     put_id(k, "tokenizer.ggml.bos_token_id", t->bos);
     put_id(k, "tokenizer.ggml.eos_token_id", t->eos);
     put_id(k, "tokenizer.ggml.unknown_token_id", unknown_id(k));
-    put_id(k, "tokenizer.ggml.seperator_token_id", named_id(k, "sep_token"));
-    put_id(k, "tokenizer.ggml.padding_token_id", named_id(k, "pad_token"));
-    put_id(k, "tokenizer.ggml.mask_token_id", named_id(k, "mask_token"));
+    put_id(k, "tokenizer.ggml.seperator_token_id", tokenizer_named(k->t, "sep_token"));
+    put_id(k, "tokenizer.ggml.padding_token_id", tokenizer_named(k->t, "pad_token"));
+    put_id(k, "tokenizer.ggml.mask_token_id", tokenizer_named(k->t, "mask_token"));
     put_ends(k);
     gguf_put_bool(k->o, "tokenizer.ggml.add_bos_token", t->adds_bos);
     gguf_put_bool(k->o, "tokenizer.ggml.add_eos_token", t->behind >= 0 && t->behind == t->eos);
@@ -278,6 +258,34 @@ static int put_keys(const struct tokenizer_keys *k, struct err *err)
     return rc;
 }
 
+static void other_ids(void *context, const char *text, size_t len)
+{
+    tokenizer_write_fault(
+        context, "scores in place of its merges give other ids for a text such as", text, len);
+}
+
+/* Reads back keys in which merges have become scores. */
+static int try_keys(struct tokenizer_keys *k, struct err *err)
+{
+    struct tokenizer_trial trial = {.is = k->t, .made = k->made, .fault = other_ids, .context = k};
+    struct tensorfile *file = NULL;
+    struct tokenizer *back = NULL;
+    struct buf image = {0};
+    int rc = gguf_out_header(k->o, &image, err);
+
+    if (rc == 0)
+        rc = tensorfile_from_memory(image.data, image.len, k->w->from, &file, err);
+    if (rc == 0)
+        rc = tokenizer_from_gguf(file, &back, err);
+    trial.becomes = back;
+    if (rc == 0)
+        rc = tokenizer_try(&trial, err);
+    tokenizer_free(back);
+    tensorfile_close(file);
+    buf_free(&image);
+    return rc;
+}
+
 int tokenizer_write_gguf(const struct tokenizer_writing *w, struct gguf_out *o, struct buf *notices,
                          struct problems *problems, struct err *err)
 {
@@ -297,7 +305,7 @@ int tokenizer_write_gguf(const struct tokenizer_writing *w, struct gguf_out *o, 
     if (rc == 0 && problems_count(problems) == before)
         rc = put_keys(&k, err);
     if (rc == 0 && problems_count(problems) == before && k.t->kind == TOKENIZER_CHARACTERS)
-        rc = tokenizer_write_try(&k, err);
+        rc = try_keys(&k, err);
     free(k.scores);
     free(k.made);
     return rc;

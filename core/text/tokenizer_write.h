@@ -12,7 +12,8 @@
 struct tokenizer_writing {
     const struct tokenizer *tokenizer;
     const char *from;          /* a name for messages */
-    int n_tokens;              /* of the model; ids without a token get unused ones */
+    int n_tokens;              /* of the model; in a GGUF ids without a token get unused ones */
+    int n_positions;           /* of the model, for a folder */
     const char *chat_template; /* in place of the tokenizer's default one; or NULL */
 };
 

@@ -8,10 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    NAMED_MAX = 5,            /* tokens of one fault that are named */
-    TOKEN_BYTES_MAX = 1 << 12 /* the checks take the square of a token's length in time */
-};
+enum { NAMED_MAX = 5 }; /* tokens of one fault that are named */
 
 static void fault(const struct tokenizer_keys *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -318,9 +315,9 @@ static bool has_long_token(const struct tokenizer_keys *k)
     const struct vocab *v = &k->t->vocab;
 
     for (int id = 0; id < v->n; id++)
-        if (v->tokens[id].text && v->tokens[id].len > TOKEN_BYTES_MAX) {
+        if (v->tokens[id].text && v->tokens[id].len > TOKENIZER_TOKEN_MAX) {
             fault(k, "the token of id %d has %u bytes; at most %d are possible", id,
-                  v->tokens[id].len, TOKEN_BYTES_MAX);
+                  v->tokens[id].len, TOKENIZER_TOKEN_MAX);
             return true;
         }
     return false;

@@ -5,6 +5,10 @@
 #include "core/text/tokenizer_impl.h"
 #include "core/text/tokenizer_write.h"
 
+enum {
+    TOKENIZER_TOKEN_MAX = 1 << 12
+}; /* bytes: checks take the square of a token's length in time */
+
 struct tokenizer_keys {
     const struct tokenizer_writing *w;
     const struct tokenizer *t;
@@ -21,7 +25,14 @@ struct tokenizer_keys {
 /* Adds a problem: the words, and a text in quotes, which may be of any bytes. */
 void tokenizer_write_fault(const struct tokenizer_keys *k, const char *words, const char *text,
                            size_t len);
-/* Reads back keys in which merges have become scores: texts that get other ids are a problem. */
-int tokenizer_write_try(const struct tokenizer_keys *k, struct err *err);
+
+/* A tokenizer, and what it became. */
+struct tokenizer_trial {
+    const struct tokenizer *is, *becomes;
+    const bool *made; /* (is->vocab.n) of which tokens texts are made */
+    void (*fault)(void *context, const char *text, size_t len); /* a text that gets other ids */
+    void *context;
+};
+int tokenizer_try(const struct tokenizer_trial *k, struct err *err);
 /* Fills what is found by the check. What a GGUF cannot say is added to problems. */
 int tokenizer_write_check(struct tokenizer_keys *k, struct err *err);

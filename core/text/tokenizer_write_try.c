@@ -1,9 +1,9 @@
-/* core/text/tokenizer_write_try.c - see tokenizer_write.h: where merges have become scores, the
- * keys are read back, and both tokenizers must give the same ids for the texts of all tokens, one
- * behind the other, and for runs of one character, where scores and a list may choose otherwise.
- * They begin with a letter: what is put in front of a blank may differ (tokenizer_write_check.c).
+/* core/text/tokenizer_write_try.c - see tokenizer_write_impl.h: whether a tokenizer that was
+ * written and read back gives the same ids, where merges have become scores, or scores merges: for
+ * the texts of all tokens, one behind the other, and for runs of one character, where scores and a
+ * list may choose otherwise. They begin with a letter: what is put in front of a blank may differ
+ * (tokenizer_write_check.c).
  */
-#include "core/tensor/tensorfile.h"
 #include "core/text/token_text.h"
 #include "core/text/tokenizer_write_impl.h"
 #include "core/utf8.h"
@@ -12,31 +12,28 @@
 enum { TOKENS_AT_ONCE = 24, RUN_MAX = 100 };
 
 /* Whether both give the text, which is emptied, the same ids. */
-static int try_text(const struct tokenizer_keys *k, const struct tokenizer *back, struct buf *text,
-                    bool *same, struct err *err)
+static int try_text(const struct tokenizer_trial *k, struct buf *text, bool *same, struct err *err)
 {
     struct token_list a = {0}, b = {0};
     int rc = text->failed ? err_nomem(err, text->cap) : 0;
 
     if (rc == 0)
-        rc = tokenizer_encode_raw(k->t, text->data, text->len, &a, err);
+        rc = tokenizer_encode_raw(k->is, text->data, text->len, &a, err);
     if (rc == 0)
-        rc = tokenizer_encode_raw(back, text->data, text->len, &b, err);
+        rc = tokenizer_encode_raw(k->becomes, text->data, text->len, &b, err);
     *same = rc == 0 && a.n == b.n &&
             (a.n == 0 || memcmp(a.ids, b.ids, (size_t)a.n * sizeof(*a.ids)) == 0);
     if (rc == 0 && !*same)
-        tokenizer_write_fault(k, "scores in place of its merges give other ids for a text such as",
-                              text->data, text->len);
+        k->fault(k->context, text->data, text->len);
     text->len = 0;
     token_list_free(&a);
     token_list_free(&b);
     return rc;
 }
 
-static int try_tokens(const struct tokenizer_keys *k, const struct tokenizer *back, bool *same,
-                      struct err *err)
+static int try_tokens(const struct tokenizer_trial *k, bool *same, struct err *err)
 {
-    const struct vocab *v = &k->t->vocab;
+    const struct vocab *v = &k->is->vocab;
     struct buf text = {0};
     int rc = 0, n = 0;
 
@@ -47,16 +44,16 @@ static int try_tokens(const struct tokenizer_keys *k, const struct tokenizer *ba
             buf_puts(&text, "a");
         token_text_append(v->tokens[id].text, v->tokens[id].len, &text);
         if (++n % TOKENS_AT_ONCE == 0)
-            rc = try_text(k, back, &text, same, err);
+            rc = try_text(k, &text, same, err);
     }
     if (rc == 0 && *same && text.len > 0)
-        rc = try_text(k, back, &text, same, err);
+        rc = try_text(k, &text, same, err);
     buf_free(&text);
     return rc;
 }
 
-static int try_runs(const struct tokenizer_keys *k, const struct tokenizer *back,
-                    const struct vocab_token *token, bool *same, struct err *err)
+static int try_runs(const struct tokenizer_trial *k, const struct vocab_token *token, bool *same,
+                    struct err *err)
 {
     size_t step = utf8_len((const uint8_t *)token->text, token->len);
     struct buf text = {0};
@@ -67,7 +64,7 @@ static int try_runs(const struct tokenizer_keys *k, const struct tokenizer *back
         for (int i = 0; i < n; i++)
             token_text_append(token->text, step, &text);
         buf_puts(&text, "a");
-        rc = try_text(k, back, &text, same, err);
+        rc = try_text(k, &text, same, err);
     }
     buf_free(&text);
     return rc;
@@ -81,33 +78,14 @@ static bool is_pair(const struct vocab_token *token)
            memcmp(token->text, token->text + token->len / 2, token->len / 2) == 0;
 }
 
-static int compare(const struct tokenizer_keys *k, const struct tokenizer *back, struct err *err)
+int tokenizer_try(const struct tokenizer_trial *k, struct err *err)
 {
-    const struct vocab *v = &k->t->vocab;
+    const struct vocab *v = &k->is->vocab;
     bool same = true;
-    int rc = try_tokens(k, back, &same, err);
+    int rc = try_tokens(k, &same, err);
 
     for (int id = 0; id < v->n && rc == 0 && same; id++)
         if (k->made[id] && is_pair(&v->tokens[id]))
-            rc = try_runs(k, back, &v->tokens[id], &same, err);
-    return rc;
-}
-
-int tokenizer_write_try(const struct tokenizer_keys *k, struct err *err)
-{
-    struct tensorfile *file = NULL;
-    struct tokenizer *back = NULL;
-    struct buf image = {0};
-    int rc = gguf_out_header(k->o, &image, err);
-
-    if (rc == 0)
-        rc = tensorfile_from_memory(image.data, image.len, k->w->from, &file, err);
-    if (rc == 0)
-        rc = tokenizer_from_gguf(file, &back, err);
-    if (rc == 0)
-        rc = compare(k, back, err);
-    tokenizer_free(back);
-    tensorfile_close(file);
-    buf_free(&image);
+            rc = try_runs(k, &v->tokens[id], &same, err);
     return rc;
 }

@@ -157,6 +157,31 @@ const struct vocab_merge *vocab_find_merge(const struct vocab *v, int32_t left, 
     return m->key == FREE_MERGE ? NULL : m;
 }
 
+static int by_rank(const void *a, const void *b)
+{
+    const struct vocab_merge *x = a, *y = b;
+
+    return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+int vocab_list_merges(const struct vocab *v, struct vocab_merge **ret, size_t *ret_n,
+                      struct err *err)
+{
+    struct vocab_merge *list = malloc((v->merge_mask + 1) * sizeof(*list));
+    size_t n = 0;
+
+    if (!list)
+        return err_nomem(err, (v->merge_mask + 1) * sizeof(*list));
+    for (size_t i = 0; i <= v->merge_mask; i++)
+        if (v->merges[i].key != UINT64_MAX)
+            list[n++] = v->merges[i];
+    if (n > 0)
+        qsort(list, n, sizeof(*list), by_rank);
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
+
 /* Bytes that are printable in Latin-1 stand for themselves; the others are, in order, U+0100 and
  * on. */
 static bool is_own_character(int byte)

@@ -64,6 +64,10 @@ int vocab_put_merge(struct vocab *v, int32_t rank, const char *left, size_t left
 /* The merge of two adjacent tokens, or NULL. */
 const struct vocab_merge *vocab_find_merge(const struct vocab *v, int32_t left, int32_t right);
 
+/* All of them, by rank. Caller frees. */
+int vocab_list_merges(const struct vocab *v, struct vocab_merge **ret, size_t *ret_n,
+                      struct err *err);
+
 /* Writes the alphabet's character for a byte to text (at most 2 bytes of UTF-8); returns its
  * length. */
 int vocab_spell_byte(uint8_t byte, char *text);

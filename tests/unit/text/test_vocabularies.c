@@ -1,7 +1,8 @@
 /* tests/unit/text/test_vocabularies.c - the vocabularies of real models give the ids of the
  * libraries that the models were trained with: those in tests/golden/vocab, and those in
- * $DASH_VOCABULARIES or ../shared/vocab, if they are there. */
-#include "tests/unit/support.h"
+ * $DASH_VOCABULARIES or ../shared/vocab, if they are there. So do those of GGUFs once they are
+ * tokenizer.json. */
+#include "tests/unit/written_tokenizers.h"
 #include "core/buf.h"
 #include "core/text/tokenizer.h"
 #include <dirent.h>
@@ -72,9 +73,14 @@ static void comes_back(const struct tokenizer *t, const char *text, size_t len)
     free(list.ids);
 }
 
+static bool is_gguf(const char *path)
+{
+    return strcmp(path + strlen(path) - 5, ".gguf") == 0;
+}
+
 static void agrees(const char *path)
 {
-    struct tokenizer *t = NULL;
+    struct tokenizer *t = NULL, *written;
     size_t len, unused;
     char *texts = read_text(path, ".inp", &len), *ids = read_text(path, ".out", &unused);
     char *at = texts, *line = ids, *end;
@@ -82,6 +88,7 @@ static void agrees(const char *path)
     int n = 0;
 
     assert_ok(tokenizer_from_path(path, &t, &err), err);
+    written = is_gguf(path) ? through_folder(t) : NULL;
     for (; at; at = end ? end + strlen(between) : NULL, n++) {
         size_t left = len - (size_t)(at - texts), text_len;
         char *next = strchr(line, '\n');
@@ -91,10 +98,13 @@ static void agrees(const char *path)
         if (next)
             *next = '\0';
         encodes_as(t, path, at, text_len, line);
+        if (written)
+            encodes_as(written, path, at, text_len, line);
         comes_back(t, at, text_len);
         line = next ? next + 1 : line + strlen(line);
     }
     assert_true(n >= 46);
+    tokenizer_free(written);
     tokenizer_free(t);
     free(texts);
     free(ids);
