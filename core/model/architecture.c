@@ -37,6 +37,14 @@ void model_module_shape(const struct model_config *c, enum module_kind kind, int
     *ret_columns = shapes[kind][1];
 }
 
+bool model_has_windows(const struct model_config *c)
+{
+    for (int i = 0; i < c->n_layers; i++)
+        if (c->layers[i] & LAYER_WINDOW)
+            return true;
+    return false;
+}
+
 void model_module_names(const struct model_config *c, char *text, size_t size)
 {
     size_t used = 0;

@@ -86,5 +86,7 @@ bool model_has_module(const struct model_config *c, enum module_kind kind);
 /* Shape of a linear map: (rows = outputs, columns = inputs). */
 void model_module_shape(const struct model_config *c, enum module_kind kind, int *ret_rows,
                         int *ret_columns);
+/* Whether a layer has a sliding window. */
+bool model_has_windows(const struct model_config *c);
 /* "q_proj, k_proj, ...": all that the model has. */
 void model_module_names(const struct model_config *c, char *text, size_t size);

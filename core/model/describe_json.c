@@ -315,33 +315,48 @@ static int read_whole(const char *path, json_t **ret, struct problems *problems,
     return rc;
 }
 
+static int describe_root(struct description *d, json_t *whole, struct model_config *c,
+                         char **ret_unread)
+{
+    int before = problems_count(d->problems);
+
+    choose_root(d, whole);
+    d->family = json_family(d);
+    if (!d->family)
+        return ERR_UNSUPPORTED;
+    describe(d, c);
+    if (problems_count(d->problems) > before)
+        return ERR_INVALID;
+    *ret_unread = unread_keys(d);
+    return 0;
+}
+
+int model_describe_json_object(const char *name, json_t *whole, struct model_config *ret_config,
+                               char **ret_unread, struct problems *problems, struct err *err)
+{
+    struct description d = {.file = name, .problems = problems, .read = json_object()};
+    struct model_config *c = calloc(1, sizeof(*c));
+    int rc = d.read && c ? describe_root(&d, whole, c, ret_unread) : err_nomem(err, sizeof(*c));
+
+    if (rc == 0)
+        *ret_config = *c;
+    else if (rc != ERR_NOMEM)
+        err_set(err, rc, "%s: the model cannot be used", name);
+    json_decref(d.read);
+    free(c);
+    return rc;
+}
+
 int model_describe_json(const char *path, struct model_config *ret_config, char **ret_unread,
                         struct problems *problems, struct err *err)
 {
-    struct description d = {.file = path, .problems = problems, .read = json_object()};
-    struct model_config *c = calloc(1, sizeof(*c));
-    int before = problems_count(problems), rc;
     json_t *whole = NULL;
+    int rc = read_whole(path, &whole, problems, err);
 
-    rc = d.read && c ? read_whole(path, &whole, problems, err) : err_nomem(err, sizeof(*c));
-    if (rc == 0) {
-        choose_root(&d, whole);
-        d.family = json_family(&d);
-        rc = d.family ? 0 : ERR_UNSUPPORTED;
-    }
-    if (rc == 0) {
-        describe(&d, c);
-        rc = problems_count(problems) > before ? ERR_INVALID : 0;
-    }
-    if (rc == 0) {
-        *ret_config = *c;
-        *ret_unread = unread_keys(&d);
-    } else if (rc != ERR_NOMEM) {
-        rc = rc == ERR_UNSUPPORTED ? rc : ERR_INVALID;
-        err_set(err, rc, "%s: the model cannot be used", path);
-    }
+    if (rc < 0 && rc != ERR_NOMEM)
+        return err_set(err, ERR_INVALID, "%s: the model cannot be used", path);
+    if (rc == 0)
+        rc = model_describe_json_object(path, whole, ret_config, ret_unread, problems, err);
     json_decref(whole);
-    json_decref(d.read);
-    free(c);
     return rc;
 }

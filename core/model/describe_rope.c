@@ -56,6 +56,14 @@ static double stated_positions(const struct description *d, const struct scaling
     return object_positive(d, s->object, key, c->max_positions);
 }
 
+static bool too_many_positions(const struct description *d, const char *key, double positions)
+{
+    if (positions <= INT32_MAX)
+        return false;
+    description_fault(d, "%s must be at most %d, not %g", key, INT32_MAX, positions);
+    return true;
+}
+
 /* The key beside the scaling wins, as in transformers; and so does a family's own number. 0: there
  * is a fault. */
 static double original_positions(const struct description *d, const struct scaling *s,
@@ -64,10 +72,7 @@ static double original_positions(const struct description *d, const struct scali
     const char *key = "original_max_position_embeddings";
     double positions = stated_positions(d, s, c, key);
 
-    if (positions <= INT32_MAX)
-        return positions;
-    description_fault(d, "%s must be at most %d, not %g", key, INT32_MAX, positions);
-    return 0;
+    return too_many_positions(d, key, positions) ? 0 : positions;
 }
 
 /* null is false, as in transformers. */
@@ -317,6 +322,20 @@ static bool gguf_divisors(const struct description *d, const char *name, int pai
     return true;
 }
 
+/* A factor of 1 changes nothing. */
+static void gguf_linear(const struct description *d, struct model_config *c)
+{
+    struct rope_form *form = &c->rope_form[ROPE_MAIN];
+    double factor =
+        gguf_positive(d, "rope.scaling.factor", gguf_positive(d, "rope.scale_linear", 1));
+
+    rope_scale_linear(&c->rope[ROPE_MAIN], c->rope_pairs, factor);
+    if (factor == 1)
+        return;
+    form->rule = RULE_LINEAR;
+    form->factor = factor;
+}
+
 static void gguf_long(const struct description *d, struct model_config *c)
 {
     double original = gguf_positive(d, "rope.scaling.original_context_length",
@@ -325,7 +344,7 @@ static void gguf_long(const struct description *d, struct model_config *c)
     double divisors[ROPE_PAIRS_MAX], scale;
     struct rope_angles *a = &c->rope[ROPE_MAIN];
 
-    if (!original)
+    if (!original || too_many_positions(d, "rope.scaling.original_context_length", original))
         return;
     scale = gguf_positive(d, "rope.scaling.attn_factor",
                           rope_long_scale(c->max_positions / original, original));
@@ -336,6 +355,8 @@ static void gguf_long(const struct description *d, struct model_config *c)
         rope_divide(&c->rope[ROPE_LONG], c->rope_pairs, divisors);
     a->scale = c->rope[ROPE_LONG].scale = scale;
     c->rope_long_from = (int)original;
+    c->rope_form[ROPE_MAIN].rule = RULE_LONG;
+    c->rope_form[ROPE_MAIN].original = original;
 }
 
 static void gguf_yarn(const struct description *d, double theta, struct model_config *c)
@@ -356,6 +377,7 @@ static void gguf_yarn(const struct description *d, double theta, struct model_co
                              "not supported");
     if (y.factor > 0 && y.original > 0 && theta > 1)
         rope_scale_yarn(&c->rope[ROPE_MAIN], c->rope_pairs, &y);
+    c->rope_form[ROPE_MAIN] = form_of_yarn(&y);
 }
 
 /* Without a type a factor is linear, as in llama.cpp. */
@@ -376,9 +398,7 @@ static void gguf_scale(const struct description *d, double theta, struct model_c
     const char *type = gguf_scaling(d);
 
     if (strcmp(type, "linear") == 0)
-        rope_scale_linear(
-            &c->rope[ROPE_MAIN], c->rope_pairs,
-            gguf_positive(d, "rope.scaling.factor", gguf_positive(d, "rope.scale_linear", 1)));
+        gguf_linear(d, c);
     else if (strcmp(type, "yarn") == 0)
         gguf_yarn(d, theta, c);
     else if (strcmp(type, "longrope") == 0)
@@ -390,10 +410,23 @@ static void gguf_scale(const struct description *d, double theta, struct model_c
                           type);
 }
 
+/* Divisors of 1 change nothing. */
+static void gguf_divide(const struct description *d, struct model_config *c)
+{
+    double divisors[ROPE_PAIRS_MAX] = {0};
+
+    if (!gguf_tensor(d, "rope_freqs.weight") ||
+        !gguf_divisors(d, "rope_freqs.weight", c->rope_pairs, divisors))
+        return;
+    rope_divide(&c->rope[ROPE_MAIN], c->rope_pairs, divisors);
+    for (int i = 0; i < c->rope_pairs; i++)
+        if (divisors[i] != 1)
+            c->rope_form[ROPE_MAIN].rule = RULE_LLAMA3;
+}
+
 void describe_gguf_rope(const struct description *d, struct model_config *c)
 {
-    double theta = gguf_positive(d, "rope.freq_base", 10000);
-    double divisors[ROPE_PAIRS_MAX];
+    double theta = gguf_positive(d, "rope.freq_base", 10000), local;
     int turned = gguf_int(d, "rope.dimension_count", SIZE_MAX_SANE, c->head_dim ? c->head_dim : 1);
 
     c->rope_pairs = turned / 2;
@@ -405,11 +438,12 @@ void describe_gguf_rope(const struct description *d, struct model_config *c)
         return;
     }
     rope_plain(&c->rope[ROPE_MAIN], c->rope_pairs, theta);
-    if (gguf_tensor(d, "rope_freqs.weight") &&
-        gguf_divisors(d, "rope_freqs.weight", c->rope_pairs, divisors))
-        rope_divide(&c->rope[ROPE_MAIN], c->rope_pairs, divisors);
+    c->rope_form[ROPE_MAIN] = (struct rope_form){.rule = RULE_PLAIN, .theta = theta};
+    gguf_divide(d, c);
     gguf_scale(d, theta, c);
-    if (d->family->local_rope)
-        rope_plain(&c->rope[ROPE_LOCAL], c->rope_pairs,
-                   gguf_positive(d, "rope.freq_base_swa", 10000));
+    if (!d->family->local_rope)
+        return;
+    local = gguf_positive(d, "rope.freq_base_swa", 10000);
+    rope_plain(&c->rope[ROPE_LOCAL], c->rope_pairs, local);
+    c->rope_form[ROPE_LOCAL] = (struct rope_form){.rule = RULE_PLAIN, .theta = local};
 }

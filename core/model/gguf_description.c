@@ -41,14 +41,6 @@ static void put_string(const struct writing *w, const char *key, const char *val
 
 /* ---- windows ---- */
 
-static bool has_window(const struct model_config *c)
-{
-    for (int i = 0; i < c->n_layers; i++)
-        if (c->layers[i] & LAYER_WINDOW)
-            return true;
-    return false;
-}
-
 static bool is_periodic(const struct model_config *c, int period)
 {
     for (int i = 0; i < c->n_layers; i++)
@@ -90,14 +82,14 @@ bool model_gguf_cuts_context(const struct model *m)
     const struct model_config *c = &m->config;
     const struct family *f = family_in_gguf(family_by_architecture(c->architecture));
 
-    return f->window_rule != WINDOW_ALL && f->window_rule != WINDOW_PERIODIC && has_window(c) &&
-           c->window < c->max_positions;
+    return f->window_rule != WINDOW_ALL && f->window_rule != WINDOW_PERIODIC &&
+           model_has_windows(c) && c->window < c->max_positions;
 }
 
 static void put_window(const struct writing *w)
 {
     const struct model_config *c = w->c;
-    bool any = has_window(c);
+    bool any = model_has_windows(c);
 
     if (w->f->window_rule == WINDOW_ALL) {
         put_int(w, "attention.sliding_window", any ? c->window : 0);

@@ -2,12 +2,10 @@
  * in memory, with tensors of one number in place of those whose being there counts, and read as
  * those of any GGUF are. What llama.cpp alone cannot load is looked at before. */
 #include "core/model/gguf_description.h"
-#include <math.h>
+#include "core/model/description_compare.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const double NEAR = 1e-6; /* a number of the description as f32 */
 
 struct check {
     const struct model *m;
@@ -68,15 +66,16 @@ static void check_form(const struct check *k)
 
 /* ---- what is read back ---- */
 
-static bool is_near(double a, double b)
+static void same_numbers(const struct check *k)
 {
-    return fabs(a - b) <= NEAR * fabs(a);
-}
+    struct description_number is[DESCRIPTION_NUMBERS], becomes[DESCRIPTION_NUMBERS];
 
-static void same(const struct check *k, const char *what, double is, double becomes)
-{
-    if (!is_near(is, becomes))
-        fault(k, "%s is %.9g, but there it would be %.9g", what, is, becomes);
+    description_numbers(k->c, is);
+    description_numbers(k->r, becomes);
+    for (int i = 0; i < DESCRIPTION_NUMBERS; i++)
+        if (!description_is_near(is[i].value, becomes[i].value))
+            fault(k, "%s is %.9g, but there it would be %.9g", is[i].name, is[i].value,
+                  becomes[i].value);
 }
 
 static void same_layers(const struct check *k)
@@ -98,42 +97,17 @@ static void same_layers(const struct check *k)
         fault(k, "it has rope in other layers (no_rope_layers): every fourth goes without");
 }
 
-static bool same_angles(const struct check *k, enum rope_kind kind)
-{
-    const struct rope_angles *a = &k->c->rope[kind], *b = &k->r->rope[kind];
-
-    for (int i = 0; i < k->c->rope_pairs; i++)
-        if (!is_near(a->freq[i], b->freq[i]))
-            return false;
-    return is_near(a->scale, b->scale);
-}
-
 static void same_rope(const struct check *k)
 {
-    bool right = k->c->rope_pairs == k->r->rope_pairs && same_angles(k, ROPE_MAIN);
-
-    if (right && k->f->local_rope)
-        right = same_angles(k, ROPE_LOCAL);
-    if (right && k->c->rope_long_from)
-        right = k->c->rope_long_from == k->r->rope_long_from && same_angles(k, ROPE_LONG);
-    if (!right)
+    if (!description_same_rope(k->c, k->r))
         fault(k, "it has no words for this rope scaling: of yarn it has factor, beta_fast and "
                  "beta_slow alone, and layers with a window are never scaled");
 }
 
 static void compare(const struct check *k)
 {
-    const struct model_config *c = k->c, *r = k->r;
-
-    same(k, "rms_norm_eps", c->rms_eps, r->rms_eps);
-    same(k, "the scale of the embedding", c->embedding_scale, r->embedding_scale);
-    same(k, "the scale of the attention's scores (query_pre_attn_scalar)", c->attention_scale,
-         r->attention_scale);
-    same(k, "the scale of the branches", c->residual_scale, r->residual_scale);
-    same(k, "the scale of the logits", c->logit_scale, r->logit_scale);
-    same(k, "attn_logit_softcapping", c->attention_cap, r->attention_cap);
-    same(k, "final_logit_softcapping", c->logit_cap, r->logit_cap);
-    if (c->activation != r->activation)
+    same_numbers(k);
+    if (k->c->activation != k->r->activation)
         fault(k, "it has another activation than %s", k->f->activation_key);
     same_layers(k);
     if (!lacks_rule(k))

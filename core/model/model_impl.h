@@ -7,12 +7,16 @@
 #include "core/model/family.h"
 #include "core/model/model.h"
 #include "core/tensor/tensorfile.h"
+#include <jansson.h>
 
 /* From a config.json. config->tied is what the file says; whether lm_head is there is not looked
  * at. Caller frees *ret_unread: see model_unread_keys(). ERR_UNSUPPORTED where the family is not
  * known, which is then the only problem. */
 int model_describe_json(const char *path, struct model_config *ret_config, char **ret_unread,
                         struct problems *problems, struct err *err);
+/* The same of an object, which may be changed; name is for messages. */
+int model_describe_json_object(const char *name, json_t *whole, struct model_config *ret_config,
+                               char **ret_unread, struct problems *problems, struct err *err);
 struct model_files {
     struct tensorfile **items; /* owned */
     int n;
@@ -57,6 +61,11 @@ int model_resolve(struct model *m, struct problems *problems, struct err *err);
 void model_gguf_module_name(int layer, enum module_kind kind, const char *part, char *name,
                             size_t size);
 void model_gguf_norm_name(int layer, enum norm_kind kind, char *name, size_t size);
+/* The names that transformers gives them; of a norm it depends on which others there are. */
+void model_folder_module_name(const char *prefix, int layer, enum module_kind kind,
+                              const char *part, char *name, size_t size);
+void model_folder_norm_name(const char *prefix, const struct model_config *c, int layer,
+                            enum norm_kind kind, char *name, size_t size);
 /* Whether a folder's norms are one less than what a GGUF holds. */
 bool model_norm_plus_one(const struct model *m);
 /* Channels of a head whose rows a GGUF of the family interleaves (weight.h); 0: it does not. */

@@ -131,13 +131,19 @@ void model_gguf_module_name(int layer, enum module_kind kind, const char *part, 
     snprintf(name, size, "blk.%d.%s.%s", layer, in_gguf[kind], part);
 }
 
+void model_folder_module_name(const char *prefix, int layer, enum module_kind kind,
+                              const char *part, char *name, size_t size)
+{
+    snprintf(name, size, "%slayers.%d.%s.%s", prefix, layer, module_kind_path(kind), part);
+}
+
 static void module_name(const struct resolver *r, int layer, enum module_kind kind,
                         const char *part, char *name, size_t size)
 {
     if (r->model->gguf)
         model_gguf_module_name(layer, kind, part, name, size);
     else
-        snprintf(name, size, "%slayers.%d.%s.%s", r->prefix, layer, module_kind_path(kind), part);
+        model_folder_module_name(r->prefix, layer, kind, part, name, size);
 }
 
 void model_gguf_norm_name(int layer, enum norm_kind kind, char *name, size_t size)
@@ -151,8 +157,8 @@ void model_gguf_norm_name(int layer, enum norm_kind kind, char *name, size_t siz
     snprintf(name, size, "blk.%d.%s.weight", layer, in_gguf[kind]);
 }
 
-static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, char *name,
-                      size_t size)
+void model_folder_norm_name(const char *prefix, const struct model_config *c, int layer,
+                            enum norm_kind kind, char *name, size_t size)
 {
     static const char *const in_folder[NORM_KINDS] = {
         [NORM_PRE_ATTENTION] = "input_layernorm",
@@ -165,12 +171,18 @@ static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, 
     const char *folder = in_folder[kind];
 
     /* Without norms behind attention the one before the MLP has that name. */
-    if (kind == NORM_PRE_MLP && !r->model->config.post_norm)
+    if (kind == NORM_PRE_MLP && !c->post_norm)
         folder = in_folder[NORM_POST_ATTENTION];
+    snprintf(name, size, "%slayers.%d.%s.weight", prefix, layer, folder);
+}
+
+static void norm_name(const struct resolver *r, int layer, enum norm_kind kind, char *name,
+                      size_t size)
+{
     if (r->model->gguf)
         model_gguf_norm_name(layer, kind, name, size);
     else
-        snprintf(name, size, "%slayers.%d.%s.weight", r->prefix, layer, folder);
+        model_folder_norm_name(r->prefix, &r->model->config, layer, kind, name, size);
 }
 
 /* The text part of a model that reads images too has names behind another prefix. */

@@ -34,6 +34,72 @@ void rope_scale_llama3(struct rope_angles *a, int pairs, const struct rope_llama
         a->freq[i] = llama3(a->freq[i], s);
 }
 
+static bool makes(const struct rope_llama3 *s, const struct rope_angles *plain,
+                  const struct rope_angles *scaled, int pairs)
+{
+    static const double near = 1e-6; /* divisors are f32 in files */
+
+    for (int i = 0; i < pairs; i++)
+        if (!(fabs(llama3(plain->freq[i], s) / scaled->freq[i] - 1) <= near))
+            return false;
+    return true;
+}
+
+/* The integer that is meant, where one is. */
+static double whole(double x)
+{
+    return fabs(x - rint(x)) < 1e-5 * x ? rint(x) : x;
+}
+
+/* Where a frequency is blended, its share (original freq / 2 pi - low) / (high - low) is a line in
+ * freq, which the first and the last of them give. */
+static bool fit_llama3(const struct rope_angles *plain, const struct rope_angles *scaled, int pairs,
+                       struct rope_llama3 *s)
+{
+    static const double edge = 1e-4; /* shares nearer to 0 and 1 may be neither */
+    double freq[2] = {0, 0}, share[2] = {0, 0}, slope, at_0;
+    int n = 0;
+
+    for (int i = 0; i < pairs; i++) {
+        double part = (scaled->freq[i] / plain->freq[i] - 1 / s->factor) / (1 - 1 / s->factor);
+        if (!(part > edge && part < 1 - edge))
+            continue;
+        freq[n > 0] = plain->freq[i];
+        share[n > 0] = part;
+        n++;
+    }
+    if (n < 2)
+        return false;
+    slope = (share[0] - share[1]) / (freq[0] - freq[1]);
+    at_0 = share[0] - slope * freq[0];
+    s->low = 1;
+    s->high = whole(1 - 1 / at_0);
+    s->original = whole(slope * 2 * M_PI * (s->high - s->low));
+    return at_0 < 0 && s->original >= 1;
+}
+
+bool rope_find_llama3(const struct rope_angles *plain, const struct rope_angles *scaled, int pairs,
+                      struct rope_llama3 *ret)
+{
+    static const int first_tried = 8192, last_tried = 1 << 24;
+    struct rope_llama3 s = {.factor = 0, .low = 1, .high = 4, .original = first_tried};
+
+    for (int i = 0; i < pairs; i++)
+        s.factor = fmax(s.factor, plain->freq[i] / scaled->freq[i]);
+    s.factor = (double)(float)s.factor; /* as the file has it */
+    *ret = s;
+    if (makes(ret, plain, scaled, pairs))
+        return true;
+    for (ret->original = 1; ret->original <= last_tried; ret->original *= 2)
+        if (makes(ret, plain, scaled, pairs))
+            return true;
+    *ret = s;
+    if (fit_llama3(plain, scaled, pairs, ret) && makes(ret, plain, scaled, pairs))
+        return true;
+    *ret = s;
+    return false;
+}
+
 /* The pair that turns this often in the original positions. */
 static double pair_of(const struct rope_yarn *s, int pairs, double turns)
 {

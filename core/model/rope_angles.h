@@ -16,6 +16,11 @@ struct rope_llama3 {
     double factor, low, high, original;
 };
 void rope_scale_llama3(struct rope_angles *a, int pairs, const struct rope_llama3 *s);
+/* The inverse: what makes `scaled` of `plain`, to f32. Several do, as only original / low and
+ * original / high count: low is 1, and high 4 where that fits. False: nothing does, and *ret has
+ * only the factor right. */
+bool rope_find_llama3(const struct rope_angles *plain, const struct rope_angles *scaled, int pairs,
+                      struct rope_llama3 *ret);
 
 /* YaRN (Peng et al. 2023, arXiv 2309.00071, section 3): waves that turn more than beta_fast times
  * in the original positions are kept, those that turn less than beta_slow times are slowed by the
