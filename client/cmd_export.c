@@ -59,7 +59,8 @@ enum { FORMATS = sizeof(format_names) / sizeof(format_names[0]) };
 static const struct argp_option options[] = {
     {"to", KEY_TO, "FORMAT", 0,
      "peft: the adapter, as PEFT and vLLM load it; gguf-adapter: the adapter, as llama.cpp and "
-     "Ollama load it; safetensors: the model with the adapter in it, a Hugging Face folder; gguf: "
+     "Ollama load it; safetensors: the model with the adapter in it, a Hugging Face folder, out of "
+     "one or of a GGUF; gguf: "
      "the same as a GGUF file (needed)",
      0},
     {"out", KEY_OUT, "PATH", 0, "the folder (peft, safetensors) or file to write (needed)", 0},
@@ -67,7 +68,8 @@ static const struct argp_option options[] = {
      "the base model, in place of the one that the job or the adapter names", 0},
     {"type", KEY_TYPE, "TYPE", 0,
      "of the numbers of a merged model: keep (default) those of the base, but at least Q8_0 where "
-     "the adapter was added; F32, F16, BF16, or in a GGUF Q8_0, Q5_1, Q5_0, Q4_1, Q4_0",
+     "the adapter was added, and in a folder out of a quantised GGUF F32, which alone holds its "
+     "numbers as they are; F32, F16, BF16, or in a GGUF Q8_0, Q5_1, Q5_0, Q4_1, Q4_0",
      0},
     {"lora-only", KEY_LORA_ONLY, NULL, 0, "leave out the directions of LoRA-Dash", 0},
     {"checkpoint", KEY_CHECKPOINT, NULL, 0,
@@ -234,7 +236,7 @@ static int write_target(struct work *w, struct problems *problems, struct err *e
     case EXPORT_GGUF_ADAPTER:
         return merge_gguf_adapter(m.model, m.adapter, m.scales, name, w->path, err);
     case EXPORT_SAFETENSORS:
-        return merge_folder(&m, w->path, err);
+        return merge_folder(&m, w->path, &w->notices, problems, err);
     default:
         return merge_gguf(&m, w->path, &w->notices, problems, err);
     }

@@ -57,6 +57,17 @@ int merge_plan_open(const struct merge *m, struct merge_plan *ret, struct err *e
     return 0;
 }
 
+int merge_open_tokenizer(const struct model *m, struct tokenizer **ret, struct problems *problems,
+                         struct err *err)
+{
+    struct err refusal;
+    int rc = model_open_tokenizer_if_usable(m, ret, &refusal, err);
+
+    if (rc == 0 && refusal.code != 0)
+        problems_add(problems, NULL, 0, "%s", refusal.text);
+    return rc;
+}
+
 void merge_plan_close(struct merge_plan *p)
 {
     free(p->of);
@@ -122,13 +133,19 @@ static int cannot_hold(const struct merge_tensor *t, int64_t row, int64_t at, do
                    t->map ? " with the adapter" : "", tensor_type_name(t->type));
 }
 
-/* The numbers of a vector in the order that the result has. */
-static void interleave(const struct merge_tensor *t, int64_t n, struct rows *r)
+/* Which row of the source a row of the result is. */
+static int64_t source_row(const struct merge_tensor *t, int64_t row)
 {
     const struct weight_source order = {NULL, t->interleave};
 
+    return t->in_order ? weight_source_row(&t->source, row) : weight_matrix_row(&order, row);
+}
+
+/* The numbers of a vector in the order that the result has. */
+static void reorder(const struct merge_tensor *t, int64_t n, struct rows *r)
+{
     for (int64_t i = 0; i < n; i++)
-        r->sum[i] = r->row[weight_matrix_row(&order, i)];
+        r->sum[i] = r->row[source_row(t, i)];
     for (int64_t i = 0; i < n; i++)
         r->row[i] = (float)r->sum[i];
 }
@@ -137,19 +154,18 @@ static void interleave(const struct merge_tensor *t, int64_t n, struct rows *r)
 static int encode_row(const struct merge_tensor *t, int64_t row, struct rows *r, uint8_t *to,
                       struct err *err)
 {
-    const struct weight_source order = {NULL, t->interleave};
     int64_t n = tensor_row_elements(t->source.tensor), wrong = 0;
-    int64_t from = t->source.tensor->n_dims < 2 ? row : weight_matrix_row(&order, row);
+    int64_t from = t->source.tensor->n_dims < 2 ? row : source_row(t, row);
     int rc = tensor_read_f32(t->source.tensor, from, 1, r->row, err);
 
     if (rc < 0)
         return err_prefix(err, "%s", tensorfile_path(t->file));
     if (t->map)
         add_delta(t->map, t->scale, weight_matrix_row(&t->source, from), r->row, r->sum);
-    if (t->interleave && t->source.tensor->n_dims < 2)
-        interleave(t, n, r);
-    for (int64_t i = 0; t->plus_one && i < n; i++)
-        r->row[i] += 1;
+    if ((t->interleave || t->in_order) && t->source.tensor->n_dims < 2)
+        reorder(t, n, r);
+    for (int64_t i = 0; t->added && i < n; i++)
+        r->row[i] += (float)t->added;
     if (floats_are_right(r->row, (size_t)n, -FLT_MAX))
         wrong = quant(t->type, r->row, n, to);
     else
@@ -226,7 +242,7 @@ int merge_write(const struct merge *m, const struct merge_tensor *t, struct file
 
     if (tensor_elements(from) == 0)
         return 0;
-    if (!t->map && !t->interleave && !t->plus_one && t->type == from->type)
+    if (!t->map && !t->interleave && !t->in_order && !t->added && t->type == from->type)
         rc = write_as_it_is(m, from, w, done, total, err);
     else
         rc = write_encoded(m, t, w, done, total, err);

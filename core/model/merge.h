@@ -36,9 +36,14 @@ struct merge {
 int merge_gguf(const struct merge *m, const char *path, struct buf *notices,
                struct problems *problems, struct err *err);
 
-/* A folder in Hugging Face's layout out of a model that is one, at path: the base's files, in which
- * weights and config.json's type of numbers are replaced. */
-int merge_folder(const struct merge *m, const char *path, struct err *err);
+/* A folder in Hugging Face's layout, at path. Of a folder: the base's files, in which weights and
+ * config.json's type of numbers are replaced. Of a GGUF: config.json, generation_config.json and
+ * the tokenizer's files say what the GGUF does; numbers are expanded to f32 and rounded once, to
+ * one type for all, which with `keep` is that of the matrices where they have one that folders
+ * have, and F32 where they do not. What has no word there is added to problems (ERR_INVALID), all
+ * of it before anything is written. notices as of merge_gguf(). */
+int merge_folder(const struct merge *m, const char *path, struct buf *notices,
+                 struct problems *problems, struct err *err);
 
 /* The adapter alone as llama.cpp's convert_lora_to_gguf.py writes it, in f32, with q and k in the
  * order of rows that the family has in a GGUF. llama.cpp's scale is one alpha / rank for all; where

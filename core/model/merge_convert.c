@@ -90,7 +90,7 @@ static void add_layer(struct conversion *c, int layer)
         if (!model_norm_size(&m->config, kind))
             continue;
         model_gguf_norm_name(layer, kind, name, sizeof(name));
-        add(c, name, m->layers[layer].norms[kind])->plus_one = model_norm_plus_one(m);
+        add(c, name, m->layers[layer].norms[kind])->added = model_norm_plus_one(m);
     }
     for (int kind = 0; kind < MODULE_KINDS; kind++)
         add_module(c, layer, kind);
@@ -115,7 +115,7 @@ int merge_conversion_open(const struct merge *m, struct merge_conversion *ret,
     add(&c, "token_embd.weight", model->embedding);
     for (int i = 0; i < model->config.n_layers; i++)
         add_layer(&c, i);
-    add(&c, "output_norm.weight", model->final_norm)->plus_one = model_norm_plus_one(model);
+    add(&c, "output_norm.weight", model->final_norm)->added = model_norm_plus_one(model);
     if (model_gguf_has_head(model))
         add(&c, "output.weight", model->head);
     return c.failed ? err_nomem(err, most * NAME_BYTES) : 0;
@@ -157,18 +157,6 @@ static bool reads_images(const struct model *m)
     return false;
 }
 
-/* A tokenizer that cannot be used is a problem. */
-static int open_tokenizer(const struct model *m, struct tokenizer **ret, struct problems *problems,
-                          struct err *err)
-{
-    struct err refusal;
-    int rc = model_open_tokenizer_if_usable(m, ret, &refusal, err);
-
-    if (rc == 0 && refusal.code != 0)
-        problems_add(problems, NULL, 0, "%s", refusal.text);
-    return rc;
-}
-
 static int put_tokenizer(const struct merge *m, const struct tokenizer *t, struct gguf_out *o,
                          struct buf *notices, struct problems *problems, struct err *err)
 {
@@ -188,7 +176,7 @@ int merge_conversion_put_keys(const struct merge *m, int file_type, struct gguf_
                               struct buf *notices, struct problems *problems, struct err *err)
 {
     struct tokenizer *t = NULL;
-    int rc = open_tokenizer(m->model, &t, problems, err);
+    int rc = merge_open_tokenizer(m->model, &t, problems, err);
 
     if (rc < 0)
         return rc;

@@ -1,11 +1,13 @@
-/* core/model/merge_folder.c - see merge.h: folders in Hugging Face's layout.
+/* core/model/merge_folder.c - see merge.h: folders in Hugging Face's layout, out of one or of a
+ * GGUF (merge_from_gguf.c).
  *
- * Weights keep the names of their files and their places among them, so that a model in parts stays
- * one, with a new index. Every other file of the base is copied but weights in other forms. Where
- * types change, config.json must say so, because transformers casts to what it says: the value is
- * replaced in the text, and nothing else of it.
+ * Of a folder weights keep the names of their files and their places among them, so that a model in
+ * parts stays one, with a new index. Every other file of the base is copied but weights in other
+ * forms. Where types change, config.json must say so, because transformers casts to what it says:
+ * the value is replaced in the text, and nothing else of it.
  */
 #include "core/json_scan.h"
+#include "core/model/json_description.h"
 #include "core/model/merge.h"
 #include "core/model/merge_impl.h"
 #include "core/tensor/dequant.h"
@@ -19,13 +21,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIDE_FILE_MAX = 1 << 28 };
+enum { SIDE_FILE_MAX = 1 << 28, NAME_BYTES = 60 };
 
 struct folder {
     const struct merge *m;
-    struct merge_plan plan;
-    const char *to;       /* the folder that is written */
-    uint64_t done, total; /* bytes of tensors */
+    struct merge_plan plan; /* file by file */
+    const char *to;         /* the folder that is written */
+    uint64_t done, total;   /* bytes of tensors */
 };
 
 static int write_in(const char *folder, const char *name, const void *bytes, size_t len,
@@ -58,7 +60,6 @@ static int choose_types(struct folder *f, struct err *err)
             t->type = t->map && !quant_can(from) ? TENSOR_F32 : from;
         else
             t->type = floats ? m->type : from;
-        f->total += merge_tensor_bytes(t);
     }
     return 0;
 }
@@ -72,9 +73,21 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static const char *name_of(const struct folder *f, const struct tensorfile *file)
+/* Of the file with the weights of one of the base's. */
+static const char *name_of(const struct folder *f, const struct tensorfile *file,
+                           char text[NAME_BYTES])
 {
-    return f->m->model->files.n == 1 ? "model.safetensors" : base_name(tensorfile_path(file));
+    const struct model_files *files = &f->m->model->files;
+    int i = 0;
+
+    if (files->n == 1)
+        return "model.safetensors";
+    if (!f->m->model->gguf)
+        return base_name(tensorfile_path(file));
+    while (files->items[i] != file)
+        i++;
+    snprintf(text, NAME_BYTES, "model-%05d-of-%05d.safetensors", i + 1, files->n);
+    return text;
 }
 
 /* The tensors of a file, which are n from `first` on in the plan. */
@@ -89,8 +102,8 @@ static int encode_header(const struct merge_tensor *first, int n, int *order, st
         return err_nomem(err, (size_t)n * sizeof(*tensors));
     for (int i = 0; i < n; i++) {
         const struct tensor *from = first[i].source.tensor;
-        tensors[i] =
-            (struct tensor_out){.name = from->name, .type = first[i].type, .n_dims = from->n_dims};
+        tensors[i] = (struct tensor_out){
+            .name = first[i].name, .type = first[i].type, .n_dims = from->n_dims};
         memcpy(tensors[i].shape, from->shape, sizeof(from->shape));
     }
     rc = safetensors_encode_header(tensors, n, metadata, 1, order, out, err);
@@ -123,15 +136,15 @@ static int write_tensors(struct folder *f, const struct merge_tensor *first, int
 
 static int write_weights(struct folder *f, struct err *err)
 {
-    const struct merge_tensor *at = f->plan.of;
-    int rc = 0;
+    const struct merge_tensor *at = f->plan.of, *end = at + f->plan.n;
+    char name[NAME_BYTES];
+    int rc = 0, n;
 
-    for (int i = 0; i < f->m->model->files.n && rc == 0; i++) {
-        const struct tensorfile *file = f->m->model->files.items[i];
-        char *path = file_join(f->to, name_of(f, file));
-        rc = path ? write_tensors(f, at, tensorfile_count(file), path, err)
-                  : err_nomem(err, strlen(f->to));
-        at += tensorfile_count(file);
+    for (; at < end && rc == 0; at += n) {
+        char *path = file_join(f->to, name_of(f, at->file, name));
+        for (n = 1; at + n < end && at[n].file == at->file;)
+            n++;
+        rc = path ? write_tensors(f, at, n, path, err) : err_nomem(err, strlen(f->to));
         free(path);
     }
     return rc;
@@ -143,12 +156,12 @@ static int write_index(const struct folder *f, struct err *err)
     json_t *root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)f->total,
                              "weight_map", map);
     bool failed = !root;
-    char *text;
+    char *text, name[NAME_BYTES];
     int rc;
 
     for (int i = 0; i < f->plan.n && !failed; i++)
-        failed = json_object_set_new(map, f->plan.of[i].source.tensor->name,
-                                     json_string(name_of(f, f->plan.of[i].file))) < 0;
+        failed = json_object_set_new(map, f->plan.of[i].name,
+                                     json_string(name_of(f, f->plan.of[i].file, name))) < 0;
     text = failed ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
     rc = text ? write_in(f->to, "model.safetensors.index.json", text, strlen(text), err)
               : err_nomem(err, (size_t)f->plan.n * sizeof(*f->plan.of));
@@ -195,14 +208,12 @@ static bool retype(struct json_scan *s, const char *type, const char **copied, s
 
 static int write_config(const struct folder *f, const char *text, size_t len, struct err *err)
 {
-    static const char *const names[] = {
-        [TENSOR_F32] = "float32", [TENSOR_F16] = "float16", [TENSOR_BF16] = "bfloat16"};
     struct json_scan s = {.start = text, .at = text, .end = text + len};
     const char *copied = text;
     struct buf out = {0};
     int rc = 0;
 
-    if (!json_scan_accept(&s, '{') || !retype(&s, names[f->m->type], &copied, &out))
+    if (!json_scan_accept(&s, '{') || !retype(&s, model_torch_dtype(f->m->type), &copied, &out))
         rc = err_set(err, ERR_INVALID, "%s/config.json: is not a JSON object", f->m->model->path);
     buf_append(&out, copied, (size_t)(text + len - copied));
     if (rc == 0 && out.failed)
@@ -297,44 +308,87 @@ static int copy_files(const struct folder *f, const char *from, const char *to, 
     return rc;
 }
 
-static int write_folder(struct folder *f, struct err *err)
+static int write_all_weights(struct folder *f, struct err *err)
+{
+    int rc = write_weights(f, err);
+
+    return rc == 0 && f->m->model->files.n > 1 ? write_index(f, err) : rc;
+}
+
+/* Out of a folder. */
+static int write_copy(struct folder *f, struct err *err)
 {
     const char *text = f->m->chat_template;
     int rc = copy_files(f, f->m->model->path, f->to, err);
 
     if (rc == 0 && text)
         rc = write_in(f->to, "chat_template.jinja", text, strlen(text), err);
-    if (rc == 0)
-        rc = write_weights(f, err);
-    if (rc == 0 && f->m->model->files.n > 1)
-        rc = write_index(f, err);
-    return rc;
+    return rc < 0 ? rc : write_all_weights(f, err);
 }
 
-int merge_folder(const struct merge *m, const char *path, struct err *err)
+/* Out of a GGUF. */
+static int write_parts(struct folder *f, const struct merge_folder_parts *p, struct err *err)
 {
-    struct folder f = {.m = m};
+    int rc = 0;
+
+    for (int i = 0; i < p->n_files && rc == 0; i++)
+        rc = write_in(f->to, p->files[i].name, p->files[i].text.data, p->files[i].text.len, err);
+    return rc < 0 ? rc : write_all_weights(f, err);
+}
+
+/* parts: of a GGUF; else NULL. */
+static int write_folder(struct folder *f, const struct merge_folder_parts *parts, const char *path,
+                        struct err *err)
+{
     struct folder_writer w = {0};
     int rc;
 
-    if (m->model->gguf)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s is a GGUF, which lacks config.json and tokenizer.json: export a gguf, "
-                       "or name with --model the folder that it was made from",
-                       m->model->path);
-    rc = merge_plan_open(m, &f.plan, err);
-    if (rc == 0)
-        rc = choose_types(&f, err);
-    if (rc == 0)
-        rc = file_check_space(path, f.total, err);
+    for (int i = 0; i < f->plan.n; i++)
+        f->total += merge_tensor_bytes(&f->plan.of[i]);
+    rc = file_check_space(path, f->total, err);
     if (rc == 0)
         rc = folder_writer_open(path, &w, err);
-    f.to = w.temporary;
+    f->to = w.temporary;
     if (rc == 0)
-        rc = write_folder(&f, err);
+        rc = parts ? write_parts(f, parts, err) : write_copy(f, err);
     if (rc == 0)
         rc = folder_writer_commit(&w, err);
     folder_writer_abandon(&w);
+    return rc;
+}
+
+static int of_folder(const struct merge *m, const char *path, struct err *err)
+{
+    struct folder f = {.m = m};
+    int rc = merge_plan_open(m, &f.plan, err);
+
+    if (rc == 0)
+        rc = choose_types(&f, err);
+    if (rc == 0)
+        rc = write_folder(&f, NULL, path, err);
     merge_plan_close(&f.plan);
     return rc;
+}
+
+static int of_gguf(const struct merge *m, const char *path, struct buf *notices,
+                   struct problems *problems, struct err *err)
+{
+    struct merge_folder_parts parts = {0};
+    struct folder f = {.m = m};
+    int before = problems_count(problems);
+    int rc = merge_folder_parts_open(m, &parts, notices, problems, err);
+
+    f.plan = parts.plan;
+    if (rc == 0 && problems_count(problems) > before)
+        rc = err_set(err, ERR_INVALID, "%s cannot become a folder", m->model->path);
+    if (rc == 0)
+        rc = write_folder(&f, &parts, path, err);
+    merge_folder_parts_close(&parts);
+    return rc;
+}
+
+int merge_folder(const struct merge *m, const char *path, struct buf *notices,
+                 struct problems *problems, struct err *err)
+{
+    return m->model->gguf ? of_gguf(m, path, notices, problems, err) : of_folder(m, path, err);
 }

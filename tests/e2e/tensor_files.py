@@ -45,6 +45,29 @@ def write_safetensors(path, tensors):
         f.write(struct.pack("<Q", len(text)) + text + b"".join(v.astype(np.float32).tobytes() for v in tensors.values()))
 
 
+def gguf_text(text):
+    return struct.pack("<Q", len(text)) + text
+
+
+def gguf_key(key, kind, value):
+    """A key with its value as bytes, those of a text alone."""
+    return gguf_text(key.encode()) + struct.pack("<I", kind) + (gguf_text(value) if kind == STRING else value)
+
+
+def write_gguf(path, keys, tensors):
+    """keys: as of gguf_key(); tensors: {name: array of f32}."""
+    infos, at = b"", 0
+    for name, values in tensors.items():
+        shape = values.shape[::-1]
+        infos += gguf_text(name.encode()) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, at)
+        at += values.nbytes + -values.nbytes % 32
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(keys)) + b"".join(keys) + infos
+    with open(path, "wb") as f:
+        f.write(head + bytes(-len(head) % 32))
+        for values in tensors.values():
+            f.write(values.astype(np.float32).tobytes() + bytes(-values.nbytes % 32))
+
+
 class Gguf:
     def __init__(self, path):
         with open(path, "rb") as f:
