@@ -18,6 +18,7 @@
 #include "daemon/service/watch.h"
 #include "daemon/service/watch_list.h"
 #include <argp.h>
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,8 +85,10 @@ static void on_delete(struct run *run)
 
 static int open_follow_ups(struct dashd *d, struct err *err)
 {
-    int rc = follow_ups_open(&d->loop, d->options.state, &d->runs->follow_ups, err), i;
+    int rc, i;
 
+    assert(d->runs);
+    rc = follow_ups_open(&d->loop, d->options.state, &d->runs->follow_ups, err);
     for (i = 0; rc == 0 && i < d->runs->n; i++)
         follow_ups_look(d->runs->follow_ups, d->runs->items[i]);
     return rc;
