@@ -1,6 +1,10 @@
 /* core/text/tokenizer_write_config.c - see tokenizer_write_json.h: tokenizer_config.json. Chat
  * templates stand in it, which every version of transformers reads; it is one text, or a list where
- * some have names. */
+ * some have names.
+ *
+ * transformers before 5 gives this class token_type_ids too, which generate() refuses for a model
+ * that does not take them, unless the names of what it takes stand here.
+ */
 #include "core/text/token_text.h"
 #include "core/text/tokenizer_write_json_impl.h"
 #include <string.h>
@@ -61,6 +65,16 @@ static void put_templates(const struct tokenizer_folder *k, struct json_writer *
     json_write_end(j, ']');
 }
 
+static void put_inputs(struct json_writer *j)
+{
+    static const char *const names[] = {"input_ids", "attention_mask"};
+
+    json_put_begin(j, "model_input_names", '[');
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        json_write_text(j, names[i], strlen(names[i]));
+    json_write_end(j, ']');
+}
+
 void tokenizer_folder_put_config(const struct tokenizer_folder *k, struct buf *out)
 {
     static const char *const others[] = {"unk_token", "sep_token", "pad_token", "mask_token"};
@@ -77,6 +91,7 @@ void tokenizer_folder_put_config(const struct tokenizer_folder *k, struct buf *o
         put_named(k, &j, others[i], tokenizer_named(t, others[i]));
     json_put_int(&j, "model_max_length", k->w->n_positions);
     json_put_bool(&j, "clean_up_tokenization_spaces", false);
+    put_inputs(&j);
     put_templates(k, &j);
     json_write_end(&j, '}');
 }

@@ -192,6 +192,7 @@ class Tokenizers(FromGguf):
                          {"add_bos_token": False, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
                           "pad_token": "<spec>"})
         self.assertEqual((now["tokenizer_class"], now["model_max_length"], now["chat_template"]), ("PreTrainedTokenizerFast", 512, templates))
+        self.assertEqual(now["model_input_names"], ["input_ids", "attention_mask"])  # no token_type_ids, which generate() refuses
         self.assertEqual(json.loads(self.read("out/generation_config.json")), {"bos_token_id": 1, "eos_token_id": [2, 5, 6], "pad_token_id": 700})
         self.assertEqual({k: self.config()[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id")},
                          {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 700})
