@@ -4,6 +4,7 @@
 #include "core/output.h"
 #include "core/paths.h"
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,7 @@ int main(int argc, char **argv)
     int status;
 
     output_check_at_exit();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2) like others */
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
     status = find_server(&c, &err) < 0 ? client_fail(&err) : dispatch(&c, argc, argv);

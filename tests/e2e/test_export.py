@@ -684,7 +684,7 @@ class Refusals(Export):
 
     def test_a_disk_that_is_full_leaves_nothing(self):
         def limit():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         for model, to in (MODEL, "safetensors"), (MODEL_GGUF, "safetensors"), (MODEL_GGUF, "gguf"), (MODEL, "gguf"), (MODEL, "gguf-adapter"), (MODEL, "peft"):
             done = subprocess.run([os.path.join(BIN, "dashctl"), "export", os.path.join(TINY, "init"), "--model", model, "--to", to,
