@@ -2,6 +2,7 @@
  * a file. */
 #include "daemon/service/memory_group.h"
 #include "core/file.h"
+#include "core/slurm/script.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -158,16 +159,27 @@ bool memory_group_killed(const char *parent, const char *mark)
     return killed;
 }
 
+/* The mark in the name of a launch's group. NULL: the group is not one. */
+static const char *mark_of(const char *name)
+{
+    const char *mark = name + strlen(PREFIX);
+
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 ||
+        strspn(mark, "0123456789abcdef") != SCRIPT_MARK_LEN || mark[SCRIPT_MARK_LEN])
+        return NULL;
+    return mark;
+}
+
 bool memory_groups_sweep(const char *parent, bool (*is_used)(const void *arg, const char *mark),
                          const void *arg)
 {
     DIR *dir = opendir(parent);
     struct dirent *entry;
+    const char *mark;
     bool left = false;
 
     while (dir && (entry = readdir(dir)))
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
-            !is_used(arg, entry->d_name + strlen(PREFIX)))
+        if ((mark = mark_of(entry->d_name)) && !is_used(arg, mark))
             left |= unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno == EBUSY;
     if (dir)
         closedir(dir);

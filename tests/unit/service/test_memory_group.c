@@ -89,6 +89,34 @@ static void a_group_without_the_kernels_files_is_none(void **state)
     remove_folder(folder);
 }
 
+static bool is_mark(const void *mark, const char *other)
+{
+    return strcmp(mark, other) == 0;
+}
+
+static void only_groups_of_launches_are_swept(void **state)
+{
+    static const char *const names[] = {
+        "dash-" MARK,           "dash-fedcba9876543210",  "dash-cache", "dash-fedcba987654321g",
+        "dash-fedcba987654321", "dash-fedcba98765432100", "dash-",      "fedcba9876543210"};
+    char *folder = new_folder(), *path;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        path = file_join(folder, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        free(path);
+    }
+    assert_false(memory_groups_sweep(folder, is_mark, MARK));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        path = file_join(folder, names[i]);
+        if ((access(path, F_OK) == 0) != (i != 1))
+            fail_msg("%s is %s", names[i], i == 1 ? "left" : "removed");
+        free(path);
+    }
+    remove_folder(folder);
+}
+
 /* The tree of another owner is left alone. */
 static void a_tree_that_is_not_delegated_is_no_place(void **state)
 {
@@ -105,6 +133,7 @@ int main(void)
         cmocka_unit_test(a_group_has_its_limit_and_its_process),
         cmocka_unit_test(a_group_that_was_full_says_so),
         cmocka_unit_test(a_group_without_the_kernels_files_is_none),
+        cmocka_unit_test(only_groups_of_launches_are_swept),
         cmocka_unit_test(a_tree_that_is_not_delegated_is_no_place),
     };
 
