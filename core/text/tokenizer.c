@@ -115,12 +115,15 @@ static void find_breaks(struct tokenizer *t)
 
 static int finish_characters(struct tokenizer *t, struct err *err)
 {
-    if (!vocab_find_byte_pieces(&t->vocab, t->fallback.byte_ids) && t->fallback.bytes &&
-        t->fallback.unknown >= 0)
+    bool bytes = vocab_find_byte_pieces(&t->vocab, t->fallback.byte_ids) && t->fallback.bytes;
+
+    if (!bytes && t->fallback.bytes && t->fallback.unknown >= 0)
         return err_set(err, ERR_UNSUPPORTED,
                        "its byte_fallback lacks some of the tokens <0x00> to <0xFF> and it has an "
                        "unk_token, which is not supported");
     find_breaks(t);
+    if (!bytes && t->fallback.unknown < 0) /* what is left out lets its neighbours merge */
+        breaks_forbid_all(&t->breaks);
     return 0;
 }
 

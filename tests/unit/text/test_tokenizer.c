@@ -436,7 +436,7 @@ static void text_of_a_megabyte_without_a_break_takes_no_minutes(void **state)
     tokenizer_free(t);
 }
 
-static void byte_without_a_token_is_left_out(void **state)
+static void what_has_no_token_is_left_out(void **state)
 {
     json_t *root = small_json(), *model = json_object_get(root, "model");
     char *folder = new_folder();
@@ -447,6 +447,14 @@ static void byte_without_a_token_is_left_out(void **state)
     small_write(folder, root);
     t = small_open(folder, -1, -1);
     ENCODES_AS(t, "hzezz!", 256, '!'); /* h and e meet, and merge */
+    tokenizer_free(t);
+    write_text(folder, "tokenizer.json",
+               "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, "
+               "\"aab\": 3}, \"merges\": [\"a b\", \"a ab\"]}}");
+    t = small_open(folder, -1, -1);
+    ENCODES_AS(t, "axb", 2);
+    ENCODES_AS(t, "axaxb", 3);
+    ENCODES_AS(t, "xabx", 2);
     tokenizer_free(t);
     remove_folder(folder);
 }
@@ -769,7 +777,7 @@ int main(void)
         cmocka_unit_test(any_text_survives_encoding_and_decoding),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_and_nothing_is_appended),
         cmocka_unit_test(text_of_a_megabyte_without_a_break_takes_no_minutes),
-        cmocka_unit_test(byte_without_a_token_is_left_out),
+        cmocka_unit_test(what_has_no_token_is_left_out),
         cmocka_unit_test(whole_piece_is_not_taken_apart_where_merges_are_ignored),
         cmocka_unit_test(files_beside_tell_end_token_and_chat_template),
         cmocka_unit_test(every_end_of_generation_config_ends_a_text),
