@@ -31,6 +31,16 @@ static struct shown_text show(const struct vocab_token *token)
 
 /* ---- what cannot be said ---- */
 
+/* A list of merges joins what stood around a character that is left out, and scores do not. */
+static void check_unknown(const struct tokenizer_folder *k)
+{
+    if (!k->t->pieces.has_bytes && k->t->pieces.unknown < 0)
+        tokenizer_folder_fault(k,
+                               "it has neither a token of type unknown nor all the tokens <0x00> "
+                               "to <0xFF>: around a character without a token, merges give "
+                               "other ids than scores");
+}
+
 static void check_steps(struct tokenizer_folder *k)
 {
     bool collapse = false;
@@ -42,8 +52,11 @@ static void check_steps(struct tokenizer_folder *k)
     } else if (k->t->kind != TOKENIZER_PIECES || k->t->pieces.user.n > 0 ||
                !normalizer_is_blanks(&k->t->normalizer, &k->prefix, &collapse)) {
         tokenizer_folder_fault(k, "it is not one of a GGUF");
-    } else if (collapse) {
-        tokenizer_folder_fault(k, "tokenizer.ggml.remove_extra_whitespaces is not supported there");
+    } else {
+        if (collapse)
+            tokenizer_folder_fault(k, "tokenizer.ggml.remove_extra_whitespaces is not supported "
+                                      "there");
+        check_unknown(k);
     }
 }
 

@@ -8,7 +8,8 @@ import tiny_models
 from tensor_files import Gguf, Safetensors, gguf_key, write_gguf
 from test_export import CASES, MODEL, MODEL_GGUF, Export
 
-U32, F32, STRING, ARRAY = 4, 6, 8, 9
+U32, I32, F32, STRING, ARRAY = 4, 5, 6, 8, 9
+NORMAL, UNKNOWN = 1, 2  # types of tokens
 SPLIT = os.path.join(SOURCE, "tests/golden/split")
 GENERATED = {"bos_token_id", "eos_token_id", "torch_dtype"}  # a GGUF without a tokenizer has no ids
 
@@ -256,8 +257,9 @@ class Refusals(FromGguf):
             return gguf_key(key, ARRAY, struct.pack("<IQ", STRING, len(values)) + b"".join(struct.pack("<Q", len(v)) + v for v in values))
 
         def pieces(tokens, scores, template=b"T"):
-            n = len(tokens)
+            tokens, scores, n = tokens + [b"<unk>"], scores + [0], len(tokens) + 1
             return self.rewritten(base, drop=["tokenizer.ggml.model"], keys=[
+                gguf_key("tokenizer.ggml.token_type", ARRAY, struct.pack(f"<IQ{n}i", I32, n, *[NORMAL] * (n - 1), UNKNOWN)),
                 gguf_key("tokenizer.ggml.model", STRING, b"llama"), texts("tokenizer.ggml.tokens", tokens),
                 gguf_key("tokenizer.ggml.scores", ARRAY, struct.pack(f"<IQ{n}f", F32, n, *scores)),
                 gguf_key("tokenizer.chat_template", STRING, template)])
@@ -268,7 +270,7 @@ class Refusals(FromGguf):
         self.assertIn("the pieces 'ab' and 'ba' have one score", self.refused(pieces([b"a", b"b", b"ab", b"ba"], [-9, -9, -1, -1])))
         self.assertIn("the token of id 2 has 5000 bytes", self.refused(pieces([b"a", b"b", b"a" * 5000], [-9, -9, -1])))
         self.to_folder(pieces([b"a", b"b", b"../../ab", b"\"\\\n\x1b"], [-9, -9, -1, -2]))
-        self.assertEqual(json.loads(self.read("out/tokenizer.json"))["model"]["vocab"], {"a": 0, "b": 1, "../../ab": 2, "\"\\\n\x1b": 3})
+        self.assertEqual(json.loads(self.read("out/tokenizer.json"))["model"]["vocab"], {"a": 0, "b": 1, "../../ab": 2, "\"\\\n\x1b": 3, "<unk>": 4})
 
     def test_a_tokenizer_that_is_not_supported(self):
         self.make("llama")

@@ -172,14 +172,22 @@ static void pieces_are_refused(const struct piece *pieces, int n, bool collapse,
 
 static void what_no_list_of_merges_does_is_refused(void **state)
 {
-    static const struct piece ties[] = {
-        {"a", -9, NORMAL}, {"b", -9, NORMAL}, {"ab", -1, NORMAL}, {"ba", -1, NORMAL}};
-    static const struct piece lacks[] = {{"a", -9, NORMAL}, {"c", -9, NORMAL}, {"ab", -1, NORMAL}};
+    static const struct piece ties[] = {{"a", -9, NORMAL},
+                                        {"b", -9, NORMAL},
+                                        {"ab", -1, NORMAL},
+                                        {"ba", -1, NORMAL},
+                                        {"<unk>", 0, UNKNOWN}};
+    static const struct piece lacks[] = {
+        {"a", -9, NORMAL}, {"c", -9, NORMAL}, {"ab", -1, NORMAL}, {"<unk>", 0, UNKNOWN}};
+    static const struct piece unknown[] = {
+        {"a", -9, NORMAL}, {"b", -9, NORMAL}, {"ab", -1, NORMAL}, {"<0x41>", 0, BYTE}};
 
     (void)state;
     pieces_are_refused(ties, N(ties), false, N(ties), "the pieces 'ab' and 'ba' have one score");
     pieces_are_refused(lacks, N(lacks), false, N(lacks),
                        "the piece 'ab' has a character that is no piece");
+    pieces_are_refused(unknown, N(unknown), false, N(unknown),
+                       "it has neither a token of type unknown nor all the tokens <0x00>");
 }
 
 static void all_reasons_are_said_at_once(void **state)
@@ -197,7 +205,7 @@ static void all_reasons_are_said_at_once(void **state)
 static void a_name_for_a_part_of_words_is_reported(void **state)
 {
     static const struct piece pieces[] = {
-        {"a", -9, NORMAL}, {"<s>", 0, CONTROL}, {"end", -9, NORMAL}};
+        {"<unk>", 0, UNKNOWN}, {"<s>", 0, CONTROL}, {"end", -9, NORMAL}};
     struct buf image = keys_of_pieces(pieces, N(pieces), false);
     struct tokenizer *t = tokenizer_of_keys(&image);
     struct written_folder w = write_folder(t, N(pieces));
