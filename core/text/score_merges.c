@@ -48,10 +48,13 @@ static bool is_merged(const struct tokenizer *t, int id)
            memmem(token->text, token->len, token_blank, strlen(token_blank));
 }
 
-/* A part that can be there when a piece is merged: a character, or what merging makes. */
+/* A part that can be there when a piece is merged: a character, or what merging makes. The unknown
+ * token is there for other characters, which do not merge. */
 static bool can_be(const struct tokenizer *t, const char *text, size_t len, int *ret_id)
 {
     *ret_id = vocab_find(&t->vocab, text, len);
+    if (*ret_id >= 0 && *ret_id == t->pieces.unknown)
+        return false;
     return utf8_len((const uint8_t *)text, len) == len ||
            (*ret_id >= 0 && t->pieces.ranks[*ret_id] != MERGE_NEVER);
 }

@@ -152,6 +152,26 @@ static void runs_that_share_a_score(void **state)
     buf_free(&image);
 }
 
+/* What stands for unknown characters is in no text. */
+static void an_unknown_token_merges_with_nothing(void **state)
+{
+    static const struct piece pieces[] = {{"?", 0, UNKNOWN},
+                                          {"<s>", 0, CONTROL},
+                                          {"</s>", 0, CONTROL},
+                                          {"a", -9, NORMAL},
+                                          {"a?", -1, NORMAL}};
+    static const int unknown[] = {3, 0};
+    struct buf image = keys_of_pieces(pieces, N(pieces), false);
+    struct tokenizer *t = tokenizer_of_keys(&image), *back = through_folder(t);
+
+    (void)state;
+    gives(t, "ax", unknown, 2);
+    gives(back, "ax", unknown, 2);
+    tokenizer_free(back);
+    tokenizer_free(t);
+    buf_free(&image);
+}
+
 /* ---- what cannot ---- */
 
 static void pieces_are_refused(const struct piece *pieces, int n, bool collapse, int n_tokens,
@@ -224,6 +244,7 @@ int main(void)
         cmocka_unit_test(ids_are_those_of_the_folder),
         cmocka_unit_test(the_highest_score_is_merged_first),
         cmocka_unit_test(runs_that_share_a_score),
+        cmocka_unit_test(an_unknown_token_merges_with_nothing),
         cmocka_unit_test(what_no_list_of_merges_does_is_refused),
         cmocka_unit_test(all_reasons_are_said_at_once),
         cmocka_unit_test(a_name_for_a_part_of_words_is_reported),
