@@ -58,6 +58,9 @@ static int find_model(const struct export_choice *choice, struct export_source *
         return err_nomem(err, strlen(s->base_name));
     if (access(s->model_path, F_OK) == 0)
         return 0;
+    if (choice->model)
+        return err_set(err, ERR_NOT_FOUND, "the model \"%s\" is not a file or folder here",
+                       choice->model);
     return err_set(err, ERR_NOT_FOUND,
                    "the model of %s is \"%s\", which is not a file or folder here: name it with "
                    "--model PATH",

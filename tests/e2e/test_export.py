@@ -628,6 +628,8 @@ class Refusals(Export):
         self.assertIn("neither the output folder of a job", self.refused(MODEL, *to))
         self.assertIn("No such file", self.refused("nowhere", *to))
         self.assertIn("name it with --model", self.refused(os.path.join(CASES, "adapter/plain"), *to))
+        self.assertEqual("dashctl: the model \"typo.gguf\" is not a file or folder here\n",
+                         self.refused(os.path.join(CASES, "adapter/plain"), *to, "--model", "typo.gguf"))
         self.assertIn("--lora-only needs one", self.refused(adapter, "--model", MODEL, "--lora-only", "--to", "peft", "--out", "x"))
         self.assertIn("folder cannot be opened", self.refused(adapter, "--model", MODEL, "--to", "peft", "--out", "no/where"))
 
