@@ -97,7 +97,7 @@ static bool is_mark(const void *mark, const char *other)
 static void only_groups_of_launches_are_swept(void **state)
 {
     static const char *const names[] = {
-        "dash-" MARK,           "dash-fedcba9876543210",  "dash-cache", "dash-fedcba987654321g",
+        ("dash-" MARK),         "dash-fedcba9876543210",  "dash-cache", "dash-fedcba987654321g",
         "dash-fedcba987654321", "dash-fedcba98765432100", "dash-",      "fedcba9876543210"};
     char *folder = new_folder(), *path;
 
