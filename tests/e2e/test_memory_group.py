@@ -173,9 +173,13 @@ class Groups(World):
         self.failed_for_memory(client, job)
 
     def test_a_dashd_of_a_user_has_what_systemd_left_to_that_user(self):
+        as_nobody = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+        if subprocess.run([*as_nobody, f"{BIN}/dashd", "--version"], capture_output=True).returncode or \
+                subprocess.run([*as_nobody, "cat", f"{TINY}/job.yaml", f"{FAKES}/dash-worker"], capture_output=True).returncode:
+            self.skipTest("the programs or the tests lie where other users cannot read them")
         self.enter("users", delegated="user.delegate", owner=NOBODY)
         os.chown(self.folder, NOBODY, NOBODY)
-        program = self.write("as-nobody", f"#!/bin/sh\nexec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups {BIN}/dashd \"$@\"\n")
+        program = self.write("as-nobody", f"#!/bin/sh\nexec {' '.join(as_nobody)} {BIN}/dashd \"$@\"\n")
         os.chmod(program, 0o755)
         client = self.start(program=program).client()
         self.failed_for_memory(client, self.limited(client))
