@@ -2,7 +2,6 @@
  * one for which there is no memory: none is lost without a trace. */
 #include "core/problems.h"
 #include "core/buf.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +37,15 @@ void problems_add(struct problems *p, const char *file, int line, const char *fm
         p->n++;
     }
     va_end(ap);
+}
+
+void problems_add_rest(struct problems *p, const char *file, const char *beginning, const char *fmt,
+                       va_list ap)
+{
+    char rest[PROBLEM_REST_MAX];
+
+    vsnprintf(rest, sizeof(rest), fmt, ap);
+    problems_add(p, file, 0, "%s: %s", beginning, rest);
 }
 
 int problems_count(const struct problems *p)

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "core/err.h"
+#include <stdarg.h>
 
 struct problem {
     char *file; /* owned, or NULL */
@@ -22,6 +23,10 @@ enum { PROBLEMS_MAX = 100 };
 
 void problems_add(struct problems *p, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* "beginning: " and the rest, which is cut beyond PROBLEM_REST_MAX bytes. */
+enum { PROBLEM_REST_MAX = 1200 };
+void problems_add_rest(struct problems *p, const char *file, const char *beginning, const char *fmt,
+                       va_list ap) __attribute__((format(printf, 4, 0)));
 /* All of them, kept or not. */
 int problems_count(const struct problems *p);
 /* "file:line: text" lines, one a problem, and a last line that counts the dropped. Caller frees;

@@ -3,31 +3,13 @@
  * those of any GGUF are. What llama.cpp alone cannot load is looked at before. */
 #include "core/model/gguf_description.h"
 #include "core/model/description_compare.h"
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct check {
+    struct description_check d;
     const struct model *m;
-    const struct model_config *c; /* the folder's */
-    const struct model_config *r; /* as it was read back */
     const struct family *f;
-    struct problems *problems;
 };
-
-static void fault(const struct check *k, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void fault(const struct check *k, const char *fmt, ...)
-{
-    char text[400];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    problems_add(k->problems, k->m->path, 0, "cannot become a GGUF of %s: %s", k->f->gguf, text);
-}
 
 /* ---- what llama.cpp does not load ---- */
 
@@ -36,13 +18,13 @@ static void check_biases(const struct check *k)
     static const enum module_kind kinds[] = {MODULE_O, MODULE_GATE, MODULE_UP, MODULE_DOWN};
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (k->c->biases[kinds[i]] && !(k->f->gguf_form & GGUF_BIASES))
-            fault(k, "it has no bias of %s", module_kind_name(kinds[i]));
+        if (k->d.is->biases[kinds[i]] && !(k->f->gguf_form & GGUF_BIASES))
+            description_check_fault(&k->d, "it has no bias of %s", module_kind_name(kinds[i]));
 }
 
 static bool lacks_rule(const struct check *k)
 {
-    enum rope_rule rule = k->c->rope_form[ROPE_MAIN].rule;
+    enum rope_rule rule = k->d.is->rope_form[ROPE_MAIN].rule;
 
     return (rule == RULE_LLAMA3 && !(k->f->gguf_form & GGUF_ROPE_FREQS)) ||
            (rule == RULE_LONG && !(k->f->gguf_form & GGUF_ROPE_FACTORS));
@@ -50,37 +32,28 @@ static bool lacks_rule(const struct check *k)
 
 static void check_form(const struct check *k)
 {
-    enum rope_rule rule = k->c->rope_form[ROPE_MAIN].rule;
+    enum rope_rule rule = k->d.is->rope_form[ROPE_MAIN].rule;
 
     check_biases(k);
-    if ((k->f->gguf_form & GGUF_SQUARE) && k->c->n_heads * k->c->head_dim != k->c->hidden)
-        fault(k, "the %d heads of %d numbers must be %d wide together, as hidden_size is",
-              k->c->n_heads, k->c->head_dim, k->c->hidden);
-    if ((k->f->gguf_form & GGUF_NO_HEAD) && !k->c->tied)
-        fault(k, "it has no head other than the embedding (lm_head.weight)");
+    if ((k->f->gguf_form & GGUF_SQUARE) && k->d.is->n_heads * k->d.is->head_dim != k->d.is->hidden)
+        description_check_fault(
+            &k->d, "the %d heads of %d numbers must be %d wide together, as hidden_size is",
+            k->d.is->n_heads, k->d.is->head_dim, k->d.is->hidden);
+    if ((k->f->gguf_form & GGUF_NO_HEAD) && !k->d.is->tied)
+        description_check_fault(&k->d, "it has no head other than the embedding (lm_head.weight)");
     if (lacks_rule(k))
-        fault(k, "it has no rope scaling %s", rule == RULE_LLAMA3 ? "llama3" : "longrope");
+        description_check_fault(&k->d, "it has no rope scaling %s",
+                                rule == RULE_LLAMA3 ? "llama3" : "longrope");
     if (rule == RULE_YARN && k->f->local_rope)
-        fault(k, "llama.cpp would apply the rope scaling yarn to layers with a window, too");
+        description_check_fault(
+            &k->d, "llama.cpp would apply the rope scaling yarn to layers with a window, too");
 }
 
 /* ---- what is read back ---- */
 
-static void same_numbers(const struct check *k)
-{
-    struct description_number is[DESCRIPTION_NUMBERS], becomes[DESCRIPTION_NUMBERS];
-
-    description_numbers(k->c, is);
-    description_numbers(k->r, becomes);
-    for (int i = 0; i < DESCRIPTION_NUMBERS; i++)
-        if (!description_is_near(is[i].value, becomes[i].value))
-            fault(k, "%s is %.9g, but there it would be %.9g", is[i].name, is[i].value,
-                  becomes[i].value);
-}
-
 static void same_layers(const struct check *k)
 {
-    const struct model_config *c = k->c, *r = k->r;
+    const struct model_config *c = k->d.is, *r = k->d.becomes;
     bool cut = model_gguf_cuts_context(k->m), windows = false, turns = false;
     unsigned char either;
 
@@ -92,23 +65,25 @@ static void same_layers(const struct check *k)
         turns |= either & LAYER_ROPE;
     }
     if (windows)
-        fault(k, "it has other layers with a sliding window");
+        description_check_fault(&k->d, "it has other layers with a sliding window");
     if (turns)
-        fault(k, "it has rope in other layers (no_rope_layers): every fourth goes without");
+        description_check_fault(
+            &k->d, "it has rope in other layers (no_rope_layers): every fourth goes without");
 }
 
 static void same_rope(const struct check *k)
 {
-    if (!description_same_rope(k->c, k->r))
-        fault(k, "it has no words for this rope scaling: of yarn it has factor, beta_fast and "
-                 "beta_slow alone, and layers with a window are never scaled");
+    if (!description_same_rope(k->d.is, k->d.becomes))
+        description_check_fault(
+            &k->d, "it has no words for this rope scaling: of yarn it has factor, beta_fast and "
+                   "beta_slow alone, and layers with a window are never scaled");
 }
 
 static void compare(const struct check *k)
 {
-    same_numbers(k);
-    if (k->c->activation != k->r->activation)
-        fault(k, "it has another activation than %s", k->f->activation_key);
+    description_same_numbers(&k->d);
+    if (k->d.is->activation != k->d.becomes->activation)
+        description_check_fault(&k->d, "it has another activation than %s", k->f->activation_key);
     same_layers(k);
     if (!lacks_rule(k))
         same_rope(k);
@@ -174,9 +149,9 @@ static int read_back(const struct check *k, const struct buf *image, struct err 
 
     if (rc == 0) {
         struct model_files files = {.items = &file, .n = 1};
-        rc = model_describe_gguf(&files, r, k->problems, err);
+        rc = model_describe_gguf(&files, r, k->d.problems, err);
     }
-    read.r = r;
+    read.d.becomes = r;
     if (rc == 0)
         compare(&read);
     tensorfile_close(file);
@@ -186,12 +161,15 @@ static int read_back(const struct check *k, const struct buf *image, struct err 
 
 int model_check_gguf_description(const struct model *m, struct problems *problems, struct err *err)
 {
-    const struct check k = {
-        .m = m,
-        .c = &m->config,
-        .f = family_in_gguf(family_by_architecture(m->config.architecture)),
-        .problems = problems,
-    };
+    const struct family *f = family_in_gguf(family_by_architecture(m->config.architecture));
+    const struct check k = {.d = {.path = m->path,
+                                  .form = "a GGUF",
+                                  .name = f->gguf,
+                                  .place = "there",
+                                  .is = &m->config,
+                                  .problems = problems},
+                            .m = m,
+                            .f = f};
     struct buf image = {0};
     int rc = make_image(m, &image, err);
 

@@ -4,55 +4,20 @@
 #include "core/json_file.h"
 #include "core/model/description_compare.h"
 #include "core/model/json_description.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct check {
-    const struct model *m;
-    const struct model_config *c; /* the GGUF's */
-    const struct model_config *r; /* as it was read back */
-    struct problems *problems;
-};
-
-static void fault(const struct check *k, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void fault(const struct check *k, const char *fmt, ...)
-{
-    char text[400];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    problems_add(k->problems, k->m->path, 0, "cannot become a folder of %s: %s", k->c->architecture,
-                 text);
-}
-
-static void same_numbers(const struct check *k)
-{
-    struct description_number is[DESCRIPTION_NUMBERS], becomes[DESCRIPTION_NUMBERS];
-
-    description_numbers(k->c, is);
-    description_numbers(k->r, becomes);
-    for (int i = 0; i < DESCRIPTION_NUMBERS; i++)
-        if (!description_is_near(is[i].value, becomes[i].value))
-            fault(k, "%s is %.9g, but in config.json it would be %.9g", is[i].name, is[i].value,
-                  becomes[i].value);
-}
-
-static void same_biases(const struct check *k)
+static void same_biases(const struct description_check *k)
 {
     char with[100] = "", without[100] = "";
     size_t n_with = 0, n_without = 0;
     bool same = true;
 
     for (int kind = 0; kind < MODULE_KINDS; kind++) {
-        if (!model_has_module(k->c, kind))
+        if (!model_has_module(k->is, kind))
             continue;
-        same &= k->c->biases[kind] == k->r->biases[kind];
-        if (k->c->biases[kind])
+        same &= k->is->biases[kind] == k->becomes->biases[kind];
+        if (k->is->biases[kind])
             n_with += (size_t)snprintf(with + n_with, sizeof(with) - n_with, "%s%s",
                                        n_with ? ", " : "", module_kind_name(kind));
         else
@@ -60,24 +25,25 @@ static void same_biases(const struct check *k)
                                           n_without ? ", " : "", module_kind_name(kind));
     }
     if (!same)
-        fault(k, "it has biases of %s and none of %s, for which config.json has no words", with,
-              without);
+        description_check_fault(
+            k, "it has biases of %s and none of %s, for which config.json has no words", with,
+            without);
 }
 
-static void same_layers(const struct check *k)
+static void same_layers(const struct description_check *k)
 {
     bool windows = false, turns = false;
 
-    for (int i = 0; i < k->c->n_layers; i++) {
-        unsigned char either = k->c->layers[i] ^ k->r->layers[i];
+    for (int i = 0; i < k->is->n_layers; i++) {
+        unsigned char either = k->is->layers[i] ^ k->becomes->layers[i];
         windows |= (either & (LAYER_WINDOW | LAYER_ROPE_LOCAL)) ||
-                   ((k->c->layers[i] & LAYER_WINDOW) && k->c->window != k->r->window);
+                   ((k->is->layers[i] & LAYER_WINDOW) && k->is->window != k->becomes->window);
         turns |= (either & LAYER_ROPE) != 0;
     }
     if (windows)
-        fault(k, "config.json has no words for its sliding windows");
+        description_check_fault(k, "config.json has no words for its sliding windows");
     if (turns)
-        fault(k, "config.json has no words for its layers without rope");
+        description_check_fault(k, "config.json has no words for its layers without rope");
 }
 
 static bool same_sizes(const struct model_config *c, const struct model_config *r)
@@ -88,28 +54,35 @@ static bool same_sizes(const struct model_config *c, const struct model_config *
            c->max_positions == r->max_positions && c->tied == r->tied && c->fused == r->fused;
 }
 
-static void compare(const struct check *k)
+static void compare(const struct description_check *k)
 {
-    if (!same_sizes(k->c, k->r)) /* of our own making */
-        fault(k, "config.json does not give back its sizes");
-    if (k->c->activation != k->r->activation)
-        fault(k, "config.json does not give back its activation");
-    same_numbers(k);
+    if (!same_sizes(k->is, k->becomes)) /* of our own making */
+        description_check_fault(k, "config.json does not give back its sizes");
+    if (k->is->activation != k->becomes->activation)
+        description_check_fault(k, "config.json does not give back its activation");
+    description_same_numbers(k);
     same_biases(k);
     same_layers(k);
-    if (description_same_rope(k->c, k->r))
+    if (description_same_rope(k->is, k->becomes))
         return;
-    if (k->c->rope_form[ROPE_MAIN].rule == RULE_LLAMA3)
-        fault(k, "no numbers of the rope scaling llama3 give the divisors of rope_freqs.weight");
+    if (k->is->rope_form[ROPE_MAIN].rule == RULE_LLAMA3)
+        description_check_fault(
+            k, "no numbers of the rope scaling llama3 give the divisors of rope_freqs.weight");
     else
-        fault(k, "config.json has no words for its rope scaling");
+        description_check_fault(k, "config.json has no words for its rope scaling");
 }
 
 int model_check_json_description(const struct model *m, const struct buf *text,
                                  struct problems *problems, struct err *err)
 {
     struct model_config *r = calloc(1, sizeof(*r));
-    const struct check k = {m, &m->config, r, problems};
+    const struct description_check k = {.path = m->path,
+                                        .form = "a folder",
+                                        .name = m->config.architecture,
+                                        .place = "in config.json",
+                                        .is = &m->config,
+                                        .becomes = r,
+                                        .problems = problems};
     json_t *root = NULL;
     char *unread = NULL;
     int rc = r ? 0 : err_nomem(err, sizeof(*r));

@@ -44,7 +44,7 @@ static int mixed(const struct vocab_token *a, const struct vocab_token *b, struc
 {
     return err_set(err, ERR_UNSUPPORTED,
                    "the merges that make '%s' stand among those that make '%s'",
-                   token_text_show(a->text, a->len).text, token_text_show(b->text, b->len).text);
+                   vocab_token_show(a).text, vocab_token_show(b).text);
 }
 
 static int set_scores(const struct tokenizer *t, struct span *spans, float *scores, struct err *err)
@@ -92,10 +92,10 @@ static int check_pairs(const struct tokenizer *t, const bool *made, int id, stru
             continue;
         if (left >= 0 && right >= 0 && vocab_find_merge(&t->vocab, left, right))
             continue;
-        return err_set(
-            err, ERR_UNSUPPORTED, "no merge makes '%s' of '%s' and '%s', and scores would",
-            token_text_show(token->text, token->len).text, token_text_show(token->text, at).text,
-            token_text_show(token->text + at, token->len - at).text);
+        return err_set(err, ERR_UNSUPPORTED,
+                       "no merge makes '%s' of '%s' and '%s', and scores would",
+                       vocab_token_show(token).text, token_text_show(token->text, at).text,
+                       token_text_show(token->text + at, token->len - at).text);
     }
     return 0;
 }

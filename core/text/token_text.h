@@ -20,3 +20,4 @@ struct shown_text {
     char text[160];
 };
 struct shown_text token_text_show(const char *text, size_t len);
+enum { TOKENS_NAMED_MAX = 5 }; /* in the messages of one fault */

@@ -2,32 +2,21 @@
  * a text has the same ids there; one exception is a notice: which blanks are put in front of a
  * text, of what follows a special token, and removed, where nearly every text is without them. */
 #include "core/text/merge_scores.h"
-#include "core/text/token_text.h"
 #include "core/text/tokenizer_write_impl.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { NAMED_MAX = 5 }; /* tokens of one fault that are named */
 
 static void fault(const struct tokenizer_keys *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 static void fault(const struct tokenizer_keys *k, const char *fmt, ...)
 {
-    char text[1200];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    problems_add_rest(k->problems, k->w->from, "the tokenizer cannot become that of a GGUF", fmt,
+                      ap);
     va_end(ap);
-    problems_add(k->problems, k->w->from, 0, "the tokenizer cannot become that of a GGUF: %s",
-                 text);
-}
-
-static struct shown_text show_token(const struct vocab_token *token)
-{
-    return token_text_show(token->text, token->len);
 }
 
 void tokenizer_write_fault(const struct tokenizer_keys *k, const char *words, const char *text,
@@ -68,7 +57,7 @@ static void check_cuts(const struct tokenizer_keys *k)
     for (int id = 0; id < k->t->vocab.n; id++)
         if (k->made[id] && has_blank_inside(&k->t->vocab.tokens[id])) {
             fault(k, "its Metaspace cuts at every blank, and the token '%s' reaches across one",
-                  show_token(&k->t->vocab.tokens[id]).text);
+                  vocab_token_show(&k->t->vocab.tokens[id]).text);
             return;
         }
 }
@@ -203,13 +192,14 @@ static void check_added(const struct tokenizer_keys *k)
             unsigned flags = token->flags & ~(phi3 ? (unsigned)ADDED_RSTRIP : 0);
             const char *name = flag_name(flags);
             bool changed = pass == ADDED_SECOND && is_changed(k->t, token);
-            if ((!name && !changed) || named++ >= NAMED_MAX)
+            if ((!name && !changed) || named++ >= TOKENS_NAMED_MAX)
                 continue;
             fault(k, "the added token '%s' has the flag %s, for which there is no word",
-                  show_token(&k->t->vocab.tokens[token->id]).text, name ? name : "normalized");
+                  vocab_token_show(&k->t->vocab.tokens[token->id]).text,
+                  name ? name : "normalized");
         }
-    if (named > NAMED_MAX)
-        fault(k, "and so have %d more added tokens", named - NAMED_MAX);
+    if (named > TOKENS_NAMED_MAX)
+        fault(k, "and so have %d more added tokens", named - TOKENS_NAMED_MAX);
 }
 
 /* A GGUF looks for all added tokens at once, and would find the one that holds the other. */
@@ -224,10 +214,10 @@ static void check_passes(const struct tokenizer_keys *k)
         size_t work = 0;
         for (size_t at = 0; at < token->len && !inside; at++)
             inside = added_tokens_at(first, token->text + at, token->len - at, &work);
-        if (inside && named++ < NAMED_MAX)
+        if (inside && named++ < TOKENS_NAMED_MAX)
             fault(k,
                   "the added token '%s' holds '%s', which is not normalized and so is found first",
-                  show_token(&k->t->vocab.tokens[token->id]).text,
+                  vocab_token_show(&k->t->vocab.tokens[token->id]).text,
                   token_text_show(inside->text, inside->len).text);
     }
 }
@@ -245,7 +235,7 @@ static void check_ids(const struct tokenizer_keys *k)
             first = id;
         if (v->tokens[id].text && !(k->t->flags[id] & TOKEN_ADDED)) {
             fault(k, "the token '%s' has the id %d, and the model has %d tokens",
-                  show_token(&v->tokens[id]).text, id, n);
+                  vocab_token_show(&v->tokens[id]).text, id, n);
             return;
         }
     }
@@ -256,7 +246,7 @@ static void check_ids(const struct tokenizer_keys *k)
         buf_printf(k->notices,
                    "the model has no embedding for the tokens from id %d on, which are left out: "
                    "'%s'%s\n",
-                   n, show_token(&v->tokens[first]).text, out > 1 ? " and others" : "");
+                   n, vocab_token_show(&v->tokens[first]).text, out > 1 ? " and others" : "");
 }
 
 /* llama.cpp refuses a vocabulary in which two tokens have one text. */
@@ -268,10 +258,10 @@ static void check_texts(const struct tokenizer_keys *k)
     for (int id = 0; id < v->n && id < k->w->n_tokens; id++) {
         const struct vocab_token *token = &v->tokens[id];
         int found = token->text && token->len ? vocab_find(v, token->text, token->len) : id;
-        if (found != id && named++ < NAMED_MAX)
+        if (found != id && named++ < TOKENS_NAMED_MAX)
             fault(k, "the ids %d and %d have the same text, '%s'", id, found,
-                  show_token(token).text);
-        if (token->text && memchr(token->text, '\0', token->len) && named++ < NAMED_MAX)
+                  vocab_token_show(token).text);
+        if (token->text && memchr(token->text, '\0', token->len) && named++ < TOKENS_NAMED_MAX)
             fault(k, "the token of id %d holds a NUL", id);
     }
 }
@@ -288,8 +278,8 @@ static void check_merges(const struct tokenizer_keys *k)
         left = &v->tokens[m->key >> 32];
         right = &v->tokens[m->key & UINT32_MAX];
         if (memchr(left->text, ' ', left->len) || memchr(right->text, ' ', right->len)) {
-            fault(k, "the merge of '%s' and '%s' has a blank in it", show_token(left).text,
-                  show_token(right).text);
+            fault(k, "the merge of '%s' and '%s' has a blank in it", vocab_token_show(left).text,
+                  vocab_token_show(right).text);
             return;
         }
     }
@@ -304,7 +294,7 @@ static void check_ends(const struct tokenizer_keys *k)
         buf_puts(k->notices, "the tokenizer has no end token: llama.cpp takes one of its own\n");
     if (t->behind >= 0 && t->behind != t->eos)
         buf_printf(k->notices, "llama.cpp does not put the token '%s' behind a text\n",
-                   show_token(&t->vocab.tokens[t->behind]).text);
+                   vocab_token_show(&t->vocab.tokens[t->behind]).text);
     else if (t->behind >= 0)
         buf_puts(k->notices, "llama.cpp puts the end token behind every text, as this tokenizer "
                              "does, and so behind a prompt\n");

@@ -24,7 +24,7 @@ static void put_named(const struct tokenizer_folder *k, struct json_writer *j, c
             k->notices,
             "transformers finds the token '%s', its %s, in texts, where the GGUF has it as a "
             "part of words alone\n",
-            token_text_show(token->text, token->len).text, name);
+            vocab_token_show(token).text, name);
 }
 
 static const char *default_template(const struct tokenizer_folder *k)

@@ -2,31 +2,20 @@
  * with its merges. What is written is read back, and where scores have become merges both must give
  * the same ids. */
 #include "core/text/score_merges.h"
-#include "core/text/token_text.h"
 #include "core/text/tokenizer_write_json_impl.h"
 #include "core/utf8.h"
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMED_MAX = 5 }; /* tokens of one fault that are named */
-
 void tokenizer_folder_fault(const struct tokenizer_folder *k, const char *fmt, ...)
 {
-    char text[1200];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    problems_add_rest(k->problems, k->w->from, "the tokenizer cannot become a tokenizer.json", fmt,
+                      ap);
     va_end(ap);
-    problems_add(k->problems, k->w->from, 0, "the tokenizer cannot become a tokenizer.json: %s",
-                 text);
-}
-
-static struct shown_text show(const struct vocab_token *token)
-{
-    return token_text_show(token->text, token->len);
 }
 
 /* ---- what cannot be said ---- */
@@ -74,10 +63,10 @@ static void check_token(const struct tokenizer_folder *k, int id, int *named)
                                token->len, TOKENIZER_TOKEN_MAX);
     else if (found != id)
         tokenizer_folder_fault(k, "the ids %d and %d have the same text, '%s'", id, found,
-                               show(token).text);
+                               vocab_token_show(token).text);
     else if (id >= k->w->n_tokens)
         tokenizer_folder_fault(k, "the token '%s' has the id %d, and the model has %d tokens",
-                               show(token).text, id, k->w->n_tokens);
+                               vocab_token_show(token).text, id, k->w->n_tokens);
     else
         return;
     ++*named;
@@ -88,7 +77,7 @@ static void check_tokens(const struct tokenizer_folder *k)
     const struct vocab *v = &k->t->vocab;
     int named = 0;
 
-    for (int id = 0; id < v->n && named < NAMED_MAX; id++)
+    for (int id = 0; id < v->n && named < TOKENS_NAMED_MAX; id++)
         if (v->tokens[id].text && v->tokens[id].len > 0)
             check_token(k, id, &named);
 }

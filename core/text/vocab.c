@@ -24,6 +24,11 @@ static size_t table_size(size_t n)
     return size;
 }
 
+struct shown_text vocab_token_show(const struct vocab_token *token)
+{
+    return token_text_show(token->text, token->len);
+}
+
 int vocab_init(struct vocab *v, int n, size_t n_merges, struct err *err)
 {
     size_t slots = n < 0 ? 0 : table_size((size_t)n), merges = table_size(n_merges);

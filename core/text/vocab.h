@@ -7,6 +7,7 @@
 #pragma once
 #include "core/err.h"
 #include "core/pool.h"
+#include "core/text/token_text.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@ struct vocab_token {
     const char *text; /* NUL-terminated, may hold NUL; NULL: no token has this id */
     uint32_t len;
 };
+
+/* As a message shows it. */
+struct shown_text vocab_token_show(const struct vocab_token *token);
 
 struct vocab_merge { /* key 0xffff...: free slot */
     uint64_t key;    /* left id << 32 | right id */

@@ -6,6 +6,13 @@
 #include "core/text/tokenizer_write.h"
 #include "core/text/tokenizer_write_json.h"
 
+/* Golden tokenizers that both forms can say; raw: as ids_of_case() takes it. */
+static const struct written_name {
+    const char *name;
+    bool raw;
+} written_names[] = {
+    {"gpt2", false}, {"legacy", false}, {"converted", false}, {"pieces_bytes", true}};
+
 /* The tokenizer that the keys make; the image must live as long. */
 static inline struct tokenizer *tokenizer_of_keys(const struct buf *image)
 {

@@ -2,6 +2,7 @@
  * gives the ids of transformers and sentencepiece (tests/bench/tokenizer_golden made them); one
  * that cannot become them is refused with its reasons, all at once. */
 #include "tests/unit/golden_tokenizers.h"
+#include "tests/unit/written_tokenizers.h"
 #include "core/tensor/tensorfile.h"
 #include "core/text/tokenizer_write.h"
 
@@ -63,10 +64,8 @@ static void comes_back(const char *name, bool raw)
 static void ids_are_those_of_the_folder(void **state)
 {
     (void)state;
-    comes_back("gpt2", false);
-    comes_back("legacy", false);
-    comes_back("converted", false);
-    comes_back("pieces_bytes", true);
+    for (size_t i = 0; i < sizeof(written_names) / sizeof(written_names[0]); i++)
+        comes_back(written_names[i].name, written_names[i].raw);
 }
 
 /* ---- what cannot ---- */

@@ -49,10 +49,8 @@ static void comes_back(const char *name, bool raw)
 static void ids_are_those_of_the_folder(void **state)
 {
     (void)state;
-    comes_back("gpt2", false);
-    comes_back("legacy", false);
-    comes_back("converted", false);
-    comes_back("pieces_bytes", true);
+    for (size_t i = 0; i < sizeof(written_names) / sizeof(written_names[0]); i++)
+        comes_back(written_names[i].name, written_names[i].raw);
 }
 
 /* ---- small vocabularies of pieces ---- */
