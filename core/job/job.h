@@ -72,10 +72,11 @@ struct job_dash {
 };
 
 struct job_training {
-    int batch_size; /* examples an optimizer step */
-    int steps;      /* 0 while epochs decides: job_resolve_steps() */
-    double epochs;  /* 0: not given */
-    int micro_batch_tokens;
+    int batch_size;         /* examples an optimizer step */
+    int steps;              /* 0 while epochs decides: job_resolve_steps() */
+    double epochs;          /* 0: not given */
+    int micro_batches;      /* a step, at least: a power of two */
+    int micro_batch_tokens; /* about */
     enum job_share share_prefixes;
     int eval_every;          /* steps between evaluations; 0: only after the last */
     bool keep_best;          /* the adapter is of the state whose evaluation loss is the lowest */

@@ -363,6 +363,7 @@ static int plan_shape(const struct job *job, const struct model *model, const st
                                                 parallel_shape_worker_bytes(job, t, node_bytes));
     const struct model_config *c = model_config(model);
     struct job_parallel shaped;
+    struct buf notes = {0};
     int *first, rc = job_plan_shape(job, c, t, &limits, &shaped, err);
 
     if (rc < 0)
@@ -374,6 +375,9 @@ static int plan_shape(const struct job *job, const struct model *model, const st
         plan_nodes(job, &shaped, plan);
     plan_stages(job, &shaped, c, t, &limits, first, plan, problems);
     free(first);
+    parallel_shape_note(job, &shaped, plan->sizes.n, &notes);
+    plan_notes(notes.data, plan);
+    buf_free(&notes);
     return 0;
 }
 

@@ -158,7 +158,7 @@ static int set_defaults(struct job *job, const char *file)
         .method = METHOD_LORA_DASH,
         .lora = {.rank = 16, .alpha = 32},
         .dash = {.prelaunch_steps = PRELAUNCH_STEPS, .directions = 8},
-        .training = {.batch_size = 16, .micro_batch_tokens = 512},
+        .training = {.batch_size = 16, .micro_batches = 1, .micro_batch_tokens = 512},
         .optimizer = {.learning_rate = 2e-4,
                       .schedule = SCHEDULE_LINEAR,
                       .warmup_steps = 10,
@@ -205,6 +205,17 @@ static void check_name(const struct job *job, struct problems *problems)
 }
 
 /* What is measured, and when, for those keys that need evaluations. */
+/* 0: it is not known yet. */
+static void check_power_of_two(const struct job *job, const char *key, int value,
+                               struct problems *problems)
+{
+    if (value & (value - 1))
+        problems_add(problems, job->file, job_line(job, key),
+                     "%s is %d: it must be a power of two, so that the result does not depend on "
+                     "the number of replicas",
+                     key, value);
+}
+
 static void check_evaluations(const struct job *job, struct problems *problems)
 {
     const struct job_training *t = &job->training;
@@ -243,11 +254,8 @@ static void check_together(struct job *job, struct problems *problems)
         problems_add(problems, job->file, job_line(job, "lora.layers"),
                      "lora.layers cannot be given beside a pattern in lora.target_modules: the "
                      "pattern itself chooses the layers");
-    if (job->parallel.replicas & (job->parallel.replicas - 1))
-        problems_add(problems, job->file, job_line(job, "parallel.replicas"),
-                     "parallel.replicas is %d: it must be a power of two, so that the result does "
-                     "not depend on it",
-                     job->parallel.replicas);
+    check_power_of_two(job, "training.micro_batches", job->training.micro_batches, problems);
+    check_power_of_two(job, "parallel.replicas", job->parallel.replicas, problems);
     if (job->launcher == LAUNCHER_SLURM)
         job_slurm_check(job, problems);
 }

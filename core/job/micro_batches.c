@@ -2,21 +2,20 @@
 #include "core/job/micro_batches.h"
 #include <stdlib.h>
 
-enum { MICRO_MIN = 4 };
-
 struct packing_rules packing_rules(const struct job *job, const struct model_config *config)
 {
-    return (struct packing_rules){.micro_batch_tokens = job->training.micro_batch_tokens,
+    return (struct packing_rules){.micro_batches = job->training.micro_batches,
+                                  .micro_batch_tokens = job->training.micro_batch_tokens,
                                   .share = !prefix_hindrance(job, config)};
 }
 
-/* A power of two, enough that one holds about `target` tokens, and four where there are as many
- * rows, so that pipelines and replicas have something to share. */
-static int count(long tokens, int target, int n_rows)
+/* A power of two, enough that one holds about as many tokens as it should. */
+static int count(const struct packing_rules *rules, long tokens, int n_rows)
 {
     int n = 1;
 
-    while ((n < MICRO_MIN || (long)n * target < tokens) && 2 * n <= n_rows)
+    while ((n < rules->micro_batches || (long)n * rules->micro_batch_tokens < tokens) &&
+           2 * n <= n_rows)
         n *= 2;
     return n;
 }
@@ -70,7 +69,7 @@ int micro_batches_open(struct data_order *o, const struct packing_rules *rules, 
         useful += m.rows[i].n;
     if (rules->share)
         useful -= share(&m, o, rows);
-    m.n = count(useful, rules->micro_batch_tokens, m.n_rows);
+    m.n = count(rules, useful, m.n_rows);
     for (int i = 0; i < m.n; i++)
         m.ends[i] = run_end(&m, useful, i, i ? m.ends[i - 1] : 0, &done);
     *ret = m;

@@ -10,6 +10,7 @@
 #include <limits.h>
 
 struct packing_rules {
+    int micro_batches; /* of a step, at least, where it has as many rows */
     int micro_batch_tokens;
     bool share;
 };

@@ -118,3 +118,17 @@ int parallel_shape_choose(struct job_parallel *parallel, const struct model_conf
     parallel->replicas = workers / parallel->stages;
     return 0;
 }
+
+void parallel_shape_note(const struct job *job, const struct job_parallel *shaped,
+                         int micro_batches, struct buf *notes)
+{
+    int workers = job_workers(shaped), wanted = micro_batches;
+
+    while (wanted < workers && 2 * wanted <= job->training.batch_size)
+        wanted *= 2;
+    if (wanted > micro_batches)
+        buf_printf(notes,
+                   "a step has %d micro-batch%s for %d workers, some of which wait: "
+                   "training.micro_batches: %d gives them more to share\n",
+                   micro_batches, micro_batches == 1 ? "" : "es", workers, wanted);
+}

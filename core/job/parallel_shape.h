@@ -8,6 +8,7 @@
  * (worker_memory.h); else the most stages that N allows. The result of a job does not depend on it.
  */
 #pragma once
+#include "core/buf.h"
 #include "core/job/job.h"
 #include "core/model/model.h"
 #include "core/job/trainable.h"
@@ -22,6 +23,11 @@ double parallel_shape_worker_bytes(const struct job *job, const struct trainable
 /* Whether all workers of that many stages fit their memory with no layer made again. */
 int parallel_shape_is_roomy(int stages, const struct model_config *c, const struct trainable *t,
                             const struct worker_limits *limits, bool *ret, struct err *err);
+
+/* Adds a line where a step has fewer micro-batches than it could have and than there are workers,
+ * some of which then wait. */
+void parallel_shape_note(const struct job *job, const struct job_parallel *shaped,
+                         int micro_batches, struct buf *notes);
 
 /* Sets stages and replicas where they are 0, for N workers. ERR_INVALID in words where N cannot be
  * shared out so. */

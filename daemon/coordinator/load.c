@@ -288,7 +288,10 @@ int loaded_choose_shape(struct loaded *l, int workers, struct buf *notices, stru
         if (rc == 0)
             rc = choose(l, workers, &shaped, err);
     }
-    if (rc == 0)
-        l->job->parallel = shaped;
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (!job_workers(&l->job->parallel)) /* a plan could not know it */
+        parallel_shape_note(l->job, &shaped, l->limits.micro_batches, notices);
+    l->job->parallel = shaped;
+    return 0;
 }

@@ -26,7 +26,7 @@ STEPS = 8
 LINES = f"""
 lora: {{rank: 4, dropout: 0.1}}
 dash: {{prelaunch_steps: 3, directions: 3}}
-training: {{batch_size: 6, steps: {STEPS}, seed: 3}}
+training: {{batch_size: 6, micro_batches: 4, steps: {STEPS}, seed: 3}}
 """
 WORKERS = 2
 DEADLINE = 60 * float(os.environ.get("DASH_TEST_SLOWNESS", "1"))

@@ -22,7 +22,7 @@ HANG = 30
 JOB = """
 lora: {{rank: 2, target_modules: [q_proj, up_proj]}}
 dash: {{prelaunch_steps: 1, directions: 2}}
-training: {{batch_size: 4, steps: 3}}
+training: {{batch_size: 4, micro_batches: 4, steps: 3}}
 parallel: {{stages: {stages}, replicas: {replicas}, threads: 1}}
 launcher: {launcher}
 """

@@ -65,7 +65,7 @@ class Fakes(World):
 class Best(Real):
     """The best state by evaluation loss, and the end that comes early, are the same through any interruption."""
 
-    SETS = ("dash.prelaunch_steps=2", "training.learning_rate=0.003", "max_restarts=3")
+    SETS = ("training.micro_batches=4", "dash.prelaunch_steps=2", "training.learning_rate=0.003", "max_restarts=3")
     KEEP = ("training.eval_every=2", "training.early_stop_patience=100")
 
     def start(self, *options):

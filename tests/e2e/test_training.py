@@ -10,7 +10,7 @@ STEPS = 400
 @unittest.skipUnless(os.path.exists(os.path.join(BIN, "dash-coordinator")), "dash-coordinator is not built")
 class Real(World):
     def sets(self, name, *more):
-        return [f"training.steps={STEPS}", "dash.prelaunch_steps=100", *more]
+        return [f"training.steps={STEPS}", "training.micro_batches=4", "dash.prelaunch_steps=100", *more]
 
     def start(self, *options):
         return self.dashd(*options, programs=BIN).client()
@@ -278,7 +278,7 @@ class LongRows(Real):
         row = [json.dumps({"input_ids": list(range(n)), "labels": list(range(n))}) + "\n" for n in (5, 100)]
         self.write("rows.jsonl", row[0] * 9000 + row[1] * 3000)
         sets = [f"data.train={self.path('rows.jsonl')}", "data.max_tokens=128", "training.batch_size=512",
-                "training.micro_batch_tokens=16384", "training.share_prefixes=off", "training.steps=4",
+                "training.micro_batch_tokens=16384", "training.micro_batches=4", "training.share_prefixes=off", "training.steps=4",
                 "dash.prelaunch_steps=2", "data.shuffle=true", "parallel.memory=100MB", f"output={self.path('out')}"]
         sets = [word for text in sets for word in ("--set", text)]
         self.assertIn("3 of them are made again", self.dashctl("plan", JOB, *sets).stdout)

@@ -16,7 +16,7 @@ import jobs
 LINES = """
 lora: {rank: 4}
 dash: {prelaunch_steps: 2, directions: 2}
-training: {batch_size: 32, steps: 5, learning_rate: 0.001, schedule: constant, eval_every: 1}
+training: {batch_size: 32, micro_batches: 4, steps: 5, learning_rate: 0.001, schedule: constant, eval_every: 1}
 """
 
 

@@ -20,12 +20,12 @@ import jobs
 DROPOUT = """
 lora: {rank: 4, dropout: 0.1, target_modules: [q_proj, o_proj, gate_proj, down_proj]}
 dash: {prelaunch_steps: 4, directions: 3}
-training: {batch_size: 7, steps: 9, seed: 5}
+training: {batch_size: 7, micro_batches: 4, steps: 9, seed: 5}
 """
 ALIKE = """
 lora: {rank: 4, target_modules: [q_proj, k_proj, v_proj, up_proj, down_proj]}
 dash: {prelaunch_steps: 4, directions: 3}
-training: {batch_size: 12, steps: 8, seed: 5, warmup_steps: 0, learning_rate: 1e-2}
+training: {batch_size: 12, micro_batches: 4, steps: 8, seed: 5, warmup_steps: 0, learning_rate: 1e-2}
 """
 
 
@@ -85,7 +85,7 @@ def main():
     programs, folder = map(os.path.abspath, sys.argv[1:3])
     model, data = os.path.join(folder, "model"), os.path.join(folder, "train.jsonl")
     shapes = [(s, r, 1 + (s + r) % 2) for s in (1, 2, 3) for r in (1, 2, 4)]
-    check(programs, model, data, golden.job_lines(folder), shapes)
+    check(programs, model, data, golden.job_lines(folder).replace("batch_size: 8,", "batch_size: 8, micro_batches: 4,"), shapes)
     check(programs, model, data, DROPOUT, [(1, 1, 1), (4, 1, 2), (2, 8, 1)])
     check(programs, model, data, DROPOUT.replace("rank: 4", "rank: 4, layers: [2]"), [(1, 1, 2), (4, 1, 1), (2, 8, 1), (3, 2, 2)])
     check_alike(programs, model)

@@ -34,7 +34,7 @@ static void every_pass_takes_every_row_that_trains_once(void **state)
     struct example examples[DATA];
     int32_t arena[DATA * 2 * LONGEST];
     struct job_training training = {.batch_size = 3, .seed = 1};
-    const struct packing_rules rules = {.micro_batch_tokens = 512};
+    const struct packing_rules rules = {.micro_batches = 4, .micro_batch_tokens = 512};
     struct dataset data;
     struct data_order order;
     int seen[DATA] = {0}, step, i, moved = 0;
@@ -188,7 +188,7 @@ static long check_step(const struct packed_step *p, const struct rows *r, int *s
 static void check_pass(const struct rows *r, int n, int batch_size, uint64_t seed, long *whole,
                        long *shared)
 {
-    const struct packing_rules rules = {512, true};
+    const struct packing_rules rules = {4, 512, true};
     const struct job_training training = {.seed = seed, .batch_size = batch_size};
     int seen[ROWS_MAX] = {0};
     struct data_order order;
@@ -243,7 +243,7 @@ static void a_beginning_is_computed_once_in_a_micro_batch(void **state)
             (struct example){.ids = r.ids[i], .labels = r.labels[i], .n = 41, .n_trained = 11};
     }
     for (int share = 0; share < 2; share++) {
-        const struct packing_rules rules = {65, share};
+        const struct packing_rules rules = {4, 65, share};
         double part;
         assert_ok(data_order_open(&training, true, &r.data, &order, &err), err);
         assert_ok(pack_step(&order, &rules, 1, &p, &err), err);
@@ -269,7 +269,7 @@ static void rows_that_share_nothing_keep_their_order(void **state)
     (void)state;
     fill_data(&data, examples, arena);
     for (int share = 0; share < 2; share++) {
-        const struct packing_rules rules = {8, share};
+        const struct packing_rules rules = {4, 8, share};
         assert_ok(data_order_open(&training, true, &data, &orders[share], &err), err);
         assert_ok(pack_step(&orders[share], &rules, 1, &p[share], &err), err);
     }
@@ -294,7 +294,7 @@ static void no_micro_batch_is_larger_than_the_most(void **state)
 
     (void)state;
     for (int round = 0; round < 200; round++) {
-        const struct packing_rules rules = {1 + (round * 37) % 300, round & 1};
+        const struct packing_rules rules = {1 << round % 4, 1 + (round * 37) % 300, round & 1};
         struct micro_batch_sizes sizes;
         struct data_order order;
         int n = 1 + round % ROWS_MAX, longest = 0;
@@ -308,7 +308,7 @@ static void no_micro_batch_is_larger_than_the_most(void **state)
         assert_in_range(sizes.longest, 1, micro_batches_most(&rules, longest));
         data_order_close(&order);
     }
-    assert_int_equal(micro_batches_most(&(struct packing_rules){1, false}, INT_MAX), INT_MAX);
+    assert_int_equal(micro_batches_most(&(struct packing_rules){1, 1, false}, INT_MAX), INT_MAX);
 }
 
 int main(void)

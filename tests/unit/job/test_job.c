@@ -154,7 +154,7 @@ static void every_mistake_is_told_with_its_line(void **state)
         "  templat: plain\n"
         "lora: {rank: 0, dropout: 1, target_modules: [q_proj, foo]}\n"
         "rank: 3\n"
-        "training: {steps: 2.5, epochs: 1, batch_size: many, seed: -1}\n"
+        "training: {steps: 2.5, epochs: 1, batch_size: many, micro_batches: 6, seed: -1}\n"
         "parallel: {replicas: 3}\n"
         "method: dora\n"
         "launcher: slurm\n"
@@ -172,6 +172,7 @@ static void every_mistake_is_told_with_its_line(void **state)
         "job.yaml:7: training.steps must be an integer",
         "job.yaml:7: training.batch_size must be an integer",
         "job.yaml:7: training.seed must be an integer",
+        "job.yaml:7: training.micro_batches is 6: it must be a power of two",
         "job.yaml:8: parallel.replicas is 3: it must be a power of two",
         "job.yaml:9: method must be one of lora, lora-dash, not \"dora\"",
         "job.yaml:11: slurm.time must be minutes, hours:minutes:seconds",
