@@ -68,6 +68,18 @@ static int check_memory(const struct train *t, struct buf *notices, struct err *
     return 0;
 }
 
+static void log_ready(const struct workers *w, double seconds)
+{
+    int n = w->stages * w->replicas;
+
+    log_info("%d worker%s (%d stage%s x %d replica%s) with %d thread%s %s ready "
+             "after %.1f s, "
+             "%.0f MB in all",
+             n, n == 1 ? "" : "s", w->stages, w->stages == 1 ? "" : "s", w->replicas,
+             w->replicas == 1 ? "" : "s", w->threads, w->threads == 1 ? "" : "s",
+             n == 1 ? "is" : "are", seconds, (double)w->resident_bytes / 1e6);
+}
+
 static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
 {
     char *cache = paths_cache();
@@ -94,11 +106,7 @@ static int set_up_workers(struct train *t, struct buf *notices, struct err *err)
                             err);
     free(cache);
     if (rc == 0)
-        log_info("%d workers (%d stages x %d replicas) with %d threads are ready after %.1f s, "
-                 "%.0f MB in all",
-                 job_workers(&job_of(t)->parallel), job_of(t)->parallel.stages,
-                 job_of(t)->parallel.replicas, t->workers.threads, clock_s() - start,
-                 (double)t->workers.resident_bytes / 1e6);
+        log_ready(&t->workers, clock_s() - start);
     return rc;
 }
 
