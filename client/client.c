@@ -144,17 +144,37 @@ static bool lacks_job(const ProtobufCMessage *reply)
            !*(ProtobufCMessage *const *)((const char *)reply + f->offset);
 }
 
+/* A sign-in by MUNGE holds for an hour, and ends with dashd: a new one may help. */
+static bool open_again(struct client *c)
+{
+    struct channel *channel;
+    struct login login = {0};
+    struct err err;
+    bool signs_in = login_find(c->server, &login, &err) == 0 && login.munge;
+
+    login_free(&login);
+    if (!signs_in || client_open_channel(c, &channel, &err) < 0)
+        return false;
+    channel_close(c->channel);
+    c->channel = channel;
+    return true;
+}
+
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply)
 {
     ProtobufCMessage **reply = ret_reply;
     char path[128];
     struct err err;
+    int rc;
 
     if (!c->channel && client_open_channel(c, &c->channel, &err) < 0)
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
-    if (channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err) == 0) {
+    rc = channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err);
+    if (rc == ERR_DENIED && open_again(c))
+        rc = channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err);
+    if (rc == 0) {
         if (lacks_job(*reply)) {
             protobuf_c_message_free_unpacked(*reply, NULL);
             return client_fail_with("what answers is no dashd: its answer has no job");

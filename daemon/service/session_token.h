@@ -1,5 +1,5 @@
 /* daemon/service/session_token.h - what a caller who has signed in by MUNGE gets: a token that
- * holds for some hours.
+ * holds for an hour: who leaves a group is a caller for no longer than that.
  *
  *   munge_<uid>_<Unix time of its end in ms>_<64 hex digits>
  *
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SESSION_KEY_SIZE = 65, SESSION_TOKEN_SIZE = 112, SESSION_TOKEN_S = 12 * 3600 };
+enum { SESSION_KEY_SIZE = 65, SESSION_TOKEN_SIZE = 112, SESSION_TOKEN_S = 3600 };
 
 struct session_key {
     char hex[SESSION_KEY_SIZE];
