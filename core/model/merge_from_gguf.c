@@ -132,6 +132,21 @@ static enum tensor_type type_kept(const struct merge_folder_parts *p, struct buf
     return TENSOR_F32;
 }
 
+/* Norms and biases are F32 in GGUFs of 16 bits. */
+static void note_rounded(const struct merge_plan *p, enum tensor_type type, struct buf *notices)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->n; i++)
+        n += p->of[i].source.tensor->type == TENSOR_F32;
+    if (type != TENSOR_F32 && n > 0)
+        buf_printf(
+            notices,
+            "%d vectors are F32 in the GGUF and are rounded to %s, since all of a folder has "
+            "one type: --type F32 keeps them\n",
+            n, tensor_type_name(type));
+}
+
 static enum tensor_type choose_type(const struct merge *m, struct merge_folder_parts *p,
                                     struct buf *notices)
 {
@@ -139,6 +154,8 @@ static enum tensor_type choose_type(const struct merge *m, struct merge_folder_p
 
     for (int i = 0; i < p->plan.n; i++)
         p->plan.of[i].type = type;
+    if (m->keep)
+        note_rounded(&p->plan, type, notices);
     return type;
 }
 
