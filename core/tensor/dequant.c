@@ -7,7 +7,7 @@
 #include "core/tensor/dequant.h"
 #include "core/tensor/dequant_impl.h"
 #include <assert.h>
-#ifdef __F16C__
+#if defined(__F16C__) || defined(__SSSE3__)
 #include <immintrin.h>
 #endif
 #include <string.h>
@@ -85,97 +85,159 @@ static void f64(const uint8_t *p, int64_t n, float *out)
     }
 }
 
+/* ---- sixteen numbers at a time, in registers of whatever width there is ---- */
+
+typedef uint8_t bytes __attribute__((vector_size(16)));
+typedef uint16_t byte_pairs __attribute__((vector_size(16)));
+typedef uint64_t byte_eights __attribute__((vector_size(16)));
+
+static inline bytes bytes_at(const uint8_t *p)
+{
+    bytes q;
+
+    memcpy(&q, p, sizeof(q));
+    return q;
+}
+
+/* (q >> from) & mask, where mask takes no bit of the next byte. */
+static inline bytes bits_of(bytes q, size_t from, uint8_t mask)
+{
+    return (bytes)((byte_pairs)q >> (uint16_t)from) & mask;
+}
+
+/* Each byte times 1 << n, which is below 256. */
+static inline bytes shifted_up(bytes q, unsigned n)
+{
+    return (bytes)((byte_pairs)q << (uint16_t)n);
+}
+
+/* 16 where the bit of a number is set, else 0; bits: one of each, the first one the lowest. */
+static inline bytes fifth_bits(uint32_t bits)
+{
+    static const bytes of_lane = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    static const uint64_t EACH = 0x0101010101010101;
+    bytes q = (bytes)(byte_eights){EACH * (bits & 255), EACH * (bits >> 8 & 255)};
+
+    return (bytes)((q & of_lane) != 0) & 16;
+}
+
+/* Sixteen signed numbers. */
+static inline void floats_of(bytes q, float out[16])
+{
+#if defined(__AVX512F__)
+    _mm512_storeu_ps(out, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)q)));
+#elif defined(__AVX2__)
+    __m128i high = _mm_srli_si128((__m128i)q, 8);
+
+    _mm256_storeu_ps(out, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32((__m128i)q)));
+    _mm256_storeu_ps(out + 8, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)));
+#else
+    int8_t x[16];
+
+    memcpy(x, &q, sizeof(x));
+    for (int i = 0; i < 16; i++)
+        out[i] = (float)x[i];
+#endif
+}
+
+static inline void scaled(bytes q, float scale, float *out)
+{
+    float x[16];
+
+    floats_of(q, x);
+    for (int i = 0; i < 16; i++)
+        out[i] = x[i] * scale;
+}
+
+static inline void scaled_from(bytes q, float scale, float from, float *out)
+{
+    float x[16];
+
+    floats_of(q, x);
+    for (int i = 0; i < 16; i++)
+        out[i] = x[i] * scale + from;
+}
+
+/* ---- the types ---- */
+
 /* d, 32 x i8 */
-static void q8_0(const uint8_t *restrict b, float *restrict out)
+static void q8_0(const uint8_t *b, float *out)
 {
     float d = dequant_half_at(b);
 
-    for (int i = 0; i < BLOCK; i++)
-        out[i] = (float)(int8_t)b[2 + i] * d;
+    scaled(bytes_at(b + 2), d, out);
+    scaled(bytes_at(b + 18), d, out + 16);
 }
 
 /* d, 16 bytes: the low nibbles are values 0 to 15, the high ones 16 to 31 */
 static void q4_0(const uint8_t *b, float *out)
 {
+    bytes q = bytes_at(b + 2);
     float d = dequant_half_at(b);
 
-    for (int i = 0; i < BLOCK / 2; i++) {
-        out[i] = d * (float)((b[2 + i] & 15) - 8);
-        out[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
-    }
+    scaled((q & 15) - 8, d, out);
+    scaled(bits_of(q, 4, 15) - 8, d, out + 16);
 }
 
 /* d, m, nibbles */
 static void q4_1(const uint8_t *b, float *out)
 {
+    bytes q = bytes_at(b + 4);
     float d = dequant_half_at(b), m = dequant_half_at(b + 2);
 
-    for (int i = 0; i < BLOCK / 2; i++) {
-        out[i] = d * (float)(b[4 + i] & 15) + m;
-        out[i + 16] = d * (float)(b[4 + i] >> 4) + m;
-    }
+    scaled_from(q & 15, d, m, out);
+    scaled_from(bits_of(q, 4, 15), d, m, out + 16);
 }
 
 /* d, 32 fifth bits, nibbles */
-static void q5_0(const uint8_t *restrict b, float *restrict out)
+static void q5_0(const uint8_t *b, float *out)
 {
+    bytes q = bytes_at(b + 6);
     float d = dequant_half_at(b);
     uint32_t high = dequant_u32_at(b + 2);
 
-    for (int i = 0; i < BLOCK / 2; i++) {
-        int low = (b[6 + i] & 15) | (int)(high >> i & 1) << 4;
-        int up = (b[6 + i] >> 4) | (int)(high >> (i + 16) & 1) << 4;
-        out[i] = d * (float)(low - 16);
-        out[i + 16] = d * (float)(up - 16);
-    }
+    scaled(((q & 15) | fifth_bits(high)) - 16, d, out);
+    scaled((bits_of(q, 4, 15) | fifth_bits(high >> 16)) - 16, d, out + 16);
 }
 
 /* d, m, 32 fifth bits, nibbles */
-static void q5_1(const uint8_t *restrict b, float *restrict out)
+static void q5_1(const uint8_t *b, float *out)
 {
+    bytes q = bytes_at(b + 8);
     float d = dequant_half_at(b), m = dequant_half_at(b + 2);
     uint32_t high = dequant_u32_at(b + 4);
 
-    for (int i = 0; i < BLOCK / 2; i++) {
-        int low = (b[8 + i] & 15) | (int)(high >> i & 1) << 4;
-        int up = (b[8 + i] >> 4) | (int)(high >> (i + 16) & 1) << 4;
-        out[i] = d * (float)low + m;
-        out[i + 16] = d * (float)up + m;
-    }
+    scaled_from((q & 15) | fifth_bits(high), d, m, out);
+    scaled_from(bits_of(q, 4, 15) | fifth_bits(high >> 16), d, m, out + 16);
 }
 
 /* 16 bytes (scale | minimum << 4), 64 bytes of 2-bit values, d, dmin. Value i of a super-block lies
  * in byte 32 * (i / 128) + i % 32, bits 2 * (i % 128 / 32). */
-static void q2_k(const uint8_t *restrict b, float *restrict out)
+static void q2_k(const uint8_t *b, float *out)
 {
     float d = dequant_half_at(b + 80), dmin = dequant_half_at(b + 82);
 
     for (size_t s = 0; s < 16; s++) {
-        const uint8_t *q = b + 16 + s / 8 * 32 + s % 2 * 16;
+        bytes q = bytes_at(b + 16 + s / 8 * 32 + s % 2 * 16);
         float scale = d * (float)(b[s] & 15), minimum = dmin * (float)(b[s] >> 4);
-        int shift = (int)(s % 8 / 2 * 2);
-        for (int i = 0; i < 16; i++)
-            out[16 * s + i] = scale * (float)(q[i] >> shift & 3) - minimum;
+        scaled_from(bits_of(q, s % 8 / 2 * 2, 3), scale, -minimum, out + 16 * s);
     }
 }
 
 /* 32 bytes of third bits (bit i / 32 of byte i % 32; clear means minus 4), 64 bytes of 2-bit values
  * as in Q2_K, 12 bytes of sixteen 6-bit scales, d. */
-static void q3_k(const uint8_t *restrict b, float *restrict out)
+static void q3_k(const uint8_t *b, float *out)
 {
     const uint8_t *scales = b + 96;
     float d = dequant_half_at(b + 108);
 
     for (size_t s = 0; s < 16; s++) {
-        const uint8_t *q = b + 32 + s / 8 * 32 + s % 2 * 16, *high = b + s % 2 * 16;
+        bytes q = bytes_at(b + 32 + s / 8 * 32 + s % 2 * 16), high = bytes_at(b + s % 2 * 16);
         int low4 = s < 8 ? scales[s] & 15 : scales[s - 8] >> 4;
         int high2 = scales[8 + s % 4] >> (s / 4 * 2) & 3;
         float scale = d * (float)((low4 | high2 << 4) - 32);
-        int shift = (int)(s % 8 / 2 * 2);
-        for (int i = 0; i < 16; i++) {
-            int minus = (high[i] >> (s / 2) & 1) ? 0 : 4;
-            out[16 * s + i] = scale * (float)((q[i] >> shift & 3) - minus);
-        }
+        bytes plus = shifted_up(bits_of(high, s / 2, 1), 2);
+        scaled(bits_of(q, s % 8 / 2 * 2, 3) + plus - 4, scale, out + 16 * s);
     }
 }
 
@@ -192,63 +254,66 @@ static void k_scale_min(const uint8_t *s, size_t j, int *ret_scale, int *ret_min
 }
 
 /* d, dmin, 12 bytes of scales, 128 bytes of nibbles: value i in byte 32 * (i / 64) + i % 32 */
-static void q4_k(const uint8_t *restrict b, float *restrict out)
+static void q4_k(const uint8_t *b, float *out)
 {
     float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
     for (size_t j = 0; j < 8; j++) {
         const uint8_t *q = b + 16 + j / 2 * 32;
-        int scale, minimum, shift = (int)(j % 2 * 4);
+        int scale, minimum;
         k_scale_min(b + 4, j, &scale, &minimum);
         float dl = d * (float)scale, ml = dmin * (float)minimum;
-        for (int i = 0; i < 32; i++)
-            out[32 * j + i] = dl * (float)(q[i] >> shift & 15) - ml;
+        scaled_from(bits_of(bytes_at(q), j % 2 * 4, 15), dl, -ml, out + 32 * j);
+        scaled_from(bits_of(bytes_at(q + 16), j % 2 * 4, 15), dl, -ml, out + 32 * j + 16);
     }
 }
 
 /* d, dmin, 12 bytes of scales, 32 bytes of fifth bits (bit i / 32 of byte i % 32), nibbles as in
  * Q4_K */
-static void q5_k(const uint8_t *restrict b, float *restrict out)
+static void q5_k(const uint8_t *b, float *out)
 {
     float d = dequant_half_at(b), dmin = dequant_half_at(b + 2);
 
-    for (size_t j = 0; j < 8; j++) {
-        const uint8_t *high = b + 16, *q = b + 48 + j / 2 * 32;
-        int scale, minimum, shift = (int)(j % 2 * 4);
+    for (size_t s = 0; s < 16; s++) {
+        size_t j = s / 2, odd = s % 2 * 16;
+        bytes q = bytes_at(b + 48 + j / 2 * 32 + odd), high = bytes_at(b + 16 + odd);
+        int scale, minimum;
         k_scale_min(b + 4, j, &scale, &minimum);
-        float dl = d * (float)scale, ml = dmin * (float)minimum;
-        for (int i = 0; i < 32; i++) {
-            int v = (q[i] >> shift & 15) | (high[i] >> j & 1) << 4;
-            out[32 * j + i] = dl * (float)v - ml;
-        }
+        scaled_from(bits_of(q, j % 2 * 4, 15) | shifted_up(bits_of(high, j, 1), 4),
+                    d * (float)scale, -(dmin * (float)minimum), out + 16 * s);
     }
 }
 
 /* 128 bytes of nibbles, 64 bytes of 2 upper bits, 16 x i8 scales, d */
-static void q6_k(const uint8_t *restrict b, float *restrict out)
+static void q6_k(const uint8_t *b, float *out)
 {
     const int8_t *scales = (const int8_t *)b + 192;
     float d = dequant_half_at(b + 208);
 
     for (size_t s = 0; s < 16; s++) {
         size_t half = s / 8, j = s % 8 / 2, odd = s % 2 * 16;
-        const uint8_t *low = b + half * 64 + j % 2 * 32 + odd;
-        const uint8_t *high = b + 128 + half * 32 + odd;
-        float scale = d * (float)scales[s];
-        for (int i = 0; i < 16; i++) {
-            int v = (low[i] >> (j / 2 * 4) & 15) | (high[i] >> (2 * j) & 3) << 4;
-            out[16 * s + i] = scale * (float)(v - 32);
-        }
+        bytes low = bytes_at(b + half * 64 + j % 2 * 32 + odd);
+        bytes high = bytes_at(b + 128 + half * 32 + odd);
+        scaled((bits_of(low, j / 2 * 4, 15) | shifted_up(bits_of(high, 2 * j, 3), 4)) - 32,
+               d * (float)scales[s], out + 16 * s);
     }
 }
 
 /* 16 bytes of nibbles that choose from 16 values: the low ones are the first half. */
 static void chosen(const uint8_t *q, const int8_t values[16], float scale, float *out)
 {
+#ifdef __SSSE3__
+    __m128i of = (__m128i)bytes_at((const uint8_t *)values);
+    bytes low = bytes_at(q) & 15, high = bits_of(bytes_at(q), 4, 15);
+
+    scaled((bytes)_mm_shuffle_epi8(of, (__m128i)low), scale, out);
+    scaled((bytes)_mm_shuffle_epi8(of, (__m128i)high), scale, out + 16);
+#else
     for (int i = 0; i < 16; i++) {
         out[i] = scale * (float)values[q[i] & 15];
         out[16 + i] = scale * (float)values[q[i] >> 4];
     }
+#endif
 }
 
 static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,

@@ -2,6 +2,9 @@
  * readers of a block.
  */
 #pragma once
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include <stdint.h>
 #include <string.h>
 
@@ -37,7 +40,11 @@ static inline uint32_t dequant_u16_at(const uint8_t *p)
 
 static inline float dequant_half_at(const uint8_t *p)
 {
+#ifdef __F16C__
+    return _cvtsh_ss((uint16_t)dequant_u16_at(p));
+#else
     return dequant_float_of_half(dequant_u16_at(p));
+#endif
 }
 
 static inline uint32_t dequant_u32_at(const uint8_t *p)
