@@ -141,7 +141,8 @@ static void map_forward(const struct layer_run *run, const struct layer *l, enum
     work_clock_turn(run->clock, WORK_ROWS);
     for (int i = 0; i < n_parts; i++) {
         const struct adapted_part *p = &parts[i];
-        struct gemm_then then = {.finish = behind.finish,
+        struct gemm_then then = {.rounded = run->scratch->rounded,
+                                 .finish = behind.finish,
                                  .arg = behind.arg,
                                  .halves = behind.halves,
                                  .bias = l->bias[group] ? l->bias[group] + p->first : NULL};
@@ -165,7 +166,9 @@ static void map_input_backward(const struct layer_run *run, const struct layer *
                                int n_parts, struct behind behind)
 {
     int m = group_columns(run->shape, group);
-    struct gemm_then then = {.finish = behind.finish, .arg = behind.arg};
+    struct gemm_then then = {
+        .rounded = run->scratch->rounded, .finish = behind.finish, .arg = behind.arg};
+    const struct gemm_then only_rounded = {.rounded = run->scratch->rounded};
 
     if (!run->drop)
         then.n = group_down_backward(&l->group[group], adapter_scratch(run), then.terms);
@@ -174,7 +177,7 @@ static void map_input_backward(const struct layer_run *run, const struct layer *
         work_clock_turn(run->clock, WORK_PRODUCTS);
         gemm_weight_then(run->team, GEMM_NN, p->n, &l->w[group], p->first, p->last,
                          (struct matrix){p->y, p->ldy}, 0, p->at ? run->scratch->dbranch : dx, m,
-                         p->at ? NULL : &then);
+                         p->at ? &only_rounded : &then);
         work_clock_turn(run->clock, WORK_ROWS);
         if (p->at)
             add_rows(run, dx, run->scratch->dbranch, &(struct batch_rows){.n = p->n, .at = p->at});

@@ -49,6 +49,7 @@ struct layer_shape {
     struct rope rope;
     int width[GROUPS]; /* columns of u of each group, in the layer that has the most */
     float residual;    /* of branches */
+    bool bf16;         /* products with frozen matrices round their factors */
 };
 
 /* Of layers [first, last). config must outlive the shape. */
@@ -102,15 +103,16 @@ void layer_acts_place(const struct layer_shape *s, int T, int n, float *memory,
 
 /* Scratch that all layers share, for up to T tokens. Contents mean nothing between calls. */
 struct layer_scratch {
-    float *h;       /* (T, C) */
-    float *dh;      /* (T, C) */
-    float *act;     /* (T, F) */
-    float *dact;    /* (T, max(F, Q)) */
-    float *dbranch; /* (T, C) */
-    float *wide;    /* (T, max(2F, N)) */
-    float *u;       /* (T, widest group) */
-    float *some_u;  /* (2, T, width of qkv) */
-    float *dropped; /* (T, max(C, F, Q)) */
+    float *h;          /* (T, C) */
+    float *dh;         /* (T, C) */
+    float *act;        /* (T, F) */
+    float *dact;       /* (T, max(F, Q)) */
+    float *dbranch;    /* (T, C) */
+    float *wide;       /* (T, max(2F, N)) */
+    float *u;          /* (T, widest group) */
+    float *some_u;     /* (2, T, width of qkv) */
+    float *dropped;    /* (T, max(C, F, Q)) */
+    uint16_t *rounded; /* gemm_rounded() of the left-hand side of any product; NULL without bf16 */
     float *attention;
     long attention_stride;
     float *inherited; /* attention_inherited() */

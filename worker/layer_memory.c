@@ -79,6 +79,12 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
+/* Terms of the longest product with a frozen matrix, forward or backward. */
+static size_t widest_input(const struct layer_shape *s)
+{
+    return (size_t)larger(larger(s->C, s->Q), larger(2 * s->F, s->N));
+}
+
 static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, long inherited,
                             struct layer_scratch *scratch)
 {
@@ -97,6 +103,8 @@ static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, 
     scratch->u = place(&p, T * (size_t)width);
     scratch->some_u = place(&p, 2 * T * (size_t)s->width[GROUP_QKV]);
     scratch->dropped = place(&p, T * (size_t)larger(larger(s->C, s->F), s->Q));
+    if (s->bf16)
+        scratch->rounded = (uint16_t *)place(&p, gemm_rounded(T, widest_input(s)) / 2);
     scratch->attention = place(&p, (size_t)threads * (size_t)scratch->attention_stride);
     scratch->inherited = place(&p, attention_inherited(&heads, inherited));
     return p.used;

@@ -179,6 +179,7 @@ void stage_close(struct stage *s)
 
 void stage_use_bf16(struct stage *s)
 {
+    s->shape.bf16 = true;
     for (int i = 0; i < s->last - s->first; i++)
         for (int group = 0; group < GROUPS; group++)
             s->layers[i].w[group].bf16 = true;

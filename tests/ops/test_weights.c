@@ -214,7 +214,9 @@ static void check_then(struct team *team, enum gemm_form form, int M, const stru
     float *got = random_floats(n, 4), *want = random_floats(n, 4), *copy = random_floats(n, 6);
     float *u = random_floats((size_t)M * 48, 7), *B = random_floats((size_t)N * 48, 8);
     struct seen seen = {got, copy, calloc(n, sizeof(int)), N, halves ? N / 2 : 0};
-    struct gemm_then then = {.bias = bias, .finish = look, .arg = &seen, .halves = halves};
+    uint16_t *rounded = calloc(gemm_rounded((size_t)M, (size_t)K), sizeof(*rounded));
+    struct gemm_then then = {
+        .rounded = rounded, .bias = bias, .finish = look, .arg = &seen, .halves = halves};
 
     then.n = some_terms(form, N, u, B, then.terms);
     gemm_weight_then(team, form, M, w, 0, ROWS, (struct matrix){A, K}, 1, got, N, &then);
@@ -225,6 +227,7 @@ static void check_then(struct team *team, enum gemm_form form, int M, const stru
     for (size_t i = 0; i < n; i++)
         assert_int_equal(seen.times[i], 1);
     free(A), free(bias), free(got), free(want), free(copy), free(u), free(B), free(seen.times);
+    free(rounded);
 }
 
 static void what_follows_on_a_product_has_the_bits_of_passes_of_their_own(void **state)

@@ -13,7 +13,8 @@ enum {
     DOT_COLUMNS = 64,           /* of a task */
     UNPACKED = 2 * KERNEL_ROWS, /* rows of A up to which rows of B are read as they lie */
     ROWS_MIN = 4 * KERNEL_ROWS, /* of A in a task */
-    ROUNDED_ROWS = 256,         /* of A that are rounded to bf16 at a time */
+    ROUNDED_ROWS = 256,         /* of A that are rounded to bf16 for a strip at a time */
+    ROUNDED_TASK = 32,          /* of A that a task rounds for all strips */
     STRIP_MAX = PANELS_MAX * KERNEL_COLUMNS
 };
 
@@ -27,6 +28,7 @@ struct product {
     float *C;
     long ldc;
     bool across;                  /* C is written transposed: C[j * ldc + i] */
+    const uint16_t *rounded;      /* A in bf16: (K / BF16_DEPTH, M, BF16_DEPTH); NULL: not yet */
     const struct gemm_then *then; /* NULL: nothing */
     int from;                     /* column of `then` that is column 0 here */
     /* of tasks: what makes a strip, its columns, strips, rows of a block */
@@ -102,10 +104,13 @@ static void strip(const struct product *p, int column, int first, int last)
 static void run_rounded(const struct product *p, const uint16_t *panels, int column, int columns,
                         int first, int rows, int k, int depth)
 {
-    uint16_t a[ROUNDED_ROWS * BF16_DEPTH] __attribute__((aligned(64)));
+    uint16_t here[ROUNDED_ROWS * BF16_DEPTH] __attribute__((aligned(64)));
+    const uint16_t *a =
+        p->rounded ? p->rounded + (k / BF16_DEPTH * (long)p->M + first) * BF16_DEPTH : here;
     struct bf16_tile t = {.pairs = (depth + 1) / 2, .add = p->add || k > 0, .c_row = p->ldc};
 
-    bf16_round_rows(p->A + first * p->a_row + k, p->a_row, rows, depth, a);
+    if (!p->rounded)
+        bf16_round_rows(p->A + first * p->a_row + k, p->a_row, rows, depth, here);
     for (int j = 0; j < columns; j += KERNEL_COLUMNS) {
         t.columns = least(columns - j, KERNEL_COLUMNS);
         t.b = panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS;
@@ -238,6 +243,38 @@ static void strip_task(void *arg, int i, int thread)
         p->then->finish(p->then->arg, first, last, column, least(p->N - column, p->width));
 }
 
+/* ---- A in bf16 ---- */
+
+size_t gemm_rounded(size_t M, size_t K)
+{
+    return (K + BF16_DEPTH - 1) / BF16_DEPTH * BF16_DEPTH * M;
+}
+
+struct rounding {
+    const struct product *p;
+    uint16_t *out;
+};
+
+static void round_task(void *arg, int i, int thread)
+{
+    const struct rounding *r = arg;
+    const struct product *p = r->p;
+    int first = i * ROUNDED_TASK, rows = least(p->M - first, ROUNDED_TASK);
+
+    (void)thread;
+    for (int k = 0; k < p->K; k += BF16_DEPTH)
+        bf16_round_rows(p->A + first * p->a_row + k, p->a_row, rows, least(p->K - k, BF16_DEPTH),
+                        r->out + (k / BF16_DEPTH * (long)p->M + first) * BF16_DEPTH);
+}
+
+static void round_left(struct team *team, struct product *p)
+{
+    struct rounding r = {p, p->then->rounded};
+
+    team_run(team, round_task, &r, (p->M + ROUNDED_TASK - 1) / ROUNDED_TASK);
+    p->rounded = r.out;
+}
+
 /* ---- tasks ---- */
 
 static int strips_of(const struct product *p, int width)
@@ -314,6 +351,8 @@ static void run(struct team *team, struct product *p)
 {
     if (p->M <= 0 || p->N <= 0)
         return;
+    if (p->bf16 && p->then && p->then->rounded)
+        round_left(team, p);
     if (p->B.transposed && p->M <= DOTS_MAX && !p->bf16)
         cut_to_dots(p);
     else

@@ -41,6 +41,9 @@ enum { GEMM_TERMS_MAX = 3 };
 /* What is done to columns of C as soon as they are there, while they lie in the cache, in this
  * order. */
 struct gemm_then {
+    /* Not behind the product but in front of it: gemm_rounded(M, K) numbers, where A is rounded to
+     * once if the matrix says bf16. NULL: it is rounded for each strip of C. */
+    uint16_t *rounded;
     const float *bias; /* of each column; NULL: none */
     int n;
     struct gemm_term terms[GEMM_TERMS_MAX];
@@ -51,6 +54,8 @@ struct gemm_then {
     const void *arg;
     bool halves;
 };
+
+size_t gemm_rounded(size_t M, size_t K);
 
 /* gemm_weight(), and then `then`. */
 void gemm_weight_then(struct team *team, enum gemm_form form, int M, const struct weight *w,
