@@ -144,13 +144,13 @@ static bool lacks_job(const ProtobufCMessage *reply)
            !*(ProtobufCMessage *const *)((const char *)reply + f->offset);
 }
 
-/* A sign-in by MUNGE holds for an hour, and ends with dashd: a new one may help. */
-static bool open_again(struct client *c)
+bool client_sign_in_again(struct client *c)
 {
     struct channel *channel;
     struct login login = {0};
     struct err err;
-    bool signs_in = login_find(c->server, &login, &err) == 0 && login.munge;
+    bool signs_in =
+        channel_is_unknown(c->channel) && login_find(c->server, &login, &err) == 0 && login.munge;
 
     login_free(&login);
     if (!signs_in || client_open_channel(c, &channel, &err) < 0)
@@ -172,7 +172,7 @@ int client_call(struct client *c, const char *method, const ProtobufCMessage *re
         return client_fail(&err);
     snprintf(path, sizeof(path), "/dash.v1.FineTuning/%s", method);
     rc = channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err);
-    if (rc == ERR_DENIED && open_again(c))
+    if (rc == ERR_DENIED && client_sign_in_again(c))
         rc = channel_call(c->channel, path, request, reply_type, timeout_ms, reply, &err);
     if (rc == 0) {
         if (lacks_job(*reply)) {

@@ -38,6 +38,10 @@ int client_open_login(const struct login *l, struct channel **ret_channel, struc
 
 /* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
  * and EXIT_FAILED is returned. */
+/* Behind a call or stream on its channel that failed: whether it is worth doing again, since a
+ * sign-in by MUNGE had ended, with its hour or with its dashd, and there is a new one. */
+bool client_sign_in_again(struct client *c);
+
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply);
 

@@ -245,10 +245,13 @@ int cmd_list(struct client *c, int argc, char **argv)
     if (!o.limit && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2)
         o.limit = size.ws_row - 2; /* what fits */
     interrupt_catch();
-    do {
-        status = show_list(&o);
-        if (status == 0)
-            interrupt_sleep_ms(WATCH_MS);
-    } while (status == 0 && !interrupt_count());
+    if ((status = show_list(&o)) != 0)
+        return status;
+    /* dashd may start anew meanwhile */
+    while ((status == 0 || channel_is_away(c->channel)) && !interrupt_count()) {
+        interrupt_sleep_ms(WATCH_MS);
+        if (!interrupt_count())
+            status = show_list(&o);
+    }
     return status;
 }

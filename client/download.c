@@ -79,8 +79,8 @@ static int finish(struct transfer *t, struct err *err)
     return 0;
 }
 
-static int transfer(struct client *c, const char *id, const char *path, struct transfer *t,
-                    uint64_t before, uint64_t all, struct err *err)
+static int transfer_once(struct client *c, const char *id, const char *path, struct transfer *t,
+                         uint64_t before, uint64_t all, struct err *err)
 {
     Dash__V1__DownloadFileRequest request = DASH__V1__DOWNLOAD_FILE_REQUEST__INIT;
     struct stream *s = NULL;
@@ -95,6 +95,16 @@ static int transfer(struct client *c, const char *id, const char *path, struct t
     if (rc == 0)
         rc = finish(t, err);
     stream_close(s);
+    return rc;
+}
+
+static int transfer(struct client *c, const char *id, const char *path, struct transfer *t,
+                    uint64_t before, uint64_t all, struct err *err)
+{
+    int rc = transfer_once(c, id, path, t, before, all, err);
+
+    if (rc == ERR_DENIED && client_sign_in_again(c))
+        rc = transfer_once(c, id, path, t, before, all, err);
     return rc;
 }
 

@@ -109,6 +109,16 @@ const char *channel_error(const struct channel *c)
     return c->error ? c->error : "";
 }
 
+bool channel_is_unknown(const struct channel *c)
+{
+    return c->failed == GRPC_STATUS_UNAUTHENTICATED;
+}
+
+bool channel_is_away(const struct channel *c)
+{
+    return c->failed == GRPC_STATUS_UNAVAILABLE;
+}
+
 static int code_of(grpc_status_code status)
 {
     switch (status) {
@@ -154,6 +164,7 @@ int channel_failed(struct channel *c, const char *method, grpc_status_code statu
     char *text = NULL;
     int n;
 
+    c->failed = status;
     if (status == GRPC_STATUS_UNAVAILABLE && never_connected(details) && c->tls)
         n = asprintf(
             &text,

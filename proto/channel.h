@@ -13,6 +13,7 @@
 #pragma once
 #include "core/err.h"
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 
 struct channel;
 struct stream;
@@ -39,6 +40,10 @@ int channel_call(struct channel *c, const char *method, const ProtobufCMessage *
 
 /* The whole text of the last call or stream that failed, where err->text may have been cut. */
 const char *channel_error(const struct channel *c);
+/* Whether it failed since dashd does not know, or no longer knows, who calls. */
+bool channel_is_unknown(const struct channel *c);
+/* Whether it failed since dashd does not answer. */
+bool channel_is_away(const struct channel *c);
 
 /* Opens a streaming call. With `request` it is sent and our side closed (a stream of answers); with
  * NULL both sides stay open for stream_write() and stream_read(). */

@@ -8,8 +8,9 @@ struct channel {
     grpc_channel *channel;
     char *address;
     bool tls;
-    char *authorization; /* sent with each call; NULL: none */
-    char *error;         /* owned: channel_error() */
+    char *authorization;     /* sent with each call; NULL: none */
+    char *error;             /* owned: channel_error() */
+    grpc_status_code failed; /* of the last call or stream that failed */
 };
 
 /* Opens a call with a deadline (-1: none). */

@@ -150,7 +150,8 @@ int auth_identify(struct auth *a, const struct peer *peer, const char *bearer, s
         return identify_user(peer->uid, ret);
     if (peer->kind == PEER_TCP)
         return identify_loopback(ret);
-    if (bearer && session_token_read(&a->session_key, secret_of(bearer), clock_unix_ms(), &uid))
+    if (bearer && session_token_read(&a->session_key, secret_of(bearer), clock_unix_ms(), &uid,
+                                     &ret->expires_ms))
         return identify_user(uid, ret);
     refresh(a);
     if (bearer) {
@@ -168,7 +169,8 @@ void auth_sign_in(struct auth *a, unsigned uid, struct caller *ret,
 {
     *ret = (struct caller){0};
     identify_user(uid, ret);
-    *ret_expires_ms = clock_unix_ms() + (int64_t)SESSION_TOKEN_S * 1000;
+    ret->expires_ms = clock_unix_ms() + (int64_t)SESSION_TOKEN_S * 1000;
+    *ret_expires_ms = ret->expires_ms;
     session_token_make(&a->session_key, uid, *ret_expires_ms, ret_token);
 }
 
@@ -185,7 +187,7 @@ bool auth_still_holds(struct auth *a, const struct caller *caller)
     const struct token *entry;
 
     if (!caller->by_entry)
-        return true;
+        return !caller->expires_ms || clock_unix_ms() < caller->expires_ms;
     refresh(a);
     entry = caller->hash[0] ? tokens_find_hash(&a->tokens, caller->hash)
                             : tokens_find_certificate(&a->tokens, strchr(caller->name, ':') + 1);

@@ -33,7 +33,8 @@ enum { CALLER_NAME_SIZE = TOKEN_NAME_MAX + 8 };
 struct caller {
     char name[CALLER_NAME_SIZE]; /* "": nobody */
     enum role role;
-    bool by_entry; /* a token's or a certificate's, which may be revoked or expire */
+    int64_t expires_ms; /* of a sign-in by MUNGE; 0: never */
+    bool by_entry;      /* a token's or a certificate's, which may be revoked or expire */
     char hash[TOKEN_HASH_SIZE];
 };
 

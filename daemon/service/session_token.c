@@ -24,7 +24,7 @@ void session_token_make(const struct session_key *key, unsigned uid, int64_t exp
 }
 
 bool session_token_read(const struct session_key *key, const char *token, int64_t now_ms,
-                        unsigned *ret_uid)
+                        unsigned *ret_uid, int64_t *ret_expires_ms)
 {
     char right[SESSION_TOKEN_SIZE];
     int64_t expires_ms;
@@ -37,5 +37,6 @@ bool session_token_read(const struct session_key *key, const char *token, int64_
         now_ms >= expires_ms)
         return false;
     *ret_uid = uid;
+    *ret_expires_ms = expires_ms;
     return true;
 }

@@ -23,4 +23,4 @@ void session_token_make(const struct session_key *key, unsigned uid, int64_t exp
                         char ret[SESSION_TOKEN_SIZE]);
 /* False where this key has not made it, or it has ended. */
 bool session_token_read(const struct session_key *key, const char *token, int64_t now_ms,
-                        unsigned *ret_uid);
+                        unsigned *ret_uid, int64_t *ret_expires_ms);

@@ -218,11 +218,10 @@ class Commands(Munge):
         address = self.address
         t = Terminal([os.path.join(BIN, "dashctl"), "list", "--watch", "--server", address], env=self.env)
         wait_for(lambda: "no jobs yet" in t.read(), "the table is shown")
-        os.kill(t.pid, signal.SIGSTOP)
         self.assertEqual(self.daemon.stop(), 0)
+        wait_for(lambda: "went away" in t.read() or "no dashd answers" in t.read(), "it says that dashd is away")
         self.daemon = self.dashd("--listen", address, f"--munge={self.socket}")
         self.create(self.daemon.client(), "later")
-        os.kill(t.pid, signal.SIGCONT)
         wait_for(lambda: "later" in t.read(), "it is known again")
         t.press(b"\x03")
         self.assertEqual(t.wait(), 0, t.read())
