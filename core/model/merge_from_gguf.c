@@ -133,7 +133,7 @@ static enum tensor_type type_kept(const struct merge_folder_parts *p, struct buf
 }
 
 /* Norms and biases are F32 in GGUFs of 16 bits. */
-static void note_rounded(const struct merge_plan *p, enum tensor_type type, struct buf *notices)
+static void note_narrowed(const struct merge_plan *p, enum tensor_type type, struct buf *notices)
 {
     int n = 0;
 
@@ -142,7 +142,7 @@ static void note_rounded(const struct merge_plan *p, enum tensor_type type, stru
     if (type != TENSOR_F32 && n > 0)
         buf_printf(
             notices,
-            "%d vectors are F32 in the GGUF and are rounded to %s, since all of a folder has "
+            "%d vectors are F32 in the GGUF and are written as %s, since all of a folder has "
             "one type: --type F32 keeps them\n",
             n, tensor_type_name(type));
 }
@@ -155,7 +155,7 @@ static enum tensor_type choose_type(const struct merge *m, struct merge_folder_p
     for (int i = 0; i < p->plan.n; i++)
         p->plan.of[i].type = type;
     if (m->keep)
-        note_rounded(&p->plan, type, notices);
+        note_narrowed(&p->plan, type, notices);
     return type;
 }
 

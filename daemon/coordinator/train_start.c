@@ -73,8 +73,7 @@ static void log_ready(const struct workers *w, double seconds)
     int n = w->stages * w->replicas;
 
     log_info("%d worker%s (%d stage%s x %d replica%s) with %d thread%s %s ready "
-             "after %.1f s, "
-             "%.0f MB in all",
+             "after %.1f s, %.0f MB in all",
              n, n == 1 ? "" : "s", w->stages, w->stages == 1 ? "" : "s", w->replicas,
              w->replicas == 1 ? "" : "s", w->threads, w->threads == 1 ? "" : "s",
              n == 1 ? "is" : "are", seconds, (double)w->resident_bytes / 1e6);

@@ -117,7 +117,7 @@ class Weights(FromGguf):
                      "blk.1.attn_v.weight": "model.layers.1.self_attn.v_proj.weight", "blk.0.ffn_down.bias": "model.layers.0.mlp.down_proj.bias"}
             said = self.to_folder("llama.gguf")
             self.assertEqual("which holds their numbers as they are" in said, kind.startswith("Q"))
-            self.assertEqual(f"vectors are F32 in the GGUF and are rounded to {keeps}" in said, keeps != "F32")
+            self.assertEqual(f"vectors are F32 in the GGUF and are written as {keeps}" in said, keeps != "F32")
             now = Safetensors(self.path("out/model.safetensors"))
             self.assertEqual({now.type(t) for t in now.raw}, {keeps})
             self.assertEqual(self.config()["torch_dtype"], {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[keeps])
