@@ -198,10 +198,12 @@ static int consider_workers(struct search *s, int nodes, int per_node, struct er
 {
     long workers = (long)nodes * per_node, layers = s->m->config->n_layers;
     struct cost_shape shape = {.nodes = nodes, .workers_per_node = per_node};
-    int rc = 0;
+    int most = s->m->data.micro_batches, rc = 0;
 
+    if (s->parallel->replicas > most) /* the job says so */
+        most = s->parallel->replicas;
     shape.threads = s->parallel->threads ? s->parallel->threads : s->node->cores / per_node;
-    for (long replicas = 1; replicas <= s->m->data.micro_batches && rc == 0; replicas *= 2) {
+    for (long replicas = 1; replicas <= most && rc == 0; replicas *= 2) {
         if (workers % replicas != 0 || workers / replicas > layers)
             continue;
         shape.replicas = (int)replicas;

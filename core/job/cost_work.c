@@ -23,7 +23,7 @@ static const double ATTENTION_BACK = 0.45;
 static const double BF16 = 1.6; /* products of factors that are rounded to bf16 */
 /* A product spends as much time on copying the matrix on its right as on this many rows, and with
  * quantised weights, which are expanded on the way. */
-static const double COPY_ROWS = 16, EXPAND_ROWS = 60;
+static const double COPY_ROWS = 16, EXPAND_ROWS = 30;
 /* Operations of a product in the time that one number of an array takes. */
 static const double GATED = 58, GATED_BACK = 82, NORM = 28, NORM_BACK = 35, TURN = 20, LOGIT = 600;
 /* Seconds that one thread takes to copy a number, while the others wait, and that a team of threads

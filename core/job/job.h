@@ -146,7 +146,8 @@ struct job {
 };
 
 enum { JOB_FILE_MAX = 2 << 20 }; /* bytes of a job file */
-enum { LORA_RANK_MAX = 4096 };   /* of r, and of k */
+enum { MICRO_BATCHES_MAX = 4096 };
+enum { LORA_RANK_MAX = 4096 }; /* of r, and of k */
 
 /* s = alpha / r, or alpha / sqrt(r) for rsLoRA (Kalajdzievski 2023, eq. 8). */
 double lora_scale(double alpha, int rank, enum job_scaling scaling);

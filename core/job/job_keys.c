@@ -59,7 +59,7 @@ const struct job_key job_keys[] = {
     {"training.batch_size", KEY_INT, AT(training.batch_size), 0, 1, 1 << 20, NULL},
     {"training.steps", KEY_INT, AT(training.steps), KEY_NULLABLE, 1, MAX_INT, NULL},
     {"training.epochs", KEY_DOUBLE, AT(training.epochs), KEY_NULLABLE | KEY_OPEN, 0, 1e6, NULL},
-    {"training.micro_batches", KEY_INT, AT(training.micro_batches), 0, 1, 4096, NULL},
+    {"training.micro_batches", KEY_INT, AT(training.micro_batches), 0, 1, MICRO_BATCHES_MAX, NULL},
     {"training.micro_batch_tokens", KEY_INT, AT(training.micro_batch_tokens), 0, 1, 1 << 20, NULL},
     {"training.share_prefixes", KEY_ENUM, AT(training.share_prefixes), 0, 0, 0, share_names},
     {"training.eval_every", KEY_INT, AT(training.eval_every), KEY_NULLABLE | KEY_NEUTRAL, 1,

@@ -359,8 +359,9 @@ static int plan_shape(const struct job *job, const struct model *model, const st
 {
     double node_bytes =
         job->launcher == LAUNCHER_SLURM ? job_slurm_memory(&job->slurm) : memory_total();
-    struct worker_limits limits = worker_limits(model, &plan->sizes, plan->trained,
-                                                parallel_shape_worker_bytes(job, t, node_bytes));
+    struct worker_limits limits =
+        worker_limits(model, &plan->sizes, plan->trained,
+                      parallel_shape_worker_bytes(job, t, node_bytes), job->training.precision);
     const struct model_config *c = model_config(model);
     struct job_parallel shaped;
     struct buf notes = {0};

@@ -160,9 +160,10 @@ static void say_heading(const struct costing *k)
 
     job_plan_add(k->plan,
                  "nodes of %d cores, %.4g GiB, %.4g GFLOP/s and %.4g Gbit/s (%s); a step has %.0f "
-                 "rows in %d micro-batches, %.3g GFLOP",
+                 "rows in %d micro-batch%s, %.3g GFLOP",
                  n->cores, gib(n->bytes), n->gflops, n->gbits, k->nodes->origin, k->m.data.computed,
-                 k->m.data.micro_batches, cost_sum(&o) / 1e9);
+                 k->m.data.micro_batches, k->m.data.micro_batches == 1 ? "" : "es",
+                 cost_sum(&o) / 1e9);
     job_plan_add(k->plan,
                  "%5s  %7s  %7s  %6s x %-8s  %10s  %11s  %9s  %6s  %17s  %15s  %8s  %8s  %10s",
                  "nodes", "workers", "threads", "stages", "replicas", "worker GiB", "coord. GiB",
@@ -253,7 +254,8 @@ int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, str
                                   .bf16 = job->training.precision == PRECISION_BF16,
                                   .quantised = is_quantised(model)};
         k.m.limits = worker_limits(model, &plan->sizes, plan->trained,
-                                   parallel_shape_worker_bytes(job, &t, nodes->node.bytes));
+                                   parallel_shape_worker_bytes(job, &t, nodes->node.bytes),
+                                   job->training.precision);
         rc = nodes->n_counts > 0 && nodes->node.gflops > 0 ? plan_counts(&k, err)
                                                            : plan_job(&k, err);
     }

@@ -204,7 +204,6 @@ static void check_name(const struct job *job, struct problems *problems)
                      "name must not have line breaks or other control characters");
 }
 
-/* What is measured, and when, for those keys that need evaluations. */
 /* 0: it is not known yet. */
 static void check_power_of_two(const struct job *job, const char *key, int value,
                                struct problems *problems)
@@ -216,6 +215,7 @@ static void check_power_of_two(const struct job *job, const char *key, int value
                      key, value);
 }
 
+/* What is measured, and when, for those keys that need evaluations. */
 static void check_evaluations(const struct job *job, struct problems *problems)
 {
     const struct job_training *t = &job->training;

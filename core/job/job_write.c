@@ -254,6 +254,8 @@ static bool is_as_before(const struct job *job, const struct job_key *key)
         return job->data.overflow == OVERFLOW_CUT;
     if (!strcmp(key->path, "data.train_on"))
         return job->data.train_on == TRAIN_ON_ASSISTANT;
+    if (!strcmp(key->path, "training.micro_batches"))
+        return job->training.micro_batches == 1;
     if (!strcmp(key->path, "data.train_on_empty_thoughts"))
         return !job->data.train_on_empty_thoughts;
     return false;

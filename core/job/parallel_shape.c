@@ -124,11 +124,12 @@ void parallel_shape_note(const struct job *job, const struct job_parallel *shape
 {
     int workers = job_workers(shaped), wanted = micro_batches;
 
-    while (wanted < workers && 2 * wanted <= job->training.batch_size)
+    while (wanted < workers && 2 * wanted <= job->training.batch_size &&
+           2 * wanted <= MICRO_BATCHES_MAX)
         wanted *= 2;
-    if (wanted > micro_batches)
+    if (wanted > micro_batches && wanted > job->training.micro_batches)
         buf_printf(notes,
                    "a step has %d micro-batch%s for %d workers, some of which wait: "
-                   "training.micro_batches: %d gives them more to share\n",
+                   "a job with training.micro_batches: %d gives them more to share\n",
                    micro_batches, micro_batches == 1 ? "" : "es", workers, wanted);
 }

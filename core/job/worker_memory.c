@@ -89,6 +89,8 @@ static double scratch_floats(const struct worker_limits *limits, const struct mo
     double C = c->hidden, F = c->intermediate, T = limits->micro_batch_tokens;
     double floats = T * (4 * C + F + fmax(F, q) + fmax(2 * F, q + 2 * kv) + adapters);
 
+    if (limits->bf16) /* as they are rounded, in half the bytes */
+        floats += T * fmax(fmax(C, q), fmax(2 * F, q + 2 * kv)) / 2;
     if (is_last)
         floats += logit_floats(limits, c) + 2 * limits->trained * T * C;
     return floats;
@@ -117,13 +119,15 @@ static double widths(const struct trainable *t, int first_map, int last_map)
 }
 
 struct worker_limits worker_limits(const struct model *model, const struct micro_batch_sizes *sizes,
-                                   double trained, double worker_bytes)
+                                   double trained, double worker_bytes,
+                                   enum job_precision precision)
 {
     return (struct worker_limits){.micro_batches = sizes->n,
                                   .micro_batch_tokens = sizes->longest,
                                   .trained = trained,
                                   .weights = model_memory(model),
-                                  .worker_bytes = worker_bytes};
+                                  .worker_bytes = worker_bytes,
+                                  .bf16 = precision == PRECISION_BF16};
 }
 
 void worker_memory_of(const struct worker_limits *limits, const struct model_config *c,

@@ -15,9 +15,11 @@ struct worker_limits {
     double trained;         /* trained positions / all positions of the data */
     struct model_memory weights;
     double worker_bytes; /* memory that each worker may take; 0: not known */
+    bool bf16;           /* products with frozen matrices round their factors */
 };
 struct worker_limits worker_limits(const struct model *model, const struct micro_batch_sizes *sizes,
-                                   double trained, double worker_bytes);
+                                   double trained, double worker_bytes,
+                                   enum job_precision precision);
 
 struct worker_share {  /* of the model */
     int stage, stages; /* this stage of how many */

@@ -235,7 +235,8 @@ static int find_limits(struct loaded *l, const struct dataset *train, int most, 
     if (of_eval.longest > sizes.longest)
         sizes.longest = of_eval.longest;
     if (rc == 0)
-        l->limits = worker_limits(l->model, &sizes, trained_fraction(train), bytes);
+        l->limits = worker_limits(l->model, &sizes, trained_fraction(train), bytes,
+                                  l->job->training.precision);
     return rc;
 }
 

@@ -57,7 +57,7 @@ class Words(World):
         env = {"XDG_STATE_HOME": self.folder}
         text = self.said("plan", JOB, *SETS, "--set", "parallel.stages=2", status=0, env=env)
         self.assertIn("2 workers", text)
-        self.assertIn("a step has 1 micro-batch for 2 workers, some of which wait: training.micro_batches: 2 gives", text)
+        self.assertIn("a step has 1 micro-batch for 2 workers, some of which wait: a job with training.micro_batches: 2 gives", text)
         for sets in (["training.micro_batches=2", "parallel.stages=2"], ["training.batch_size=1", "parallel.stages=2"], []):
             sets = [word for s in sets for word in ("--set", s)]
             self.assertNotIn("some of which wait", self.said("plan", JOB, *SETS, *sets, status=0, env=env))

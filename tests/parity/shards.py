@@ -4,7 +4,7 @@ usage: shards.py PROGRAMS GOLDEN
 
 Stages 1, 2, 3 x replicas 1, 2, 4, with 1 or 2 threads; and a plain job with dropout and shuffling by three shapes, also
 with only a middle layer adapted, so that some stages have nothing to train and the first ones no backward pass. Rows
-that begin alike share their beginnings in every shape; whole rows give the same losses.
+that begin alike share their beginnings in every shape; whole rows give the same losses, and so does one micro-batch.
 """
 import hashlib
 import json
@@ -81,11 +81,27 @@ def check_alike(programs, model):
     assert len(shared) == len(whole) == 8 and any(a["loss"] != b["loss"] for a, b in zip(shared, whole))
 
 
+def check_sums(programs, model, data, lines):
+    """Micro-batches of a step add up to what one of all its rows gives."""
+    one, four = (check(programs, model, data, text, [(1, 1, 1)]) for text in (lines, in_four(lines)))
+    for a, b in zip(one, four):
+        for key in ("loss", "grad_norm"):
+            assert abs(a[key] / b[key] - 1) < 2e-5, (a, b)
+    assert any(a["loss"] != b["loss"] for a, b in zip(one, four)), "both took the same micro-batches"
+
+
+def in_four(lines):
+    changed = lines.replace("batch_size: 8,", "batch_size: 8, micro_batches: 4,")
+    assert changed != lines
+    return changed
+
+
 def main():
     programs, folder = map(os.path.abspath, sys.argv[1:3])
     model, data = os.path.join(folder, "model"), os.path.join(folder, "train.jsonl")
     shapes = [(s, r, 1 + (s + r) % 2) for s in (1, 2, 3) for r in (1, 2, 4)]
-    check(programs, model, data, golden.job_lines(folder).replace("batch_size: 8,", "batch_size: 8, micro_batches: 4,"), shapes)
+    check(programs, model, data, in_four(golden.job_lines(folder)), shapes)
+    check_sums(programs, model, data, golden.job_lines(folder))
     check(programs, model, data, DROPOUT, [(1, 1, 1), (4, 1, 2), (2, 8, 1)])
     check(programs, model, data, DROPOUT.replace("rank: 4", "rank: 4, layers: [2]"), [(1, 1, 2), (4, 1, 1), (2, 8, 1), (3, 2, 2)])
     check_alike(programs, model)
