@@ -144,16 +144,23 @@ static bool lacks_job(const ProtobufCMessage *reply)
            !*(ProtobufCMessage *const *)((const char *)reply + f->offset);
 }
 
+bool client_has_expired(const struct client *c, const struct channel *channel)
+{
+    struct login login = {0};
+    struct err err;
+    bool yes = channel && channel_is_unknown(channel) && login_find(c->server, &login, &err) == 0 &&
+               login.munge;
+
+    login_free(&login);
+    return yes;
+}
+
 bool client_sign_in_again(struct client *c)
 {
     struct channel *channel;
-    struct login login = {0};
     struct err err;
-    bool signs_in =
-        channel_is_unknown(c->channel) && login_find(c->server, &login, &err) == 0 && login.munge;
 
-    login_free(&login);
-    if (!signs_in || client_open_channel(c, &channel, &err) < 0)
+    if (!client_has_expired(c, c->channel) || client_open_channel(c, &channel, &err) < 0)
         return false;
     channel_close(c->channel);
     c->channel = channel;

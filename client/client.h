@@ -36,12 +36,14 @@ struct login;
 /* The same, by a login that need not be kept. */
 int client_open_login(const struct login *l, struct channel **ret_channel, struct err *err);
 
-/* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
- * and EXIT_FAILED is returned. */
-/* Behind a call or stream on its channel that failed: whether it is worth doing again, since a
- * sign-in by MUNGE had ended, with its hour or with its dashd, and there is a new one. */
+/* Whether the last call or stream on the channel failed since a sign-in by MUNGE has ended, with
+ * its hour or with its dashd, and is worth doing again on a new channel. channel may be NULL. */
+bool client_has_expired(const struct client *c, const struct channel *channel);
+/* Whether that was so on c->channel, and it is a new one now. */
 bool client_sign_in_again(struct client *c);
 
+/* Calls FineTuning/`method`. The caller frees *ret_reply. On failure the words have been printed
+ * and EXIT_FAILED is returned. */
 int client_call(struct client *c, const char *method, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, int timeout_ms, void *ret_reply);
 

@@ -56,7 +56,8 @@ static int print_end(const struct logs_options *o)
     return 0;
 }
 
-static int print_stream(struct stream *s, struct err *err)
+/* *next: the offset behind what was printed. */
+static int print_stream(struct stream *s, uint64_t *next, struct err *err)
 {
     ProtobufCMessage *m = NULL;
     int rc = 0;
@@ -66,31 +67,47 @@ static int print_stream(struct stream *s, struct err *err)
         if (rc != STREAM_MESSAGE)
             continue;
         printable_print(stdout, ((Dash__V1__FollowLogsResponse *)m)->text);
+        *next = ((Dash__V1__FollowLogsResponse *)m)->next_offset;
         fflush(stdout);
         protobuf_c_message_free_unpacked(m, NULL);
     }
     return rc < 0 ? rc : 0;
 }
 
-static int follow(const struct logs_options *o)
+static int follow_once(const struct logs_options *o, uint64_t *next, bool *ret_expired,
+                       struct err *err)
 {
     Dash__V1__FollowLogsRequest request = DASH__V1__FOLLOW_LOGS_REQUEST__INIT;
     struct channel *channel = NULL;
     struct stream *s = NULL;
-    struct err err;
     int rc;
 
     request.id = o->job.id;
     request.max_bytes = o->max_bytes;
-    interrupt_catch();
-    rc = client_open_channel(o->job.client, &channel, &err);
+    request.from_offset = *next;
+    rc = client_open_channel(o->job.client, &channel, err);
     if (rc == 0)
         rc = stream_open(channel, "/dash.v1.FineTuning/FollowLogs", &request.base,
-                         &dash__v1__follow_logs_response__descriptor, &s, &err);
+                         &dash__v1__follow_logs_response__descriptor, &s, err);
     if (rc == 0)
-        rc = print_stream(s, &err);
+        rc = print_stream(s, next, err);
+    *ret_expired = rc < 0 && client_has_expired(o->job.client, channel);
     stream_close(s);
     channel_close(channel);
+    return rc;
+}
+
+static int follow(const struct logs_options *o)
+{
+    uint64_t next = 0;
+    bool expired;
+    struct err err;
+    int rc;
+
+    interrupt_catch();
+    do
+        rc = follow_once(o, &next, &expired, &err);
+    while (expired && !interrupt_count());
     return rc < 0 ? client_fail(&err) : EXIT_OK;
 }
 

@@ -98,13 +98,28 @@ static int transfer_once(struct client *c, const char *id, const char *path, str
     return rc;
 }
 
+static int begin_again(struct transfer *t, struct err *err)
+{
+    sha256_close(t->sha256);
+    t->sha256 = sha256_open();
+    t->offset = 0;
+    t->whole = false;
+    rewind(t->file);
+    if (!t->sha256)
+        return err_nomem(err, 1);
+    return ftruncate(fileno(t->file), 0) < 0 ? err_errno(err, "cannot write") : 0;
+}
+
 static int transfer(struct client *c, const char *id, const char *path, struct transfer *t,
                     uint64_t before, uint64_t all, struct err *err)
 {
     int rc = transfer_once(c, id, path, t, before, all, err);
 
-    if (rc == ERR_DENIED && client_sign_in_again(c))
-        rc = transfer_once(c, id, path, t, before, all, err);
+    if (rc < 0 && client_sign_in_again(c)) {
+        rc = begin_again(t, err);
+        if (rc == 0)
+            rc = transfer_once(c, id, path, t, before, all, err);
+    }
     return rc;
 }
 

@@ -30,7 +30,7 @@ struct view {
     double heard_at;
     size_t notices_shown;
     bool line_drawn;
-    bool ever_connected, reported_away;
+    bool ever_connected, reported_away, expired;
     double *losses; /* of the steps so far, where they are drawn */
     int n_losses, losses_cap;
     int boundary;   /* the first of them with directions; 0: none */
@@ -259,6 +259,7 @@ static int connect_once(struct view *v, struct err *err)
 
     request.id = v->id ? v->id : (char *)v->f->id;
     request.from_step = (uint32_t)v->next_step;
+    v->expired = false;
     rc = client_open_channel(v->f->client, &channel, err);
     if (rc < 0)
         return rc;
@@ -266,6 +267,7 @@ static int connect_once(struct view *v, struct err *err)
                      &dash__v1__watch_job_response__descriptor, &stream, err);
     if (rc == 0)
         rc = read_events(v, stream, err);
+    v->expired = rc < 0 && client_has_expired(v->f->client, channel);
     stream_close(stream);
     channel_close(channel);
     return rc;
@@ -292,6 +294,8 @@ static enum follow_end watch(struct view *v)
             return FOLLOW_INTERRUPTED;
         if (rc == 0 && v->job && words_is_final(v->job->state))
             return FOLLOW_FINAL;
+        if (v->expired && v->f->reconnect)
+            continue;
         if (rc < 0 && (rc != ERR_PEER || !v->ever_connected || !v->f->reconnect)) {
             clear_line(v);
             fflush(stdout);
