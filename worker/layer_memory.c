@@ -113,7 +113,8 @@ static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, 
 int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
                       int T, int longest, long inherited, struct err *err)
 {
-    struct layer_scratch new = {.attention_stride = attention_scratch(longest)};
+    const struct attention heads = {.G = s->G, .D = s->D};
+    struct layer_scratch new = {.attention_stride = attention_scratch(&heads, longest)};
     size_t floats = place_scratch(s, threads, (size_t)T, inherited, &new);
 
     new.memory = scratch->memory;

@@ -147,7 +147,7 @@ static void attention_there(struct bench *b)
     struct attention_arrays in = {b->x, b->x + b->H * b->D, N, N};
 
     attention_forward(b->team, &a, b->y, b->out, in, rows_of(b), b->scratch,
-                      attention_scratch(b->L));
+                      attention_scratch(&a, b->L));
 }
 
 static void attention_back(struct bench *b)
@@ -158,7 +158,7 @@ static void attention_back(struct bench *b)
     struct attention_arrays d = {b->w, b->w + b->H * b->D, N, N};
 
     attention_backward(b->team, &a, d, b->y, in, b->y, b->out, rows_of(b), b->scratch,
-                       attention_scratch(b->L), b->scratch);
+                       attention_scratch(&a, b->L), b->scratch);
 }
 
 static void gated_there(struct bench *b)
@@ -272,6 +272,7 @@ int main(int argc, char **argv)
     cpu_set_t set;
     int all = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     size_t n;
+    struct attention a;
     struct err err;
 
     for (i = 0; i < 7 && i + 1 < argc; i++)
@@ -288,7 +289,8 @@ int main(int argc, char **argv)
     n = n > (size_t)VOCAB * (size_t)b.C ? n : (size_t)VOCAB * (size_t)b.C;
     b.x = numbers(n), b.y = numbers(n), b.w = numbers(n);
     b.out = calloc(n + (size_t)HEAD_ROWS * VOCAB, sizeof(float));
-    b.scratch = calloc((size_t)attention_scratch(b.L) * (size_t)all + 1, sizeof(float));
+    a = attention_of(&b);
+    b.scratch = calloc((size_t)attention_scratch(&a, b.L) * (size_t)all + 1, sizeof(float));
     b.starts = calloc((size_t)b.T + 1, sizeof(*b.starts));
     b.positions = calloc((size_t)b.T + 1, sizeof(*b.positions));
     b.targets = calloc(HEAD_ROWS, sizeof(*b.targets));

@@ -130,8 +130,7 @@ static double attention_reference(const void *arg, const double *qkv)
 
 /* Attention's input as one array of all rows, and with the queries of some rows in an array of
  * their own. */
-enum { A_ROWS = 1 + 6 + 5 + 150, A_H = 6, A_G = 2, A_D = 5 };
-enum { A_Q = A_H * A_D, A_LD = A_Q + 2 * A_G * A_D };
+enum { A_ROWS = 1 + 6 + 5 + 150, A_D = 5 };
 
 static const int32_t a_starts[] = {0, 1, 7, 12, A_ROWS};
 
@@ -173,40 +172,41 @@ static void scatter(const struct queries *q, float *out, int ld, const float *in
 }
 
 /* The last segment is longer than a block of queries. */
-static void check_attention(float scale, float cap, int window, bool some)
+static void check_attention(int H, int G, float scale, float cap, int window, bool some)
 {
+    int Q = H * A_D, LD = Q + 2 * G * A_D;
     struct team *team = new_team(2);
-    float *qkv = random_floats(A_ROWS * A_LD, 1), *d_o = random_floats(A_ROWS * A_Q, 2);
-    float *o = random_floats(A_ROWS * A_Q, 0), *lse = random_floats(A_ROWS * A_H, 0);
-    float *q = random_floats(A_ROWS * A_Q, 0), *dq = random_floats(A_ROWS * A_Q, 4);
-    float *dqkv = random_floats(A_ROWS * A_LD, 3); /* what was there before must not matter */
+    float *qkv = random_floats(A_ROWS * LD, 1), *d_o = random_floats(A_ROWS * Q, 2);
+    float *o = random_floats(A_ROWS * Q, 0), *lse = random_floats(A_ROWS * H, 0);
+    float *q = random_floats(A_ROWS * Q, 0), *dq = random_floats(A_ROWS * Q, 4);
+    float *dqkv = random_floats(A_ROWS * LD, 3); /* what was there before must not matter */
     struct queries asked;
-    struct attention_context c = {{A_H, A_G, A_D, scale, cap, window}, {4, a_starts}, d_o};
+    struct attention_context c = {{H, G, A_D, scale, cap, window}, {4, a_starts}, d_o};
     struct attention_rows rows = {c.segments, {4, asked.starts}, asked.positions};
-    struct attention_arrays in = {qkv, qkv + A_Q, A_LD, A_LD};
-    struct attention_arrays d = {dqkv, dqkv + A_Q, A_LD, A_LD};
-    long stride = attention_scratch(150);
+    struct attention_arrays in = {qkv, qkv + Q, LD, LD};
+    struct attention_arrays d = {dqkv, dqkv + Q, LD, LD};
+    long stride = attention_scratch(&c.a, 150);
     float *scratch = malloc(2 * (size_t)stride * sizeof(float)), *some_d_o = d_o;
-    double *x = to_double(qkv, A_ROWS * A_LD), sum = 0;
+    double *x = to_double(qkv, A_ROWS * LD), sum = 0;
     int i;
 
     choose_queries(some, &asked);
     if (some) {
-        some_d_o = random_floats(A_ROWS * A_Q, 2);
-        gather(&asked, some_d_o, d_o, A_Q, A_Q);
-        scatter(&asked, d_o, A_Q, some_d_o, A_Q);
-        gather(&asked, q, qkv, A_LD, A_Q);
-        in = (struct attention_arrays){q, qkv + A_Q, A_Q, A_LD};
-        d = (struct attention_arrays){dq, dqkv + A_Q, A_Q, A_LD};
+        some_d_o = random_floats(A_ROWS * Q, 2);
+        gather(&asked, some_d_o, d_o, Q, Q);
+        scatter(&asked, d_o, Q, some_d_o, Q);
+        gather(&asked, q, qkv, LD, Q);
+        in = (struct attention_arrays){q, qkv + Q, Q, LD};
+        d = (struct attention_arrays){dq, dqkv + Q, Q, LD};
     }
     attention_forward(team, &c.a, o, lse, in, rows, scratch, stride);
-    for (i = 0; i < asked.n * A_Q; i++)
+    for (i = 0; i < asked.n * Q; i++)
         sum += (double)some_d_o[i] * (double)o[i];
     assert_close("sum", 0, sum, attention_reference(&c, x));
     attention_backward(team, &c.a, d, some_d_o, in, o, lse, rows, scratch, stride, NULL);
     if (some)
-        scatter(&asked, dqkv, A_LD, dq, A_Q);
-    check_gradient("dqkv", attention_reference, &c, qkv, dqkv, A_ROWS * A_LD, 300);
+        scatter(&asked, dqkv, LD, dq, Q);
+    check_gradient("dqkv", attention_reference, &c, qkv, dqkv, A_ROWS * LD, 300);
     team_close(team);
     if (some)
         free(some_d_o);
@@ -217,11 +217,14 @@ static void attention_agrees_with_central_differences(void **state)
 {
     (void)state;
     for (int some = 0; some < 2; some++) {
-        check_attention(0.447f, 0, 0, some);
-        check_attention(0.447f, 0, 4, some);   /* shorter than most segments */
-        check_attention(0.447f, 0, 140, some); /* longer than a block */
-        check_attention(1.5f, 0.8f, 0, some);
-        check_attention(1.5f, 0.8f, 7, some);
+        check_attention(6, 2, 0.447f, 0, 0, some);
+        check_attention(6, 2, 0.447f, 0, 4, some);   /* shorter than most segments */
+        check_attention(6, 2, 0.447f, 0, 140, some); /* longer than a block */
+        check_attention(6, 2, 1.5f, 0.8f, 0, some);
+        check_attention(6, 2, 1.5f, 0.8f, 7, some);
+        check_attention(3, 3, 0.447f, 0, 0, some); /* heads that share no keys */
+        check_attention(4, 2, 0.447f, 0, 9, some);
+        check_attention(5, 1, 0.447f, 0, 0, some); /* more heads than a block has: three and two */
     }
 }
 
@@ -235,7 +238,7 @@ static void check_cached(float cap, int window)
     float *qkv = random_floats(ROWS * LD, 1), *o = random_floats(ROWS * H * D, 0), last[H * D];
     float keys[ROWS * G * D], values[ROWS * G * D];
     const float *key_list[] = {keys}, *value_list[] = {values};
-    long stride = attention_scratch(ROWS);
+    long stride = attention_scratch(&a, ROWS);
     float *scratch = malloc(2 * (size_t)stride * sizeof(float));
     struct attention_rows rows = {{1, starts}, {1, starts}, positions};
     struct attention_arrays in = {qkv, qkv + H * D, LD, LD};

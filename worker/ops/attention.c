@@ -1,11 +1,15 @@
 /* worker/ops/attention.c - see attention.h.
  *
- * A task is one segment and one key-value head with its H / G query heads, so that dk and dv are
- * summed in one place and in one order. Queries of a block need not be neighbours: a block's keys
- * end at the last one that its last query sees. With P the probabilities of a block of queries, dP
- * = do V^T and D_t = do_t . o_t:   dS = P * (dP - D) * slope of the cap,  dq = scale dS K, dk +=
- * scale dS^T q,  dv += P^T do. With a window a block of queries begins at the first key that its
- * first query sees.
+ * A block is some queries of a segment and some heads that share their keys: its rows are the
+ * queries of its first head, then those of the next, copied to be neighbours, so that each product
+ * is one for all heads. Queries of a block need not be neighbours in the example: a block's keys
+ * end at the last one that its last query sees, and begin, with a window, at the first one that its
+ * first query sees. With P the probabilities of a block, dP = do V^T and D_t = do_t . o_t:
+ * dS = P * (dP - D) * slope of the cap,  dq = scale dS K, dk += scale dS^T q,  dv += P^T do.
+ *
+ * A task of the backward pass is one segment and one key-value head with its H / G query heads, so
+ * that dk and dv are summed in one place and in one order; tasks of the forward pass share its
+ * blocks.
  *
  * Keys are numbered by their positions in the example. Those of a segment that continues others lie
  * in several runs of rows, and a product over keys is one product a run. The gradients to inherited
@@ -22,7 +26,9 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { BLOCK = 64 }; /* queries at a time */
+/* At most in a block: few queries waste little on keys that they do not see, many rows cost little
+ * for making panels of the keys. */
+enum { ROWS = 96, HEADS = 4, QUERIES = 64 };
 
 struct pass {
     const struct attention *a;
@@ -49,9 +55,22 @@ struct run {
     int row, at, n;
 };
 
-/* Queries at..at + n of a segment and the keys at positions [from, from + keys) that they see. */
+/* Query heads [first, first + n), which share the key head g. */
+struct heads {
+    int g, first, n;
+};
+
+/* Queries [at, at + n) of a segment and the keys at positions [from, from + keys) that they see.
+ * rows: queries of all heads. */
 struct block {
-    int at, n, from, keys;
+    struct heads heads;
+    int at, n, rows, from, keys;
+};
+
+/* A thread's: what is kept of a block. */
+struct room {
+    float *scores, *dp;     /* (rows, keys) */
+    float *q, *d_o, *found; /* (rows, D): o, or dq */
 };
 
 static int length(const struct segments *s, int i)
@@ -87,11 +106,48 @@ size_t attention_inherited(const struct attention *a, long inherited)
     return (size_t)inherited * 2 * (size_t)(a->G * a->D);
 }
 
-long attention_scratch(int longest)
+static long scores_floats(int longest)
 {
-    long wide = (longest + 15L) / 16 * 16;
+    return ROWS * ((longest + 15L) / 16 * 16);
+}
 
-    return 2L * BLOCK * wide;
+long attention_scratch(const struct attention *a, int longest)
+{
+    return 2 * scores_floats(longest) + 3L * ROWS * a->D;
+}
+
+static struct room room_of(const struct pass *p, int thread)
+{
+    float *at = p->scratch + thread * p->stride;
+    long copies = (long)ROWS * p->a->D, scores = (p->stride - 3 * copies) / 2;
+    float *behind = at + 2 * scores;
+
+    return (struct room){at, at + scores, behind, behind + copies, behind + 2 * copies};
+}
+
+/* ---- the heads of a group, some at a time ---- */
+
+static int runs_of_heads(const struct attention *a)
+{
+    return (a->H / a->G + HEADS - 1) / HEADS;
+}
+
+static int heads_at_once(const struct attention *a)
+{
+    return (a->H / a->G + runs_of_heads(a) - 1) / runs_of_heads(a);
+}
+
+/* Run i of group g. */
+static struct heads heads_of(const struct attention *a, int g, int i)
+{
+    int group = a->H / a->G, n = heads_at_once(a), first = i * n;
+
+    return (struct heads){g, g * group + first, group - first < n ? group - first : n};
+}
+
+static int queries_at_once(const struct heads *h)
+{
+    return ROWS / h->n < QUERIES ? ROWS / h->n : QUERIES;
 }
 
 /* The first key that query t sees. */
@@ -191,68 +247,121 @@ static bool next_run(struct runs *r, struct run *ret)
     return true;
 }
 
-static struct block block_at(const struct attention *a, const struct segment *s, int at)
+static struct block block_at(const struct attention *a, const struct segment *s, struct heads h,
+                             int at)
 {
-    int n = s->n - at < BLOCK ? s->n - at : BLOCK, from = first_key(a, s->positions[at]);
+    int most = queries_at_once(&h), n = s->n - at < most ? s->n - at : most;
+    int from = first_key(a, s->positions[at]);
 
-    return (struct block){at, n, from, s->positions[at + n - 1] + 1 - from};
+    return (struct block){h, at, n, n * h.n, from, s->positions[at + n - 1] + 1 - from};
 }
 
-/* scores (b->n, b->keys) = x (b->n, D) y^T, with y of each key in its row of `of`. */
+/* The block's rows of x, whose row of D numbers of head 0 of the segment's first query it is. */
+static void gather(const struct block *b, int D, const float *x, int ld, float *out)
+{
+    for (int h = b->heads.first; h < b->heads.first + b->heads.n; h++)
+        for (int t = b->at; t < b->at + b->n; t++, out += D)
+            memcpy(out, x + (size_t)t * (size_t)ld + (size_t)h * (size_t)D,
+                   (size_t)D * sizeof(float));
+}
+
+static void scatter(const struct block *b, int D, const float *rows, float *x, int ld)
+{
+    for (int h = b->heads.first; h < b->heads.first + b->heads.n; h++)
+        for (int t = b->at; t < b->at + b->n; t++, rows += D)
+            memcpy(x + (size_t)t * (size_t)ld + (size_t)h * (size_t)D, rows,
+                   (size_t)D * sizeof(float));
+}
+
+/* Keys, or values `behind` them, of a head: of row 0. */
+static struct matrix keys_of(const struct pass *p, int g, size_t behind)
+{
+    return (struct matrix){p->in.kv + behind + (size_t)g * (size_t)p->a->D, p->in.ldkv};
+}
+
+/* From a head's key to its value. */
+static size_t behind_keys(const struct attention *a)
+{
+    return (size_t)a->G * (size_t)a->D;
+}
+
+/* scores (b->rows, b->keys) = x (b->rows, D) y^T, with y of each key in its row of `of`. */
 static void product_to_keys(const struct pass *p, const struct segment *s, const struct block *b,
-                            struct matrix x, struct matrix of, float *scores)
+                            const float *x, struct matrix of, float *scores)
 {
     struct runs runs = runs_of(p, s, b);
     struct run r;
 
     while (next_run(&runs, &r))
-        gemm_one(GEMM_NT, b->n, r.n, p->a->D, 1, x,
+        gemm_one(GEMM_NT, b->rows, r.n, p->a->D, 1, (struct matrix){x, p->a->D},
                  (struct matrix){of.at + (size_t)r.row * (size_t)of.ld, of.ld}, 0,
                  scores + (r.at - b->from), b->keys);
 }
 
-/* out (b->n, D) = scores (b->n, b->keys) y. */
+/* out (b->rows, D) = scores (b->rows, b->keys) y. */
 static void product_over_keys(const struct pass *p, const struct segment *s, const struct block *b,
-                              const float *scores, struct matrix of, float *out, int ldout)
+                              const float *scores, struct matrix of, float *out)
 {
     struct runs runs = runs_of(p, s, b);
     float beta = 0;
     struct run r;
 
     for (; next_run(&runs, &r); beta = 1)
-        gemm_one(GEMM_NN, b->n, p->a->D, r.n, 1,
+        gemm_one(GEMM_NN, b->rows, p->a->D, r.n, 1,
                  (struct matrix){scores + (r.at - b->from), b->keys},
-                 (struct matrix){of.at + (size_t)r.row * (size_t)of.ld, of.ld}, beta, out, ldout);
+                 (struct matrix){of.at + (size_t)r.row * (size_t)of.ld, of.ld}, beta, out, p->a->D);
 }
 
-static void forward_head(const struct pass *p, const struct segment *s, int h, float *scores)
+/* What row i of a block is. */
+struct place {
+    size_t row;     /* of o and lse: query * H + head */
+    int begin, end; /* of the block's keys: those that it sees */
+};
+
+static struct place place_of(const struct attention *a, const struct segment *s,
+                             const struct block *b, int i)
+{
+    int query = b->at + i % b->n, position = s->positions[query];
+
+    return (struct place){(size_t)(s->first + query) * (size_t)a->H +
+                              (size_t)(b->heads.first + i / b->n),
+                          first_key(a, position) - b->from, position + 1 - b->from};
+}
+
+static void forward_block(const struct pass *p, const struct segment *s, const struct block *b,
+                          const struct room *room)
 {
     const struct attention *a = p->a;
-    int D = a->D, ldq = p->in.ldq, ldo = a->H * D, g = h / (a->H / a->G), at, t;
-    const float *q = p->in.q + (size_t)s->first * ldq + (size_t)h * D;
-    struct matrix k = {p->in.kv + (size_t)g * D, p->in.ldkv}, v = {k.at + (size_t)a->G * D, k.ld};
-    float *o = p->o + (size_t)s->first * ldo + (size_t)h * D;
+    int D = a->D, ldo = a->H * D;
 
-    for (at = 0; at < s->n; at += BLOCK) {
-        struct block b = block_at(a, s, at);
-        product_to_keys(p, s, &b, (struct matrix){q + (size_t)at * ldq, ldq}, k, scores);
-        for (t = 0; t < b.n; t++) {
-            int position = s->positions[at + t];
-            float lse = softmax_row(a, scores + (size_t)t * b.keys, first_key(a, position) - b.from,
-                                    position + 1 - b.from, b.keys);
-            if (p->lse)
-                p->lse[(size_t)(s->first + at + t) * a->H + h] = lse;
-        }
-        product_over_keys(p, s, &b, scores, v, o + (size_t)at * ldo, ldo);
+    gather(b, D, p->in.q + (size_t)s->first * (size_t)p->in.ldq, p->in.ldq, room->q);
+    product_to_keys(p, s, b, room->q, keys_of(p, b->heads.g, 0), room->scores);
+    for (int i = 0; i < b->rows; i++) {
+        struct place at = place_of(a, s, b, i);
+        float lse =
+            softmax_row(a, room->scores + (size_t)i * (size_t)b->keys, at.begin, at.end, b->keys);
+        if (p->lse)
+            p->lse[at.row] = lse;
     }
+    product_over_keys(p, s, b, room->scores, keys_of(p, b->heads.g, behind_keys(a)), room->found);
+    scatter(b, D, room->found, p->o + (size_t)s->first * (size_t)ldo, ldo);
 }
 
+/* As many tasks as heads: those of the heads of a run take turns with its blocks. */
 static void forward_task(void *arg, int i, int thread)
 {
     const struct pass *p = arg;
-    struct segment s = segment_of(p, i / p->a->H);
+    const struct attention *a = p->a;
+    struct segment s = segment_of(p, i / a->H);
+    struct room room = room_of(p, thread);
+    int head = i % a->H, group = a->H / a->G, in_group = head % group;
+    struct heads heads = heads_of(a, head / group, in_group / heads_at_once(a));
+    int most = queries_at_once(&heads);
 
-    forward_head(p, &s, i % p->a->H, p->scratch + thread * p->stride);
+    for (int at = (head - heads.first) * most; at < s.n; at += heads.n * most) {
+        struct block b = block_at(a, &s, heads, at);
+        forward_block(p, &s, &b, &room);
+    }
 }
 
 void attention_forward(struct team *team, const struct attention *a, float *o, float *lse,
@@ -344,70 +453,76 @@ static void clear_rows(const struct attention *a, float *dk, int ld, int n)
     }
 }
 
-/* dk += ds^T x over the keys of a block, ds (b->n, b->keys); or dv, `behind` dk. */
+/* dk += ds^T x over the keys of a block, ds (b->rows, b->keys), x (b->rows, D); or dv, `behind` dk.
+ */
 static void add_to_keys(const struct attention *a, const struct segment *s, const struct block *b,
-                        const struct sums *sums, size_t behind, const float *ds, struct matrix x)
+                        const struct sums *sums, size_t behind, const float *ds, const float *x)
 {
     int own = b->from > s->depth ? b->from : s->depth, inherited = own - b->from;
+    struct matrix rows = {x, a->D};
 
-    gemm_one(GEMM_TN, b->keys - inherited, a->D, b->n, 1, (struct matrix){ds + inherited, b->keys},
-             x, 1, sums->own + behind + (size_t)(own - s->depth) * sums->ld, sums->ld);
+    gemm_one(GEMM_TN, b->keys - inherited, a->D, b->rows, 1,
+             (struct matrix){ds + inherited, b->keys}, rows, 1,
+             sums->own + behind + (size_t)(own - s->depth) * sums->ld, sums->ld);
     if (inherited > 0)
-        gemm_one(GEMM_TN, inherited, a->D, b->n, 1, (struct matrix){ds, b->keys}, x, 1,
+        gemm_one(GEMM_TN, inherited, a->D, b->rows, 1, (struct matrix){ds, b->keys}, rows, 1,
                  sums->inherited + behind + (size_t)b->from * sums->ld_inherited,
                  sums->ld_inherited);
 }
 
-/* P of a block of queries in s, dS in dp, which come as scores and dP. */
-static void backward_rows(const struct pass *p, const struct segment *seg, const struct block *b,
-                          int h, float *s, float *dp)
+/* P of a block in its scores, dS in its dp, which come as scores and dP. */
+static void backward_rows(const struct pass *p, const struct segment *s, const struct block *b,
+                          const struct room *room)
 {
     const struct attention *a = p->a;
+    size_t D = (size_t)a->D, keys = (size_t)b->keys;
 
-    for (int t = 0; t < b->n; t++) {
-        int position = seg->positions[b->at + t];
-        size_t row = (size_t)(seg->first + b->at + t) * a->H + h;
-        backward_row(a, s + (size_t)t * b->keys, dp + (size_t)t * b->keys,
-                     first_key(a, position) - b->from, position + 1 - b->from, b->keys,
-                     p->kept_lse[row], dot(p->d_o + row * a->D, p->kept_o + row * a->D, a->D));
+    for (int i = 0; i < b->rows; i++) {
+        struct place at = place_of(a, s, b, i);
+        float pull = dot(room->d_o + (size_t)i * D, p->kept_o + at.row * D, a->D);
+        backward_row(a, room->scores + (size_t)i * keys, room->dp + (size_t)i * keys, at.begin,
+                     at.end, b->keys, p->kept_lse[at.row], pull);
     }
 }
 
-/* Query head h of one segment; adds to dk and dv. */
-static void backward_head(const struct pass *p, const struct segment *seg, const struct sums *sums,
-                          int h, float *s)
+/* Adds to dk and dv. */
+static void backward_block(const struct pass *p, const struct segment *s, const struct block *b,
+                           const struct sums *sums, const struct room *room)
 {
     const struct attention *a = p->a;
-    int D = a->D, g = h / (a->H / a->G), at, ldq = p->in.ldq, ldo = a->H * D;
-    struct matrix k = {p->in.kv + (size_t)g * D, p->in.ldkv}, v = {k.at + (size_t)a->G * D, k.ld};
+    int D = a->D, ldo = a->H * D;
+    struct matrix k = keys_of(p, b->heads.g, 0), v = keys_of(p, b->heads.g, behind_keys(a));
 
-    for (at = 0; at < seg->n; at += BLOCK) {
-        struct block b = block_at(a, seg, at);
-        size_t row = (size_t)seg->first + (size_t)at, query = (size_t)h * D;
-        float *dp = s + (size_t)b.n * b.keys;
-        struct matrix q = {p->in.q + row * ldq + query, ldq};
-        struct matrix d_o = {p->d_o + row * ldo + query, ldo};
-        product_to_keys(p, seg, &b, q, k, s);
-        product_to_keys(p, seg, &b, d_o, v, dp);
-        backward_rows(p, seg, &b, h, s, dp);
-        product_over_keys(p, seg, &b, dp, k, p->d.q + row * p->d.ldq + query, p->d.ldq);
-        add_to_keys(a, seg, &b, sums, 0, dp, q);
-        add_to_keys(a, seg, &b, sums, (size_t)a->G * D, s, d_o);
-    }
+    gather(b, D, p->in.q + (size_t)s->first * (size_t)p->in.ldq, p->in.ldq, room->q);
+    gather(b, D, p->d_o + (size_t)s->first * (size_t)ldo, ldo, room->d_o);
+    product_to_keys(p, s, b, room->q, k, room->scores);
+    product_to_keys(p, s, b, room->d_o, v, room->dp);
+    backward_rows(p, s, b, room);
+    product_over_keys(p, s, b, room->dp, k, room->found);
+    scatter(b, D, room->found, p->d.q + (size_t)s->first * (size_t)p->d.ldq, p->d.ldq);
+    add_to_keys(a, s, b, sums, 0, room->dp, room->q);
+    add_to_keys(a, s, b, sums, behind_keys(a), room->scores, room->d_o);
 }
 
 static void backward_task(void *arg, int i, int thread)
 {
     const struct pass *p = arg;
-    int group = p->a->H / p->a->G, g = i % p->a->G, h;
-    struct segment s = segment_of(p, i / p->a->G);
+    const struct attention *a = p->a;
+    int g = i % a->G;
+    struct segment s = segment_of(p, i / a->G);
     struct sums sums = sums_of(p, &s, g);
+    struct room room = room_of(p, thread);
 
-    clear_rows(p->a, sums.own, sums.ld, s.keys);
+    clear_rows(a, sums.own, sums.ld, s.keys);
     if (s.depth)
-        clear_rows(p->a, sums.inherited, sums.ld_inherited, s.depth);
-    for (h = g * group; h < (g + 1) * group; h++)
-        backward_head(p, &s, &sums, h, p->scratch + thread * p->stride);
+        clear_rows(a, sums.inherited, sums.ld_inherited, s.depth);
+    for (int run = 0; run < runs_of_heads(a); run++) {
+        struct heads heads = heads_of(a, g, run);
+        for (int at = 0; at < s.n; at += queries_at_once(&heads)) {
+            struct block b = block_at(a, &s, heads, at);
+            backward_block(p, &s, &b, &sums, &room);
+        }
+    }
 }
 
 /* Adds to a segment's gradients what those that continue it have for it: those are the segments

@@ -52,7 +52,7 @@ struct attention_arrays {
 };
 
 /* Floats of scratch a thread needs where no row's position reaches `longest`. */
-long attention_scratch(int longest);
+long attention_scratch(const struct attention *a, int longest);
 /* Floats that the backward pass needs beside for what segments inherit. */
 size_t attention_inherited(const struct attention *a, long inherited);
 

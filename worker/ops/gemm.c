@@ -327,11 +327,12 @@ static int tasks_of(const struct product *p)
     return p->strips * ((p->M + p->rows - 1) / p->rows);
 }
 
-/* B^T A instead of A^T B where that has the fewer rows: the kernel's tile is wider than high. */
+/* B^T A instead of A^T B where that is narrower than the kernel's tile, which is wider than high.
+ */
 static struct product turned(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
                              struct matrix B)
 {
-    bool turn = form == GEMM_TN && N < M;
+    bool turn = form == GEMM_TN && N < M && N < KERNEL_COLUMNS;
     struct matrix left = turn ? B : A, right = turn ? A : B;
 
     return (struct product){

@@ -2,6 +2,7 @@
  * serves every CPU; the number of rows is a constant in each instance, so that the sums stay in
  * registers. */
 #include "worker/ops/gemm_kernel.h"
+#include <string.h>
 
 enum { VECTORS_MAX = KERNEL_COLUMNS / KERNEL_LANES };
 
@@ -72,12 +73,15 @@ static void whole_of(const struct kernel_tile *t, int vectors)
 void kernel_put(const float *tile, int rows, int columns, bool add, float *c, long c_row,
                 long c_column)
 {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++) {
-            float x = tile[i * KERNEL_COLUMNS + j];
-            float *at = c + i * c_row + j * c_column;
-            *at = add ? *at + x : x;
-        }
+    for (int i = 0; i < rows; i++, tile += KERNEL_COLUMNS, c += c_row)
+        if (c_column != 1)
+            for (int j = 0; j < columns; j++)
+                c[j * c_column] = add ? c[j * c_column] + tile[j] : tile[j];
+        else if (add)
+            for (int j = 0; j < columns; j++)
+                c[j] += tile[j];
+        else
+            memcpy(c, tile, (size_t)columns * sizeof(*c));
 }
 
 /* A tile that is not whole vectors of rows of C. */
