@@ -86,7 +86,8 @@ int ranks_neighbour_index(const struct ranks *r); /* which of them this one is, 
 bool ranks_beside_coordinator(const struct ranks *r);
 
 /* Moves on what is under way: MPI may pass a message on only while its sender is in a call of it. A
- * rank that computes for long after it has sent calls this now and then. */
+ * rank that computes for long after it has sent calls this now and then. It stays while something
+ * is under way, but for a sixteenth of the time since the last such call at most. */
 void ranks_progress(struct ranks *r);
 
 /* Copies len bytes and sends them to rank `to`. */

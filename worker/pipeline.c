@@ -73,6 +73,17 @@ static int receive(struct pipeline *p, int from, enum rank_tag tag, const struct
     return ranks_accuse(p->ranks, from, err);
 }
 
+/* A (T, C) array to a neighbour, which may wait for it. */
+static int send(struct pipeline *p, int to, enum rank_tag tag, const struct batch *batch,
+                const float *x, struct err *err)
+{
+    int rc = ranks_send(p->ranks, to, tag, x, activation_bytes(p, batch), err);
+
+    if (rc == 0)
+        ranks_progress(p->ranks);
+    return rc;
+}
+
 static int forward(struct pipeline *p, struct step *step, int i, struct err *err)
 {
     struct batch *batch = &step->batches[i];
@@ -90,8 +101,7 @@ static int forward(struct pipeline *p, struct step *step, int i, struct err *err
         return stage_loss(p->stage, slot, batch,
                           step->pass.train ? (float)step->header.inv_trained : 0, &step->losses[i],
                           err);
-    return ranks_send(p->ranks, p->after, RANK_ACTIVATION, slot->y, activation_bytes(p, batch),
-                      err);
+    return send(p, p->after, RANK_ACTIVATION, batch, slot->y, err);
 }
 
 static int backward(struct pipeline *p, struct step *step, int i, struct err *err)
@@ -111,7 +121,7 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
     stage_backward(p->stage, slot, batch, &step->pass, d, leaf);
     tree_push(&p->tree);
     if (stage_passes_gradient(p->stage))
-        rc = ranks_send(p->ranks, p->before, RANK_BACKWARD, d, activation_bytes(p, batch), err);
+        rc = send(p, p->before, RANK_BACKWARD, batch, d, err);
     buf_free(&in.body);
     return rc;
 }
