@@ -16,16 +16,16 @@ static const enum place place_of[MODULE_KINDS] = {
 
 /* Measured by tests/bench/parts.c on a Zen 4 and rounded, as a share of the rate of products. */
 static const double SUSTAINED = 0.9;  /* of the rate of the fastest product, by many */
-static const double THIN = 0.8;       /* products of which a side is the rank */
+static const double THIN = 0.9;       /* products of which a side is the rank */
 static const double THIN_TERMS = 14;  /* r / (r + this) is the share where the rank is K */
-static const double ATTENTION = 0.25; /* forward */
-static const double ATTENTION_BACK = 0.45;
-static const double BF16 = 1.6; /* products of factors that are rounded to bf16 */
+static const double ATTENTION = 0.45; /* forward */
+static const double ATTENTION_BACK = 0.6;
+static const double BF16 = 1.7; /* products of factors that are rounded to bf16 */
 /* A product spends as much time on copying the matrix on its right as on this many rows, and with
  * quantised weights, which are expanded on the way. */
-static const double COPY_ROWS = 16, EXPAND_ROWS = 30;
+static const double COPY_ROWS = 8, EXPAND_ROWS = 26;
 /* Operations of a product in the time that one number of an array takes. */
-static const double GATED = 58, GATED_BACK = 82, NORM = 28, NORM_BACK = 35, TURN = 20, LOGIT = 600;
+static const double GATED = 33, GATED_BACK = 44, NORM = 28, NORM_BACK = 35, TURN = 20, LOGIT = 600;
 /* Seconds that one thread takes to copy a number, while the others wait, and that a team of threads
  * takes to begin and to end a piece of work; pieces of a layer, both ways. */
 static const double COPY_S = 4 / 10e9, TEAM_S = 2e-6;
