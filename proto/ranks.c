@@ -7,6 +7,7 @@
 #include "core/slurm/environment.h"
 #include "core/clock.h"
 #include "core/build.h"
+#include <math.h>
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,7 +37,7 @@ struct ranks {
     struct hello *hellos; /* (count) */
     bool beside_coordinator;
     struct outgoing *outgoing;
-    double left_s; /* when this rank last turned from messages to its own work */
+    double own_work_since_s; /* when this rank last received, or stayed for what is under way */
 };
 
 enum {
@@ -44,7 +45,7 @@ enum {
     SLEEP_FIRST_NS = 5000, /* then sleeps that grow to SLEEP_LAST_NS */
     SLEEP_LAST_NS = 300000,
     MOVING_SPINS = 20000, /* the same while a message is under way: about 10 ms */
-    MOVING_SHARE = 16,    /* of a rank's own time it gives one such part to moving messages */
+    MOVING_SHARE = 16,    /* of the time of its own work a rank stays for what is under way */
 };
 static const double MOVING_MOST_S = 0.02; /* at a time */
 
@@ -216,7 +217,7 @@ int ranks_open(int *argc, char ***argv, enum rank_role role, struct ranks **ret,
         free(r);
         return rc;
     }
-    r->left_s = clock_s();
+    r->own_work_since_s = clock_s();
     *ret = r;
     return 0;
 }
@@ -245,12 +246,15 @@ static int sweep(struct ranks *r)
  * to move one, while the receiver looks for it, too. */
 void ranks_progress(struct ranks *r)
 {
-    double now = clock_s(), own = (now - r->left_s) / MOVING_SHARE;
-    double until = now + (own < MOVING_MOST_S ? own : MOVING_MOST_S);
+    double now = clock_s();
+    double end = now + fmin((now - r->own_work_since_s) / MOVING_SHARE, MOVING_MOST_S);
+    struct backoff wait = {0};
 
-    while (sweep(r) > 0 && clock_s() < until)
-        sched_yield();
-    r->left_s = clock_s();
+    if (sweep(r) == 0)
+        return;
+    while (sweep(r) > 0 && clock_s() < end)
+        backoff_wait(&wait, true);
+    r->own_work_since_s = clock_s();
 }
 
 void ranks_close(struct ranks *r)
@@ -400,6 +404,6 @@ int ranks_receive(struct ranks *r, int from, int tag, struct rank_message *ret, 
     bool got;
     int rc = ranks_receive_for(r, from, tag, -1, &got, ret, err);
 
-    r->left_s = clock_s();
+    r->own_work_since_s = clock_s();
     return rc;
 }

@@ -85,10 +85,16 @@ static size_t widest_input(const struct layer_shape *s)
     return (size_t)larger(larger(s->C, s->Q), larger(2 * s->F, s->N));
 }
 
+/* As much of it as says how much memory it needs. */
+static struct attention heads_of(const struct layer_shape *s)
+{
+    return (struct attention){.H = s->H, .G = s->G, .D = s->D};
+}
+
 static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, long inherited,
                             struct layer_scratch *scratch)
 {
-    const struct attention heads = {.G = s->G, .D = s->D};
+    const struct attention heads = heads_of(s);
     struct placer p = {scratch->memory, 0};
     int group, width = 0;
 
@@ -113,7 +119,7 @@ static size_t place_scratch(const struct layer_shape *s, int threads, size_t T, 
 int layer_scratch_fit(struct layer_scratch *scratch, const struct layer_shape *s, int threads,
                       int T, int longest, long inherited, struct err *err)
 {
-    const struct attention heads = {.G = s->G, .D = s->D};
+    const struct attention heads = heads_of(s);
     struct layer_scratch new = {.attention_stride = attention_scratch(&heads, longest)};
     size_t floats = place_scratch(s, threads, (size_t)T, inherited, &new);
 

@@ -14,9 +14,11 @@ struct step {
 /* What was sent to a neighbour may reach it only while this rank is in MPI. */
 static void move_messages(void *context)
 {
-    const struct pipeline *p = context;
+    struct pipeline *p = context;
+    enum work_kind before = work_clock_turn(&p->stage->clock, WORK_WAITING);
 
     ranks_progress(p->ranks);
+    work_clock_turn(&p->stage->clock, before);
 }
 
 int pipeline_open(struct pipeline *p, struct ranks *ranks, struct stage *stage, int index,
@@ -73,14 +75,14 @@ static int receive(struct pipeline *p, int from, enum rank_tag tag, const struct
     return ranks_accuse(p->ranks, from, err);
 }
 
-/* A (T, C) array to a neighbour, which may wait for it. */
-static int send(struct pipeline *p, int to, enum rank_tag tag, const struct batch *batch,
-                const float *x, struct err *err)
+/* A (T, C) array to a neighbour. */
+static int send_rows(struct pipeline *p, int to, enum rank_tag tag, const struct batch *batch,
+                     const float *x, struct err *err)
 {
     int rc = ranks_send(p->ranks, to, tag, x, activation_bytes(p, batch), err);
 
     if (rc == 0)
-        ranks_progress(p->ranks);
+        move_messages(p);
     return rc;
 }
 
@@ -101,7 +103,7 @@ static int forward(struct pipeline *p, struct step *step, int i, struct err *err
         return stage_loss(p->stage, slot, batch,
                           step->pass.train ? (float)step->header.inv_trained : 0, &step->losses[i],
                           err);
-    return send(p, p->after, RANK_ACTIVATION, batch, slot->y, err);
+    return send_rows(p, p->after, RANK_ACTIVATION, batch, slot->y, err);
 }
 
 static int backward(struct pipeline *p, struct step *step, int i, struct err *err)
@@ -121,7 +123,7 @@ static int backward(struct pipeline *p, struct step *step, int i, struct err *er
     stage_backward(p->stage, slot, batch, &step->pass, d, leaf);
     tree_push(&p->tree);
     if (stage_passes_gradient(p->stage))
-        rc = send(p, p->before, RANK_BACKWARD, batch, d, err);
+        rc = send_rows(p, p->before, RANK_BACKWARD, batch, d, err);
     buf_free(&in.body);
     return rc;
 }

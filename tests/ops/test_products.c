@@ -130,7 +130,7 @@ static double attention_reference(const void *arg, const double *qkv)
 
 /* Attention's input as one array of all rows, and with the queries of some rows in an array of
  * their own. */
-enum { A_ROWS = 1 + 6 + 5 + 150, A_D = 5 };
+enum { A_ROWS = 1 + 6 + 5 + 150 };
 
 static const int32_t a_starts[] = {0, 1, 7, 12, A_ROWS};
 
@@ -172,16 +172,16 @@ static void scatter(const struct queries *q, float *out, int ld, const float *in
 }
 
 /* The last segment is longer than a block of queries. */
-static void check_attention(int H, int G, float scale, float cap, int window, bool some)
+static void check_attention(int H, int G, int D, float scale, float cap, int window, bool some)
 {
-    int Q = H * A_D, LD = Q + 2 * G * A_D;
+    int Q = H * D, LD = Q + 2 * G * D;
     struct team *team = new_team(2);
     float *qkv = random_floats(A_ROWS * LD, 1), *d_o = random_floats(A_ROWS * Q, 2);
     float *o = random_floats(A_ROWS * Q, 0), *lse = random_floats(A_ROWS * H, 0);
     float *q = random_floats(A_ROWS * Q, 0), *dq = random_floats(A_ROWS * Q, 4);
     float *dqkv = random_floats(A_ROWS * LD, 3); /* what was there before must not matter */
     struct queries asked;
-    struct attention_context c = {{H, G, A_D, scale, cap, window}, {4, a_starts}, d_o};
+    struct attention_context c = {{H, G, D, scale, cap, window}, {4, a_starts}, d_o};
     struct attention_rows rows = {c.segments, {4, asked.starts}, asked.positions};
     struct attention_arrays in = {qkv, qkv + Q, LD, LD};
     struct attention_arrays d = {dqkv, dqkv + Q, LD, LD};
@@ -217,15 +217,55 @@ static void attention_agrees_with_central_differences(void **state)
 {
     (void)state;
     for (int some = 0; some < 2; some++) {
-        check_attention(6, 2, 0.447f, 0, 0, some);
-        check_attention(6, 2, 0.447f, 0, 4, some);   /* shorter than most segments */
-        check_attention(6, 2, 0.447f, 0, 140, some); /* longer than a block */
-        check_attention(6, 2, 1.5f, 0.8f, 0, some);
-        check_attention(6, 2, 1.5f, 0.8f, 7, some);
-        check_attention(3, 3, 0.447f, 0, 0, some); /* heads that share no keys */
-        check_attention(4, 2, 0.447f, 0, 9, some);
-        check_attention(5, 1, 0.447f, 0, 0, some); /* more heads than a block has: three and two */
+        check_attention(6, 2, 5, 0.447f, 0, 0, some);
+        check_attention(6, 2, 5, 0.447f, 0, 4, some);   /* shorter than most segments */
+        check_attention(6, 2, 5, 0.447f, 0, 140, some); /* longer than a block */
+        check_attention(6, 2, 5, 1.5f, 0.8f, 0, some);
+        check_attention(6, 2, 5, 1.5f, 0.8f, 7, some);
+        check_attention(3, 3, 5, 0.447f, 0, 0, some); /* heads that share no keys */
+        check_attention(4, 2, 40, 0.447f, 0, 9, some);
+        check_attention(5, 1, 5, 0.447f, 0, 0,
+                        some); /* more heads than a block has: three and two */
+        check_attention(13, 1, 3, 1.5f, 0.8f, 9, some);
     }
+}
+
+/* o, lse and the gradients of three segments, two of which continue the first one. */
+static void attend_with(int threads, float *o, float *lse, float *dqkv)
+{
+    enum { ROWS = 200, H = 7, G = 1, D = 40, LD = (H + 2 * G) * D };
+    static const int32_t starts[] = {0, 150, 180, ROWS}, parents[] = {-1, 0, 0};
+    int32_t positions[ROWS];
+    struct team *team = new_team(threads);
+    struct attention a = {H, G, D, 0.2f, 0, 0};
+    struct segments segments = {3, starts, parents};
+    struct attention_rows rows = {segments, segments, positions};
+    float *qkv = random_floats(ROWS * LD, 1), *d_o = random_floats(ROWS * H * D, 2);
+    long stride = attention_scratch(&a, 180), inherited = segments_inherited(&segments);
+    float *scratch = malloc((size_t)(threads * stride) * sizeof(float));
+    float *kept = malloc(attention_inherited(&a, inherited) * sizeof(float));
+    struct attention_arrays in = {qkv, qkv + H * D, LD, LD}, d = {dqkv, dqkv + H * D, LD, LD};
+
+    for (int i = 0; i < ROWS; i++)
+        positions[i] = i < 180 ? i : i - 30;
+    attention_forward(team, &a, o, lse, in, rows, scratch, stride);
+    attention_backward(team, &a, d, d_o, in, o, lse, rows, scratch, stride, kept);
+    team_close(team);
+    free(qkv), free(d_o), free(scratch), free(kept);
+}
+
+static void attention_has_the_same_bits_with_any_number_of_threads(void **state)
+{
+    enum { O = 200 * 7 * 40, LSE = 200 * 7, DQKV = 200 * 9 * 40, ALL = O + LSE + DQKV };
+    float *one = calloc(ALL, sizeof(float)), *some = calloc(ALL, sizeof(float));
+
+    (void)state;
+    attend_with(1, one, one + O, one + O + LSE);
+    for (int threads = 2; threads <= 4; threads++) {
+        attend_with(threads, some, some + O, some + O + LSE);
+        assert_memory_equal(one, some, ALL * sizeof(float));
+    }
+    free(one), free(some);
 }
 
 static void check_cached(float cap, int window)
@@ -614,6 +654,7 @@ int main(void)
         cmocka_unit_test(products_are_right_and_equal_for_every_thread_count),
         cmocka_unit_test(rows_of_a_product_do_not_depend_on_its_other_rows),
         cmocka_unit_test(attention_agrees_with_central_differences),
+        cmocka_unit_test(attention_has_the_same_bits_with_any_number_of_threads),
         cmocka_unit_test(cached_attention_gives_the_last_row_of_the_whole),
         cmocka_unit_test(logits_of_a_large_vocabulary_are_bounded),
         cmocka_unit_test(loss_agrees_with_central_differences),

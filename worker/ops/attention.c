@@ -69,8 +69,8 @@ struct block {
 
 /* A thread's: what is kept of a block. */
 struct room {
-    float *scores, *dp;     /* (rows, keys) */
-    float *q, *d_o, *found; /* (rows, D): o, or dq */
+    float *scores, *dp;   /* (rows, keys) */
+    float *q, *d_o, *out; /* (rows, D); out: o, or dq */
 };
 
 static int length(const struct segments *s, int i)
@@ -106,38 +106,19 @@ size_t attention_inherited(const struct attention *a, long inherited)
     return (size_t)inherited * 2 * (size_t)(a->G * a->D);
 }
 
-static long scores_floats(int longest)
-{
-    return ROWS * ((longest + 15L) / 16 * 16);
-}
+/* ---- the heads of a group, in sets of about equal size ---- */
 
-long attention_scratch(const struct attention *a, int longest)
-{
-    return 2 * scores_floats(longest) + 3L * ROWS * a->D;
-}
-
-static struct room room_of(const struct pass *p, int thread)
-{
-    float *at = p->scratch + thread * p->stride;
-    long copies = (long)ROWS * p->a->D, scores = (p->stride - 3 * copies) / 2;
-    float *behind = at + 2 * scores;
-
-    return (struct room){at, at + scores, behind, behind + copies, behind + 2 * copies};
-}
-
-/* ---- the heads of a group, some at a time ---- */
-
-static int runs_of_heads(const struct attention *a)
+static int sets_of_heads(const struct attention *a)
 {
     return (a->H / a->G + HEADS - 1) / HEADS;
 }
 
 static int heads_at_once(const struct attention *a)
 {
-    return (a->H / a->G + runs_of_heads(a) - 1) / runs_of_heads(a);
+    return (a->H / a->G + sets_of_heads(a) - 1) / sets_of_heads(a);
 }
 
-/* Run i of group g. */
+/* Set i of group g. */
 static struct heads heads_of(const struct attention *a, int g, int i)
 {
     int group = a->H / a->G, n = heads_at_once(a), first = i * n;
@@ -148,6 +129,32 @@ static struct heads heads_of(const struct attention *a, int g, int i)
 static int queries_at_once(const struct heads *h)
 {
     return ROWS / h->n < QUERIES ? ROWS / h->n : QUERIES;
+}
+
+/* ---- scratch ---- */
+
+/* Of the largest block. */
+static long rows_at_once(const struct attention *a)
+{
+    struct heads first = heads_of(a, 0, 0), last = heads_of(a, 0, sets_of_heads(a) - 1);
+    long rows = (long)first.n * queries_at_once(&first),
+         others = (long)last.n * queries_at_once(&last);
+
+    return rows > others ? rows : others;
+}
+
+long attention_scratch(const struct attention *a, int longest)
+{
+    return rows_at_once(a) * (2 * ((longest + 15L) / 16 * 16) + 3L * a->D);
+}
+
+static struct room room_of(const struct pass *p, int thread)
+{
+    long copies = rows_at_once(p->a) * p->a->D, scores = (p->stride - 3 * copies) / 2;
+    float *at = p->scratch + thread * p->stride, *behind = at + 2 * scores;
+
+    assert(scores > 0);
+    return (struct room){at, at + scores, behind, behind + copies, behind + 2 * copies};
 }
 
 /* The first key that query t sees. */
@@ -256,7 +263,7 @@ static struct block block_at(const struct attention *a, const struct segment *s,
     return (struct block){h, at, n, n * h.n, from, s->positions[at + n - 1] + 1 - from};
 }
 
-/* The block's rows of x, whose row of D numbers of head 0 of the segment's first query it is. */
+/* Copies the block's rows to out. x: head 0 of the segment's first query. */
 static void gather(const struct block *b, int D, const float *x, int ld, float *out)
 {
     for (int h = b->heads.first; h < b->heads.first + b->heads.n; h++)
@@ -273,7 +280,7 @@ static void scatter(const struct block *b, int D, const float *rows, float *x, i
                    (size_t)D * sizeof(float));
 }
 
-/* Keys, or values `behind` them, of a head: of row 0. */
+/* A key head's keys, or its values, which lie `behind` them. */
 static struct matrix keys_of(const struct pass *p, int g, size_t behind)
 {
     return (struct matrix){p->in.kv + behind + (size_t)g * (size_t)p->a->D, p->in.ldkv};
@@ -343,11 +350,11 @@ static void forward_block(const struct pass *p, const struct segment *s, const s
         if (p->lse)
             p->lse[at.row] = lse;
     }
-    product_over_keys(p, s, b, room->scores, keys_of(p, b->heads.g, behind_keys(a)), room->found);
-    scatter(b, D, room->found, p->o + (size_t)s->first * (size_t)ldo, ldo);
+    product_over_keys(p, s, b, room->scores, keys_of(p, b->heads.g, behind_keys(a)), room->out);
+    scatter(b, D, room->out, p->o + (size_t)s->first * (size_t)ldo, ldo);
 }
 
-/* As many tasks as heads: those of the heads of a run take turns with its blocks. */
+/* A task is a segment and a head: those of the n heads of a set do each n-th of its blocks. */
 static void forward_task(void *arg, int i, int thread)
 {
     const struct pass *p = arg;
@@ -498,8 +505,8 @@ static void backward_block(const struct pass *p, const struct segment *s, const 
     product_to_keys(p, s, b, room->q, k, room->scores);
     product_to_keys(p, s, b, room->d_o, v, room->dp);
     backward_rows(p, s, b, room);
-    product_over_keys(p, s, b, room->dp, k, room->found);
-    scatter(b, D, room->found, p->d.q + (size_t)s->first * (size_t)p->d.ldq, p->d.ldq);
+    product_over_keys(p, s, b, room->dp, k, room->out);
+    scatter(b, D, room->out, p->d.q + (size_t)s->first * (size_t)p->d.ldq, p->d.ldq);
     add_to_keys(a, s, b, sums, 0, room->dp, room->q);
     add_to_keys(a, s, b, sums, behind_keys(a), room->scores, room->d_o);
 }
@@ -516,8 +523,8 @@ static void backward_task(void *arg, int i, int thread)
     clear_rows(a, sums.own, sums.ld, s.keys);
     if (s.depth)
         clear_rows(a, sums.inherited, sums.ld_inherited, s.depth);
-    for (int run = 0; run < runs_of_heads(a); run++) {
-        struct heads heads = heads_of(a, g, run);
+    for (int set = 0; set < sets_of_heads(a); set++) {
+        struct heads heads = heads_of(a, g, set);
         for (int at = 0; at < s.n; at += queries_at_once(&heads)) {
             struct block b = block_at(a, &s, heads, at);
             backward_block(p, &s, &b, &sums, &room);

@@ -7,6 +7,7 @@
 #include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm_kernel.h"
 #include "worker/ops/panel.h"
+#include <limits.h>
 
 enum {
     DOTS_MAX = 3,               /* rows of A for which B is not worth copying */
@@ -327,12 +328,12 @@ static int tasks_of(const struct product *p)
     return p->strips * ((p->M + p->rows - 1) / p->rows);
 }
 
-/* B^T A instead of A^T B where that is narrower than the kernel's tile, which is wider than high.
- */
+/* A^T B is computed as B^T A, and written transposed, where it is higher than wide and no wider
+ * than `narrow`: the kernel's tile is wider than high. */
 static struct product turned(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
-                             struct matrix B)
+                             struct matrix B, int narrow)
 {
-    bool turn = form == GEMM_TN && N < M && N < KERNEL_COLUMNS;
+    bool turn = form == GEMM_TN && N < M && N <= narrow;
     struct matrix left = turn ? B : A, right = turn ? A : B;
 
     return (struct product){
@@ -364,7 +365,7 @@ static void run(struct team *team, struct product *p)
 void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
           struct matrix B, float beta, float *C, int ldc)
 {
-    struct product p = turned(form, M, N, K, alpha, A, B);
+    struct product p = turned(form, M, N, K, alpha, A, B, INT_MAX);
 
     p.add = beta != 0;
     p.C = C;
@@ -375,7 +376,7 @@ void gemm(struct team *team, enum gemm_form form, int M, int N, int K, float alp
 void gemm_one(enum gemm_form form, int M, int N, int K, float alpha, struct matrix A,
               struct matrix B, float beta, float *C, int ldc)
 {
-    struct product p = turned(form, M, N, K, alpha, A, B);
+    struct product p = turned(form, M, N, K, alpha, A, B, KERNEL_COLUMNS - 1);
 
     p.add = beta != 0;
     p.C = C;

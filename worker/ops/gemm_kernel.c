@@ -70,18 +70,30 @@ static void whole_of(const struct kernel_tile *t, int vectors)
     }
 }
 
+static void put_row(const float *x, int n, bool add, float *to)
+{
+    if (!add) {
+        memcpy(to, x, (size_t)n * sizeof(*to));
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        to[i] += x[i];
+}
+
+static void put_column(const float *x, int n, bool add, float *to, long step)
+{
+    for (int i = 0; i < n; i++)
+        to[i * step] = add ? to[i * step] + x[i] : x[i];
+}
+
 void kernel_put(const float *tile, int rows, int columns, bool add, float *c, long c_row,
                 long c_column)
 {
-    for (int i = 0; i < rows; i++, tile += KERNEL_COLUMNS, c += c_row)
-        if (c_column != 1)
-            for (int j = 0; j < columns; j++)
-                c[j * c_column] = add ? c[j * c_column] + tile[j] : tile[j];
-        else if (add)
-            for (int j = 0; j < columns; j++)
-                c[j] += tile[j];
+    for (int i = 0; i < rows; i++)
+        if (c_column == 1)
+            put_row(tile + (long)i * KERNEL_COLUMNS, columns, add, c + i * c_row);
         else
-            memcpy(c, tile, (size_t)columns * sizeof(*c));
+            put_column(tile + (long)i * KERNEL_COLUMNS, columns, add, c + i * c_row, c_column);
 }
 
 /* A tile that is not whole vectors of rows of C. */
