@@ -56,8 +56,8 @@ long attention_scratch(const struct attention *a, int longest);
 /* Floats that the backward pass needs beside for what segments inherit. */
 size_t attention_inherited(const struct attention *a, long inherited);
 
-/* Writes o (n, H D) and, where lse is not NULL, lse (n, H). scratch: `stride` floats for each thread
- * of the team, one after the other. */
+/* Writes o (n, H D) and, where lse is not NULL, lse (n, H). scratch: `stride` floats for each
+ * thread of the team, one after the other. */
 void attention_forward(struct team *team, const struct attention *a, float *o, float *lse,
                        struct attention_arrays in, struct attention_rows rows, float *scratch,
                        long stride);
