@@ -250,7 +250,7 @@ void ranks_progress(struct ranks *r)
     double end = now + fmin((now - r->own_work_since_s) / MOVING_SHARE, MOVING_MOST_S);
     struct backoff wait = {0};
 
-    if (sweep(r) == 0)
+    if (!r->outgoing)
         return;
     while (sweep(r) > 0 && clock_s() < end)
         backoff_wait(&wait, true);

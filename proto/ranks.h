@@ -86,9 +86,9 @@ int ranks_neighbour_index(const struct ranks *r); /* which of them this one is, 
 bool ranks_beside_coordinator(const struct ranks *r);
 
 /* Moves on what is under way: MPI may pass a message on only while its sender is in a call of it. A
- * rank that computes for long after it has sent calls this now and then. While
- * something is under way it stays, for at most 20 ms and a sixteenth of the time since the rank
- * last received or stayed. */
+ * rank that computes for long after it has sent calls this now and then. While something is under
+ * way it stays, for at most 20 ms and a sixteenth of the time since the rank last received or
+ * stayed. */
 void ranks_progress(struct ranks *r);
 
 /* Copies len bytes and sends them to rank `to`. */
