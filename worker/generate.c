@@ -1,9 +1,9 @@
 /* worker/generate.c - see generate.h. Training's own layers with a cache of keys and values;
  * sequences of a group advance together, and one that has ended leaves the group. */
 #include "worker/generate.h"
+#include "core/cpus.h"
 #include "core/model/adapter.h"
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,13 +26,6 @@ struct generator {
     size_t floats;
     float *y;
 };
-
-static int all_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 /* Makes the adapter the stage's parameters: a plain LoRA of the adapter's ranks. */
 static int load_adapter(struct generator *g, const struct adapter *a, struct err *err)
@@ -84,7 +77,7 @@ int generator_open_model(struct model *model, const struct adapter *a, int threa
         return err_nomem(err, sizeof(*g));
     }
     g->model = model;
-    rc = team_open(threads > 0 ? threads : all_cores(), &g->team, err);
+    rc = team_open(threads > 0 ? threads : cpus_allowed(), &g->team, err);
     if (rc == 0)
         rc = open_stage(g, a, err);
     if (rc < 0)

@@ -3,6 +3,7 @@
 #include "core/slurm/environment.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/cpus.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "worker/team.h"
@@ -138,8 +139,7 @@ static void look_at_threads(int threads, json_t *found)
 static void look_at_cores(json_t *found, bool measures)
 {
     long allotted = environment_number("SLURM_CPUS_ON_NODE");
-    cpu_set_t set;
-    int cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    int cores = cpus_allowed();
     int threads = allotted > 0 && allotted < cores ? (int)allotted : cores;
 
     json_object_set_new(found, "cores", json_integer(cores));

@@ -4,6 +4,7 @@
 #include "core/slurm/environment.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/cpus.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/model/model.h"
@@ -13,7 +14,6 @@
 #include "worker/ops/bf16_kernel.h"
 #include "worker/pipeline.h"
 #include "worker/cpu_binding.h"
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,18 +38,11 @@ enum {
     CORES_TO_SHARE = 4
 }; /* with fewer than that the coordinator, which mostly sleeps, has none of its own */
 
-static int allowed_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 /* Of this node: those that this process may run on, and where Slurm started it no more than it was
  * given. */
 static int usable_cores(const struct worker *w)
 {
-    int given = (int)environment_number("SLURM_CPUS_ON_NODE"), cores = allowed_cores();
+    int given = (int)environment_number("SLURM_CPUS_ON_NODE"), cores = cpus_allowed();
 
     if (given > 0 && given < cores)
         cores = given;
@@ -65,7 +58,7 @@ static int choose_threads(const struct worker *w)
 
     if (environment_number("SLURM_CPUS_ON_NODE"))
         cpu_binding_apply(ranks_neighbour_index(w->ranks), ranks_neighbours(w->ranks));
-    there = allowed_cores();
+    there = cpus_allowed();
     if (w->setup.threads > 0)
         return w->setup.threads;
     if (share > there)

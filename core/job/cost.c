@@ -107,6 +107,7 @@ static struct cost_pipeline replica_pipeline(const struct cost_model *m, const s
     struct worker_limits limits = m->limits;
 
     limits.worker_bytes = shape->worker_bytes;
+    limits.threads = shape->threads;
     shard_split(m->config, limits.trained, shape->stages, first);
     for (int i = 0; i < shape->stages; i++) {
         struct worker_share share = {i, shape->stages, first[i], first[i + 1], 0};

@@ -43,7 +43,7 @@ struct cost_model { /* borrowed */
     const struct model_config *config;
     const struct trainable *trainable;
     struct cost_data data;
-    struct worker_limits limits; /* its worker_bytes is not looked at */
+    struct worker_limits limits; /* its worker_bytes and threads are not looked at */
     bool bf16;                   /* training.precision */
     bool quantised; /* the weights take less than a byte each, and are expanded where they are used
                      */

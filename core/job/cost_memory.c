@@ -12,6 +12,7 @@ double cost_worker_bytes(const struct cost_model *m, const struct cost_shape *sh
     double most = 0;
 
     limits.worker_bytes = shape->worker_bytes;
+    limits.threads = shape->threads;
     *ret_fits = true;
     for (int i = 0; i < shape->stages; i++) {
         struct worker_share share = {i, shape->stages, first[i], first[i + 1], 0};

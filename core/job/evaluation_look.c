@@ -1,6 +1,7 @@
 /* core/job/evaluation_look.c - whether what an evaluation names is there, and what it will take.
  * See evaluation_request.h. */
 #include "core/job/evaluation_request.h"
+#include "core/cpus.h"
 #include "core/job/export_source.h"
 #include "core/job/output_check.h"
 #include "core/job/worker_memory.h"
@@ -65,8 +66,9 @@ static double memory_of(const struct model *model, const struct adapter *adapter
 {
     enum { BATCH_TOKENS = 1024 }; /* as worker/score.c has it */
     const struct model_config *c = model_config(model);
-    const struct micro_batch_sizes sizes = {1, BATCH_TOKENS};
-    const struct worker_limits limits = worker_limits(model, &sizes, 1, 0, PRECISION_F32);
+    const struct micro_batch_sizes sizes = {1, BATCH_TOKENS, BATCH_TOKENS};
+    const struct worker_room room = {.threads = cpus_allowed()};
+    const struct worker_limits limits = worker_limits(model, &sizes, 1, &room, PRECISION_F32);
     const struct worker_share whole = {0, 1, 0, c->n_layers, 0};
     const struct trainable none = {0};
     struct worker_memory memory;

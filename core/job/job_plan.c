@@ -1,4 +1,5 @@
 /* core/job/job_plan.c - what a job would run as, in words. See job_check.h. */
+#include "core/cpus.h"
 #include "core/memory.h"
 #include "core/paths.h"
 #include "core/text/dataset.h"
@@ -119,8 +120,8 @@ static int plan_eval(const struct job *job, const struct model_config *c,
     rc = micro_batches_look(&order, &rules, (int)job_steps_of_pass(order.batch_size, order.n),
                             LOOK_AT_SOME, &sizes, err);
     data_order_close(&order);
-    if (rc == 0 && sizes.longest > plan->sizes.longest)
-        plan->sizes.longest = sizes.longest;
+    if (rc == 0)
+        micro_batch_sizes_raise(&plan->sizes, &sizes);
     return rc;
 }
 
@@ -135,7 +136,7 @@ static int plan_steps_of_data(const struct job *job, const struct model_config *
     struct data_order order;
     int rc;
 
-    plan->sizes = (struct micro_batch_sizes){1, job->training.micro_batch_tokens};
+    plan->sizes = (struct micro_batch_sizes){1, job->training.micro_batch_tokens, d->longest};
     rc = data_order_open(&job->training, job->data.shuffle, &kept, &order, err);
     if (rc < 0)
         return rc == ERR_INVALID ? 0 : rc;
@@ -359,9 +360,9 @@ static int plan_shape(const struct job *job, const struct model *model, const st
 {
     double node_bytes =
         job->launcher == LAUNCHER_SLURM ? job_slurm_memory(&job->slurm) : memory_total();
+    const struct worker_room room = parallel_shape_worker_room(job, t, node_bytes, cpus_allowed());
     struct worker_limits limits =
-        worker_limits(model, &plan->sizes, plan->trained,
-                      parallel_shape_worker_bytes(job, t, node_bytes), job->training.precision);
+        worker_limits(model, &plan->sizes, plan->trained, &room, job->training.precision);
     const struct model_config *c = model_config(model);
     struct job_parallel shaped;
     struct buf notes = {0};

@@ -72,14 +72,10 @@ static int shape_of_job(const struct costing *k, struct cost_shape *ret, struct 
     job_slurm_nodes(&job->slurm, workers, &least, &most);
     *ret = (struct cost_shape){.nodes = slurm ? most : 1,
                                .workers_per_node = slurm ? job->slurm.workers_per_node : workers,
-                               .threads = shaped.threads,
                                .stages = shaped.stages,
                                .replicas = shaped.replicas,
                                .worker_bytes = k->m.limits.worker_bytes};
-    if (!ret->threads && slurm)
-        ret->threads = job->slurm.cpus_per_task;
-    if (!ret->threads)
-        ret->threads = cores / ret->workers_per_node > 0 ? cores / ret->workers_per_node : 1;
+    ret->threads = parallel_shape_threads(job, ret->workers_per_node, cores);
     return 0;
 }
 
@@ -253,9 +249,10 @@ int job_plan_cost(const struct job *job, const struct job_plan_nodes *nodes, str
                                   .data = plan->data,
                                   .bf16 = job->training.precision == PRECISION_BF16,
                                   .quantised = is_quantised(model)};
-        k.m.limits = worker_limits(model, &plan->sizes, plan->trained,
-                                   parallel_shape_worker_bytes(job, &t, nodes->node.bytes),
-                                   job->training.precision);
+        const struct worker_room room =
+            parallel_shape_worker_room(job, &t, nodes->node.bytes, nodes->node.cores);
+        k.m.limits =
+            worker_limits(model, &plan->sizes, plan->trained, &room, job->training.precision);
         rc = nodes->n_counts > 0 && nodes->node.gflops > 0 ? plan_counts(&k, err)
                                                            : plan_job(&k, err);
     }

@@ -101,23 +101,36 @@ static int tokens_of(const struct micro_batches *m, int i)
     return n;
 }
 
+static void raise_to(int *x, int to)
+{
+    *x = to > *x ? to : *x;
+}
+
 int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps, int most,
                        struct micro_batch_sizes *ret, struct err *err)
 {
     int looked_at = steps < most ? steps : most;
 
-    *ret = (struct micro_batch_sizes){1, 0};
+    *ret = (struct micro_batch_sizes){.n = 1};
     for (int i = 0; i < looked_at; i++) {
         struct micro_batches m;
         int rc = micro_batches_open(o, rules, (int)((long)steps * i / looked_at) + 1, &m, err);
         if (rc < 0)
             return rc;
-        ret->n = m.n > ret->n ? m.n : ret->n;
+        raise_to(&ret->n, m.n);
         for (int j = 0; j < m.n; j++)
-            ret->longest = tokens_of(&m, j) > ret->longest ? tokens_of(&m, j) : ret->longest;
+            raise_to(&ret->longest, tokens_of(&m, j));
+        for (int j = 0; j < m.n_rows; j++)
+            raise_to(&ret->row, m.rows[j].n);
         micro_batches_close(&m);
     }
     return 0;
+}
+
+void micro_batch_sizes_raise(struct micro_batch_sizes *s, const struct micro_batch_sizes *other)
+{
+    raise_to(&s->longest, other->longest);
+    raise_to(&s->row, other->row);
 }
 
 /* A share is the target, or that of two rows where there are too few for that; a run passes its end

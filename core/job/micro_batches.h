@@ -35,10 +35,13 @@ void micro_batches_run(const struct micro_batches *m, int i, int *ret_first, int
 struct micro_batch_sizes {
     int n;       /* of a step with the most */
     int longest; /* tokens that the largest of all computes */
+    int row;     /* tokens of the longest row */
 };
 enum { LOOK_AT_SOME = 100, LOOK_AT_ALL = INT_MAX };
 /* In steps 1 to `steps`, or in `most` of them. */
 int micro_batches_look(struct data_order *o, const struct packing_rules *rules, int steps, int most,
                        struct micro_batch_sizes *ret, struct err *err);
+/* Raises tokens to those of another, where it has more. */
+void micro_batch_sizes_raise(struct micro_batch_sizes *s, const struct micro_batch_sizes *other);
 /* Tokens that no micro-batch has more than, whatever its rows of up to `longest` tokens are. */
 int micro_batches_most(const struct packing_rules *rules, int longest);

@@ -6,8 +6,17 @@
 #include "core/model/shard.h"
 #include <stdlib.h>
 
-double parallel_shape_worker_bytes(const struct job *job, const struct trainable *t,
-                                   double node_bytes)
+int parallel_shape_threads(const struct job *job, int workers_per_node, int node_cores)
+{
+    if (job->parallel.threads)
+        return job->parallel.threads;
+    if (job->launcher == LAUNCHER_SLURM && job->slurm.cpus_per_task)
+        return job->slurm.cpus_per_task;
+    return node_cores > workers_per_node ? node_cores / workers_per_node : 1;
+}
+
+struct worker_room parallel_shape_worker_room(const struct job *job, const struct trainable *t,
+                                              double node_bytes, int node_cores)
 {
     int workers =
         job->launcher == LAUNCHER_SLURM ? job->slurm.workers_per_node : job_workers(&job->parallel);
@@ -16,7 +25,9 @@ double parallel_shape_worker_bytes(const struct job *job, const struct trainable
 
     const struct job_parallel parallel = {.memory = job_memory(job)};
 
-    return cost_spare_bytes(&parallel, t, node_bytes, &shape);
+    return (struct worker_room){
+        .bytes = cost_spare_bytes(&parallel, t, node_bytes, &shape),
+        .threads = parallel_shape_threads(job, shape.workers_per_node, node_cores)};
 }
 
 /* Whether each of that many stages fits its worker, `again`: where layers are made again. */

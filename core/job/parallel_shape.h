@@ -15,10 +15,12 @@
 #include "core/job/worker_memory.h"
 
 /* What each worker of the job may take of a node with that much memory (0: not known), where the
- * coordinator and the other workers of the node are, too: as cost_spare_bytes() has it. 0: not
- * known. */
-double parallel_shape_worker_bytes(const struct job *job, const struct trainable *t,
-                                   double node_bytes);
+ * coordinator and the other workers of the node are, too: as cost_spare_bytes() has it; and its
+ * threads on a node of that many cores. */
+struct worker_room parallel_shape_worker_room(const struct job *job, const struct trainable *t,
+                                              double node_bytes, int node_cores);
+/* The threads of each of that many workers of a node. */
+int parallel_shape_threads(const struct job *job, int workers_per_node, int node_cores);
 
 /* Whether all workers of that many stages fit their memory with no layer made again. */
 int parallel_shape_is_roomy(int stages, const struct model_config *c, const struct trainable *t,

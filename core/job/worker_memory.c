@@ -9,6 +9,8 @@
 static const double PROCESS_BYTES = 20e6;
 /* Of the head's logits at a time: worker/ops/loss.h. */
 enum { LOGIT_ROWS = 256, LOGIT_ROWS_MIN = 16, LOGITS = 1 << 24 };
+/* Of attention's blocks, at most: worker/ops/attention.c. */
+enum { ATTENTION_ROWS = 96, ATTENTION_HEADS = 4, ATTENTION_QUERIES = 64 };
 
 static int lowest_of(const struct model_config *c, const struct trainable *t)
 {
@@ -82,12 +84,27 @@ static double logit_floats(const struct worker_limits *limits, const struct mode
     return rows * c->vocab * (c->logit_cap > 0 ? 2 : 1);
 }
 
+/* Of each thread: scores of some queries of the heads that share keys, and what they are of
+ * (attention_scratch() of worker/ops/attention.h). */
+static double attention_floats(const struct worker_limits *limits, const struct model_config *c)
+{
+    int group = c->n_heads / c->n_kv_heads, sets = (group + ATTENTION_HEADS - 1) / ATTENTION_HEADS;
+    double rows = 0;
+
+    for (int n = (group + sets - 1) / sets, left = group; left > 0; left -= n) {
+        int heads = left < n ? left : n;
+        rows = fmax(rows, heads * fmin(floor((double)ATTENTION_ROWS / heads), ATTENTION_QUERIES));
+    }
+    return limits->threads * rows * (2.0 * limits->row_tokens + 3.0 * c->head_dim);
+}
+
 static double scratch_floats(const struct worker_limits *limits, const struct model_config *c,
                              bool is_last, double adapters)
 {
     double q = c->n_heads * (double)c->head_dim, kv = c->n_kv_heads * (double)c->head_dim;
     double C = c->hidden, F = c->intermediate, T = limits->micro_batch_tokens;
-    double floats = T * (4 * C + F + fmax(F, q) + fmax(2 * F, q + 2 * kv) + adapters);
+    double floats = T * (4 * C + F + fmax(F, q) + fmax(2 * F, q + 2 * kv) + adapters) +
+                    attention_floats(limits, c);
 
     if (limits->bf16) /* as they are rounded, in half the bytes */
         floats += T * fmax(fmax(C, q), fmax(2 * F, q + 2 * kv)) / 2;
@@ -119,14 +136,16 @@ static double widths(const struct trainable *t, int first_map, int last_map)
 }
 
 struct worker_limits worker_limits(const struct model *model, const struct micro_batch_sizes *sizes,
-                                   double trained, double worker_bytes,
+                                   double trained, const struct worker_room *room,
                                    enum job_precision precision)
 {
     return (struct worker_limits){.micro_batches = sizes->n,
                                   .micro_batch_tokens = sizes->longest,
+                                  .row_tokens = sizes->row,
+                                  .threads = room->threads,
                                   .trained = trained,
                                   .weights = model_memory(model),
-                                  .worker_bytes = worker_bytes,
+                                  .worker_bytes = room->bytes,
                                   .bf16 = precision == PRECISION_BF16};
 }
 

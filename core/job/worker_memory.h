@@ -9,16 +9,23 @@
 #include "core/job/trainable.h"
 #include "core/model/model.h"
 
+struct worker_room { /* of a worker on its node */
+    double bytes;    /* that it may take; 0: not known */
+    int threads;
+};
+
 struct worker_limits {
     int micro_batches;      /* of a step */
     int micro_batch_tokens; /* of the largest */
+    int row_tokens;         /* of the longest row */
+    int threads;            /* of a worker: each has memory for attention */
     double trained;         /* trained positions / all positions of the data */
     struct model_memory weights;
     double worker_bytes; /* memory that each worker may take; 0: not known */
     bool bf16;           /* products with frozen matrices round their factors */
 };
 struct worker_limits worker_limits(const struct model *model, const struct micro_batch_sizes *sizes,
-                                   double trained, double worker_bytes,
+                                   double trained, const struct worker_room *room,
                                    enum job_precision precision);
 
 struct worker_share {  /* of the model */

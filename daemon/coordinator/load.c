@@ -1,6 +1,7 @@
 /* daemon/coordinator/load.c - see load.h. dashd has validated all of it before; what is wrong now
  * has changed since. */
 #include "daemon/coordinator/load.h"
+#include "core/cpus.h"
 #include "core/memory.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -203,7 +204,6 @@ static int look(const struct loaded *l, const struct dataset *d, bool shuffle, i
                 struct micro_batch_sizes *sizes, struct err *err)
 {
     const struct packing_rules rules = packing_rules(l->job, model_config(l->model));
-    struct micro_batch_sizes found;
     struct data_order order;
     int rc = data_order_open(&l->job->training, shuffle, d, &order, err);
 
@@ -211,31 +211,27 @@ static int look(const struct loaded *l, const struct dataset *d, bool shuffle, i
         return rc == ERR_INVALID ? 0 : rc;
     if (steps == 0)
         steps = (int)job_steps_of_pass(order.batch_size, order.n);
-    rc = micro_batches_look(&order, &rules, steps, most, &found, err);
+    rc = micro_batches_look(&order, &rules, steps, most, sizes, err);
     data_order_close(&order);
-    if (rc < 0)
-        return rc;
-    sizes->n = found.n > sizes->n ? found.n : sizes->n;
-    sizes->longest = found.longest > sizes->longest ? found.longest : sizes->longest;
-    return 0;
+    return rc;
 }
 
 /* Where no row trains anything, sizes are what the job asks for. An evaluation takes memory, too,
  * but decides nothing else. */
 static int find_limits(struct loaded *l, const struct dataset *train, int most, struct err *err)
 {
-    double bytes = parallel_shape_worker_bytes(l->job, &l->layout, node_bytes());
-    struct micro_batch_sizes sizes = {1, 0}, of_eval = {1, 0};
+    const struct worker_room room =
+        parallel_shape_worker_room(l->job, &l->layout, node_bytes(), cpus_allowed());
+    struct micro_batch_sizes sizes = {.n = 1}, of_eval = {.n = 1};
     int rc = look(l, train, l->job->data.shuffle, l->job->training.steps, most, &sizes, err);
 
     if (rc == 0 && l->eval.n > 0)
         rc = look(l, &l->eval, false, 0, LOOK_AT_ALL, &of_eval, err);
     if (sizes.longest == 0)
-        sizes.longest = l->job->training.micro_batch_tokens;
-    if (of_eval.longest > sizes.longest)
-        sizes.longest = of_eval.longest;
+        sizes = (struct micro_batch_sizes){1, l->job->training.micro_batch_tokens, train->longest};
+    micro_batch_sizes_raise(&sizes, &of_eval);
     if (rc == 0)
-        l->limits = worker_limits(l->model, &sizes, trained_fraction(train), bytes,
+        l->limits = worker_limits(l->model, &sizes, trained_fraction(train), &room,
                                   l->job->training.precision);
     return rc;
 }
@@ -266,6 +262,8 @@ static int is_roomy(const struct loaded *l, int stages, bool *ret, struct err *e
 
     if (most > limits.micro_batch_tokens)
         limits.micro_batch_tokens = most;
+    if (l->job->data.max_tokens > limits.row_tokens)
+        limits.row_tokens = l->job->data.max_tokens;
     return parallel_shape_is_roomy(stages, model_config(l->model), &l->layout, &limits, ret, err);
 }
 

@@ -7,10 +7,10 @@
  * directions known). A step is matrix products on all cores for about as long as a real one takes;
  * the checkpoint is encoded by the step's thread and written behind the next step, as in training.
  */
+#include "core/cpus.h"
 #include "daemon/coordinator/checkpoint.h"
 #include "worker/ops/gemm.h"
 #include "worker/team.h"
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -125,14 +125,12 @@ int main(int argc, char **argv)
     struct state s;
     struct team *team;
     struct err err;
-    cpu_set_t set;
 
     if (argc < 2 || !m) {
         err_set(&err, ERR_INVALID, "usage: bench_checkpoint FOLDER [SECONDS_A_STEP [PAIRS]]");
         fail(&err);
     }
-    sched_getaffinity(0, sizeof(set), &set);
-    if (team_open(CPU_COUNT(&set), &team, &err) < 0 ||
+    if (team_open(cpus_allowed(), &team, &err) < 0 ||
         trainable_of_job(&job, &smollm2, &layout, &err) < 0 || state_open(&layout, &s, &err) < 0)
         fail(&err);
     s.identified = true;

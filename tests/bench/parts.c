@@ -8,6 +8,7 @@
  * some rounds counts, which take turns: other programs on the machine can only slow them down.
  */
 #include "core/clock.h"
+#include "core/cpus.h"
 #include "core/tensor/tensor_type.h"
 #include "worker/ops/adapted.h"
 #include "worker/ops/attention.h"
@@ -16,7 +17,6 @@
 #include "worker/ops/gemm.h"
 #include "worker/ops/loss.h"
 #include "worker/ops/rmsnorm.h"
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,8 +269,7 @@ int main(int argc, char **argv)
 {
     int v[7] = {576, 1536, 9, 3, 16, 512, 128}, i;
     struct bench b = {0};
-    cpu_set_t set;
-    int all = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    int all = cpus_allowed();
     size_t n;
     struct attention a;
     struct err err;

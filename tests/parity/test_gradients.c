@@ -16,6 +16,7 @@
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/tensor/tensorfile.h"
+#include "worker/ops/attention.h"
 #include "worker/ops/bf16_kernel.h"
 #include "worker/spectrum.h"
 #include "worker/stage.h"
@@ -294,6 +295,31 @@ static void plan_knows_what_a_slot_takes(void **state)
     close_world(&w);
 }
 
+/* What attention takes of every thread, by the worker's own count and by the plan's. */
+static void plan_knows_what_attention_takes(void **state)
+{
+    enum { GROUPS_MAX = 17, THREADS = 3, ROW = 1000, ROUNDED_UP = 16 };
+    static const struct worker_share share = {0, 1, 0, 1, 0};
+    static const struct trainable none;
+
+    (void)state;
+    for (int group = 1; group <= GROUPS_MAX; group++) {
+        const struct model_config c = {
+            .n_layers = 1, .hidden = 64, .n_heads = 2 * group, .n_kv_heads = 2, .head_dim = 32};
+        const struct attention a = {c.n_heads, c.n_kv_heads, c.head_dim, 1, 0, 0};
+        struct worker_limits limits = {.micro_batch_tokens = ROW, .row_tokens = ROW};
+        struct worker_memory without, with;
+        double took, planned;
+        worker_memory_of(&limits, &c, &none, &share, &without);
+        limits.threads = THREADS;
+        worker_memory_of(&limits, &c, &none, &share, &with);
+        planned = (with.scratch - without.scratch) / (4 * THREADS);
+        took = (double)attention_scratch(&a, ROW);
+        if (planned > took || planned < took * ROW / (ROW + ROUNDED_UP))
+            fail_msg("%d heads: %.0f floats planned, %.0f taken", group, planned, took);
+    }
+}
+
 /* ---- in bf16 ---- */
 
 static double cosine(const float *a, const float *b, size_t n)
@@ -438,6 +464,7 @@ static int test_form(const char *folder, const char *model)
         cmocka_unit_test_prestate(two_stages_give_the_golden_gradients, &golden),
         cmocka_unit_test_prestate(layers_made_again_give_the_same_bits, &golden),
         cmocka_unit_test_prestate(plan_knows_what_a_slot_takes, &golden),
+        cmocka_unit_test(plan_knows_what_attention_takes),
         cmocka_unit_test_prestate(bf16_turns_the_gradients_little, &golden),
         cmocka_unit_test_prestate(shared_beginnings_give_the_gradients_of_whole_rows, &golden),
     };

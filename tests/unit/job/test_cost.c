@@ -45,13 +45,24 @@ static void assert_close(double a, double b)
     assert_true(fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b)));
 }
 
+/* layer, table: bytes of a layer's weights, and of the embedding and of the head. */
+static struct worker_limits limits(double layer, double table)
+{
+    return (struct worker_limits){.micro_batches = 4,
+                                  .micro_batch_tokens = 25,
+                                  .row_tokens = 25,
+                                  .threads = 1,
+                                  .trained = 0.1,
+                                  .weights = {layer, table, table}};
+}
+
 /* Layer 0 of 2 is frozen, layer 1, the last, has q and down adapted. */
 static void operations_are_those_of_a_count_by_hand(void **state)
 {
     struct model_config c = tiny(2);
     struct trainable_map maps[4];
     struct trainable t = adapt(maps, 1, 2);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
+    struct cost_model m = {&c, &t, some, limits(0, 0), false, false};
     struct cost_operations below = cost_operations(&m, 0, 1), last = cost_operations(&m, 1, 2);
     double elements = 8 * 8 + 2 * 4 * 8 + 8 * 8 + 2 * 16 * 8 + 8 * 16;
 
@@ -100,7 +111,7 @@ static void operations_of_stages_add_up(void **state)
     struct model_config c = tiny(7);
     struct trainable_map maps[14];
     struct trainable t = adapt(maps, 2, 7);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
+    struct cost_model m = {&c, &t, some, limits(0, 0), false, false};
     struct cost_operations all = cost_operations(&m, 0, 7);
     double sum = 0, seconds = 0;
     const int first[] = {0, 1, 3, 7};
@@ -127,7 +138,7 @@ static void more_work_takes_longer(void **state)
     struct model_config c = tiny(4), deeper = tiny(5), windowed = tiny(4);
     struct trainable_map maps[10];
     struct trainable t = adapt(maps, 0, 4), upper = adapt(maps + 8, 3, 4);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false}, other = m;
+    struct cost_model m = {&c, &t, some, limits(0, 0), false, false}, other = m;
     double base = seconds_of(&m, 1, 100);
 
     (void)state;
@@ -186,7 +197,7 @@ static void a_step_is_the_sum_of_its_parts(void **state)
     struct model_config c = tiny(4);
     struct trainable_map maps[8];
     struct trainable t = adapt(maps, 0, 4);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {0}, 0}, false, false};
+    struct cost_model m = {&c, &t, some, limits(0, 0), false, false};
     const struct node node = {4, 1e9, 10, 1};
     const struct cost_shape shape = {2, 2, 2, 2, 2}, near = {1, 4, 1, 2, 2};
     struct cost_step s, s_near;
@@ -211,7 +222,7 @@ static void a_shape_is_chosen_that_fits(void **state)
     struct model_config c = tiny(4);
     struct trainable_map maps[8];
     struct trainable t = adapt(maps, 0, 4);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {200e6, 10e6, 10e6}, 0}, false, false};
+    struct cost_model m = {&c, &t, some, limits(200e6, 10e6), false, false};
     const struct job_parallel any = {0}, three = {.stages = 3, .replicas = 1};
     struct node node = {4, 2e9, 10, 1};
     struct cost_shape shape;
@@ -254,7 +265,7 @@ static void more_workers_than_an_int_holds_are_too_many(void **state)
     struct model_config c = tiny(4);
     struct trainable_map maps[8];
     struct trainable t = adapt(maps, 0, 4);
-    struct cost_model m = {&c, &t, some, {4, 25, 0.1, {200e6, 10e6, 10e6}, 0}, false, false};
+    struct cost_model m = {&c, &t, some, limits(200e6, 10e6), false, false};
     const struct job_parallel any = {0};
     struct cost_shape shape;
     struct err err;

@@ -427,16 +427,28 @@ static void what_is_told_of_a_node_is_shared_by_its_processes(void **state)
 {
     struct job *job = parse("parallel: {replicas: 2, memory: 6GiB}\n");
     struct trainable t = {.count = 1000000};
+    struct worker_room room;
     double two;
 
     (void)state;
     job->launcher = LAUNCHER_LOCAL;
-    two = parallel_shape_worker_bytes(job, &t, 1e12);
+    room = parallel_shape_worker_room(job, &t, 1e12, 7);
+    two = room.bytes;
+    assert_int_equal(room.threads, 3);
     assert_true(two < 3.0 * (1 << 30) && two > 2.5 * (1 << 30));
     job->parallel.memory = 0;
-    assert_true(parallel_shape_worker_bytes(job, &t, 0) == 0);
-    assert_true(parallel_shape_worker_bytes(job, &t, 6.0 * (1 << 30)) == two);
-    assert_true(parallel_shape_worker_bytes(job, &t, 1e6) == 1);
+    assert_true(parallel_shape_worker_room(job, &t, 0, 2).bytes == 0);
+    assert_true(parallel_shape_worker_room(job, &t, 6.0 * (1 << 30), 2).bytes == two);
+    assert_true(parallel_shape_worker_room(job, &t, 1e6, 2).bytes == 1);
+    assert_int_equal(parallel_shape_worker_room(job, &t, 0, 1).threads, 1);
+    job->parallel.threads = 5;
+    assert_int_equal(parallel_shape_worker_room(job, &t, 0, 1).threads, 5);
+    job->parallel.threads = 0;
+    job->launcher = LAUNCHER_SLURM;
+    job->slurm.workers_per_node = 2;
+    assert_int_equal(parallel_shape_worker_room(job, &t, 0, 8).threads, 4);
+    job->slurm.cpus_per_task = 3;
+    assert_int_equal(parallel_shape_worker_room(job, &t, 0, 8).threads, 3);
     job_free(job);
 }
 
