@@ -123,6 +123,7 @@ enum work_kind {
     WORK_ATTENTION, /* between projections */
     WORK_HEAD,      /* logits, loss, and their way back */
     WORK_ROWS,      /* norms, rotation, activation, sums: what goes row by row */
+    WORK_MESSAGES,  /* reading, writing and moving them */
     WORK_WAITING,   /* for other ranks */
     WORK_KINDS
 };

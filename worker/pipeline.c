@@ -15,7 +15,7 @@ struct step {
 static void move_messages(void *context)
 {
     struct pipeline *p = context;
-    enum work_kind before = work_clock_turn(&p->stage->clock, WORK_WAITING);
+    enum work_kind before = work_clock_turn(&p->stage->clock, WORK_MESSAGES);
 
     ranks_progress(p->ranks);
     work_clock_turn(&p->stage->clock, before);
@@ -79,10 +79,12 @@ static int receive(struct pipeline *p, int from, enum rank_tag tag, const struct
 static int send_rows(struct pipeline *p, int to, enum rank_tag tag, const struct batch *batch,
                      const float *x, struct err *err)
 {
+    enum work_kind before = work_clock_turn(&p->stage->clock, WORK_MESSAGES);
     int rc = ranks_send(p->ranks, to, tag, x, activation_bytes(p, batch), err);
 
     if (rc == 0)
-        move_messages(p);
+        ranks_progress(p->ranks);
+    work_clock_turn(&p->stage->clock, before);
     return rc;
 }
 
@@ -212,11 +214,13 @@ int pipeline_step(struct pipeline *p, const struct buf *body, struct err *err)
     struct step step = {0};
     int i, rc;
 
-    work_clock_turn(&p->stage->clock, WORK_ROWS);
+    work_clock_turn(&p->stage->clock, WORK_MESSAGES);
     rc = read_step(p, body, &step, err);
+    work_clock_turn(&p->stage->clock, WORK_ROWS);
     tree_begin(&p->tree);
     if (rc == 0)
         rc = run_schedule(p, &step, err);
+    work_clock_turn(&p->stage->clock, WORK_MESSAGES);
     if (rc == 0)
         rc = answer(p, &step, err);
     work_clock_turn(&p->stage->clock, WORK_WAITING);

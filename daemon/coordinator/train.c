@@ -203,8 +203,10 @@ static int one_step(struct train *t, struct err *err)
 static void log_times(const struct train *t)
 {
     static const char *const names[WORK_KINDS] = {
-        [WORK_PRODUCTS] = "products", [WORK_ADAPTERS] = "adapters", [WORK_ATTENTION] = "attention",
-        [WORK_HEAD] = "head",         [WORK_ROWS] = "row by row",   [WORK_WAITING] = "waiting"};
+        [WORK_PRODUCTS] = "products",   [WORK_ADAPTERS] = "adapters",
+        [WORK_ATTENTION] = "attention", [WORK_HEAD] = "head",
+        [WORK_ROWS] = "row by row",     [WORK_MESSAGES] = "communication",
+        [WORK_WAITING] = "waiting"};
     struct buf line = {0};
     double sum = 0;
 
