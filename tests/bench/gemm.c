@@ -1,14 +1,16 @@
 /* tests/bench/gemm.c - the rate of a layer's matrix products, as training calls them: the ceiling
  * of its speed on this machine.
  *
- * usage: bench_gemm     prints a line for 1 thread and one for all: threads, 1e9 operations/s
+ * usage: bench_gemm     prints a line for 1 thread and one for all: threads, 1e9 operations/s in
+ *                       f32, and in bf16 where the CPU has such products
  *
  * The shapes are SmolLM2-135M's, forward and backward to the input; the fastest of some rounds
  * counts, since other programs on the machine can only slow one down.
  */
 #include "core/clock.h"
+#include "core/cpus.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm.h"
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,14 +28,16 @@ static float *numbers(size_t n)
 }
 
 /* Seconds of all products once. */
-static double round_of(struct team *team, const float *x, const float *w, float *y)
+static double round_of(struct team *team, const float *x, const float *w, float *y, bool bf16)
 {
     double start = clock_s();
 
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
         int n = maps[i][0], k = maps[i][1];
-        gemm(team, GEMM_NT, TOKENS, n, k, 1, (struct matrix){x, k}, (struct matrix){w, k}, 0, y, n);
-        gemm(team, GEMM_NN, TOKENS, k, n, 1, (struct matrix){x, n}, (struct matrix){w, k}, 0, y, k);
+        struct weight frozen = weight_of_floats(w, n, k);
+        frozen.bf16 = bf16;
+        gemm_weight(team, GEMM_NT, TOKENS, &frozen, 0, n, (struct matrix){x, k}, 0, y, n);
+        gemm_weight(team, GEMM_NN, TOKENS, &frozen, 0, n, (struct matrix){x, n}, 0, y, k);
     }
     return clock_s() - start;
 }
@@ -47,22 +51,32 @@ static double operations(void)
     return sum;
 }
 
+/* 1e9 operations a second, of the fastest round. */
+static double rate(struct team *team, const float *x, const float *w, float *y, bool bf16)
+{
+    double best = 0;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        double seconds = round_of(team, x, w, y, bf16);
+        if (i == 0 || seconds < best)
+            best = seconds;
+    }
+    return operations() / best / 1e9;
+}
+
 static int measure(int threads)
 {
     size_t n = (size_t)WIDEST * 1536;
     float *x = numbers(n), *w = numbers(n), *y = numbers(n);
-    double best = 0;
     struct team *team;
     struct err err;
 
     if (!x || !w || !y || team_open(threads, &team, &err) < 0)
         return 1;
-    for (int i = 0; i < ROUNDS; i++) {
-        double seconds = round_of(team, x, w, y);
-        if (i == 0 || seconds < best)
-            best = seconds;
-    }
-    printf("%d %.1f\n", threads, operations() / best / 1e9);
+    printf("%d %.1f", threads, rate(team, x, w, y, false));
+    if (bf16_is_possible())
+        printf(" %.1f", rate(team, x, w, y, true));
+    printf("\n");
     team_close(team);
     free(x), free(w), free(y);
     return 0;
@@ -70,8 +84,7 @@ static int measure(int threads)
 
 int main(void)
 {
-    cpu_set_t set;
-    int all = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    int all = cpus_allowed();
 
     if (measure(1) != 0)
         return 1;
