@@ -101,14 +101,14 @@ static double bf16(float x)
 }
 
 /* Rows [first, last) of w: C = A W^T or A W, factors rounded, one number of C. */
-static double rounded_element(enum gemm_form form, const float *A, const float *w, int first, int K,
-                              int i, int j)
+static double rounded_element(enum gemm_form form, const float *A, const float *w, int columns,
+                              int first, int K, int i, int j)
 {
     double sum = 0;
 
     for (int k = 0; k < K; k++) {
-        float b = form == GEMM_NT ? w[(size_t)(first + j) * COLUMNS + (size_t)k]
-                                  : w[(size_t)(first + k) * COLUMNS + (size_t)j];
+        float b = form == GEMM_NT ? w[(size_t)(first + j) * (size_t)columns + (size_t)k]
+                                  : w[(size_t)(first + k) * (size_t)columns + (size_t)j];
         sum += bf16(A[(size_t)i * (size_t)K + (size_t)k]) * bf16(b);
     }
     return sum;
@@ -117,7 +117,8 @@ static double rounded_element(enum gemm_form form, const float *A, const float *
 static void check_rounded(enum gemm_form form, int M, const struct weight *w, const float *values,
                           int first, int last)
 {
-    int N = form == GEMM_NT ? last - first : COLUMNS, K = form == GEMM_NT ? COLUMNS : last - first;
+    int N = form == GEMM_NT ? last - first : w->columns,
+        K = form == GEMM_NT ? w->columns : last - first;
     size_t n = (size_t)M * (size_t)N;
     float *A = random_floats((size_t)M * (size_t)K, 3), *got[2];
 
@@ -132,7 +133,7 @@ static void check_rounded(enum gemm_form form, int M, const struct weight *w, co
     got[1] = random_floats(n, 4);
     for (size_t i = 0; i < n; i += 7)
         assert_close("C", i, (double)got[0][i],
-                     (double)got[1][i] + rounded_element(form, A, values, first, K,
+                     (double)got[1][i] + rounded_element(form, A, values, w->columns, first, K,
                                                          (int)(i / (size_t)N),
                                                          (int)(i % (size_t)N)));
     free(A), free(got[0]), free(got[1]);
@@ -141,7 +142,7 @@ static void check_rounded(enum gemm_form form, int M, const struct weight *w, co
 static void bf16_rounds_both_factors_and_sums_in_f32(void **state)
 {
     static const int rows[] = {1, 9, 300};
-    struct weight w;
+    struct weight w, odd; /* odd: its columns end in the middle of a pair */
     float *values;
 
     (void)state;
@@ -149,12 +150,15 @@ static void bf16_rounds_both_factors_and_sums_in_f32(void **state)
         skip();
     values = random_floats((size_t)ROWS * COLUMNS, 9);
     w = weight_of_floats(values, ROWS, COLUMNS);
-    w.bf16 = true;
+    odd = weight_of_floats(values, ROWS, COLUMNS - 3);
+    w.bf16 = odd.bf16 = true;
     for (int i = 0; i < 3; i++) {
         check_rounded(GEMM_NT, rows[i], &w, values, 0, ROWS);
         check_rounded(GEMM_NT, rows[i], &w, values, 20, 63);
         check_rounded(GEMM_NN, rows[i], &w, values, 20, 63);
         check_rounded(GEMM_NN, rows[i], &w, values, 0, ROWS);
+        check_rounded(GEMM_NT, rows[i], &odd, values, 0, ROWS);
+        check_rounded(GEMM_NN, rows[i], &odd, values, 20, 63);
     }
     free(values);
 }

@@ -30,17 +30,12 @@ void bf16_round_rows(const float *a, long a_row, int rows, int depth, uint16_t *
     }
 }
 
-void bf16_round_panel(const float *panel, int depth, uint16_t *out)
+void bf16_round_pairs(const float *first, const float *second, float *out)
 {
-    static const float zeros[KERNEL_COLUMNS];
-
-    for (int k = 0; k < depth; k += 2, panel += 2L * KERNEL_COLUMNS) {
-        const float *next = k + 1 < depth ? panel + KERNEL_COLUMNS : zeros;
-        for (int j = 0; j < KERNEL_COLUMNS; j += KERNEL_LANES, out += 2L * KERNEL_LANES) {
-            __m512i low = _mm512_cvtepu16_epi32(rounded(panel + j));
-            __m512i high = _mm512_cvtepu16_epi32(rounded(next + j));
-            _mm512_storeu_si512(out, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-        }
+    for (int j = 0; j < KERNEL_COLUMNS; j += KERNEL_LANES) {
+        __m512i low = _mm512_cvtepu16_epi32(rounded(first + j));
+        __m512i high = _mm512_cvtepu16_epi32(rounded(second + j));
+        _mm512_storeu_si512(out + j, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
     }
 }
 
@@ -55,14 +50,15 @@ static __m512bh pair_of(const uint16_t *at)
 static inline __attribute__((always_inline)) void whole(const struct bf16_tile *t, int rows)
 {
     __m512 sum[KERNEL_ROWS][2];
-    const uint16_t *a = t->a, *b = t->b;
+    const uint16_t *a = t->a;
+    const float *b = t->b;
 
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
 #pragma GCC unroll 4
-    for (int k = 0; k < t->pairs; k++, a += 2, b += 2L * KERNEL_COLUMNS) {
+    for (int k = 0; k < t->pairs; k++, a += 2, b += KERNEL_COLUMNS) {
         __m512bh first = (__m512bh)_mm512_loadu_si512(b);
-        __m512bh second = (__m512bh)_mm512_loadu_si512(b + 2L * KERNEL_LANES);
+        __m512bh second = (__m512bh)_mm512_loadu_si512(b + KERNEL_LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             __m512bh x = pair_of(a + (long)i * BF16_DEPTH);
@@ -130,9 +126,9 @@ void bf16_round_rows(const float *a, long a_row, int rows, int depth, uint16_t *
     assert(false);
 }
 
-void bf16_round_panel(const float *panel, int depth, uint16_t *out)
+void bf16_round_pairs(const float *first, const float *second, float *out)
 {
-    (void)panel, (void)depth, (void)out;
+    (void)first, (void)second, (void)out;
     assert(false);
 }
 

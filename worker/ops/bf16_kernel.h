@@ -11,17 +11,18 @@ bool bf16_is_possible(void);
 /* Numbers in a row of a left-hand block: terms, an odd last one followed by a zero. */
 enum { BF16_DEPTH = PANEL_DEPTH };
 
-/* Rounds a[i * a_row + k] to nearest, ties to even: out (rows, BF16_DEPTH). */
+/* Rounds a[i * a_row + k] to nearest, ties to even: out (rows, BF16_DEPTH), of any alignment. */
 void bf16_round_rows(const float *a, long a_row, int rows, int depth, uint16_t *out);
-/* A panel of f32 as pairs: out[k / 2][column][k % 2]. */
-void bf16_round_panel(const float *panel, int depth, uint16_t *out);
+/* Two terms of KERNEL_COLUMNS columns: out[column] has first[column] in its lower half and
+ * second[column] in its upper one. */
+void bf16_round_pairs(const float *first, const float *second, float *out);
 
 struct bf16_tile {
     int rows;    /* 1 to KERNEL_ROWS */
     int columns; /* 1 to KERNEL_COLUMNS */
     int pairs;
     const uint16_t *a; /* (rows, BF16_DEPTH) */
-    const uint16_t *b; /* (pairs, KERNEL_COLUMNS, 2) */
+    const float *b;    /* (pairs, KERNEL_COLUMNS): two terms in each */
     bool add;
     float *c; /* c[i * c_row + j] */
     long c_row;

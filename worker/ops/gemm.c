@@ -102,7 +102,7 @@ static void strip(const struct product *p, int column, int first, int last)
 }
 
 /* A block of rows of A, rounded, by the rounded panels of a strip. */
-static void run_rounded(const struct product *p, const uint16_t *panels, int column, int columns,
+static void run_rounded(const struct product *p, const float *panels, int column, int columns,
                         int first, int rows, int k, int depth)
 {
     uint16_t here[ROUNDED_ROWS * BF16_DEPTH] __attribute__((aligned(64)));
@@ -114,7 +114,7 @@ static void run_rounded(const struct product *p, const uint16_t *panels, int col
         bf16_round_rows(p->A + first * p->a_row + k, p->a_row, rows, depth, here);
     for (int j = 0; j < columns; j += KERNEL_COLUMNS) {
         t.columns = least(columns - j, KERNEL_COLUMNS);
-        t.b = panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS;
+        t.b = panels + (long)j / KERNEL_COLUMNS * PANEL_PAIRS;
         for (int i = 0; i < rows; i += KERNEL_ROWS) {
             t.rows = least(rows - i, KERNEL_ROWS);
             t.a = a + (long)i * BF16_DEPTH;
@@ -127,18 +127,14 @@ static void run_rounded(const struct product *p, const uint16_t *panels, int col
 /* As strip(), in bf16. */
 static void rounded_strip(const struct product *p, int column, int first, int last)
 {
-    float panels[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
-    uint16_t rounded[PANELS_MAX * PANEL_FLOATS] __attribute__((aligned(64)));
+    float panels[PANELS_MAX * PANEL_PAIRS] __attribute__((aligned(64)));
     int columns = least(p->N - column, p->width);
 
     for (int k = 0; k < p->K; k += PANEL_DEPTH) {
         int depth = least(p->K - k, PANEL_DEPTH);
-        panel_fill(&p->B, column, columns, k, depth, panels);
-        for (int j = 0; j < columns; j += KERNEL_COLUMNS)
-            bf16_round_panel(panels + (long)j / KERNEL_COLUMNS * PANEL_FLOATS, depth,
-                             rounded + (long)j / KERNEL_COLUMNS * PANEL_FLOATS);
+        panel_fill_rounded(&p->B, column, columns, k, depth, panels);
         for (int i = first; i < last; i += ROUNDED_ROWS)
-            run_rounded(p, rounded, column, columns, i, least(last - i, ROUNDED_ROWS), k, depth);
+            run_rounded(p, panels, column, columns, i, least(last - i, ROUNDED_ROWS), k, depth);
     }
 }
 

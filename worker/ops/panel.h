@@ -6,7 +6,11 @@
 #include "worker/ops/gemm_kernel.h"
 
 /* Terms of K in a panel: a multiple of every block. A panel takes 32 KiB with AVX-512. */
-enum { PANEL_DEPTH = 256, PANEL_FLOATS = PANEL_DEPTH * KERNEL_COLUMNS };
+enum {
+    PANEL_DEPTH = 256,
+    PANEL_FLOATS = PANEL_DEPTH * KERNEL_COLUMNS,
+    PANEL_PAIRS = PANEL_FLOATS / 2
+};
 /* Of the widest strip: as wide as the largest block of columns that are stored together. */
 enum { PANELS_MAX = WEIGHT_BLOCK_MAX / KERNEL_COLUMNS };
 
@@ -27,3 +31,7 @@ int panel_step(const struct panel_source *s);
  * what is beyond `columns` in the last has any finite value. */
 void panel_fill(const struct panel_source *s, int column, int columns, int k, int depth,
                 float *panels);
+/* The same rounded to bf16: rows of pairs of terms, as bf16_kernel.h has them, an odd last one with
+ * 0. Panel i begins at panels + i * PANEL_PAIRS. */
+void panel_fill_rounded(const struct panel_source *s, int column, int columns, int k, int depth,
+                        float *panels);
