@@ -128,7 +128,8 @@ void weight_read(const struct weight *w, int row, int column, int n, float *out)
 {
     const struct weight_piece *p = w->pieces;
     const struct tensor_layout *l;
-    const uint8_t *at;
+    const uint8_t *at, *ahead;
+    size_t bytes;
 
     while (p + 1 < w->pieces + w->n && p[1].first <= row)
         p++;
@@ -136,8 +137,11 @@ void weight_read(const struct weight *w, int row, int column, int n, float *out)
     at = p->at + (size_t)(row - p->first) * p->row_bytes +
          (size_t)(column / l->block_elements) * (size_t)l->block_bytes;
     /* Panels are filled row by row, some columns of each, which no CPU foresees. */
-    for (size_t i = 0; i < (size_t)(n / l->block_elements) * (size_t)l->block_bytes; i += LINE)
-        __builtin_prefetch(at + ROWS_AHEAD * p->row_bytes + i);
+    ahead = at + ROWS_AHEAD * p->row_bytes;
+    bytes = (size_t)(n / l->block_elements) * (size_t)l->block_bytes;
+    for (size_t i = 0; i < bytes; i += LINE)
+        __builtin_prefetch(ahead + i);
+    __builtin_prefetch(ahead + bytes - 1); /* where it begins in the middle of a line */
     dequant(p->type, at, n, out);
 }
 
