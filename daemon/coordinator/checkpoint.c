@@ -137,9 +137,10 @@ int checkpoint_submit(struct checkpoint *c, int step, int best, struct buf *byte
     pthread_mutex_lock(&c->lock);
     rc = wait_idle(c, err);
     if (rc == 0) {
-        buf_free(&c->bytes);
+        struct buf before = c->bytes;
         c->bytes = *bytes;
-        *bytes = (struct buf){0};
+        before.len = 0;
+        *bytes = before;
         c->step = step;
         memmove(c->best + 1, c->best, (KEPT - 1) * sizeof(c->best[0]));
         c->best[0] = best;

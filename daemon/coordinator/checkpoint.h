@@ -14,8 +14,9 @@ struct checkpoint;
 
 /* best: of the checkpoint that is continued, or 0. */
 int checkpoint_open(const char *folder, int best, struct checkpoint **ret, struct err *err);
-/* Takes the bytes of step `step`; *bytes is empty afterwards. best: the step of the best state so
- * far, whose checkpoint is kept, or 0. metrics_fd, unless -1, is synced
+/* Takes the bytes of step `step`. *bytes is empty afterwards and has the memory of the step before,
+ * whose pages are there already: new ones would take longer than what is written to them. best: the
+ * step of the best state so far, whose checkpoint is kept, or 0. metrics_fd, unless -1, is synced
  * before the checkpoint gets its name. An error is that of the write before. */
 int checkpoint_submit(struct checkpoint *c, int step, int best, struct buf *bytes, int metrics_fd,
                       struct err *err);

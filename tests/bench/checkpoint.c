@@ -44,7 +44,7 @@ static void work(struct team *team, float *m, int products)
 
 static int save(struct checkpoint *c, struct state *s, int step, struct err *err)
 {
-    struct buf bytes = {0};
+    static struct buf bytes; /* its memory is used again, as in training */
     int rc = checkpoint_wait(c, err);
 
     s->step = step;
@@ -52,7 +52,6 @@ static int save(struct checkpoint *c, struct state *s, int step, struct err *err
         rc = state_encode(s, &identity, &bytes, err);
     if (rc == 0)
         rc = checkpoint_submit(c, step, 0, &bytes, -1, err);
-    buf_free(&bytes);
     return rc;
 }
 

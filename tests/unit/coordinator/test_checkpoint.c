@@ -77,18 +77,19 @@ static void close_world(struct world *w)
 static void save(struct world *w, int first, int last)
 {
     struct checkpoint *c;
+    struct buf bytes = {0};
     int step;
 
     assert_int_equal(checkpoint_open(w->folder, 0, &c, &err), 0);
     for (step = first; step <= last; step++) {
-        struct buf bytes = {0};
         w->state.step = step;
         assert_int_equal(state_encode(&w->state, &identity, &bytes, &err), 0);
         assert_int_equal(checkpoint_submit(c, step, 0, &bytes, -1, &err), 0);
-        buf_free(&bytes);
+        assert_int_equal(bytes.len, 0);
     }
     assert_int_equal(checkpoint_wait(c, &err), 0);
     checkpoint_close(c);
+    buf_free(&bytes);
 }
 
 static int load(struct world *w, const struct state_identity *who, struct state *ret, bool *found,
@@ -140,6 +141,7 @@ static void keep_best(struct checkpoint *c, struct world *w, int step, int best)
     assert_int_equal(state_encode(&w->state, &identity, &bytes, &err), 0);
     assert_int_equal(checkpoint_submit(c, step, best, &bytes, -1, &err), 0);
     assert_int_equal(checkpoint_wait(c, &err), 0);
+    buf_free(&bytes);
 }
 
 static void list_is(const struct world *w, int n, const int *steps)
