@@ -8,11 +8,11 @@
 #include "client/subprocess.h"
 #include "core/build.h"
 #include "core/cpu.h"
+#include "core/cpus.h"
 #include "core/file.h"
 #include "core/json_file.h"
 #include "core/paths.h"
 #include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +22,6 @@ enum { PROBE_MS = 30 * 1000 };
 
 /* What a --node may have, too: a rate beyond is of a damaged file. */
 static const double GFLOPS_LEAST = 1e-3, GFLOPS_MOST = 1e9;
-
-int node_cores(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 /* ---- kept ---- */
 
@@ -44,7 +37,7 @@ static void key_open(struct rate_key *k)
     char *folder = paths_cache(), name[64], text[256];
 
     cpu_model(k->cpu, sizeof(k->cpu));
-    k->threads = node_cores();
+    k->threads = cpus_allowed();
     snprintf(text, sizeof(text), "%s\n%d\n%s", k->cpu, k->threads, build_identity);
     snprintf(name, sizeof(name), "rate-%016llx.json",
              (unsigned long long)XXH3_64bits(text, strlen(text)));

@@ -7,9 +7,6 @@
 #pragma once
 #include "core/err.h"
 
-/* CPUs that this process may use. */
-int node_cores(void);
-
-/* 1e9 operations a second with a thread on each of node_cores(). Where it is not kept, or was
+/* 1e9 operations a second with a thread on each of cpus_allowed(). Where it is not kept, or was
  * measured on a busy machine, dash-worker measures it for about a second (worker/probe.h). */
 int node_rate(double *ret_gflops, struct err *err);

@@ -3,6 +3,7 @@
 #include "client/plan_nodes.h"
 #include "client/node_rate.h"
 #include "client/subprocess.h"
+#include "core/cpus.h"
 #include "core/job/job_read.h"
 #include "core/job/job_slurm.h"
 #include "core/memory.h"
@@ -50,7 +51,7 @@ static bool measure_machine(struct plan_nodes *n, struct node *ret)
 {
     struct err err;
 
-    *ret = (struct node){node_cores(), memory_total(), 0, ASSUMED_GBITS};
+    *ret = (struct node){cpus_allowed(), memory_total(), 0, ASSUMED_GBITS};
     if (node_rate(&ret->gflops, &err) == 0)
         return true;
     snprintf(n->origin, sizeof(n->origin), "%.290s", err.text);
