@@ -2,14 +2,16 @@
  * whose sums are f32: pairs of terms at a time, as AVX-512 BF16 multiplies them (VDPBF16PS).
  */
 #pragma once
-#include "worker/ops/panel.h"
+#include "worker/ops/gemm_kernel.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Whether this build, and so the CPU that runs it, has such products. Without them nothing else of
  * this file may be called. */
 bool bf16_is_possible(void);
 
 /* Numbers in a row of a left-hand block: terms, an odd last one followed by a zero. */
-enum { BF16_DEPTH = PANEL_DEPTH };
+enum { BF16_DEPTH = 256 };
 
 /* Rounds a[i * a_row + k] to nearest, ties to even: out (rows, BF16_DEPTH), of any alignment. */
 void bf16_round_rows(const float *a, long a_row, int rows, int depth, uint16_t *out);

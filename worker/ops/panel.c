@@ -1,6 +1,5 @@
 /* worker/ops/panel.c - see panel.h. */
 #include "worker/ops/panel.h"
-#include "worker/ops/bf16_kernel.h"
 #include <string.h>
 
 int panel_step(const struct panel_source *s)

@@ -3,11 +3,12 @@
  */
 #pragma once
 #include "core/tensor/weight.h"
+#include "worker/ops/bf16_kernel.h"
 #include "worker/ops/gemm_kernel.h"
 
 /* Terms of K in a panel: a multiple of every block. A panel takes 32 KiB with AVX-512. */
 enum {
-    PANEL_DEPTH = 256,
+    PANEL_DEPTH = BF16_DEPTH,
     PANEL_FLOATS = PANEL_DEPTH * KERNEL_COLUMNS,
     PANEL_PAIRS = PANEL_FLOATS / 2
 };
